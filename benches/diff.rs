@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use common::{Arguments, bare_consumer, child, resident, say};
 use cutover::base::Side;
-use cutover::diff::asked::{Span, What};
+use cutover::diff::asked::{DiffScope, Span};
 use cutover::diff::{DiffReport, PartitionDiff, Spans};
-use cutover::jobs::compare::{Ended, Request, run};
+use cutover::jobs::compare::{DiffRequest, Ended, run_diff};
 use cutover::plan::Plan;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
@@ -119,10 +119,10 @@ fn check(report: &DiffReport, truth: &Truth) {
 fn ours(arguments: &Arguments) {
     let mut plan = Plan::from_bootstraps(arguments.word("blue"), arguments.word("green")).expect("a plan").plan;
     plan.diff.dir = Some(arguments.word("dir").into());
-    let request = Request {
+    let request = DiffRequest {
         replayed: false,
         carried: cutover::replay::Ranges::default(),
-        what: What::Topics(vec![TOPIC.to_owned()]),
+        what: DiffScope::Topics(vec![TOPIC.to_owned()]),
         span: Span::Comparable,
         source: Side::Blue,
         rate: None,
@@ -134,14 +134,14 @@ fn ours(arguments: &Arguments) {
     let (memory, started) = (resident(), Instant::now());
     let waited = Arc::new(AtomicU64::new(0));
     let most = Arc::clone(&waited);
-    let quiet = Arc::new(move |p: &cutover::diff::asked::Progress| {
+    let quiet = Arc::new(move |p: &cutover::diff::asked::DiffProgress| {
         most.fetch_max(p.waiting, Ordering::Relaxed);
         if let Some(why) = &p.held_back {
             println!("  held back: {why}");
         }
     });
     let ended = runtime.block_on(async {
-        tokio::spawn(run(Arc::new(plan), request, quiet, Arc::new(AtomicBool::new(false)))).await.expect("it runs")
+        tokio::spawn(run_diff(Arc::new(plan), request, quiet, Arc::new(AtomicBool::new(false)))).await.expect("it runs")
     });
     let Ok(Ended::Done(report)) = ended else { panic!("{ended:?}") };
     say("cutover diff", report.read, started.elapsed(), memory);

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use cutover::base::{Side, TopicPartition};
 use cutover::estate::ClusterView;
-use cutover::kafka::control::{Cluster, NewTopic, Outcome, SnapshotOptions};
+use cutover::kafka::control::{ChangeOutcome, Cluster, NewTopic, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -112,7 +112,7 @@ fn connect(bootstrap: &str) -> Cluster {
 async fn seed(bootstrap: &str, prefix: &str, options: &Options) {
     let cluster = connect(bootstrap);
     let made = cluster.create_topics(&[NewTopic::new(prefix, options.partitions, 1)], false).await;
-    assert!(made.as_ref().is_ok_and(|m| m.values().all(Outcome::is_done)), "{made:?}");
+    assert!(made.as_ref().is_ok_and(|m| m.values().all(ChangeOutcome::is_done)), "{made:?}");
     let (bootstrap, topic, partitions) = (bootstrap.to_owned(), prefix.to_owned(), options.partitions);
     let filled = tokio::task::spawn_blocking(move || fill(&bootstrap, &topic, partitions));
     filled.await.expect("records are written");
@@ -122,7 +122,7 @@ async fn seed(bootstrap: &str, prefix: &str, options: &Options) {
             let offset = |p: i32| (i64::from(p) * 7 + i64::try_from(group).unwrap_or(0)) % (RECORDS + 1);
             let offsets: Vec<_> = (0..partitions).map(|p| (TopicPartition::new(&topic, p), offset(p))).collect();
             let outcome = cluster.commit_offsets(&format!("{topic}-{group:05}"), &offsets).await;
-            assert!(outcome.as_ref().is_ok_and(|o| o.values().all(Outcome::is_done)), "{outcome:?}");
+            assert!(outcome.as_ref().is_ok_and(|o| o.values().all(ChangeOutcome::is_done)), "{outcome:?}");
         }
     };
     let mut rest = 0..options.groups;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Range, RecordReader};
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::records::{Isolation, ReadRange, RecordReader};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use support::kafka;
@@ -27,7 +27,7 @@ fn main() {
     for (topic, records, bytes) in [("small", 500_000, 100), ("large", 60_000, 4_000)] {
         kafka::create_topic(&broker, topic, 1, &[]);
         let properties = ClientProperties::default();
-        let writer = Writer::open(&properties, &broker.bootstrap, WITHIN).expect("a writer");
+        let writer = RecordWriter::open(&properties, &broker.bootstrap, WITHIN).expect("a writer");
         let value: Vec<u8> = (0..bytes).map(|n| (n * 31 % 251) as u8).collect();
         for _ in 0..records {
             let record = Outgoing { key: Some(b"key"), value: Some(&value), ..Outgoing::default() };
@@ -45,7 +45,7 @@ fn main() {
             let mut reader =
                 RecordReader::open(&properties, &broker.bootstrap, Isolation::Committed, WITHIN).expect("open");
             let mut sum = 0;
-            let range = Range { partition: TopicPartition::new(topic, 0), from: 0, to: records };
+            let range = ReadRange { partition: TopicPartition::new(topic, 0), from: 0, to: records };
             let read = reader.read_range(&range, |record| {
                 sum += record.size;
                 Continue(())

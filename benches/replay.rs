@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cutover::base::{Side, TopicPartition};
-use cutover::jobs::replay::{Answer, Request, Stop, Ui, What, replay};
+use cutover::jobs::replay::{ReplayAnswer, ReplayRequest, ReplayWhat, Stop, Ui, run_replay};
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use cutover::plan::Plan;
 use cutover::replay::{Piece, Ranges};
 use cutover::session::options::{Options, Want};
@@ -108,7 +108,7 @@ fn cpu(pid: &str) -> f64 {
 }
 
 fn fill(broker: &Broker, topic: &str, records: i64, bytes: i64) {
-    let writer = Writer::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
+    let writer = RecordWriter::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
     let value: Vec<u8> = (0..bytes - 12).map(|n| (n * 31 % 251) as u8).collect();
     for n in 0..records {
         let key = format!("key-{n:08}");
@@ -129,8 +129,8 @@ fn ours(blue: &Broker, green: &Broker, records: i64) -> Ours {
     let plan = Plan::load(&path).unwrap_or_else(|p| panic!("{p:?}")).plan;
     let ends = end_offsets(blue, "ours");
     let pieces = ends.iter().map(|(p, (start, end))| Piece::new(TopicPartition::new("ours", *p), *start, *end));
-    let request = Request {
-        what: What::Ranges(Ranges::of(pieces)),
+    let request = ReplayRequest {
+        what: ReplayWhat::Ranges(Ranges::from_pieces(pieces)),
         asked: "a benchmark".into(),
         from: Side::Blue,
         into: None,
@@ -155,9 +155,9 @@ fn ours(blue: &Broker, green: &Broker, records: i64) -> Ours {
                     marks.push((progress.what, cpu("self"), Instant::now()));
                 }
             }),
-            confirm: &mut |question| Answer::Yes(question.name.clone()),
+            confirm: &mut |question| ReplayAnswer::Yes(question.name.clone()),
         };
-        replay(&plan, &Options::new(Want::Armed, "bench"), &request, &mut ui, Arc::new(Stop::default())).await
+        run_replay(&plan, &Options::new(Want::Armed, "bench"), &request, &mut ui, Arc::new(Stop::default())).await
     });
     let ended = (cpu("self"), Instant::now());
     assert_eq!((report.exit_code, report.carried, report.verified), (0, records as u64, Some(true)), "{report:?}");

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use support::kafka::{self, Broker, create_topic, end_offsets, throwaway};
@@ -61,7 +61,7 @@ fn main() {
 }
 
 fn fill(blue: &Broker, size: &Size) {
-    let writer = Writer::open(&ClientProperties::default(), &blue.bootstrap, WITHIN).expect("a writer");
+    let writer = RecordWriter::open(&ClientProperties::default(), &blue.bootstrap, WITHIN).expect("a writer");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
     let mut value = vec![b'.'; size.bytes.max(8)];
     for n in 0..size.records {

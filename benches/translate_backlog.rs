@@ -18,8 +18,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Arguments, bare_consumer, child, resident, say};
 use cutover::base::Side;
-use cutover::jobs::translate::{History, Purpose, Translator, Wanted};
-use cutover::offsets::{GroupPlan, Verdict};
+use cutover::jobs::translate::{History, Purpose, Translator, WantedGroup};
+use cutover::offsets::{GroupTranslation, Verdict};
 use cutover::plan::Plan;
 use cutover::session::names::TopicNames;
 use cutover::session::tools::Tools;
@@ -130,14 +130,14 @@ fn ours(arguments: &Arguments) {
     let translator = Translator::new(plan, names, tools.clusters().clone(), history).expect("a translator");
     let (memory, started) = (resident(), Instant::now());
     let plans = runtime.block_on(async {
-        let quiet = Arc::new(|_| ()) as cutover::jobs::translate::Progress;
+        let quiet = Arc::new(|_| ()) as cutover::jobs::translate::TranslationProgressSink;
         let planned = std::collections::BTreeSet::new();
-        let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None, topics: &planned }).collect();
+        let wanted: Vec<_> = groups.iter().map(|group| WantedGroup { group, chosen: None, topics: &planned }).collect();
         translator.translate_many(&wanted, Side::Green, Purpose::Estimate, &quiet).await
     });
-    let plans: Vec<GroupPlan> = plans.into_iter().map(|p| p.expect("translated")).collect();
+    let plans: Vec<GroupTranslation> = plans.into_iter().map(|p| p.expect("translated")).collect();
     let took = started.elapsed();
-    let read = |plan: &GroupPlan| plan.partitions.iter().map(|p| p.read.0 + p.read.1).sum::<u64>();
+    let read = |plan: &GroupTranslation| plan.partitions.iter().map(|p| p.read.0 + p.read.1).sum::<u64>();
     let wire = translator.records_read();
     for plan in &plans {
         let worst = plan.partitions.iter().map(|p| p.read.0 + p.read.1).max().unwrap_or(0);

@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cutover::base::At;
-use cutover::journal::{Holder, Journal, Opened, Reader};
+use cutover::journal::{Journal, LeaseHolder, Opened, Reader};
 use cutover::migration::facts::command::Subject;
-use cutover::migration::facts::event::{Entry, Event};
+use cutover::migration::facts::event::{Event, JournalEntry};
 
 const CHILD: &str = "CUTOVER_TEST_JOURNAL";
 const SMALL: &str = "CUTOVER_TEST_SMALL_DISK";
 
 fn writer(path: &Path) -> Journal {
-    match Journal::open(path, &Holder::me(At(0))).expect("the journal opens") {
+    match Journal::open(path, &LeaseHolder::this_process(At(0))).expect("the journal opens") {
         Opened::Writer(journal) => journal,
         Opened::ReadOnly { holder, .. } => panic!("held by {holder:?}"),
         Opened::Damaged { why, .. } => panic!("damaged: {why:?}"),
@@ -57,7 +57,7 @@ fn what_was_acknowledged_survives_a_kill() {
         }
         if round == 3 {
             let Opened::ReadOnly { holder: Some(holder), .. } =
-                Journal::open(&path, &Holder::me(At(0))).expect("it opens beside the child")
+                Journal::open(&path, &LeaseHolder::this_process(At(0))).expect("it opens beside the child")
             else {
                 panic!("two writers, or nobody signed")
             };
@@ -89,7 +89,7 @@ fn what_was_acknowledged_survives_a_kill() {
 }
 
 /// A journal with entries of many sizes, closed in order.
-fn written(path: &Path) -> Vec<Entry> {
+fn written(path: &Path) -> Vec<JournalEntry> {
     let mut journal = writer(path);
     for i in 0..150_usize {
         let what = format!("{i} {}", "word ".repeat(i * 7 % 400));
@@ -122,7 +122,7 @@ enum Met {
 
 /// Opens a damaged copy in every way there is. Whatever comes: nobody sees other entries than were written, and what is not
 /// whole is not written to.
-fn meet(path: &Path, truth: &[Entry], how: &str) -> Met {
+fn meet(path: &Path, truth: &[JournalEntry], how: &str) -> Met {
     let read = Reader::open(path).and_then(|r| r.entries(1));
     if let Ok(entries) = &read {
         assert!(
@@ -135,7 +135,7 @@ fn meet(path: &Path, truth: &[Entry], how: &str) -> Met {
     let verified = Reader::open(path).and_then(|r| r.verify());
     let sound = matches!(verified, Ok(Ok(_)));
     let before = std::fs::read(path).expect("the file");
-    match Journal::open(path, &Holder::me(At(0))) {
+    match Journal::open(path, &LeaseHolder::this_process(At(0))) {
         Err(trouble) => assert!(!trouble.what.is_empty() && !trouble.advice.is_empty(), "{how}: {trouble:?}"),
         Ok(Opened::Damaged { journal, why }) => {
             assert!(!why.advice.is_empty(), "{how}: {why:?}");
@@ -250,7 +250,10 @@ fn entries_that_were_swapped_or_rewritten_and_older_copies_are_refused() {
     drop(journal);
     std::fs::copy(&older, &whole).expect("the older copy in its place");
     assert_eq!(meet(&whole, &truth, "an older copy"), Met::Refused);
-    let Opened::Damaged { why, .. } = Journal::open(&whole, &Holder::me(At(0))).expect("it opens") else { panic!() };
+    let Opened::Damaged { why, .. } = Journal::open(&whole, &LeaseHolder::this_process(At(0))).expect("it opens")
+    else {
+        panic!()
+    };
     assert!(why.what.contains("entry 151 was written, and the last one here is 150"), "{why:?}");
     // On purpose: the note goes, and the journal is taken as it is.
     std::fs::remove_file(format!("{}.head", whole.display())).expect("the note");

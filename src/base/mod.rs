@@ -12,6 +12,6 @@ mod trouble;
 
 pub use observed::{Freshness, Observed};
 pub use side::Side;
-pub use time::{At, span};
+pub use time::{At, format_duration};
 pub use topic::{TopicPartition, host_port};
 pub use trouble::{Cause, Trouble};

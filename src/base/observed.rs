@@ -37,13 +37,13 @@ pub enum Freshness {
 
 impl<T> Observed<T> {
     /// A fact seen just now.
-    pub fn seen(value: T, at: At) -> Self {
+    pub fn seen_at(value: T, at: At) -> Self {
         Observed::Known { value, at, trouble: None }
     }
 
     /// Nothing seen yet.
     pub fn not_yet() -> Self {
-        Observed::Absent { why: Trouble::new("not observed yet", "").of(Cause::NotYet) }
+        Observed::Absent { why: Trouble::new("not observed yet", "").with_cause(Cause::NotYet) }
     }
 
     /// The value, whatever its age.
@@ -55,7 +55,7 @@ impl<T> Observed<T> {
     }
 
     /// The value only if it is fresh: what a gate or a decision may use.
-    pub fn fresh(&self, now: At, stale_after_ms: u64) -> Option<&T> {
+    pub fn fresh_value(&self, now: At, stale_after_ms: u64) -> Option<&T> {
         (self.freshness(now, stale_after_ms) == Freshness::Fresh).then(|| self.value()).flatten()
     }
 
@@ -85,7 +85,7 @@ impl<T> Observed<T> {
     }
 
     /// Records that a later attempt failed: a value keeps its age and gains the reason.
-    pub fn failed(&mut self, why: Trouble) {
+    pub fn note_failure(&mut self, why: Trouble) {
         match self {
             Observed::Known { trouble, .. } => *trouble = Some(why),
             Observed::Absent { why: w } => *w = why,

@@ -8,14 +8,14 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is in [`caught`]: what a panic hook that does more than print asks first.
+/// Whether this thread is in [`catch_panic`]: what a panic hook that does more than print asks first.
 #[must_use]
 pub fn is_expected() -> bool {
     EXPECTED.get()
 }
 
 /// What `work` gives, `None` when it panics. Nothing is printed then.
-pub fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
         let before = std::panic::take_hook();
@@ -37,10 +37,10 @@ mod tests {
 
     #[test]
     fn a_panic_that_is_caught_reaches_no_hook() {
-        assert_eq!(caught(|| 1), Some(1));
-        let inner = caught(|| {
+        assert_eq!(catch_panic(|| 1), Some(1));
+        let inner = catch_panic(|| {
             assert!(is_expected());
-            caught(|| panic!("never seen"))
+            catch_panic(|| panic!("never seen"))
         });
         assert_eq!((inner, is_expected()), (Some(None::<()>), false));
     }

@@ -1,9 +1,9 @@
 //! The one redactor: takes secrets out of texts before they go anywhere.
 //!
-//! It knows every secret that this process has resolved ([`learn`]): whoever resolves one tells it, so a text that
+//! It knows every secret that this process has resolved ([`learn_secret`]): whoever resolves one tells it, so a text that
 //! repeats one (librdkafka's errors repeat a property's value, a webhook answers with the request, a command prints its
 //! environment) loses it wherever it comes from. [`Trouble::new`](crate::base::Trouble::new) calls
-//! [`hide`], so what is journalled, shown, sent or written as JSON about a failure has passed here; what goes out
+//! [`hide_secrets`], so what is journalled, shown, sent or written as JSON about a failure has passed here; what goes out
 //! without being a `Trouble` (the log, a panic, a finding in the plan) calls it itself. With nothing learnt, and nothing
 //! in a text that looks like a credential, a text stays as it is: the pure rooms' rules see no difference.
 //!
@@ -45,11 +45,11 @@ const CUT: usize = 6;
 /// Bytes by which a piece is looked up.
 const HEAD: usize = 4;
 
-static KNOWN: RwLock<Option<Arc<Known>>> = RwLock::new(None);
+static KNOWN: RwLock<Option<Arc<KnownSecrets>>> = RwLock::new(None);
 
 /// How a piece of a secret is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Where {
+enum MatchMode {
     Anywhere,
     Word,
     /// By itself: `app` in `user app, ...` and in `app.`, not in `app-events` or `app.v2`.
@@ -67,10 +67,10 @@ struct Learnt {
 
 /// Everything to look for.
 #[derive(Default)]
-struct Known {
+struct KnownSecrets {
     /// As they were learnt, oldest first.
     secrets: Vec<Learnt>,
-    pieces: Vec<(String, Where)>,
+    pieces: Vec<(String, MatchMode)>,
     /// Pieces by their first bytes, the longest first.
     heads: HashMap<[u8; HEAD], Vec<usize>>,
     /// Pieces that are shorter than that.
@@ -78,32 +78,32 @@ struct Known {
 }
 
 /// Remembers a secret, with the parts of it that are secret by themselves.
-pub fn learn(secret: &str) {
+pub fn learn_secret(secret: &str) {
     learn_all([secret]);
 }
 
-/// As [`learn`], for several at once.
+/// As [`learn_secret`], for several at once.
 pub fn learn_all<'a>(secrets: impl IntoIterator<Item = &'a str>) {
-    remember(secrets, false);
+    remember_texts(secrets, false);
 }
 
 /// Remembers a value that may be a secret and may be none: it is hidden where it stands by itself. A user name is a part
 /// of many names, and hiding it in each of them would destroy the sentences about them.
 pub fn learn_whole(value: &str) {
-    remember([value], true);
+    remember_texts([value], true);
 }
 
 /// Remembers what a text that may be shown holds of secrets: the user part of a URL, parameters of a query that are named
 /// like secrets, and passwords of a JAAS text. Where a shell or a template puts the value in, there is none yet.
 pub fn learn_embedded(text: &str) {
-    let parts = forms::embedded(text);
+    let parts = forms::find_embedded(text);
     learn_all(parts.iter().map(String::as_str));
 }
 
-fn remember<'a>(texts: impl IntoIterator<Item = &'a str>, whole: bool) {
+fn remember_texts<'a>(texts: impl IntoIterator<Item = &'a str>, whole: bool) {
     // What is hidden anywhere is hidden by itself too.
     let has = |all: &[Learnt], text: &str| all.iter().any(|k| k.text == text && (whole || !k.whole));
-    let known = known();
+    let known = known_secrets();
     let known = known.as_ref().map(|k| k.secrets.as_slice()).unwrap_or_default();
     let mut new: Vec<&str> = texts.into_iter().filter(|t| t.chars().count() >= QUOTED).collect();
     new.retain(|text| !has(known, text));
@@ -119,7 +119,7 @@ fn remember<'a>(texts: impl IntoIterator<Item = &'a str>, whole: bool) {
     }
     let surplus = secrets.len().saturating_sub(MOST);
     secrets.drain(..surplus);
-    *slot = Some(Arc::new(Known::of(secrets)));
+    *slot = Some(Arc::new(KnownSecrets::from_learnt(secrets)));
 }
 
 /// Remembers an address that is a secret itself: who knows its path can post there.
@@ -149,16 +149,16 @@ pub fn looks_secret(name: &str) -> bool {
 
 /// `text` without secrets: [`HIDDEN`] stands in their place.
 #[must_use]
-pub fn hide(text: &str) -> String {
+pub fn hide_secrets(text: &str) -> String {
     hide_cow(text).into_owned()
 }
 
-/// As [`hide`], borrowing when there is nothing to hide.
+/// As [`hide_secrets`], borrowing when there is nothing to hide.
 #[must_use]
 pub fn hide_cow(text: &str) -> Cow<'_, str> {
-    match known().and_then(|known| known.hide(text)) {
-        Some(hidden) => Cow::Owned(pattern::hide(&hidden).into_owned()),
-        None => pattern::hide(text),
+    match known_secrets().and_then(|known| known.hide_known(text)) {
+        Some(hidden) => Cow::Owned(pattern::hide_credentials(&hidden).into_owned()),
+        None => pattern::hide_credentials(text),
     }
 }
 
@@ -177,22 +177,22 @@ pub fn hide_json(value: &mut Value) {
     }
 }
 
-fn known() -> Option<Arc<Known>> {
+fn known_secrets() -> Option<Arc<KnownSecrets>> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-impl Known {
-    fn of(secrets: Vec<Learnt>) -> Self {
+impl KnownSecrets {
+    fn from_learnt(secrets: Vec<Learnt>) -> Self {
         let mut seen = BTreeSet::new();
-        let mut known = Known::default();
+        let mut known = KnownSecrets::default();
         // What is hidden anywhere comes first: of two ways to look for one text the stricter counts.
         let (whole, anywhere): (Vec<&Learnt>, Vec<&Learnt>) = secrets.iter().partition(|s| s.whole);
         for secret in anywhere.into_iter().chain(whole) {
-            for part in forms::parts(&secret.text) {
+            for part in forms::secret_parts(&secret.text) {
                 // What it carries (`password="..."` of a JAAS text) is a secret whatever it stands in.
                 let itself = part.trim() == secret.text.trim();
-                let Some(how) = how(&part, secret.whole && itself) else { continue };
-                for form in forms::written(&part, how == Where::Anywhere) {
+                let Some(how) = match_mode_of(&part, secret.whole && itself) else { continue };
+                for form in forms::written_forms(&part, how == MatchMode::Anywhere) {
                     if seen.insert(form.clone()) {
                         known.pieces.push((form, how));
                     }
@@ -211,7 +211,7 @@ impl Known {
     }
 
     /// The text without what is known; `None` when nothing of it is in there.
-    fn hide(&self, text: &str) -> Option<String> {
+    fn hide_known(&self, text: &str) -> Option<String> {
         let mut out = String::new();
         let (mut copied, mut at) = (0, 0);
         while at < text.len() {
@@ -240,11 +240,11 @@ impl Known {
         let by_head = rest.as_bytes().first_chunk::<HEAD>().and_then(|head| self.heads.get(head));
         for &n in by_head.into_iter().flatten().chain(&self.short) {
             let (piece, how) = &self.pieces[n];
-            if rest.starts_with(piece.as_str()) && fits(*how, &text[..at], &rest[piece.len()..]) {
+            if rest.starts_with(piece.as_str()) && fits_surroundings(*how, &text[..at], &rest[piece.len()..]) {
                 return Some(piece.len());
             }
             let end = rest.trim_end_matches(['.', '…', '"', '\'', '`', ')', '\n']);
-            if *how == Where::Anywhere && end.len() >= CUT && piece.starts_with(end) && !pattern::is_everyday(end) {
+            if *how == MatchMode::Anywhere && end.len() >= CUT && piece.starts_with(end) && !pattern::is_everyday(end) {
                 return Some(end.len());
             }
         }
@@ -253,31 +253,31 @@ impl Known {
 }
 
 /// How a part of this length is looked for; `None`: not at all. `whole`: only by itself.
-fn how(part: &str, whole: bool) -> Option<Where> {
+fn match_mode_of(part: &str, whole: bool) -> Option<MatchMode> {
     match part.chars().count() {
         0..QUOTED => None,
-        _ if pattern::is_everyday(part) => Some(Where::Quoted),
-        QUOTED..WORD => Some(Where::Quoted),
-        _ if whole => Some(Where::Whole),
-        WORD..ANYWHERE => Some(Where::Word),
-        _ => Some(Where::Anywhere),
+        _ if pattern::is_everyday(part) => Some(MatchMode::Quoted),
+        QUOTED..WORD => Some(MatchMode::Quoted),
+        _ if whole => Some(MatchMode::Whole),
+        WORD..ANYWHERE => Some(MatchMode::Word),
+        _ => Some(MatchMode::Anywhere),
     }
 }
 
-fn fits(how: Where, before: &str, after: &str) -> bool {
+fn fits_surroundings(how: MatchMode, before: &str, after: &str) -> bool {
     let (mut before, mut after) = (before.chars().rev(), after.chars());
     let (last, first) = (before.next(), after.next());
     let quote = |c: char| matches!(c, '"' | '\'' | '`');
     let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     match how {
-        Where::Anywhere => true,
-        Where::Word => !inside(last) && !inside(first),
-        Where::Whole => {
+        MatchMode::Anywhere => true,
+        MatchMode::Word => !inside(last) && !inside(first),
+        MatchMode::Whole => {
             // a dot and a dash join two parts of a name; a dot also ends a sentence
             let joined = |c: Option<char>, beyond: Option<char>| matches!(c, Some('.' | '-')) && inside(beyond);
             !inside(last) && !inside(first) && !joined(last, before.next()) && !joined(first, after.next())
         }
-        Where::Quoted => {
+        MatchMode::Quoted => {
             last.is_some_and(|c| quote(c) || c == '=')
                 && first.is_none_or(|c| quote(c) || matches!(c, ' ' | ',' | ';' | '&' | ')' | '\\' | '\n'))
         }
@@ -313,7 +313,7 @@ pub fn hook_panics() {
         let thread = std::thread::current();
         let words = format!("thread '{}' {info}{trace}\n", thread.name().unwrap_or("<unnamed>"));
         // standard error may be gone
-        let words = crate::base::sanitise::visible_lines(&hide(&words)).into_owned();
+        let words = crate::base::sanitise::visible_lines(&hide_secrets(&words)).into_owned();
         let _ = io::stderr().lock().write_all(words.as_bytes());
     }));
 }
@@ -328,8 +328,9 @@ mod tests {
     }
 
     fn hidden_as(whole: bool, secrets: &[&str], text: &str) -> String {
-        let known = Known::of(secrets.iter().map(|s| Learnt { text: (*s).to_owned(), whole }).collect());
-        pattern::hide(&known.hide(text).unwrap_or_else(|| text.to_owned())).into_owned()
+        let known =
+            KnownSecrets::from_learnt(secrets.iter().map(|s| Learnt { text: (*s).to_owned(), whole }).collect());
+        pattern::hide_credentials(&known.hide_known(text).unwrap_or_else(|| text.to_owned())).into_owned()
     }
 
     #[test]
@@ -406,7 +407,7 @@ mod tests {
         // learnt both ways: the stricter one counts, in whatever order
         let both = |first: bool| {
             let of = |whole| Learnt { text: "c4nary-pw".into(), whole };
-            Known::of(vec![of(first), of(!first)]).hide("xc4nary-pwx")
+            KnownSecrets::from_learnt(vec![of(first), of(!first)]).hide_known("xc4nary-pwx")
         };
         assert_eq!((both(true), both(false)), (Some("x(hidden)x".into()), Some("x(hidden)x".into())));
         let jaas = "x required password=\"c4nary 2 pw\";";
@@ -426,7 +427,7 @@ mod tests {
             ("sum(rate(x{topic_key=\"orders\"}[5m]))", &[]),
         ];
         for (text, found) in cases {
-            assert_eq!(forms::embedded(text), found, "{text}");
+            assert_eq!(forms::find_embedded(text), found, "{text}");
         }
     }
 
@@ -445,7 +446,7 @@ mod tests {
     #[test]
     fn each_string_of_a_document_loses_its_secrets_by_itself() {
         let secret = "c4nary-of-a-document";
-        learn(secret);
+        learn_secret(secret);
         let mut value = serde_json::json!({"a": [secret, "password=\"x"], "b": {"c": 1}});
         hide_json(&mut value);
         assert_eq!(value, serde_json::json!({"a": ["(hidden)", "password=\"x"], "b": {"c": 1}}));
@@ -485,17 +486,21 @@ mod tests {
             "mail ops@example.org about https://example.org/a@b",
             "TOPIC_AUTHORIZATION_FAILED: grant this client's principal DESCRIBE",
         ] {
-            assert!(matches!(pattern::hide(words), Cow::Borrowed(_)), "{words} -> {}", pattern::hide(words));
+            assert!(
+                matches!(pattern::hide_credentials(words), Cow::Borrowed(_)),
+                "{words} -> {}",
+                pattern::hide_credentials(words)
+            );
         }
     }
 
     #[test]
     fn the_log_loses_what_is_learnt() {
-        learn("c4nary-of-the-log");
+        learn_secret("c4nary-of-the-log");
         let mut log = Redacting(Vec::new());
         log.write_all(b"INFO it is c4nary-of-the-log\n").unwrap();
         assert_eq!(log.0, b"INFO it is (hidden)\n");
-        assert_eq!(hide("c4nary-of-the-log"), HIDDEN);
+        assert_eq!(hide_secrets("c4nary-of-the-log"), HIDDEN);
         assert!(crate::base::Trouble::new("c4nary-of-the-log", "x").what == HIDDEN);
     }
 }

@@ -5,7 +5,7 @@
 //! - [`visible_name`] where a foreign *name* (group, topic, client, principal, transactional id) enters a sentence or a
 //!   cell: injective. Names that go back into requests stay raw as keys, and pass through here where they are shown.
 //!   [`visible_path`] does the same to the parts of a path.
-//! - [`visible`] for *texts*: where foreign words come in (errors, answers, output of commands), and again at every way out
+//! - [`visible_text`] for *texts*: where foreign words come in (errors, answers, output of commands), and again at every way out
 //!   (lines, cells, logs). Idempotent, so that any number of gates may stand in a row, and a visible name stays as it is.
 //! - [`ascii_json`] for JSON that leaves the program: what can't be seen is `\u`-escaped, so that scripts read the raw
 //!   name back.
@@ -29,11 +29,11 @@ const MAX_MARKS: usize = 2;
 /// C0 and DEL become their pictures (`ESC` is `␛`), everything else `\u{..}`. Idempotent: the result
 /// holds nothing that would be changed again. Text that is already clean is copied unchanged.
 #[must_use]
-pub fn visible(text: &str) -> String {
+pub fn visible_text(text: &str) -> String {
     visible_cow(text).into_owned()
 }
 
-/// As [`visible`], borrowing when there is nothing to change.
+/// As [`visible_text`], borrowing when there is nothing to change.
 #[must_use]
 pub fn visible_cow(text: &str) -> Cow<'_, str> {
     // Clean ASCII is nearly all there is: decide on bytes.
@@ -70,7 +70,7 @@ pub fn visible_cow(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`visible`], line by line: for text of our own making that spans lines. What is foreign in it has passed a gate
+/// As [`visible_text`], line by line: for text of our own making that spans lines. What is foreign in it has passed a gate
 /// before it was put together, else its line breaks would count as ours.
 #[must_use]
 pub fn visible_lines(text: &str) -> Cow<'_, str> {
@@ -96,11 +96,11 @@ pub fn visible_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Strin
 
 /// What somebody wrote (a name, a value in a plan) in quotation marks, as [`visible_name`] shows it.
 #[must_use]
-pub fn quoted(name: &str) -> String {
+pub fn quoted_name(name: &str) -> String {
     format!("\"{}\"", visible_name(name))
 }
 
-/// Whether `text` would be left as it is by [`visible`].
+/// Whether `text` would be left as it is by [`visible_text`].
 #[must_use]
 pub fn is_clean(text: &str) -> bool {
     matches!(visible_cow(text), Cow::Borrowed(_))
@@ -129,12 +129,12 @@ pub fn ascii_json(json: &str) -> Cow<'_, str> {
 /// typed into a file may hold odd spaces, and nothing of these.
 #[must_use]
 pub fn is_inert(text: &str) -> bool {
-    !text.chars().any(acts)
+    !text.chars().any(acts_on_terminal)
 }
 
 /// Characters that act on the terminal or on the order of text, or that take no place: Unicode's Cc, bidirectional
 /// controls (UAX 9), default-ignorable format characters, blank letters.
-fn acts(c: char) -> bool {
+fn acts_on_terminal(c: char) -> bool {
     matches!(c,
         '\0'..='\x1f' | '\x7f'..='\u{9f}'                   // C0, DEL, C1
         | '\u{ad}' | '\u{34f}' | '\u{61c}'                  // soft hyphen, grapheme joiner, Arabic letter mark
@@ -150,10 +150,10 @@ fn acts(c: char) -> bool {
     )
 }
 
-/// As [`acts`], and what can't be told from something else or moves what is beside it: spaces but U+0020, blank signs,
+/// As [`acts_on_terminal`], and what can't be told from something else or moves what is beside it: spaces but U+0020, blank signs,
 /// private use, what is not assigned, right-to-left scripts, and what terminals give different widths.
 fn is_hidden(c: char) -> bool {
-    acts(c)
+    acts_on_terminal(c)
         || matches!(c,
             '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' // spaces
             | '\u{2800}'                                       // blank Braille
@@ -180,14 +180,14 @@ mod tests {
 
     #[test]
     fn controls_are_shown() {
-        assert_eq!(visible("a\x1b[2Jb"), "a␛[2Jb");
-        assert_eq!(visible("\0\t\r\n\x7f"), "␀␉␍␊␡");
-        assert_eq!(visible("x\u{9b}31m"), "x\\u{9b}31m");
-        assert_eq!(visible("gro\u{202e}pu"), "gro\\u{202e}pu");
-        assert_eq!(visible("or\u{200b}ders\u{feff}"), "or\\u{200b}ders\\u{feff}");
-        assert_eq!(visible("\u{5d0} 12 34"), "\\u{5d0} 12 34", "a right-to-left letter would swap the numbers");
-        assert_eq!(visible("é\x07"), "é␇");
-        assert_eq!(visible("a\u{a0}b\u{3000}c"), "a\\u{a0}b\\u{3000}c");
+        assert_eq!(visible_text("a\x1b[2Jb"), "a␛[2Jb");
+        assert_eq!(visible_text("\0\t\r\n\x7f"), "␀␉␍␊␡");
+        assert_eq!(visible_text("x\u{9b}31m"), "x\\u{9b}31m");
+        assert_eq!(visible_text("gro\u{202e}pu"), "gro\\u{202e}pu");
+        assert_eq!(visible_text("or\u{200b}ders\u{feff}"), "or\\u{200b}ders\\u{feff}");
+        assert_eq!(visible_text("\u{5d0} 12 34"), "\\u{5d0} 12 34", "a right-to-left letter would swap the numbers");
+        assert_eq!(visible_text("é\x07"), "é␇");
+        assert_eq!(visible_text("a\u{a0}b\u{3000}c"), "a\\u{a0}b\\u{3000}c");
         assert_eq!(visible_lines("a\x1b\n\nb\r\n"), "a␛\n\nb␍\n");
     }
 
@@ -198,25 +198,25 @@ mod tests {
         assert_eq!(shown("d\nFORGED/q-p\u{430}y.journal"), "d\\u{a}FORGED/q-p\\u{430}y.journal");
         assert_eq!(shown("данные/a "), "данные/a\\u{20}", "each part is read in its own alphabet");
         assert_eq!(visible_names(["a", "p\u{430}y"]), "a, p\\u{430}y");
-        assert_eq!(quoted("a\n"), "\"a\\u{a}\"");
+        assert_eq!(quoted_name("a\n"), "\"a\\u{a}\"");
     }
 
     #[test]
     fn marks_do_not_pile_up() {
-        assert_eq!(visible("\u{301}a"), "\\u{301}a", "nothing to sit on");
-        assert_eq!(visible("a\u{301}\u{302}\u{303}\u{304}b"), "a\u{301}\u{302}\\u{303}\\u{304}b");
+        assert_eq!(visible_text("\u{301}a"), "\\u{301}a", "nothing to sit on");
+        assert_eq!(visible_text("a\u{301}\u{302}\u{303}\u{304}b"), "a\u{301}\u{302}\\u{303}\\u{304}b");
         let zalgo = format!("é{}b", "\u{301}".repeat(400));
-        assert_eq!(visible(&zalgo).chars().filter(|c| c.width() == Some(0)).count(), MAX_MARKS);
+        assert_eq!(visible_text(&zalgo).chars().filter(|c| c.width() == Some(0)).count(), MAX_MARKS);
     }
 
     #[test]
     fn every_character_is_stable_and_harmless() {
         for c in (0..=0x10_ffff).filter_map(char::from_u32) {
-            let once = visible(&format!("a{c}"));
+            let once = visible_text(&format!("a{c}"));
             assert!(!once.chars().any(|c| c.is_control()), "{c:?}");
-            assert_eq!(visible(&once), once, "{c:?}");
+            assert_eq!(visible_text(&once), once, "{c:?}");
             let name = visible_name(c.encode_utf8(&mut [0; 4]));
-            assert_eq!(visible(&name), name, "a visible name passes every gate as it is: {c:?}");
+            assert_eq!(visible_text(&name), name, "a visible name passes every gate as it is: {c:?}");
         }
     }
 

@@ -23,7 +23,7 @@ impl At {
 
 /// A duration for people: `340ms`, `9s`, `2m05s`, `31h04m`, `3d02h`.
 #[must_use]
-pub fn span(ms: u64) -> String {
+pub fn format_duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
         0 => format!("{ms}ms"),

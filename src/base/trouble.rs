@@ -59,30 +59,30 @@ impl Trouble {
     /// What happened, and what to do. Others' words may be in there, and may repeat a secret: it is taken out here, so
     /// that none reaches the journal, a screen, JSON or a message, whoever said it.
     pub fn new(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { what: redacted(what.into()), advice: redacted(advice.into()), lasting: false, cause: None }
+        Self { what: redact_text(what.into()), advice: redact_text(advice.into()), lasting: false, cause: None }
     }
 
     /// The same, of something that waiting does not mend.
     #[must_use]
-    pub fn lasts(self) -> Self {
+    pub fn as_lasting(self) -> Self {
         Self { lasting: true, ..self }
     }
 
     /// The same, of a kind that decisions rest on.
     #[must_use]
-    pub fn of(self, cause: Cause) -> Self {
+    pub fn with_cause(self, cause: Cause) -> Self {
         Self { cause: Some(cause), ..self }
     }
 
     /// Whether it is of this kind.
     #[must_use]
-    pub fn is(&self, cause: Cause) -> bool {
+    pub fn has_cause(&self, cause: Cause) -> bool {
         self.cause == Some(cause)
     }
 }
 
 /// The text without secrets, not copied when it holds none.
-fn redacted(text: String) -> String {
+fn redact_text(text: String) -> String {
     let hidden = match crate::base::redact::hide_cow(&text) {
         Cow::Borrowed(_) => None,
         Cow::Owned(hidden) => Some(hidden),
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_it_is_outlives_the_journal_and_what_was_written_before_has_none() {
-        let two = Trouble::new("blue leads elsewhere", "mend it").of(Cause::TwoClusters).lasts();
+        let two = Trouble::new("blue leads elsewhere", "mend it").with_cause(Cause::TwoClusters).as_lasting();
         let written = serde_json::to_string(&two).unwrap();
         assert_eq!(serde_json::from_str::<Trouble>(&written).unwrap(), two);
         let plain = serde_json::to_string(&Trouble::new("w", "a")).unwrap();

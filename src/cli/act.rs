@@ -1,10 +1,10 @@
 //! The verbs that move something: `group`, `producer`. The cockpit's keys do the same through the same door.
 
-use super::args::{Global, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
-use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
+use super::args::{GlobalArgs, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
+use super::{Error, Exit, attach_or_host, build_options, load_plan, print_json, print_text, runtime};
 use crate::base::Trouble;
-use crate::base::sanitise::visible;
-use crate::controller::headless::{RunReport, execute, hold};
+use crate::base::sanitise::visible_text;
+use crate::controller::headless::{RunReport, execute, hold_subject};
 use crate::controller::run::Handle;
 use crate::estate::FlagState;
 use crate::migration::eos::GreenOnly;
@@ -12,17 +12,17 @@ use crate::migration::facts::command::{Command, Subject, shell_word};
 use crate::report;
 
 /// `cutover group ...`.
-pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
+pub fn run_group_verb(global: &GlobalArgs, verb: GroupVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
         GroupVerb::Cutover(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
-            (Command::CutOver { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::CutOver { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         GroupVerb::Rollback(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
-            (Command::RollBack { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::RollBack { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { group }, yes),
         GroupVerb::Complete(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
-            (Command::Complete { group, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::Complete { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         GroupVerb::Hold { group, reason } => (Command::Hold { subject: Subject::Group(group), why: reason }, None),
         GroupVerb::Resume { group } => (Command::Resume { subject: Subject::Group(group) }, None),
@@ -31,15 +31,15 @@ pub fn group(global: &Global, verb: GroupVerb) -> Result<Exit, Error> {
 }
 
 /// `cutover producer ...`.
-pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
+pub fn run_producer_verb(global: &GlobalArgs, verb: ProducerVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
         ProducerVerb::Cutover(HardArgs { producer: ProducerArgs { producer, yes }, overrides, reason }) => {
-            (Command::HardCut { producer, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::HardCut { producer, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         ProducerVerb::Rollback { what, carry_back: _, lose } => {
             let HardArgs { producer: ProducerArgs { producer, yes }, overrides, reason } = what;
             let green_only = if lose { GreenOnly::Lose } else { GreenOnly::Carry };
-            (Command::HardBack { producer, green_only, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::HardBack { producer, green_only, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         ProducerVerb::Continue(ProducerArgs { producer, yes }) => (Command::ContinueProducer { producer }, yes),
         ProducerVerb::Complete(ProducerArgs { producer, yes }) => (Command::CompleteProducer { producer }, yes),
@@ -51,7 +51,7 @@ pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
                 RouteArg::Green => FlagState::Green,
                 RouteArg::Off => FlagState::Off,
             };
-            (Command::Route { producer, to, overrides: overrides.overrides(reason.as_deref())? }, yes)
+            (Command::Route { producer, to, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
         ProducerVerb::Hold { producer, reason } => {
             (Command::Hold { subject: Subject::Producer(producer), why: reason }, None)
@@ -63,18 +63,18 @@ pub fn producer(global: &Global, verb: ProducerVerb) -> Result<Exit, Error> {
 
 /// Carries a command out to its end and prints what came of it. An interrupt ends it in order: the effect under way
 /// is finished and journalled, nothing new starts.
-fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exit, Error> {
-    let plan = load(global)?;
-    let options = options(global)?;
+fn carry_out(global: &GlobalArgs, command: Command, yes: Option<&str>) -> Result<Exit, Error> {
+    let plan = load_plan(global)?;
+    let options = build_options(global)?;
     let (actor, subject) = (options.actor.clone(), command.subject());
     let report = runtime()?.block_on(async {
-        let (mut handle, attached) = controller(plan, options, false).await?;
-        let mut progress = |line: &str| say!("{}", visible(line));
+        let (mut handle, attached) = attach_or_host(plan, options, false).await?;
+        let mut progress = |line: &str| say!("{}", visible_text(line));
         let report = tokio::select! {
             report = execute(&mut handle, command, &actor, yes, &mut progress) => Some(report),
-            how = interrupted() => {
+            how = wait_for_interrupt() => {
                 if attached {
-                    leave(&mut handle, &subject, how, &actor).await;
+                    hold_or_leave(&mut handle, &subject, how, &actor).await;
                 }
                 None
             }
@@ -82,14 +82,14 @@ fn carry_out(global: &Global, command: Command, yes: Option<&str>) -> Result<Exi
         handle.shutdown().await;
         Ok::<_, Error>(report)
     })?;
-    let Some(report) = report else { return Ok(over(global)) };
-    say(global, &report)?;
+    let Some(report) = report else { return Ok(say_interrupted(global)) };
+    print_report(global, &report)?;
     Ok(Exit(report.exit_code))
 }
 
 /// A command of a controller in another process goes on without the shell that asked for it. Ctrl-C holds it there, as it
 /// would end it here; a hangup takes nothing along.
-async fn leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &str) {
+async fn hold_or_leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &str) {
     let resume = match subject {
         Subject::Producer(name) => format!("cutover producer resume {}", shell_word(name)),
         Subject::Group(name) => format!("cutover group resume {}", shell_word(name)),
@@ -98,13 +98,13 @@ async fn leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &s
     let pid = handle.snapshot().header.pid;
     let words = match how {
         Interrupt::Gone => format!("the controller (pid {pid}) goes on with it"),
-        Interrupt::Key => match hold(handle, subject, "interrupted with ctrl-c", actor).await {
+        Interrupt::Key => match hold_subject(handle, subject, "interrupted with ctrl-c", actor).await {
             Ok(true) => format!("held in the controller (pid {pid}): nothing further starts; `{resume}` goes on"),
             Ok(false) => return,
             Err(refusal) => format!("the controller (pid {pid}) may go on with it: {}", refusal.why),
         },
     };
-    say!("cutover: {}", visible(&words));
+    say!("cutover: {}", visible_text(&words));
 }
 
 /// What interrupted a verb.
@@ -117,7 +117,7 @@ pub(super) enum Interrupt {
 }
 
 /// Ctrl-C, a hangup, or the end of the session.
-pub(super) async fn interrupted() -> Interrupt {
+pub(super) async fn wait_for_interrupt() -> Interrupt {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut int), Ok(mut term), Ok(mut hup)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
@@ -132,7 +132,7 @@ pub(super) async fn interrupted() -> Interrupt {
 }
 
 /// Says that it was interrupted.
-pub(super) fn over(global: &Global) -> Exit {
+pub(super) fn say_interrupted(global: &GlobalArgs) -> Exit {
     let trouble = Trouble::new("interrupted", "the journal says how far it came (cutover status)");
     say!("cutover: {}; {}", trouble.what, trouble.advice);
     if global.json {
@@ -142,30 +142,30 @@ pub(super) fn over(global: &Global) -> Exit {
 }
 
 /// Prints what came of a command.
-pub(super) fn say(global: &Global, report: &RunReport) -> Result<(), Error> {
+pub(super) fn print_report(global: &GlobalArgs, report: &RunReport) -> Result<(), Error> {
     if global.json {
-        return print_json(&report::outcome::json(report));
+        return print_json(&report::outcome::to_json(report));
     }
-    tell(report);
+    print_report_text(report);
     Ok(())
 }
 
 /// Prints what came of the same command for several groups.
-pub(super) fn finish(global: &Global, reports: &[(String, RunReport)]) -> Result<(), Error> {
+pub(super) fn print_reports(global: &GlobalArgs, reports: &[(String, RunReport)]) -> Result<(), Error> {
     if global.json {
-        let all: Vec<_> = reports.iter().map(|(_, report)| report::outcome::json(report)).collect();
+        let all: Vec<_> = reports.iter().map(|(_, report)| report::outcome::to_json(report)).collect();
         return print_json(&serde_json::json!({ "groups": all }));
     }
-    reports.iter().for_each(|(_, report)| tell(report));
+    reports.iter().for_each(|(_, report)| print_report_text(report));
     Ok(())
 }
 
-fn tell(report: &RunReport) {
-    print_text(&report::outcome::text(report));
+fn print_report_text(report: &RunReport) {
+    print_text(&report::outcome::to_text(report));
     if report.exit_code != 0 {
-        say!("cutover: {}", visible(&report.summary));
+        say!("cutover: {}", visible_text(&report.summary));
     }
     if !report.advice.is_empty() {
-        say!("  {}", visible(&report.advice));
+        say!("  {}", visible_text(&report.advice));
     }
 }

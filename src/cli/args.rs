@@ -23,7 +23,7 @@ use crate::offsets::Strategy;
 pub struct Cli {
     /// What every command takes.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
     /// The command.
     #[command(subcommand)]
     pub command: Option<Verb>,
@@ -31,7 +31,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub struct GlobalArgs {
     /// The plan file
     #[arg(long, global = true, value_name = "FILE", default_value = "cutover.toml", value_hint = ValueHint::FilePath, env = "CUTOVER_PLAN")]
     pub plan: PathBuf,
@@ -126,12 +126,12 @@ pub struct DemoArgs {
 #[derive(Debug, Args)]
 pub struct WatchArgs {
     /// Let Prometheus scrape it: at an address, at a port of this host only, or (without either) at 127.0.0.1:9464
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = crate::plan::listen::METRICS, value_parser = listen)]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = crate::plan::listen::METRICS, value_parser = parse_listen_address)]
     pub metrics: Option<SocketAddr>,
 }
 
-fn listen(text: &str) -> Result<SocketAddr, String> {
-    crate::plan::listen::parse(text).map_err(|t| format!("{}: {}", t.what, t.advice))
+fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
+    crate::plan::listen::parse_listen_address(text).map_err(|t| format!("{}: {}", t.what, t.advice))
 }
 
 /// How the calendar is written.
@@ -448,10 +448,10 @@ pub struct ReplayArgs {
     #[arg(long, requires = "from_time", conflicts_with = "resume")]
     pub topic: Option<String>,
     /// First timestamp: 2026-11-22T02:00:00Z, or ms since the epoch
-    #[arg(long, value_name = "TIME", requires = "topic", value_parser = moment)]
+    #[arg(long, value_name = "TIME", requires = "topic", value_parser = parse_moment)]
     pub from_time: Option<i64>,
     /// Timestamp to stop before; the end when left out
-    #[arg(long, value_name = "TIME", requires = "topic", value_parser = moment)]
+    #[arg(long, value_name = "TIME", requires = "topic", value_parser = parse_moment)]
     pub to_time: Option<i64>,
     /// Carry everything in that time, also what the other cluster has already
     #[arg(long, requires = "topic")]
@@ -507,10 +507,10 @@ pub struct DiffArgs {
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
     /// First timestamp: 2026-11-22T02:00:00Z, or ms since the epoch
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub from_time: Option<i64>,
     /// Timestamp to stop before; the ends now when left out
-    #[arg(long, value_name = "TIME", requires = "from_time", value_parser = moment)]
+    #[arg(long, value_name = "TIME", requires = "from_time", value_parser = parse_moment)]
     pub to_time: Option<i64>,
     /// The partition that the offsets are of
     #[arg(long, value_name = "N", requires = "from_offset")]
@@ -528,7 +528,7 @@ pub struct DiffArgs {
     #[arg(long, value_name = "RATE", value_parser = crate::plan::size::parse_rate)]
     pub rate: Option<u64>,
     /// Memory for what is compared; the rest goes to disk: 64MiB
-    #[arg(long, value_name = "SIZE", value_parser = crate::plan::size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = crate::plan::size::parse_size)]
     pub memory: Option<u64>,
     /// Go on with the same diff where it was broken off
     #[arg(long)]
@@ -554,7 +554,7 @@ pub enum ProgressArg {
 /// # Errors
 /// It is neither, or a number that is a likely moment only in another unit: Unix tools write seconds, and an offset that
 /// rests on the wrong reading reads a log from 1970 on. What it would mean in both readings is said.
-pub(super) fn moment_ms(word: &str) -> Result<i64, String> {
+pub(super) fn parse_moment_ms(word: &str) -> Result<i64, String> {
     let Ok(number) = word.parse::<i64>() else {
         let written = word.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
         return written.map_err(|_| format!("{word:?} is not a moment with a time zone"));
@@ -574,8 +574,8 @@ pub(super) fn moment_ms(word: &str) -> Result<i64, String> {
 }
 
 /// The same as an argument.
-fn moment(word: &str) -> Result<i64, String> {
-    moment_ms(word)
+fn parse_moment(word: &str) -> Result<i64, String> {
+    parse_moment_ms(word)
         .map_err(|why| format!("{why}: write 2026-11-22T02:00:00Z (with a zone), or milliseconds since the epoch"))
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::{DemoArgs, Global};
-use super::look::seen;
-use super::{Error, Exit, actor, cockpit, options, print_json, runtime};
+use super::args::{DemoArgs, GlobalArgs};
+use super::look::wait_until_seen;
+use super::{Error, Exit, actor, build_options, cockpit, print_json, runtime};
 use crate::base::sanitise::visible_path;
 use crate::base::{Side, Trouble};
 use crate::controller::headless::{RunReport, execute};
@@ -17,7 +17,7 @@ use crate::controller::run::{Controller, Handle};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::event::{Event, RunKind};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::plan::Plan;
 use crate::session::clock::Clock;
 use crate::session::options::Options;
@@ -33,7 +33,7 @@ const PRODUCER: &str = "doc-scanner";
 const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// `cutover demo`.
-pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
+pub fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Exit, Error> {
     if !(args.scale > 0.0 && args.scale <= 1_000.0) {
         return Err(Error::Usage(Trouble::new(
             "--scale must be above 0 and at most 1000",
@@ -51,16 +51,16 @@ pub fn run(global: &Global, args: &DemoArgs) -> Result<Exit, Error> {
         Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&file)), "set TMPDIR to a writable directory"))
     })?;
     let plan = Plan::load(&file)?.plan;
-    let predicted = Predicted::default();
-    let options = with_witness(options(global)?, &estate, Arc::clone(&predicted));
-    if args.headless { headless(plan, options, &estate, &predicted) } else { cockpit::open(global, plan, options) }
+    let predicted = NewestPrediction::default();
+    let options = with_witness(build_options(global)?, &estate, Arc::clone(&predicted));
+    if args.headless { run_headless(plan, options, &estate, &predicted) } else { cockpit::open(global, plan, options) }
 }
 
 /// The demo's consumers keep count: the controller shows what they saw, and a new count begins with every move.
-fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Predicted) -> Options {
+fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: NewestPrediction) -> Options {
     let counting = Arc::clone(estate);
     options.witness = Some(Arc::new(move |group| {
-        let report = counting.witness().group(group)?;
+        let report = counting.witness().report_group(group)?;
         Some(Witnessed { processed: report.processed, lost: report.lost, re_read: report.re_read, at: Clock.now() })
     }));
     let marking = Arc::clone(estate);
@@ -75,7 +75,7 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Predi
 }
 
 /// The newest prediction in the journal: what the story is held against.
-type Predicted = Arc<Mutex<GroupPlan>>;
+type NewestPrediction = Arc<Mutex<GroupTranslation>>;
 
 /// One step of the headless story.
 #[derive(Debug, Serialize)]
@@ -94,11 +94,16 @@ struct Chapter {
     report: Value,
 }
 
-fn headless(plan: Plan, options: Options, estate: &DemoEstate, predicted: &Predicted) -> Result<Exit, Error> {
+fn run_headless(
+    plan: Plan,
+    options: Options,
+    estate: &DemoEstate,
+    predicted: &NewestPrediction,
+) -> Result<Exit, Error> {
     let actor = actor();
     let chapters = runtime()?.block_on(async {
         let mut handle = Controller::start(plan, options);
-        let chapters = story(&mut handle, estate, &actor, predicted).await;
+        let chapters = play_story(&mut handle, estate, &actor, predicted).await;
         handle.shutdown().await;
         chapters
     })?;
@@ -107,14 +112,14 @@ fn headless(plan: Plan, options: Options, estate: &DemoEstate, predicted: &Predi
     Ok(if ok { Exit::DONE } else { Exit::FAILED })
 }
 
-async fn story(
+async fn play_story(
     handle: &mut Handle,
     estate: &DemoEstate,
     actor: &str,
-    predicted: &Predicted,
+    predicted: &NewestPrediction,
 ) -> Result<Vec<Chapter>, Error> {
-    seen(handle).await?;
-    let mut say = |line: &str| say!("{}", crate::base::sanitise::visible(line));
+    wait_until_seen(handle).await?;
+    let mut say = |line: &str| say!("{}", crate::base::sanitise::visible_text(line));
     let route = Command::route(PRODUCER, FlagState::Dual);
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
     let mut chapters = vec![plain_chapter("route a producer to dual", &report)];
@@ -127,7 +132,7 @@ async fn story(
         }
         let report = execute(handle, command, actor, Some(GROUP), &mut say).await;
         let plan = predicted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        chapters.push(moved(step, &report, (to, &plan), handle, estate).await);
+        chapters.push(judge_move(step, &report, (to, &plan), handle, estate).await);
     }
     Ok(chapters)
 }
@@ -141,15 +146,15 @@ fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
         witnessed_lost: None,
         lost_by_the_logs: None,
         why: (report.exit_code != 0).then(|| report.summary.clone()),
-        report: crate::report::outcome::json(report),
+        report: crate::report::outcome::to_json(report),
     }
 }
 
 /// Holds a move against what was promised, once the group has read past everything the prediction covers.
-async fn moved(
+async fn judge_move(
     step: &str,
     report: &RunReport,
-    goal: (Side, &GroupPlan),
+    goal: (Side, &GroupTranslation),
     handle: &mut Handle,
     estate: &DemoEstate,
 ) -> Chapter {
@@ -157,12 +162,12 @@ async fn moved(
     if !chapter.ok {
         return chapter;
     }
-    if !caught_up(handle, goal).await {
+    if !wait_until_caught_up(handle, goal).await {
         (chapter.ok, chapter.why) = (false, Some(format!("{GROUP} did not read on within {} s", CATCH_UP.as_secs())));
         return chapter;
     }
-    let audit = estate.audit(GROUP);
-    let witnessed = estate.witness().group(GROUP);
+    let audit = estate.audit_group(GROUP);
+    let witnessed = estate.witness().report_group(GROUP);
     chapter.promised_re_read = report.run.as_ref().and_then(|r| r.predicted_re_read);
     chapter.witnessed_re_read = witnessed.as_ref().map(|w| w.re_read);
     chapter.witnessed_lost = witnessed.as_ref().map(|w| w.lost);
@@ -176,11 +181,11 @@ async fn moved(
 }
 
 /// Waits until the group's commits on `to` have passed every end that the prediction was made against.
-async fn caught_up(handle: &mut Handle, goal: (Side, &GroupPlan)) -> bool {
+async fn wait_until_caught_up(handle: &mut Handle, goal: (Side, &GroupTranslation)) -> bool {
     let wait = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            if row(&snapshot).is_some_and(|row| past_prediction(row, goal)) {
+            if find_group_row(&snapshot).is_some_and(|row| is_past_prediction(row, goal)) {
                 return true;
             }
             if handle.snapshots.changed().await.is_err() {
@@ -191,11 +196,11 @@ async fn caught_up(handle: &mut Handle, goal: (Side, &GroupPlan)) -> bool {
     tokio::time::timeout(CATCH_UP, wait).await.unwrap_or(false)
 }
 
-fn row(snapshot: &Snapshot) -> Option<&GroupRow> {
+fn find_group_row(snapshot: &Snapshot) -> Option<&GroupRow> {
     snapshot.groups.iter().find(|row| row.group == GROUP)
 }
 
-fn past_prediction(row: &GroupRow, (to, plan): (Side, &GroupPlan)) -> bool {
+fn is_past_prediction(row: &GroupRow, (to, plan): (Side, &GroupTranslation)) -> bool {
     plan.partitions.iter().all(|planned| {
         let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
         let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });

@@ -4,26 +4,26 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::act::interrupted;
-use super::args::{DiffArgs, Global, ProgressArg};
+use super::act::wait_for_interrupt;
+use super::args::{DiffArgs, GlobalArgs, ProgressArg};
 use super::out::redraw;
-use super::{Error, Exit, load, print_json, print_text, runtime, tell};
+use super::{Error, Exit, load_plan, print_json, print_text, runtime, tell};
 use crate::base::Trouble;
-use crate::base::sanitise::{visible, visible_name};
-use crate::diff::Verdict;
-use crate::diff::asked::{Progress, Span, What};
+use crate::base::sanitise::{visible_name, visible_text};
+use crate::diff::DiffVerdict;
+use crate::diff::asked::{DiffProgress, DiffScope, Span};
 use crate::jobs::compare as diff;
-use crate::jobs::compare::{Broken, Ended, Request, Tell};
+use crate::jobs::compare::{DiffFailure, DiffProgressSink, DiffRequest, Ended};
 use crate::plan::Plan;
 use crate::replay::Ranges;
 use crate::report;
 
 /// `cutover diff`.
-pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
-    let plan = Arc::new(load(global)?);
-    let request = request(args)?;
+pub fn run(global: &GlobalArgs, args: &DiffArgs) -> Result<Exit, Error> {
+    let plan = Arc::new(load_plan(global)?);
+    let request = build_request(args)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let ended = to_its_end(plan, request, teller(args.progress), &stop)?;
+    let ended = run_to_end(plan, request, progress_teller(args.progress), &stop)?;
     if args.progress == ProgressArg::Text && std::io::stderr().is_terminal() {
         redraw("");
     }
@@ -35,60 +35,60 @@ pub fn run(global: &Global, args: &DiffArgs) -> Result<Exit, Error> {
         }
         Err(broken) if stop.load(Ordering::Relaxed) => {
             let trouble = broken.trouble();
-            tell(&format!("cutover: interrupted; {}\n", visible(&trouble.what)));
+            tell(&format!("cutover: interrupted; {}\n", visible_text(&trouble.what)));
             return Ok(Exit::INTERRUPTED);
         }
         Err(broken) => return Err(broken.into()),
     };
     if global.json {
-        print_json(&report::diff::json(&report))?;
+        print_json(&report::diff::to_json(&report))?;
     } else {
-        print_text(&report::diff::text(&report));
+        print_text(&report::diff::to_text(&report));
     }
-    Ok(match report.verdict() {
-        Verdict::Clean => Exit::DONE,
-        Verdict::Differs => Exit::HOLDS,
-        Verdict::Unknown => Exit::UNKNOWN,
+    Ok(match report.worst_verdict() {
+        DiffVerdict::Clean => Exit::DONE,
+        DiffVerdict::Differs => Exit::HOLDS,
+        DiffVerdict::Unknown => Exit::UNKNOWN,
     })
 }
 
 /// Runs a diff to its end, or until an interrupt sets `stop` and so breaks it off.
-pub(super) fn to_its_end(
+pub(super) fn run_to_end(
     plan: Arc<Plan>,
-    request: Request,
-    tell: Tell,
+    request: DiffRequest,
+    tell: DiffProgressSink,
     stop: &Arc<AtomicBool>,
-) -> Result<Result<Ended, Broken>, Error> {
+) -> Result<Result<Ended, DiffFailure>, Error> {
     let ended = runtime()?.block_on(async {
         let heard = Arc::clone(stop);
         let ear = tokio::spawn(async move {
-            interrupted().await;
+            wait_for_interrupt().await;
             heard.store(true, Ordering::Relaxed);
         });
         // On a thread of the runtime: reading blocks it.
-        let ended = tokio::spawn(diff::run(plan, request, tell, Arc::clone(stop))).await;
+        let ended = tokio::spawn(diff::run_diff(plan, request, tell, Arc::clone(stop))).await;
         ear.abort();
         ended
     });
     ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))
 }
 
-impl From<Broken> for Error {
-    fn from(broken: Broken) -> Self {
+impl From<DiffFailure> for Error {
+    fn from(broken: DiffFailure) -> Self {
         match broken {
-            Broken::Usage(trouble) => Error::Usage(trouble),
-            Broken::Failed(trouble) => Error::Failed(trouble),
-            Broken::Unknown(trouble) => Error::Unknown(trouble),
+            DiffFailure::Usage(trouble) => Error::Usage(trouble),
+            DiffFailure::Failed(trouble) => Error::Failed(trouble),
+            DiffFailure::Unknown(trouble) => Error::Unknown(trouble),
         }
     }
 }
 
-fn request(args: &DiffArgs) -> Result<Request, Error> {
+fn build_request(args: &DiffArgs) -> Result<DiffRequest, Error> {
     let what = match (&args.producer, &args.group) {
-        (Some(producer), _) => What::Producer(producer.clone()),
-        (_, Some(group)) => What::Group(group.clone()),
-        _ if args.topic.is_empty() => What::Plan,
-        _ => What::Topics(args.topic.clone()),
+        (Some(producer), _) => DiffScope::Producer(producer.clone()),
+        (_, Some(group)) => DiffScope::Group(group.clone()),
+        _ if args.topic.is_empty() => DiffScope::Plan,
+        _ => DiffScope::Topics(args.topic.clone()),
     };
     let wrong = |what: &str, advice: &str| Err(Error::Usage(Trouble::new(what, advice)));
     let span = match (args.from_time, args.from_offset, args.partition) {
@@ -106,7 +106,7 @@ fn request(args: &DiffArgs) -> Result<Request, Error> {
     if memory.is_some_and(|m| m < 4 << 20) {
         return wrong("--memory is less than 4MiB", "give it at least 4MiB");
     }
-    Ok(Request {
+    Ok(DiffRequest {
         what,
         span,
         source: args.source.into(),
@@ -119,31 +119,31 @@ fn request(args: &DiffArgs) -> Result<Request, Error> {
 }
 
 /// On a terminal one line that is drawn over; else a line every ten seconds or so.
-fn teller(how: ProgressArg) -> Tell {
+fn progress_teller(how: ProgressArg) -> DiffProgressSink {
     let terminal = std::io::stderr().is_terminal();
     let told = std::sync::atomic::AtomicU64::new(0);
-    Arc::new(move |progress: &Progress| match how {
+    Arc::new(move |progress: &DiffProgress| match how {
         ProgressArg::None => {}
         ProgressArg::Json => {
             if let Ok(line) = serde_json::to_string(progress) {
                 say!("{}", crate::base::sanitise::ascii_json(&line));
             }
         }
-        ProgressArg::Text if terminal => redraw(&words(progress)),
+        ProgressArg::Text if terminal => redraw(&describe_progress(progress)),
         ProgressArg::Text => {
             if told.fetch_add(1, Ordering::Relaxed).is_multiple_of(10) {
-                tell(&format!("{}\n", words(progress)));
+                tell(&format!("{}\n", describe_progress(progress)));
             }
         }
     })
 }
 
-fn words(p: &Progress) -> String {
+fn describe_progress(p: &DiffProgress) -> String {
     let (done, all) = p.topics;
     let left = p.left_ms.map_or_else(|| "time left unknown".to_owned(), |ms| format!("{} s left", ms.div_ceil(1_000)));
-    let held = p.held_back.as_deref().map(|why| format!("; {}", visible(why))).unwrap_or_default();
+    let held = p.held_back.as_deref().map(|why| format!("; {}", visible_text(why))).unwrap_or_default();
     let seconds = (p.ms as f64 / 1_000.0).max(0.001);
-    let rate = crate::plan::size::format((p.bytes as f64 / seconds) as u64);
+    let rate = crate::plan::size::format_size((p.bytes as f64 / seconds) as u64);
     format!(
         "{} ({} of {all}): {:.0} %, {} records, {rate}/s, {left}{held}",
         visible_name(&p.topic),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use super::args::{Global, InitArgs};
+use super::args::{GlobalArgs, InitArgs};
 use super::{Error, Exit, print_json, print_text, runtime};
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
@@ -11,10 +11,10 @@ use crate::base::{Side, Trouble};
 use crate::controller::discover::discover;
 use crate::estate::ClusterView;
 use crate::plan::secrets::{ClientValue, Secret};
-use crate::plan::{Plan, PlanError, Problems, Severity, generate, properties as client};
+use crate::plan::{Plan, PlanError, ProblemSeverity, Problems, generate, properties as client};
 
 /// `cutover init`.
-pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
+pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
     if global.plan.exists() && !args.force {
         return Err(Error::Usage(Trouble::new(
             format!("{} is already there", visible_path(&global.plan)),
@@ -23,11 +23,11 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
     }
     let mut plan = Plan::from_bootstraps(&args.blue, &args.green)?.plan;
     plan.name.clone_from(&args.name);
-    plan.blue.client = properties(&args.property, &args.blue_property)?;
-    plan.green.client = properties(&args.property, &args.green_property)?;
-    checked(args, [&plan.blue.client, &plan.green.client])?;
+    plan.blue.client = parse_properties(&args.property, &args.blue_property)?;
+    plan.green.client = parse_properties(&args.property, &args.green_property)?;
+    check_properties(args, [&plan.blue.client, &plan.green.client])?;
     let [blue, green] = runtime()?.block_on(discover(&plan));
-    let (blue, green) = (believed(Side::Blue, blue)?, believed(Side::Green, green)?);
+    let (blue, green) = (check_believable(Side::Blue, blue)?, check_believable(Side::Green, green)?);
     if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
         && b == g
     {
@@ -36,18 +36,18 @@ pub fn run(global: &Global, args: &InitArgs) -> Result<Exit, Error> {
             "give the new cluster's own address",
         )));
     }
-    let text = generate::generate(
+    let text = generate::generate_plan(
         &args.name,
-        generate::Found { plan: &plan.blue, view: &blue },
-        generate::Found { plan: &plan.green, view: &green },
+        generate::FoundCluster { plan: &plan.blue, view: &blue },
+        generate::FoundCluster { plan: &plan.green, view: &green },
     );
-    write(global, args, &text)?;
-    say(global, &plan, &blue, &green)
+    write_plan(global, args, &text)?;
+    print_summary(global, &plan, &blue, &green)
 }
 
 /// A plan is written only from lists that can be believed: one that lacks groups because a broker was silent, or shows
 /// nothing because this principal may see nothing, would be no plan of the cluster.
-fn believed(side: Side, view: Result<ClusterView, Trouble>) -> Result<ClusterView, Error> {
+fn check_believable(side: Side, view: Result<ClusterView, Trouble>) -> Result<ClusterView, Error> {
     let view = view.map_err(Error::Unknown)?;
     if let Some(why) = &view.unlisted {
         return Err(Error::Unknown(why.clone()));
@@ -68,7 +68,7 @@ fn believed(side: Side, view: Result<ClusterView, Trouble>) -> Result<ClusterVie
     }
 }
 
-fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
+fn parse_properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
     let split = |text: &String| {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             // not repeated: what stands there may be a secret without its name
@@ -89,26 +89,26 @@ fn properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, Client
 
 /// Refuses what `plan check` would refuse of these properties, and says on standard error what it would warn of, before
 /// anybody is connected to.
-fn checked(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) -> Result<(), Error> {
+fn check_properties(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) -> Result<(), Error> {
     let mut problems: Vec<PlanError> = Vec::new();
     for (properties, own) in both.into_iter().zip(["--blue-property", "--green-property"]) {
         let values = properties.iter().map(|(name, value)| match value {
             ClientValue::Plain(text) => (name.as_str(), Some(text.as_str())),
             ClientValue::Secret(_) => (name.as_str(), None),
         });
-        for finding in client::check(&values.collect()) {
+        for finding in client::check_properties(&values.collect()) {
             let shared = args.property.iter().any(|p| p.split('=').next().is_some_and(|n| n.trim() == finding.name));
             let argument = if shared { "-X" } else { own };
             let problem = PlanError {
-                severity: if finding.refused { Severity::Error } else { Severity::Warning },
-                ..PlanError::whole(argument, finding.trouble.what, Some(finding.trouble.advice))
+                severity: if finding.refused { ProblemSeverity::Error } else { ProblemSeverity::Warning },
+                ..PlanError::without_place(argument, finding.trouble.what, Some(finding.trouble.advice))
             };
             if !problems.contains(&problem) {
                 problems.push(problem);
             }
         }
     }
-    if problems.iter().any(|p| p.severity == Severity::Error) {
+    if problems.iter().any(|p| p.severity == ProblemSeverity::Error) {
         return Err(Error::Plan(Problems(problems)));
     }
     problems.iter().for_each(|p| say!("{p}"));
@@ -116,7 +116,7 @@ fn checked(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) -> Result
 }
 
 /// Writes a new file, readable by its owner: it may name secrets.
-fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
+fn write_plan(global: &GlobalArgs, args: &InitArgs, text: &str) -> Result<(), Error> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).mode(0o600);
@@ -131,7 +131,7 @@ fn write(global: &Global, args: &InitArgs, text: &str) -> Result<(), Error> {
     })
 }
 
-fn say(global: &Global, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {
+fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {
     let side = |side: Side, view: &ClusterView| {
         let hidden = view.groups_hidden(side);
         let visible = if hidden.is_some() { " visible" } else { "" };

@@ -1,31 +1,31 @@
 //! `cutover journal show|verify|export`: what was decided and done. Reads only; the lease is not needed.
 
-use super::args::{Global, JournalVerb};
+use super::args::{GlobalArgs, JournalVerb};
 use super::out::tell_line;
-use super::{Error, Exit, load, print_json, print_text, words};
+use super::{Error, Exit, describe_trouble, load_plan, print_json, print_text};
 use crate::base::Trouble;
-use crate::base::sanitise::{visible, visible_name, visible_path};
+use crate::base::sanitise::{visible_name, visible_path, visible_text};
 use crate::journal::Reader;
-use crate::report::text::{clock, table};
+use crate::report::text::{format_moment, format_table};
 use crate::snapshot::JournalLine;
-use crate::snapshot::journal_text::Teller;
+use crate::snapshot::journal_text::JournalText;
 
 /// `cutover journal ...`.
-pub fn run(global: &Global, verb: &JournalVerb) -> Result<Exit, Error> {
-    let plan = load(global)?;
+pub fn run(global: &GlobalArgs, verb: &JournalVerb) -> Result<Exit, Error> {
+    let plan = load_plan(global)?;
     let reader = Reader::open(&plan.journal).map_err(Error::Failed)?;
-    reader.warnings().iter().for_each(|w| say!("cutover: {}", visible(w)));
+    reader.warnings().iter().for_each(|w| say!("cutover: {}", visible_text(w)));
     match verb {
         JournalVerb::Show { lines } => show(global, &reader, *lines),
         JournalVerb::Verify => verify(global, &reader),
         JournalVerb::Export => {
-            reader.export(&mut super::out::document()).map_err(Error::Failed)?;
+            reader.export(&mut super::out::open_document()).map_err(Error::Failed)?;
             Ok(Exit::DONE)
         }
     }
 }
 
-fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
+fn show(global: &GlobalArgs, reader: &Reader, lines: usize) -> Result<Exit, Error> {
     // from the first entry on: the teller has to know which run is about what
     let (entries, broken) = reader.sound_entries(1).map_err(Error::Failed)?;
     let broken = broken.or_else(|| reader.check_file().err());
@@ -36,28 +36,28 @@ fn show(global: &Global, reader: &Reader, lines: usize) -> Result<Exit, Error> {
         print_json(&newest)?;
         // One document is all there may be on standard output: that it is not the whole is said beside it.
         return Ok(broken.map_or(Exit::DONE, |why| {
-            tell_line(&words(&why));
+            tell_line(&describe_trouble(&why));
             Exit::FAILED
         }));
     }
-    let mut teller = Teller::default();
-    let told: Vec<_> = entries.iter().map(|entry| (teller.line(entry), teller.details(entry))).collect();
-    let row = |l: &JournalLine| vec![l.seq.to_string(), clock(l.at), visible_name(&l.actor), l.text.clone()];
+    let mut teller = JournalText::default();
+    let told: Vec<_> = entries.iter().map(|entry| (teller.entry_line(entry), teller.detail_lines(entry))).collect();
+    let row = |l: &JournalLine| vec![l.seq.to_string(), format_moment(l.at), visible_name(&l.actor), l.text.clone()];
     // Details stand in the last column, below their entry: before and after of each partition that a commit sets.
     let below = |text: &String| vec![String::new(), String::new(), String::new(), format!("  {text}")];
     let rows = told[told.len() - newest.len()..]
         .iter()
         .flat_map(|(line, details)| std::iter::once(row(line)).chain(details.iter().map(below)));
-    print_text(&table(&rows.collect::<Vec<_>>()));
-    sound(broken)
+    print_text(&format_table(&rows.collect::<Vec<_>>()));
+    exit_of_chain(broken)
 }
 
 /// What was shown is all there is, or ends where the chain breaks.
-fn sound(broken: Option<Trouble>) -> Result<Exit, Error> {
+fn exit_of_chain(broken: Option<Trouble>) -> Result<Exit, Error> {
     broken.map_or(Ok(Exit::DONE), |why| Err(Error::Failed(why)))
 }
 
-fn verify(global: &Global, reader: &Reader) -> Result<Exit, Error> {
+fn verify(global: &GlobalArgs, reader: &Reader) -> Result<Exit, Error> {
     match reader.verify().map_err(Error::Failed)? {
         Ok(verified) => {
             if global.json {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::Global;
-use super::{Error, Exit, controller, load, options, print_json, print_text, runtime};
+use super::args::GlobalArgs;
+use super::{Error, Exit, attach_or_host, build_options, load_plan, print_json, print_text, runtime};
 use crate::base::{Cause, Observed, Side, Trouble};
 use crate::controller::run::Handle;
 use crate::report;
@@ -17,51 +17,51 @@ const LOOK: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(8);
 
 /// `cutover lag`.
-pub fn lag(global: &Global) -> Result<Exit, Error> {
-    let snapshot = look(global)?;
+pub fn lag(global: &GlobalArgs) -> Result<Exit, Error> {
+    let snapshot = look_once(global)?;
     if global.json {
         print_json(&report::json::lag(&snapshot))?;
     } else {
         print_text(&report::text::lag(&snapshot));
     }
-    Ok(exit(&snapshot))
+    Ok(exit_of_snapshot(&snapshot))
 }
 
 /// `cutover status`.
-pub fn status(global: &Global) -> Result<Exit, Error> {
-    let snapshot = look(global)?;
+pub fn status(global: &GlobalArgs) -> Result<Exit, Error> {
+    let snapshot = look_once(global)?;
     if global.json {
         print_json(&report::json::status(&snapshot))?;
     } else {
         print_text(&report::text::status(&snapshot));
     }
-    Ok(exit(&snapshot))
+    Ok(exit_of_snapshot(&snapshot))
 }
 
-fn exit(snapshot: &Snapshot) -> Exit {
-    if report::json::complete(snapshot) { Exit::DONE } else { Exit::UNKNOWN }
+fn exit_of_snapshot(snapshot: &Snapshot) -> Exit {
+    if report::json::is_complete(snapshot) { Exit::DONE } else { Exit::UNKNOWN }
 }
 
 /// Looks, without the right to change anything, until both sides have answered or failed, and what they tell is whole as
 /// far as another look can make it.
-fn look(global: &Global) -> Result<Arc<Snapshot>, Error> {
-    let plan = load(global)?;
-    let mut options = options(global)?;
+fn look_once(global: &GlobalArgs) -> Result<Arc<Snapshot>, Error> {
+    let plan = load_plan(global)?;
+    let mut options = build_options(global)?;
     options.want = Want::ReadOnly;
     runtime()?.block_on(async {
-        let (mut handle, _) = controller(plan, options, false).await?;
-        let snapshot = seen(&mut handle).await;
+        let (mut handle, _) = attach_or_host(plan, options, false).await?;
+        let snapshot = wait_until_seen(&mut handle).await;
         let snapshot = match snapshot {
-            Ok(first) => Ok(whole(&mut handle, first).await),
+            Ok(first) => Ok(wait_until_whole(&mut handle, first).await),
             failed => failed,
         };
         handle.shutdown().await;
-        snapshot.map(|s| if global.read_only { s } else { looked(s) })
+        snapshot.map(|s| if global.read_only { s } else { reword_read_only(s) })
     })
 }
 
 /// Nobody asked for this session with --read-only: looking is all that the verb does.
-fn looked(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
+fn reword_read_only(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
     match &snapshot.header.arming {
         Arming::ReadOnly { why } if why == ASKED_FOR => {
             let mut own = Snapshot::clone(&snapshot);
@@ -73,11 +73,11 @@ fn looked(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
 }
 
 /// The first snapshot in which both sides have answered or failed.
-pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
+pub async fn wait_until_seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
     let look = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
-            if [Side::Blue, Side::Green].iter().all(|side| answered(&snapshot, *side)) {
+            if [Side::Blue, Side::Green].iter().all(|side| has_answered(&snapshot, *side)) {
                 return Ok(snapshot);
             }
             if handle.snapshots.changed().await.is_err() {
@@ -89,7 +89,7 @@ pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
         Ok(result) => result,
         Err(_) => {
             let now = Arc::clone(&handle.snapshots.borrow());
-            let silent: Vec<&str> = Side::BOTH.iter().filter(|s| !answered(&now, **s)).map(|s| s.name()).collect();
+            let silent: Vec<&str> = Side::BOTH.iter().filter(|s| !has_answered(&now, **s)).map(|s| s.name()).collect();
             let what = format!("no answer from {} within {} s", silent.join(" and "), LOOK.as_secs());
             Err(Error::Unknown(Trouble::new(what, "check the bootstrap addresses in the plan")))
         }
@@ -98,10 +98,10 @@ pub async fn seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
 
 /// The same, or the first one after it that leaves nothing out; at the latest that of the next look at each side that
 /// answers.
-async fn whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
+async fn wait_until_whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
     let mut newest = Arc::clone(&first);
     let again = async {
-        let is_whole = |s: &Snapshot| report::json::complete(s) && settings_read(s);
+        let is_whole = |s: &Snapshot| report::json::is_complete(s) && settings_read(s);
         while !is_whole(&newest) && !looked_again(&first, &newest) {
             if handle.snapshots.changed().await.is_err() {
                 return;
@@ -115,11 +115,11 @@ async fn whole(handle: &mut Handle, first: Arc<Snapshot>) -> Arc<Snapshot> {
 
 /// Whether each switch and flag was read, or can't be: one that nobody has read yet advises nothing.
 fn settings_read(now: &Snapshot) -> bool {
-    fn read<T>(of: &Observed<T>) -> bool {
-        !matches!(of, Observed::Absent { why } if why.is(Cause::NotYet))
+    fn is_read<T>(of: &Observed<T>) -> bool {
+        !matches!(of, Observed::Absent { why } if why.has_cause(Cause::NotYet))
     }
-    now.groups.iter().filter_map(|g| g.switch.as_ref()).all(read)
-        && now.producers.iter().filter_map(|p| p.flag.as_ref()).all(read)
+    now.groups.iter().filter_map(|g| g.switch.as_ref()).all(is_read)
+        && now.producers.iter().filter_map(|p| p.flag.as_ref()).all(is_read)
 }
 
 /// Whether each side that had answered has answered once more.
@@ -129,9 +129,9 @@ fn looked_again(first: &Snapshot, now: &Snapshot) -> bool {
 }
 
 /// Whether a side was read, or failed with something to do about it: what is merely not observed yet advises nothing.
-fn answered(now: &Snapshot, side: Side) -> bool {
+fn has_answered(now: &Snapshot, side: Side) -> bool {
     match &now.side(side).link {
         Observed::Known { .. } => true,
-        Observed::Absent { why } => !why.is(Cause::NotYet),
+        Observed::Absent { why } => !why.has_cause(Cause::NotYet),
     }
 }

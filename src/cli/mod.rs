@@ -7,12 +7,12 @@ use clap::Parser as _;
 
 use crate::base::Trouble;
 use crate::base::redact;
-use crate::base::sanitise::{visible, visible_name, visible_path};
+use crate::base::sanitise::{visible_name, visible_path, visible_text};
 use crate::controller::expose::{self, Exposition, Listening};
-use crate::controller::link::{attach::attach, serve::share};
+use crate::controller::link::{attach::attach_to_controller, serve::share_controller};
 use crate::controller::run::{Controller, Handle};
-use crate::journal::Holder;
-use crate::plan::{Loaded, Plan, Problems};
+use crate::journal::LeaseHolder;
+use crate::plan::{LoadedPlan, Plan, Problems};
 use crate::report;
 use crate::session::clock::Clock;
 use crate::session::options::{Options, Want};
@@ -39,7 +39,7 @@ mod replay;
 mod sim;
 mod watch;
 
-use args::{Cli, Global, Verb};
+use args::{Cli, GlobalArgs, Verb};
 use out::{print_json_line, print_text, tell};
 
 /// How a verb ended, as an exit code (docs/cli.md).
@@ -87,13 +87,13 @@ pub fn main() -> ExitCode {
     redact::learn_environment();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(error),
+        Err(error) => return print_usage(error),
     };
     let _log = log_to(&cli.global);
     let json = cli.global.json;
     let exit = match dispatch(cli) {
         Ok(exit) => exit,
-        Err(error) => complain(&error, json),
+        Err(error) => print_error(&error, json),
     };
     ExitCode::from(exit.0)
 }
@@ -112,8 +112,8 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),
-        Some(Verb::Group(verb)) => act::group(&global, verb),
-        Some(Verb::Producer(verb)) => act::producer(&global, verb),
+        Some(Verb::Group(verb)) => act::run_group_verb(&global, verb),
+        Some(Verb::Producer(verb)) => act::run_producer_verb(&global, verb),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
         Some(Verb::Diff(args)) => diff::run(&global, &args),
         Some(Verb::Journal(verb)) => journal::run(&global, &verb),
@@ -125,7 +125,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
 
 /// What clap says of the arguments: help and version on standard output, errors on standard error, and as JSON on
 /// standard output where JSON was asked for.
-fn usage(mut error: clap::Error) -> ExitCode {
+fn print_usage(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
         let _ = error.print(); // help and version are our own words; a reader that went away (`| head`) is no error
         return ExitCode::from(Exit::DONE.0);
@@ -137,7 +137,7 @@ fn usage(mut error: clap::Error) -> ExitCode {
     tell(&rendered);
     if std::env::args_os().any(|a| a == "--json") {
         let what = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        let trouble = Trouble::new(visible(what), "cutover --help lists what there is");
+        let trouble = Trouble::new(visible_text(what), "cutover --help lists what there is");
         print_json_line(serde_json::json!({"ok": false, "errors": [trouble]}));
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::USAGE.0))
@@ -148,8 +148,10 @@ fn usage(mut error: clap::Error) -> ExitCode {
 fn show_typed(error: &mut clap::Error) {
     use clap::error::ContextValue;
     let shown = |value: &ContextValue| match value {
-        ContextValue::String(text) => Some(ContextValue::String(visible(text))),
-        ContextValue::Strings(texts) => Some(ContextValue::Strings(texts.iter().map(|text| visible(text)).collect())),
+        ContextValue::String(text) => Some(ContextValue::String(visible_text(text))),
+        ContextValue::Strings(texts) => {
+            Some(ContextValue::Strings(texts.iter().map(|text| visible_text(text)).collect()))
+        }
         _ => None,
     };
     let all: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, shown(value)?))).collect();
@@ -159,12 +161,12 @@ fn show_typed(error: &mut clap::Error) {
 }
 
 /// Prints an error where its reader looks: JSON on standard output with `--json`, words on standard error always.
-fn complain(error: &Error, json: bool) -> Exit {
+fn print_error(error: &Error, json: bool) -> Exit {
     let (exit, lines) = match error {
         Error::Plan(problems) => (Exit::USAGE, problems.to_string()),
-        Error::Usage(t) => (Exit::USAGE, words(t)),
-        Error::Failed(t) => (Exit::FAILED, words(t)),
-        Error::Unknown(t) => (Exit::UNKNOWN, words(t)),
+        Error::Usage(t) => (Exit::USAGE, describe_trouble(t)),
+        Error::Failed(t) => (Exit::FAILED, describe_trouble(t)),
+        Error::Unknown(t) => (Exit::UNKNOWN, describe_trouble(t)),
     };
     say!("{lines}");
     if json {
@@ -177,9 +179,9 @@ fn complain(error: &Error, json: bool) -> Exit {
     exit
 }
 
-fn words(trouble: &Trouble) -> String {
-    let what = format!("cutover: {}", visible(&trouble.what));
-    if trouble.advice.is_empty() { what } else { format!("{what}\n  {}", visible(&trouble.advice)) }
+fn describe_trouble(trouble: &Trouble) -> String {
+    let what = format!("cutover: {}", visible_text(&trouble.what));
+    if trouble.advice.is_empty() { what } else { format!("{what}\n  {}", visible_text(&trouble.advice)) }
 }
 
 /// Prints a document on standard output; a reader that went away (`| head`) is no error.
@@ -190,14 +192,14 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
 }
 
 /// Loads the plan and prints its warnings on standard error.
-fn load(global: &Global) -> Result<Plan, Error> {
-    let Loaded { plan, warnings, .. } = Plan::load(&global.plan)?;
+fn load_plan(global: &GlobalArgs) -> Result<Plan, Error> {
+    let LoadedPlan { plan, warnings, .. } = Plan::load(&global.plan)?;
     warnings.iter().for_each(|w| say!("{w}"));
     Ok(plan)
 }
 
 /// Options of a controller for this session.
-fn options(global: &Global) -> Result<Options, Error> {
+fn build_options(global: &GlobalArgs) -> Result<Options, Error> {
     let want = match (global.read_only, global.dry_run) {
         (true, _) => Want::ReadOnly,
         (_, true) => Want::DryRun,
@@ -222,8 +224,8 @@ fn options(global: &Global) -> Result<Options, Error> {
 ///
 /// # Errors
 /// One runs, and can't be talked to.
-async fn controller(plan: Plan, mut options: Options, open: bool) -> Result<(Handle, bool), Error> {
-    if let Some(handle) = attached(&plan, &options).await? {
+async fn attach_or_host(plan: Plan, mut options: Options, open: bool) -> Result<(Handle, bool), Error> {
+    if let Some(handle) = attach_if_running(&plan, &options).await? {
         return Ok((handle, true));
     }
     // A screen without its metrics is worth more than none: what is in their way is a notice on it.
@@ -231,22 +233,22 @@ async fn controller(plan: Plan, mut options: Options, open: bool) -> Result<(Han
         Some(address) => expose::listen(address).await.map_err(|trouble| options.said.push(trouble)).ok(),
         None => None,
     };
-    Ok((host(plan, options, open, listening), false))
+    Ok((host_controller(plan, options, open, listening), false))
 }
 
 /// The controller of another process that holds the plan's journal. A dry run always walks in a controller of its own.
 ///
 /// # Errors
 /// One runs, and can't be talked to.
-async fn attached(plan: &Plan, options: &Options) -> Result<Option<Handle>, Error> {
+async fn attach_if_running(plan: &Plan, options: &Options) -> Result<Option<Handle>, Error> {
     if options.want == Want::DryRun {
         return Ok(None);
     }
-    match attach(plan, options.want).await {
+    match attach_to_controller(plan, options.want).await {
         Ok(handle) => Ok(handle),
         // Whoever only looks needs no controller but its own.
         Err(trouble) if options.want == Want::ReadOnly => {
-            say!("cutover: {}; looking without it", visible(&trouble.what));
+            say!("cutover: {}; looking without it", visible_text(&trouble.what));
             Ok(None)
         }
         Err(trouble) => Err(Error::Failed(trouble)),
@@ -254,23 +256,24 @@ async fn attached(plan: &Plan, options: &Options) -> Result<Option<Handle>, Erro
 }
 
 /// A controller of this process.
-fn host(plan: Plan, options: Options, open: bool, metrics: Option<Listening>) -> Handle {
+fn host_controller(plan: Plan, options: Options, open: bool, metrics: Option<Listening>) -> Handle {
     let (journal, digest, want) = (plan.journal.clone(), plan.digest(), options.want);
     let mut handle = Controller::start(plan, options);
     if let Some(listening) = metrics {
-        let exposition = Exposition { content_type: report::prometheus::CONTENT_TYPE, text: report::prometheus::text };
+        let exposition =
+            Exposition { content_type: report::prometheus::CONTENT_TYPE, text: report::prometheus::to_text };
         // it ends with the controller
         drop(listening.serve(handle.snapshots.clone(), exposition));
     }
     if open && want == Want::Armed {
-        share(&mut handle, &journal, digest);
+        share_controller(&mut handle, &journal, digest);
     }
     handle
 }
 
 /// Who acts: `user@host`, as the journal names it.
 fn actor() -> String {
-    Holder::me(Clock.now()).actor()
+    LeaseHolder::this_process(Clock.now()).actor()
 }
 
 /// A multi-threaded runtime: the controller's pollers, its journal thread and the screen live on it.
@@ -289,7 +292,7 @@ fn on_terminal() -> bool {
 }
 
 /// Sends the log to a file when one is asked for: the terminal belongs to the screen.
-fn log_to(global: &Global) -> Option<tracing_appender::non_blocking::WorkerGuard> {
+fn log_to(global: &GlobalArgs) -> Option<tracing_appender::non_blocking::WorkerGuard> {
     let path = global.log_file.as_ref()?;
     use std::os::unix::fs::OpenOptionsExt as _;
     // Names of groups, topics and hosts are nobody else's business, whatever the umask says.

@@ -16,7 +16,7 @@ macro_rules! say {
 
 /// Words on standard error, as they are. It may be gone: that ends nothing.
 pub(super) fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(lines(text).as_bytes());
+    let _ = std::io::stderr().lock().write_all(clean_lines(text).as_bytes());
 }
 
 /// A question on standard error, which the cursor stays behind. What has to be typed stands in it as it is.
@@ -25,7 +25,7 @@ pub(super) fn ask(question: &str) {
 }
 
 /// Line by line: what looks like the beginning of a secret in one must not swallow the next.
-fn lines(text: &str) -> String {
+fn clean_lines(text: &str) -> String {
     text.split('\n').map(|line| visible_cow(&hide_cow(line)).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
@@ -43,40 +43,40 @@ pub(super) fn redraw(line: &str) {
 
 /// Words on standard output, as they are.
 pub(super) fn print_text(text: &str) {
-    print(&lines(text));
+    print_raw(&clean_lines(text));
 }
 
 /// A document whose lines end in CRLF, as RFC 5545 wants it.
 pub(super) fn print_crlf(text: &str) {
     let lines: Vec<_> = text.split("\r\n").map(|line| visible_cow(&hide_cow(line)).into_owned()).collect();
-    print(&lines.join("\r\n"));
+    print_raw(&lines.join("\r\n"));
 }
 
 /// A file for another program, byte for byte, on standard output: a shell's completions have tabs, a reset file may hold
 /// what a terminal would obey (whoever prints that asks first whether there is one).
 pub(super) fn print_file(text: &str) {
-    print(text);
+    print_raw(text);
 }
 
 /// One JSON value on a line of standard output.
 pub(super) fn print_json_line(mut value: Value) {
     hide_json(&mut value);
-    print(&format!("{}\n", ascii_json(&value.to_string())));
+    print_raw(&format!("{}\n", ascii_json(&value.to_string())));
 }
 
 /// A JSON document on standard output, for people too.
 pub(super) fn print_json(mut value: Value) {
     hide_json(&mut value);
-    print(&format!("{}\n", ascii_json(&format!("{value:#}"))));
+    print_raw(&format!("{}\n", ascii_json(&format!("{value:#}"))));
 }
 
 /// Standard output for a document that is clean by its making, and that may be long.
-pub(super) fn document() -> impl std::io::Write {
+pub(super) fn open_document() -> impl std::io::Write {
     std::io::stdout().lock()
 }
 
 /// A reader that went away (`| head`) is no error.
-fn print(text: &str) {
+fn print_raw(text: &str) {
     let mut out = std::io::stdout().lock();
     if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         tracing::debug!("standard output was closed");
@@ -104,13 +104,13 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 mod tests {
     use std::io::Write as _;
 
-    use super::lines;
+    use super::clean_lines;
 
     #[test]
     fn nothing_leaves_with_a_secret_in_it() {
         let secret = "c4nary-of-the-door";
-        crate::base::redact::learn(secret);
-        assert_eq!(lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
+        crate::base::redact::learn_secret(secret);
+        assert_eq!(clean_lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct OverrideArgs {
 
 impl OverrideArgs {
     /// The overrides, each with the reason. Errors: a gate without one, a topic without a name.
-    pub fn overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
+    pub fn to_overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
         let unnamed = self.gates.contains(&GateName::LeaveOut) && self.leave_out.is_empty();
         match reason.map(str::trim).filter(|r| !r.is_empty()) {
             _ if unnamed => Err(Error::Usage(Trouble::new(

@@ -31,11 +31,11 @@ pub fn man() -> Result<Exit, Error> {
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::from("# Commands\n\nGenerated from the arguments; `tests/cli` compares it.\n");
-    page(&mut Cli::command().term_width(100), "cutover", &mut out);
+    write_page(&mut Cli::command().term_width(100), "cutover", &mut out);
     out
 }
 
-fn page(command: &mut clap::Command, path: &str, out: &mut String) {
+fn write_page(command: &mut clap::Command, path: &str, out: &mut String) {
     let help = command.clone().bin_name(path).term_width(100).render_long_help().to_string();
     let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
     let _ = write!(out, "\n## `{path}`\n\n```text\n{}\n```\n", lines.join("\n").trim());
@@ -46,7 +46,7 @@ fn page(command: &mut clap::Command, path: &str, out: &mut String) {
         .collect();
     for name in names {
         if let Some(sub) = command.find_subcommand_mut(&name) {
-            page(sub, &format!("{path} {name}"), out);
+            write_page(sub, &format!("{path} {name}"), out);
         }
     }
 }

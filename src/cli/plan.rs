@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::args::{Global, PlanVerb};
+use super::args::{GlobalArgs, PlanVerb};
 use super::{Error, Exit, print_json, print_text};
 use crate::base::sanitise::visible_path;
-use crate::plan::{Loaded, Plan};
+use crate::plan::{LoadedPlan, Plan};
 
 /// The example plan of the docs.
 pub const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
 
 /// `cutover plan ...`.
-pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, Error> {
+pub fn run(global: &GlobalArgs, verb: &PlanVerb) -> Result<Exit, Error> {
     match verb {
         PlanVerb::Example => {
             print_text(EXAMPLE);
@@ -21,8 +21,8 @@ pub fn run(global: &Global, verb: &PlanVerb) -> Result<Exit, Error> {
     }
 }
 
-fn check(global: &Global) -> Result<Exit, Error> {
-    let Loaded { plan, warnings, .. } = Plan::load(&global.plan)?;
+fn check(global: &GlobalArgs) -> Result<Exit, Error> {
+    let LoadedPlan { plan, warnings, .. } = Plan::load(&global.plan)?;
     if global.json {
         print_json(&json!({
             "ok": true, "errors": [], "warnings": warnings,

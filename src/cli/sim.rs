@@ -2,12 +2,12 @@
 
 use super::args::SimArgs;
 use super::{Error, Exit};
-use crate::sim::serve::{ServeConfig, serve};
+use crate::sim::serve::{ServeConfig, serve_pair};
 
 /// Serves until standard input closes.
 pub fn run(args: &SimArgs) -> Result<Exit, Error> {
     let config =
         ServeConfig { dir: args.dir.clone(), scale: args.scale, seed: args.seed, ports: [Vec::new(), Vec::new()] };
-    serve(config, std::io::stdin().lock(), std::io::stdout().lock()).map_err(Error::Failed)?;
+    serve_pair(config, std::io::stdin().lock(), std::io::stdout().lock()).map_err(Error::Failed)?;
     Ok(Exit::DONE)
 }

@@ -8,31 +8,31 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch::Receiver;
 
-use super::args::{Global, WatchArgs};
-use super::{Error, Exit, attached, host, load, options, runtime};
+use super::args::{GlobalArgs, WatchArgs};
+use super::{Error, Exit, attach_if_running, build_options, host_controller, load_plan, runtime};
 use crate::base::Trouble;
 use crate::base::redact::hide_cow;
 use crate::base::sanitise::{visible_cow, visible_name};
 use crate::controller::expose::{self, Listening};
 use crate::plan::Plan;
-use crate::plan::listen::exposed;
+use crate::plan::listen::exposure_trouble;
 use crate::session::options::Want;
 use crate::snapshot::{Arming, Snapshot};
 use crate::{report, tui};
 
 /// Runs until it is told to stop: SIGTERM and ctrl-c end it in order, a hangup does not end it.
-pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
-    let plan = load(global)?;
-    let options = options(global)?;
+pub fn run(global: &GlobalArgs, args: &WatchArgs) -> Result<Exit, Error> {
+    let plan = load_plan(global)?;
+    let options = build_options(global)?;
     if options.want == Want::ReadOnly {
         let advice = "leave --read-only out, or open `cutover --read-only`";
         return Err(Error::Usage(Trouble::new("a controller that only looks can't keep watch", advice)));
     }
-    let metrics = metrics(args, &plan, options.want)?;
+    let metrics = choose_metrics_address(args, &plan, options.want)?;
     runtime()?.block_on(async {
         // Before anything starts: a hangup meanwhile would end it.
-        let signals = Signals::listen()?;
-        if let Some(handle) = attached(&plan, &options).await? {
+        let signals = WatchSignals::listen()?;
+        if let Some(handle) = attach_if_running(&plan, &options).await? {
             let header = handle.snapshot().header.clone();
             handle.shutdown().await;
             return Err(Error::Failed(Trouble::new(
@@ -46,10 +46,10 @@ pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
             None => None,
         };
         let metrics = listening.as_ref().map(Listening::address);
-        let mut handle = host(plan, options, true, listening);
+        let mut handle = host_controller(plan, options, true, listening);
         // Who reads "armed" may attach.
-        handle.attachable().await;
-        let mut log = Log { json: global.json, metrics, before: None, closed: false };
+        handle.wait_until_attachable().await;
+        let mut log = WatchLog { json: global.json, metrics, before: None, closed: false };
         let end = log.follow(handle.snapshots.clone(), signals).await;
         handle.shutdown().await;
         end
@@ -57,7 +57,7 @@ pub fn run(global: &Global, args: &WatchArgs) -> Result<Exit, Error> {
 }
 
 /// Where metrics are served: as the argument says, else as the plan says.
-fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAddr>, Error> {
+fn choose_metrics_address(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAddr>, Error> {
     match (args.metrics, want) {
         (Some(_), Want::DryRun) => {
             let what = "a dry run has no metrics: they would look like those of the controller";
@@ -65,7 +65,7 @@ fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAdd
         }
         (None, Want::DryRun) => Ok(None),
         (Some(address), _) => {
-            if let Some(Trouble { what, advice, .. }) = exposed(address) {
+            if let Some(Trouble { what, advice, .. }) = exposure_trouble(address) {
                 say!("cutover: warning: {what} ({advice})");
             }
             Ok(Some(address))
@@ -75,13 +75,13 @@ fn metrics(args: &WatchArgs, plan: &Plan, want: Want) -> Result<Option<SocketAdd
 }
 
 /// What ends it, and what must not.
-struct Signals {
+struct WatchSignals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
     hangup: tokio::signal::unix::Signal,
 }
 
-impl Signals {
+impl WatchSignals {
     fn listen() -> Result<Self, Error> {
         let on = |kind| {
             let failed = |e| Error::Failed(Trouble::new(format!("signals can't be listened to: {e}"), ""));
@@ -96,7 +96,7 @@ impl Signals {
 }
 
 /// The log: what changes, a line each.
-struct Log {
+struct WatchLog {
     json: bool,
     /// Where metrics are served: said once.
     metrics: Option<SocketAddr>,
@@ -105,8 +105,12 @@ struct Log {
     closed: bool,
 }
 
-impl Log {
-    async fn follow(&mut self, mut snapshots: Receiver<Arc<Snapshot>>, mut signals: Signals) -> Result<Exit, Error> {
+impl WatchLog {
+    async fn follow(
+        &mut self,
+        mut snapshots: Receiver<Arc<Snapshot>>,
+        mut signals: WatchSignals,
+    ) -> Result<Exit, Error> {
         snapshots.mark_changed();
         loop {
             tokio::select! {
@@ -139,15 +143,15 @@ impl Log {
             return;
         }
         let mut lines = match self.json {
-            true => report::log::json(self.before.as_deref(), next),
-            false => tui::plain::changes(self.before.as_deref(), next),
+            true => report::log::change_lines(self.before.as_deref(), next),
+            false => tui::plain::list_changes(self.before.as_deref(), next),
         };
         lines.extend(self.metrics.take().map(|address| match self.json {
-            true => report::log::metrics(address, next),
+            true => report::log::metrics_line(address, next),
             false => format!("metrics for Prometheus at http://{address}/metrics"),
         }));
         // Each is one line whatever it holds: JSON is escaped already and has lost its secrets, words lose theirs here.
-        let mut out = super::out::document();
+        let mut out = super::out::open_document();
         for line in lines {
             let line = if self.json { Cow::Borrowed(line.as_str()) } else { hide_cow(&line) };
             if writeln!(out, "{}", visible_cow(&line)).is_err() {

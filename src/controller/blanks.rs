@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::observe::{Seen, Sighting, Sightings};
+use super::observe::{Observation, ObservationSender, TimedObservation};
 use crate::base::{Side, TopicPartition};
 use crate::estate::Estate;
 use crate::estate::blank::{Blank, WantedBlanks};
 use crate::kafka::plane::DataPlane;
-use crate::kafka::records::{Isolation, Range};
+use crate::kafka::records::{Isolation, ReadRange};
 use crate::session::clock::Clock;
 use crate::session::tools::Tools;
 
@@ -33,12 +33,12 @@ pub(super) fn watch_side(
     tools: &Arc<Tools>,
     side: Side,
     wanted: &watch::Receiver<WantedBlanks>,
-    to: &Sightings,
+    to: &ObservationSender,
 ) {
-    tasks.spawn(looks(Arc::clone(tools), side, wanted.clone(), to.clone()));
+    tasks.spawn(poll_blanks(Arc::clone(tools), side, wanted.clone(), to.clone()));
 }
 
-async fn looks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<WantedBlanks>, to: Sightings) {
+async fn poll_blanks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<WantedBlanks>, to: ObservationSender) {
     let watch = Clock.stopwatch();
     let mut looked: BTreeMap<TopicPartition, ((i64, i64), u64)> = BTreeMap::new();
     loop {
@@ -54,16 +54,18 @@ async fn looks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<Wanted
         looked.retain(|tp, _| all.iter().any(|(of, _)| of == tp));
         let due = |(tp, range): &(TopicPartition, (i64, i64))| {
             // A log that grows changes nothing: a record was found behind that place, or it could not be read.
-            looked.get(tp).is_none_or(|(last, at)| last.0 != range.0 || watch.ms().saturating_sub(*at) >= AGAIN_MS)
+            looked
+                .get(tp)
+                .is_none_or(|(last, at)| last.0 != range.0 || watch.elapsed_ms().saturating_sub(*at) >= AGAIN_MS)
         };
         let due: Vec<_> = all.into_iter().filter(due).collect();
         if !due.is_empty() {
             let at = Clock.now();
             for (tp, range) in &due {
-                looked.insert(tp.clone(), (*range, watch.ms()));
+                looked.insert(tp.clone(), (*range, watch.elapsed_ms()));
             }
-            for (tp, (from, end)) in empty(&tools, side, due).await {
-                if to.send(Seen { at, what: Sighting::Blank(side, tp, from, end) }).await.is_err() {
+            for (tp, (from, end)) in find_empty_ranges(&tools, side, due).await {
+                if to.send(TimedObservation { at, what: Observation::Blank(side, tp, from, end) }).await.is_err() {
                     return;
                 }
             }
@@ -73,25 +75,25 @@ async fn looks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<Wanted
 }
 
 /// Takes in that a stretch of a partition holds no record.
-pub(super) fn take(estate: &mut Estate, side: Side, tp: TopicPartition, (from, to): (i64, i64)) {
+pub(super) fn take_blank(estate: &mut Estate, side: Side, tp: TopicPartition, (from, to): (i64, i64)) {
     let topic = estate.side(side).value().and_then(|v| v.topics.get(&tp.topic));
     let blank = Blank { from, to, topic_id: topic.and_then(|t| t.id.clone()) };
     let known = estate.blanks_mut(side).remove(&tp);
-    estate.blanks_mut(side).insert(tp, known.map_or(blank.clone(), |known| known.and(blank)));
+    estate.blanks_mut(side).insert(tp, known.map_or(blank.clone(), |known| known.merge_newer(blank)));
 }
 
 /// Those of the stretches that hold no record. What can't be read is not known to be empty.
-async fn empty(
+async fn find_empty_ranges(
     tools: &Arc<Tools>,
     side: Side,
     asked: Vec<(TopicPartition, (i64, i64))>,
 ) -> Vec<(TopicPartition, (i64, i64))> {
     let tools = Arc::clone(tools);
     let work = tokio::task::spawn_blocking(move || {
-        let plane = DataPlane::of(tools.cluster(side));
-        let mut reader = plane.reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
+        let plane = DataPlane::of_cluster(tools.cluster(side));
+        let mut reader = plane.open_reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
         let blank = |(tp, (from, to)): &(TopicPartition, (i64, i64))| {
-            let range = Range { partition: tools.names.tp_on(side, tp), from: *from, to: *to };
+            let range = ReadRange { partition: tools.names.partition_on(side, tp), from: *from, to: *to };
             let mut none = true;
             let read = reader.read_range(&range, |_| {
                 none = false;

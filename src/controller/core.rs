@@ -20,16 +20,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use compare::Comparing;
+use compare::CurrentDiff;
 use fidelity::Fidelities;
-use strand::Stranding;
+use strand::StrandedRuns;
 
-use super::eos::look::Watched as EosWatched;
+use super::eos::look::WatchedProducer as EosWatched;
 use super::eos::watch::EosFocus;
 use super::executor::{self, Executor};
-use super::herald::Herald;
 use super::meter::{self, Questions};
-use super::observe::{self, Focus, Seen, Sighting};
+use super::notifier::Notifier;
+use super::observe::{self, GroupFocus, Observation, TimedObservation};
 use super::present::{self, Scene};
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::{Estate, WindowView};
@@ -38,12 +38,12 @@ use crate::jobs::compare::sample::Sampled;
 use crate::jobs::translate::{History, Translator};
 use crate::migration::facts::command::{Command, Refusal, Subject};
 use crate::migration::facts::effect::Outcome;
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 use crate::migration::run::machine::Machine;
-use crate::migration::soak::watch::Kept;
-use crate::migration::tell::edges::Turns;
+use crate::migration::soak::watch::KeptSamples;
+use crate::migration::tell::edges::Edges;
 use crate::offsets::Chosen;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::plan::{Plan, WindowPlan};
 use crate::session::clock::{Clock, Stopwatch};
 use crate::session::ledger::{Access, Ledger};
@@ -51,7 +51,7 @@ use crate::session::names::TopicNames;
 use crate::session::options::{Options, Want};
 use crate::session::pins;
 use crate::session::tools::Tools;
-use crate::snapshot::journal_text::Teller;
+use crate::snapshot::journal_text::JournalText;
 use crate::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
 
 /// Sightings that may wait for the machine; pollers wait beyond it.
@@ -83,7 +83,7 @@ const KEEP_MS: u64 = 10_000;
 const FOLLOW_MS: u64 = 1_000;
 
 /// The controller's ends of the channels in a [`super::run::Handle`].
-pub(super) struct Ends {
+pub(super) struct ControllerEnds {
     pub snapshots: watch::Sender<Arc<Snapshot>>,
     pub asks: mpsc::Receiver<Ask>,
     pub replies: mpsc::Sender<Reply>,
@@ -91,7 +91,7 @@ pub(super) struct Ends {
 }
 
 /// How far an effect is, in words.
-pub(super) struct Murmur {
+pub(super) struct EffectProgress {
     /// The effect's key.
     pub key: String,
     /// The words.
@@ -99,13 +99,13 @@ pub(super) struct Murmur {
 }
 
 /// What a measurement brought.
-type Measured = (String, Side, Option<Chosen>, Result<GroupPlan, Trouble>);
+type Measurement = (String, Side, Option<Chosen>, Result<GroupTranslation, Trouble>);
 
 /// A measurement that was asked for.
-type ToMeasure = (String, Side, Option<Chosen>, BTreeSet<String>);
+type MeasurementOrder = (String, Side, Option<Chosen>, BTreeSet<String>);
 
 /// The group whose dialog a person reads, and what that dialog is about where it is not the plan's own way.
-pub(super) struct Watched {
+pub(super) struct WatchedDialog {
     pub group: String,
     pub choice: Option<(Side, Option<Chosen>)>,
 }
@@ -149,53 +149,53 @@ struct Core {
     executor: Option<Arc<dyn Executor>>,
     effects: JoinSet<(String, Outcome)>,
     /// Asked for and not started: at most one for each group, side and strategy, as the machine asks for no more.
-    to_measure: Vec<ToMeasure>,
-    measurements: JoinSet<Vec<Measured>>,
-    focus: watch::Sender<Focus>,
+    to_measure: Vec<MeasurementOrder>,
+    measurements: JoinSet<Vec<Measurement>>,
+    focus: watch::Sender<GroupFocus>,
     eos_focus: watch::Sender<EosFocus>,
     behind: behind::Behind,
     questions: watch::Sender<Questions>,
-    teller: Teller,
+    teller: JournalText,
     lines: VecDeque<JournalLine>,
-    dates: present::Dates,
+    dates: present::CalendarCache,
     notices: VecDeque<Notice>,
     progress: BTreeMap<String, String>,
-    watching: Option<Watched>,
-    comparing: Comparing,
+    watching: Option<WatchedDialog>,
+    comparing: CurrentDiff,
     fidelities: Fidelities,
-    turns: Turns,
-    herald: Herald,
-    ends: Ends,
+    turns: Edges,
+    herald: Notifier,
+    ends: ControllerEnds,
     stopping: bool,
     /// Why the journal is not the whole truth: what rests on it is not known.
     unsound: Option<Trouble>,
     /// Why the journal can't be written any more: nothing is done then.
     unwritable: Option<Trouble>,
-    stranding: Stranding,
+    stranding: StrandedRuns,
     seq: u64,
 }
 
 /// Runs a controller to its end.
-pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
+pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: ControllerEnds) {
     let names = Arc::new(TopicNames::new(&plan));
     let history = Arc::new(Mutex::new(History::default()));
     let (sightings, mut seen) = mpsc::channel(SIGHTINGS);
     let (murmurs, mut heard) = mpsc::channel(MURMURS);
-    let (focus, focus_rx) = watch::channel(Focus::new());
+    let (focus, focus_rx) = watch::channel(GroupFocus::new());
     let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
     let (questions, questions_rx) = watch::channel(Questions::new());
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
     let mut pollers = JoinSet::new();
     let (fidelities, targets) = Fidelities::new();
     let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
-    pollers.spawn(sample::sample(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
-    let behind = behind::Behind::watch(&mut pollers, &tools, options.poll_ms, &sightings);
+    pollers.spawn(sample::sample_targets(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
+    let behind = behind::Behind::start_pollers(&mut pollers, &tools, options.poll_ms, &sightings);
     meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
     if options.want != Want::ReadOnly {
         observe::watch_planes(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
     }
     let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
-    observe::watch_all(&mut pollers, &tools, EosWatched::all(&plan.settings()), pace, focuses, sightings);
+    observe::watch_all(&mut pollers, &tools, EosWatched::all_of_settings(&plan.settings()), pace, focuses, sightings);
 
     let Access { ledger, entries, samples, told, arming, troubles, unsound } =
         Ledger::open(&plan, &options, Clock.now()).await;
@@ -204,10 +204,10 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         Ok(translator) => (Some(translator), None),
         Err(trouble) => (None, Some(trouble)),
     };
-    let machine = present::machine(&plan, &arming);
+    let machine = present::build_machine(&plan, &arming);
     let world = executor::World { plan: Arc::clone(&plan), tools: Arc::clone(&tools), history: Arc::clone(&history) };
-    let executor = executor::executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
-    let herald = Herald::new(&plan, &arming, &told, entries.last().map_or(0, |e| e.seq));
+    let executor = executor::build_executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
+    let herald = Notifier::new(&plan, &arming, &told, entries.last().map_or(0, |e| e.seq));
     let mut core = Core {
         machine,
         estate: Estate::default(),
@@ -224,59 +224,59 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: Ends) {
         eos_focus,
         behind,
         questions,
-        teller: Teller::default(),
+        teller: JournalText::default(),
         lines: VecDeque::new(),
-        dates: present::Dates::default(),
+        dates: present::CalendarCache::default(),
         notices: VecDeque::new(),
         progress: BTreeMap::new(),
         watching: None,
-        comparing: Comparing::default(),
+        comparing: CurrentDiff::default(),
         fidelities,
-        turns: Turns::default(),
+        turns: Edges::default(),
         herald,
         ends,
         stopping: false,
         unsound,
         unwritable: None,
-        stranding: Stranding::default(),
+        stranding: StrandedRuns::default(),
         seq: 0,
         plan,
         options,
     };
     let said = std::mem::take(&mut core.options.said);
     for trouble in troubles.into_iter().chain(unreadable).chain(said) {
-        core.notice(Severity::Warn, Subject::Migration, trouble);
+        core.add_notice(Severity::Warn, Subject::Migration, trouble);
     }
-    core.replay(&entries, samples);
+    core.replay_entries(&entries, samples);
     core.begin().await;
-    core.turn((&mut seen, &mut sampled), &mut heard, &mut pollers).await;
+    core.run_loop((&mut seen, &mut sampled), &mut heard, &mut pollers).await;
     pollers.shutdown().await;
     core.end(&mut heard).await;
 }
 
 impl Core {
-    fn replay(&mut self, entries: &[Entry], samples: Vec<Kept>) {
+    fn replay_entries(&mut self, entries: &[JournalEntry], samples: Vec<KeptSamples>) {
         for entry in entries {
-            self.machine.replay(entry);
-            self.remember(entry);
+            self.machine.fold_entry(entry);
+            self.remember_entry(entry);
         }
         self.machine.restore_samples(samples);
-        self.machine.resumed(Clock.now());
+        self.machine.interrupt_open_runs(Clock.now());
     }
 
     /// What every entry, old or new, is kept for besides the machine.
-    fn remember(&mut self, entry: &Entry) {
+    fn remember_entry(&mut self, entry: &JournalEntry) {
         if let Event::Pinned { side, cluster_id } = &entry.event {
-            pins::hold(self.tools.cluster(*side), &self.plan, Some(cluster_id));
+            pins::hold_to_pin(self.tools.cluster(*side), &self.plan, Some(cluster_id));
         }
         let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.entry(entry);
+        history.note_entry(entry);
         history.set_seams(&self.machine.state().seams);
         drop(history);
-        self.fidelities.entry(entry);
-        let line = self.teller.line(entry);
-        self.turns.entry(entry);
-        self.herald.entry(entry, &line.text);
+        self.fidelities.note_entry(entry);
+        let line = self.teller.entry_line(entry);
+        self.turns.take_entry(entry);
+        self.herald.take_entry(entry, &line.text);
         if self.lines.len() >= LINES {
             self.lines.pop_front();
         }
@@ -294,25 +294,25 @@ impl Core {
                 clusters: [self.plan.blue.cluster_id.clone(), self.plan.green.cluster_id.clone()],
             };
             let actor = self.options.actor.clone();
-            self.write(actor, opened).await;
+            self.write_entry(actor, opened).await;
             self.machine.count_anew(None, Clock.now());
         }
         // What needs no look (windows) is there before the first question.
-        self.observed();
-        self.act().await;
+        self.feed_machine();
+        self.carry_out_actions().await;
         self.publish();
     }
 
     /// Until it is told to stop, or nobody holds the other ends any more.
-    async fn turn(
+    async fn run_loop(
         &mut self,
-        (seen, sampled): (&mut mpsc::Receiver<Seen>, &mut mpsc::Receiver<Sampled>),
-        heard: &mut mpsc::Receiver<Murmur>,
+        (seen, sampled): (&mut mpsc::Receiver<TimedObservation>, &mut mpsc::Receiver<Sampled>),
+        heard: &mut mpsc::Receiver<EffectProgress>,
         pollers: &mut JoinSet<()>,
     ) {
         let mut pulse = Pulse::new();
         loop {
-            let wake = self.wake(&pulse);
+            let wake = self.wake_after_ms(&pulse);
             tokio::select! {
                 biased;
                 changed = self.ends.stop.changed() => {
@@ -321,116 +321,119 @@ impl Core {
                     }
                 }
                 Some(ended) = self.effects.join_next() => self.effect_ended(ended),
-                Some(tried) = self.stranding.tried.join_next() => self.strand(tried),
+                Some(tried) = self.stranding.tried.join_next() => self.tell_stranded(tried),
                 ask = self.ends.asks.recv() => match ask {
-                    Some(ask) => self.answer(ask).await,
+                    Some(ask) => self.answer_ask(ask).await,
                     None => return,
                 },
-                Some(measured) = self.measurements.join_next() => self.measured(measured),
-                Some(came) = self.comparing.tasks.join_next() => self.compared(came).await,
-                Some(murmur) = heard.recv() => self.hear(murmur),
-                Some(one) = sampled.recv() => self.sampled(one),
+                Some(measured) = self.measurements.join_next() => self.take_measurements(measured),
+                Some(came) = self.comparing.tasks.join_next() => self.take_diff_outcome(came).await,
+                Some(murmur) = heard.recv() => self.note_progress(murmur),
+                Some(one) = sampled.recv() => self.take_sample(one),
                 Some(Err(broken)) = pollers.join_next() => {
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
                     let advice = "start cutover again; this is a fault of cutover";
-                    self.notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
+                    self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
                 }
                 Some(sighting) = seen.recv() => {
-                    self.see(sighting);
+                    self.take_observation(sighting);
                     pulse.unobserved = true;
                 }
                 () = Clock.sleep(wake) => {}
             }
-            self.beat(&mut pulse).await;
+            self.do_what_is_due(&mut pulse).await;
         }
     }
 
     /// What is due after anything came in, or some time passed.
-    async fn beat(&mut self, pulse: &mut Pulse) {
-        if pulse.unobserved && pulse.observed.ms() >= OBSERVE_MS {
-            self.observed();
+    async fn do_what_is_due(&mut self, pulse: &mut Pulse) {
+        if pulse.unobserved && pulse.observed.elapsed_ms() >= OBSERVE_MS {
+            self.feed_machine();
             (pulse.observed, pulse.unobserved) = (Clock.stopwatch(), false);
         }
         let now = Clock.now();
         if self.machine.poll_timeout().is_some_and(|at| at <= now) {
             self.machine.handle_timeout(now);
         }
-        self.act().await;
+        self.carry_out_actions().await;
         self.give_stranded_back();
-        self.measure();
-        if pulse.followed.ms() >= FOLLOW_MS {
+        self.start_measurements();
+        if pulse.followed.elapsed_ms() >= FOLLOW_MS {
             pulse.followed = Clock.stopwatch();
-            self.follow().await;
-            self.aim();
-            self.turn_news(now).await;
+            self.follow_journal().await;
+            self.aim_sampler();
+            self.journal_edges(now).await;
             self.keep_told(false).await;
             self.keep_estimate_fresh(now).await;
         }
-        if pulse.kept.ms() >= KEEP_MS || self.machine.urgent_samples() {
+        if pulse.kept.elapsed_ms() >= KEEP_MS || self.machine.urgent_samples() {
             pulse.kept = Clock.stopwatch();
             self.keep_samples().await;
         }
         pulse.unshown = true;
-        if pulse.shown.ms() >= pulse.pause_ms {
+        if pulse.shown.elapsed_ms() >= pulse.pause_ms {
             pulse.shown = Clock.stopwatch();
             self.publish();
-            (pulse.pause_ms, pulse.unshown) = (SNAPSHOT_PAUSE_MS.max(SNAPSHOT_SHARE * pulse.shown.ms()), false);
+            (pulse.pause_ms, pulse.unshown) = (SNAPSHOT_PAUSE_MS.max(SNAPSHOT_SHARE * pulse.shown.elapsed_ms()), false);
         }
     }
 
     /// How long there is nothing to do by itself, ms.
-    fn wake(&self, pulse: &Pulse) -> u64 {
+    fn wake_after_ms(&self, pulse: &Pulse) -> u64 {
         let next = if pulse.unshown { pulse.pause_ms } else { SNAPSHOT_LONGEST_MS.max(pulse.pause_ms) };
-        let snapshot = next.saturating_sub(pulse.shown.ms());
-        let observation = if pulse.unobserved { OBSERVE_MS.saturating_sub(pulse.observed.ms()) } else { u64::MAX };
+        let snapshot = next.saturating_sub(pulse.shown.elapsed_ms());
+        let observation =
+            if pulse.unobserved { OBSERVE_MS.saturating_sub(pulse.observed.elapsed_ms()) } else { u64::MAX };
         let timer = self.machine.poll_timeout().map_or(u64::MAX, |at| at.since(Clock.now()));
         snapshot.min(observation).min(timer).max(1)
     }
 
-    fn see(&mut self, Seen { at, what }: Seen) {
+    fn take_observation(&mut self, TimedObservation { at, what }: TimedObservation) {
         match what {
-            Sighting::Cluster(side, Ok(mut view)) => {
-                self.tools.names.inward(&self.plan, side, &mut view);
+            Observation::Cluster(side, Ok(mut view)) => {
+                self.tools.names.rename_to_blue(&self.plan, side, &mut view);
                 self.keep_ends(side, &view, at.plus(view.took_ms));
-                present::seen(self.estate.side_mut(side), Ok(view), at);
+                present::take_look(self.estate.side_mut(side), Ok(view), at);
             }
-            Sighting::Cluster(side, Err(why)) => present::seen(self.estate.side_mut(side), Err(why), at),
-            Sighting::Group(side, group, result) => {
+            Observation::Cluster(side, Err(why)) => present::take_look(self.estate.side_mut(side), Err(why), at),
+            Observation::Group(side, group, result) => {
                 let result = result.map(|mut view| {
-                    self.tools.names.group_inward(side, &mut view);
+                    self.tools.names.rename_group_to_blue(side, &mut view);
                     view
                 });
                 let slot = self.estate.focus_mut(side).entry(group).or_insert_with(Observed::not_yet);
-                present::seen(slot, result, at);
+                present::take_look(slot, result, at);
             }
-            Sighting::Switch(group, result) => {
+            Observation::Switch(group, result) => {
                 let slot = self.estate.switches.entry(group).or_insert_with(Observed::not_yet);
-                present::seen(slot, result, at);
+                present::take_look(slot, result, at);
             }
-            Sighting::Plane(side, result) => present::seen(self.estate.plane_mut(side), result, at),
-            Sighting::Metric(group, side, metric, result) => {
+            Observation::Plane(side, result) => present::take_look(self.estate.plane_mut(side), result, at),
+            Observation::Metric(group, side, metric, result) => {
                 self.machine.handle_metric(&group, side, metric, at, result);
             }
-            Sighting::Past(group, side, metric, points) => {
+            Observation::Past(group, side, metric, points) => {
                 self.machine.handle_past(&group, side, metric, at, &points);
             }
-            Sighting::Flag(producer, result) => {
+            Observation::Flag(producer, result) => {
                 let slot = self.estate.flags.entry(producer).or_insert_with(Observed::not_yet);
-                present::seen(slot, result, at);
+                present::take_look(slot, result, at);
             }
-            what @ (Sighting::Blank(..) | Sighting::Holders(..)) => behind::take(&mut self.estate, what, at),
-            Sighting::Eos(side, producer, result) => {
+            what @ (Observation::Blank(..) | Observation::Holders(..)) => {
+                behind::take_behind(&mut self.estate, what, at)
+            }
+            Observation::Eos(side, producer, result) => {
                 let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
                 // Two pollers look at what a run waits for, one of them more often.
                 if !matches!(slot, Observed::Known { at: seen, .. } if *seen > at) {
-                    present::seen(slot, result.map(|look| *look), at);
+                    present::take_look(slot, result.map(|look| *look), at);
                 }
             }
         }
     }
 
     /// Gives the newest estate to the machine.
-    fn observed(&mut self) {
+    fn feed_machine(&mut self) {
         let now = Clock.now();
         let focus = self.focus.borrow().clone();
         for side in Side::BOTH {
@@ -442,28 +445,31 @@ impl Core {
             let newer = |o: &Observed<_>| matches!(o, Observed::Known { at, .. } if *at > round);
             self.estate.focus_mut(side).retain(|group, o| newer(o) || focus.contains(&(side, group.clone())));
         }
-        let window =
-            |w: &WindowPlan| WindowView { name: w.name.clone(), open_until: w.open_until(now), opens: w.opens(now) };
+        let window = |w: &WindowPlan| WindowView {
+            name: w.name.clone(),
+            open_until: w.open_until(now),
+            opens: w.opens_next(now),
+        };
         self.estate.windows = self.plan.windows.iter().map(window).collect();
-        present::manual_flags(&self.plan, &self.machine, &mut self.estate, now);
+        present::infer_manual_flags(&self.plan, &self.machine, &mut self.estate, now);
         self.machine.handle_observation(self.estate.clone(), now);
     }
 
-    async fn answer(&mut self, ask: Ask) {
+    async fn answer_ask(&mut self, ask: Ask) {
         let now = Clock.now();
         let reply = match ask {
             Ask::Prepare { id, command } => {
-                let room = self.room_for(&command).await;
+                let room = self.check_room(&command).await;
                 let result = room.and_then(|()| self.machine.prepare(&command, now)).map(Box::new);
                 Reply::Prepared { id, result }
             }
             Ask::Execute { id, command, actor, typed, facts, asked } => {
-                let late = late(&command, asked, now);
-                let room = self.room_for(&command).await;
+                let late = refuse_if_late(&command, asked, now);
+                let room = self.check_room(&command).await;
                 let mut result =
-                    late.and(room).and_then(|()| self.execute(&command, &actor, &typed, facts.as_deref(), now));
+                    late.and(room).and_then(|()| self.execute_command(&command, &actor, &typed, facts.as_deref(), now));
                 // The start of the run is durable, and in the picture, before anybody is told that it was taken.
-                self.act().await;
+                self.carry_out_actions().await;
                 if let (Ok(_), Some(why)) = (&result, &self.unwritable) {
                     result = Err(Refusal::refused(why.what.clone(), why.advice.clone()));
                 }
@@ -471,21 +477,21 @@ impl Core {
                 Reply::Executed { id, result }
             }
             Ask::Watch { group } => {
-                self.watching = group.map(|group| Watched { group, choice: None });
+                self.watching = group.map(|group| WatchedDialog { group, choice: None });
                 self.keep_estimate_fresh(now).await;
                 return;
             }
             Ask::WatchChoice { group, to, chosen } => {
-                self.watching = Some(Watched { group, choice: Some((to, chosen)) });
+                self.watching = Some(WatchedDialog { group, choice: Some((to, chosen)) });
                 self.keep_estimate_fresh(now).await;
                 return;
             }
             Ask::Export { id, group, to, chosen } => {
-                self.export(id, &group, to, chosen.as_ref());
+                self.export_offsets(id, &group, to, chosen.as_ref());
                 return;
             }
             Ask::Records { id, group, to, chosen, tp } => {
-                self.look(id, &group, to, chosen.as_ref(), &tp);
+                self.look_at_cut(id, &group, to, chosen.as_ref(), &tp);
                 return;
             }
             Ask::StartDiff { id, what, span, resume, actor } => {
@@ -500,7 +506,7 @@ impl Core {
         }
     }
 
-    fn execute(
+    fn execute_command(
         &mut self,
         command: &Command,
         actor: &str,
@@ -517,7 +523,7 @@ impl Core {
         self.machine.handle_command(command, actor, typed, facts, now)
     }
 
-    fn hear(&mut self, murmur: Murmur) {
+    fn note_progress(&mut self, murmur: EffectProgress) {
         self.progress.insert(murmur.key, murmur.words);
     }
 
@@ -535,38 +541,38 @@ impl Core {
             lines: &self.lines,
             notices: &self.notices,
             diff: self.diff_view(),
-            fidelity: self.fidelity(),
+            fidelity: self.fidelity_by_producer(),
             calendar: self.dates.at(&self.plan, now),
             unsound: self.unsound.as_ref(),
             seq: self.seq,
             now,
         };
-        self.ends.snapshots.send_replace(Arc::new(present::snapshot(&scene)));
+        self.ends.snapshots.send_replace(Arc::new(present::build_snapshot(&scene)));
     }
 
     /// The orderly end: nothing new starts, what is under way is finished, its outcome and the end are journalled.
-    async fn end(mut self, heard: &mut mpsc::Receiver<Murmur>) {
+    async fn end(mut self, heard: &mut mpsc::Receiver<EffectProgress>) {
         self.stopping = true;
         self.measurements.abort_all();
         if let Some(executor) = &self.executor {
             executor.wind_up();
         }
         let watch = Clock.stopwatch();
-        while !(self.effects.is_empty() && self.stranding.tried.is_empty()) && watch.ms() < LAST_EFFECT_MS {
+        while !(self.effects.is_empty() && self.stranding.tried.is_empty()) && watch.elapsed_ms() < LAST_EFFECT_MS {
             tokio::select! {
                 Some(ended) = self.effects.join_next() => self.effect_ended(ended),
-                Some(tried) = self.stranding.tried.join_next() => self.strand(tried),
-                Some(murmur) = heard.recv() => self.hear(murmur),
+                Some(tried) = self.stranding.tried.join_next() => self.tell_stranded(tried),
+                Some(murmur) = heard.recv() => self.note_progress(murmur),
                 () = Clock.sleep(SNAPSHOT_LONGEST_MS) => {}
             }
-            self.act().await;
+            self.carry_out_actions().await;
             self.give_stranded_back();
             self.publish();
         }
         self.keep_samples().await;
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             let actor = self.options.actor.clone();
-            self.write(actor.clone(), Event::Closed { actor }).await;
+            self.write_entry(actor.clone(), Event::Closed { actor }).await;
         }
         self.publish();
         self.herald.end().await;
@@ -580,7 +586,7 @@ impl Core {
 }
 
 /// Who asked has given it up by then, and may have done something else since.
-fn late(command: &Command, asked: At, now: At) -> Result<(), Refusal> {
+fn refuse_if_late(command: &Command, asked: At, now: At) -> Result<(), Refusal> {
     if now.since(asked) <= LATEST_MS || matches!(command, Command::Estimate { .. }) {
         return Ok(());
     }

@@ -11,11 +11,11 @@ use crate::session::tools::client_properties;
 /// # Errors
 /// Per side: it can't be reached, or refuses us.
 pub async fn discover(plan: &Plan) -> [Result<ClusterView, Trouble>; 2] {
-    let (blue, green) = tokio::join!(side(plan, Side::Blue), side(plan, Side::Green));
+    let (blue, green) = tokio::join!(discover_side(plan, Side::Blue), discover_side(plan, Side::Green));
     [blue, green]
 }
 
-async fn side(plan: &Plan, side: Side) -> Result<ClusterView, Trouble> {
+async fn discover_side(plan: &Plan, side: Side) -> Result<ClusterView, Trouble> {
     let properties = client_properties(plan.cluster(side))?;
     let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
     cluster.snapshot(&SnapshotOptions::default()).await

@@ -13,19 +13,19 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::meter::{about, providers};
+use super::meter::{about_group, list_providers};
+use crate::base::format_duration;
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
-use crate::base::span;
 use crate::base::{Side, Trouble};
 use crate::estate::ClusterView;
 use crate::journal::{Reader, may_be_written};
 use crate::kafka::control::SnapshotOptions;
-use crate::metrics::{Provider, WRONG_QUERY};
+use crate::metrics::{MetricsProvider, WRONG_QUERY};
 use crate::migration::soak::criteria::Metric;
-use crate::migration::tell::notifications::News;
+use crate::migration::tell::notifications::Notification;
 use crate::notify::queue::Message;
-use crate::notify::{Again, NotSent};
+use crate::notify::{NotSent, Retry};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
@@ -74,7 +74,7 @@ pub struct Check {
 impl Check {
     fn new(what: impl Into<String>, health: Health, found: impl Into<String>) -> Self {
         // What others said is in there, and so may be a secret that they repeat.
-        Self { what: what.into(), health, found: redact::hide(&found.into()), advice: String::new() }
+        Self { what: what.into(), health, found: redact::hide_secrets(&found.into()), advice: String::new() }
     }
 
     fn advised(self, advice: impl Into<String>) -> Self {
@@ -92,25 +92,25 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let plan = Arc::new(plan);
     let tools = Tools::new(&plan, Arc::new(TopicNames::new(&plan)));
     let (mut clusters, settings, metrics, told) = tokio::join!(
-        join_all(Side::BOTH.map(|s| look(&tools, s))),
-        settings(&tools),
-        metrics(&plan),
-        notify(&plan, send)
+        join_all(Side::BOTH.map(|s| look_at_cluster(&tools, s))),
+        check_settings(&tools),
+        check_metrics(&plan),
+        check_targets(&plan, send)
     );
     for (side, seen) in Side::BOTH.into_iter().zip(&mut clusters) {
         if let Ok(view) = seen {
-            tools.names.inward(&plan, side, view); // blue first: it teaches the names
+            tools.names.rename_to_blue(&plan, side, view); // blue first: it teaches the names
         }
     }
     // After the names are known on both sides.
-    let doors = join_all(Side::BOTH.map(|s| data_plane(&plan, &tools, s))).await;
+    let doors = join_all(Side::BOTH.map(|s| check_data_plane(&plan, &tools, s))).await;
     let mut checks = Vec::new();
     let views: Vec<Option<&ClusterView>> = clusters.iter().map(|c| c.as_ref().ok()).collect();
     // Who can't be reached is not asked what it allows.
     let asked = &tools;
     let rights = clusters.iter().zip(Side::BOTH).map(|(seen, side)| async move {
         match seen {
-            Ok(view) => cluster::rights(asked, side, view).await,
+            Ok(view) => cluster::ask_rights(asked, side, view).await,
             Err(_) => Rights::default(),
         }
     });
@@ -120,29 +120,30 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     };
     for ((side, seen), rights) in Side::BOTH.into_iter().zip(&clusters).zip(&rights) {
         match seen {
-            Ok(view) => checks.extend(cluster::checks(&plan, &tools, side, view, rights)),
+            Ok(view) => checks.extend(cluster::check_cluster(&plan, &tools, side, view, rights)),
             Err(why) => checks.push(Check::failed(side.name(), Health::Fail, why.clone())),
         }
     }
-    checks.push(identities(&views));
+    checks.push(check_identities(&views));
     checks.extend(doors);
-    let wanted = formats::topics(&plan, &views);
-    let formats = Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check(&wanted, &tools, side, *view));
+    let wanted = formats::list_wanted_topics(&plan, &views);
+    let formats =
+        Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check_formats(&wanted, &tools, side, *view));
     checks.extend(join_all(formats).await);
     checks.extend(settings);
     checks.extend(metrics);
     checks.extend(told);
-    checks.extend(plan.windows.iter().map(window));
+    checks.extend(plan.windows.iter().map(check_window));
     let path = plan.journal.clone();
-    let journal = tokio::task::spawn_blocking(move || journal(&path)).await;
+    let journal = tokio::task::spawn_blocking(move || check_journal(&path)).await;
     checks.push(journal.unwrap_or_else(|e| Check::new("journal", Health::Unknown, e.to_string())));
     checks
 }
 
 /// The clients that will read and write records: what `cutover` stops, they have to bring to an end.
-async fn data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
+async fn check_data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
     let what = format!("data plane of {side}");
-    match planes::try_one(plan, tools, side).await {
+    match planes::try_data_plane(plan, tools, side).await {
         Err(why) => Check::failed(what, Health::Fail, why),
         Ok(probed) => {
             let id = probed
@@ -160,20 +161,20 @@ async fn data_plane(plan: &Plan, tools: &Tools, side: Side) -> Check {
     }
 }
 
-async fn look(tools: &Tools, side: Side) -> Result<ClusterView, Trouble> {
-    if let Some(why) = tools.unreachable(side) {
+async fn look_at_cluster(tools: &Tools, side: Side) -> Result<ClusterView, Trouble> {
+    if let Some(why) = tools.why_unreachable(side) {
         return Err(why.clone());
     }
     let watch = Clock.stopwatch();
     let cluster = tools.cluster(side);
-    let options = SnapshotOptions { named: tools.named(side), ..SnapshotOptions::default() };
+    let options = SnapshotOptions { named: tools.named_on(side), ..SnapshotOptions::default() };
     let seen = tokio::time::timeout(LOOK, cluster.snapshot(&options)).await;
     let mut view = seen.map_err(|_| too_long(cluster, "looking at the whole cluster", LOOK))??;
-    view.took_ms = watch.ms();
+    view.took_ms = watch.elapsed_ms();
     Ok(view)
 }
 
-fn identities(views: &[Option<&ClusterView>]) -> Check {
+fn check_identities(views: &[Option<&ClusterView>]) -> Check {
     let what = "two clusters";
     match views {
         [Some(ClusterView { cluster_id: Some(b), .. }), Some(ClusterView { cluster_id: Some(g), .. })] if b == g => {
@@ -188,7 +189,7 @@ fn identities(views: &[Option<&ClusterView>]) -> Check {
 }
 
 /// Every switch and flag that can be read.
-async fn settings(tools: &Tools) -> Vec<Check> {
+async fn check_settings(tools: &Tools) -> Vec<Check> {
     let switches = tools.readable_switches().map(|(name, _)| (true, name));
     let all: Vec<(bool, &str)> = switches.chain(tools.readable_flags().map(|(name, _)| (false, name))).collect();
     let read = all.into_iter().map(|(switch, name)| async move {
@@ -207,9 +208,9 @@ async fn settings(tools: &Tools) -> Vec<Check> {
 }
 
 /// Every query, for every group and side, once; and the clock of whoever answers with one.
-async fn metrics(plan: &Plan) -> Vec<Check> {
-    let all: Vec<Provider> = providers(plan).collect();
-    let mut asked: Vec<(&Provider, Metric, &str, Side)> = Vec::new();
+async fn check_metrics(plan: &Plan) -> Vec<Check> {
+    let all: Vec<MetricsProvider> = list_providers(plan).collect();
+    let mut asked: Vec<(&MetricsProvider, Metric, &str, Side)> = Vec::new();
     for provider in &all {
         for metric in provider.metrics() {
             for group in plan.groups.iter().take(GROUPS) {
@@ -218,7 +219,7 @@ async fn metrics(plan: &Plan) -> Vec<Check> {
         }
     }
     let answers: Vec<(String, Option<i64>, Check)> =
-        stream::iter(asked.into_iter().map(|a| ask(plan, a))).buffered(AT_ONCE).collect().await;
+        stream::iter(asked.into_iter().map(|a| check_metric(plan, a))).buffered(AT_ONCE).collect().await;
     let mut checks: Vec<Check> = answers.iter().map(|(_, _, check)| check.clone()).collect();
     for provider in all.iter().filter(|p| answers.iter().any(|(name, ..)| name == p.name())) {
         let skews = answers.iter().filter(|(name, ..)| name == provider.name()).filter_map(|(_, skew, _)| *skew);
@@ -227,30 +228,32 @@ async fn metrics(plan: &Plan) -> Vec<Check> {
             None => Check::new(what, Health::Unknown, "it told no time"),
             Some(ms) if ms.unsigned_abs() > SKEW_MS => {
                 let word = if ms > 0 { "ahead of" } else { "behind" };
-                Check::new(what, Health::Warn, format!("{} {word} this machine", span(ms.unsigned_abs())))
+                Check::new(what, Health::Warn, format!("{} {word} this machine", format_duration(ms.unsigned_abs())))
                     .advised("synchronise both machines' clocks (chronyc tracking)")
             }
-            Some(ms) => Check::new(what, Health::Ok, format!("within {} of this machine", span(ms.unsigned_abs()))),
+            Some(ms) => {
+                Check::new(what, Health::Ok, format!("within {} of this machine", format_duration(ms.unsigned_abs())))
+            }
         });
     }
     checks
 }
 
-async fn ask(
+async fn check_metric(
     plan: &Plan,
-    (provider, metric, group, side): (&Provider, Metric, &str, Side),
+    (provider, metric, group, side): (&MetricsProvider, Metric, &str, Side),
 ) -> (String, Option<i64>, Check) {
-    let about = about(plan, group, side);
+    let about = about_group(plan, group, side);
     let what =
         format!("{metric} of {group} on {side} ({})", visible_name(provider.name()), group = visible_name(group));
     let now = Clock.now();
     let answer = provider.ask(metric, &about, now).await;
     let skew = answer.as_ref().ok().and_then(|a| a.at).map(|at| at.0 - now.0);
     let check = match answer {
-        Ok(a) => Check::new(what, Health::Ok, metric.show(a.value)),
+        Ok(a) => Check::new(what, Health::Ok, metric.format_value(a.value)),
         // Before a group runs there, nobody knows a number: it must be there when it soaks.
         Err(why) => {
-            let question = provider.question(metric, &about).unwrap_or_default();
+            let question = provider.describe_question(metric, &about).unwrap_or_default();
             let found = format!("{}; asked: {question}", why.what);
             let health = if why.advice == WRONG_QUERY { Health::Fail } else { Health::Unknown };
             Check::failed(what, health, Trouble::new(found, why.advice))
@@ -260,7 +263,7 @@ async fn ask(
 }
 
 /// Every target of notifications, and when the controller reached it last, as far as the journal says.
-async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
+async fn check_targets(plan: &Plan, send: bool) -> Vec<Check> {
     let (path, now) = (plan.journal.clone(), Clock.now());
     let read = move || Reader::open(&path).and_then(|r| r.told()).unwrap_or_default(); // the journal has its own check
     let told = if plan.notify.is_empty() || !plan.journal.exists() {
@@ -268,17 +271,19 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
     } else {
         tokio::task::spawn_blocking(read).await.unwrap_or_default()
     };
-    let targets = crate::notify::targets(plan);
+    let targets = crate::notify::list_targets(plan);
     let tried = targets.iter().map(|target| async {
         let what = format!("notify {}", visible_name(&target.plan().name));
-        let message = Message { news: News::test(now, "cutover doctor"), missed: 0 };
+        let message = Message { news: Notification::test(now, "cutover doctor"), missed: 0 };
         let tried = match send {
             true => target.send(&message).await.map(|status| format!("took a test message: {status}")),
             false => target
-                .reach()
+                .try_connect()
                 .await
-                .map(|host| format!("{host} answers; would send {}", target.body(&message), host = visible_name(&host)))
-                .map_err(|trouble| NotSent { trouble, again: Again::Never }),
+                .map(|host| {
+                    format!("{host} answers; would send {}", target.preview_body(&message), host = visible_name(&host))
+                })
+                .map_err(|trouble| NotSent { trouble, again: Retry::Never }),
         };
         match tried {
             Ok(found) => Check::new(what, Health::Ok, found),
@@ -288,8 +293,11 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
     let mut checks: Vec<Check> = stream::iter(tried).buffered(AT_ONCE).collect().await;
     for told in told.iter().filter(|t| plan.notify.iter().any(|n| n.name == t.target)) {
         if let Some((since, trouble)) = &told.failing {
-            let found =
-                format!("nothing the controller sent was taken for {}: {}", span(now.since(*since)), trouble.what);
+            let found = format!(
+                "nothing the controller sent was taken for {}: {}",
+                format_duration(now.since(*since)),
+                trouble.what
+            );
             let what = format!("notify {} so far", visible_name(&told.target));
             checks.push(Check::new(what, Health::Warn, found).advised(trouble.advice.clone()));
         }
@@ -297,12 +305,14 @@ async fn notify(plan: &Plan, send: bool) -> Vec<Check> {
     checks
 }
 
-fn window(window: &crate::plan::WindowPlan) -> Check {
+fn check_window(window: &crate::plan::WindowPlan) -> Check {
     let now = Clock.now();
     let what = format!("window {}", visible_name(&window.name));
-    match (window.open_until(now), window.opens(now)) {
-        (Some(until), _) => Check::new(what, Health::Ok, format!("open for {} more", span(until.since(now)))),
-        (None, Some(opens)) => Check::new(what, Health::Ok, format!("opens in {}", span(opens.since(now)))),
+    match (window.open_until(now), window.opens_next(now)) {
+        (Some(until), _) => {
+            Check::new(what, Health::Ok, format!("open for {} more", format_duration(until.since(now))))
+        }
+        (None, Some(opens)) => Check::new(what, Health::Ok, format!("opens in {}", format_duration(opens.since(now)))),
         (None, None) => {
             Check::new(what, Health::Unknown, format!("nothing tells when it opens in {}", visible_name(&window.zone)))
                 .advised("install the package tzdata")
@@ -310,7 +320,7 @@ fn window(window: &crate::plan::WindowPlan) -> Check {
     }
 }
 
-fn journal(path: &std::path::Path) -> Check {
+fn check_journal(path: &std::path::Path) -> Check {
     let what = "journal";
     if !path.exists() {
         let made = format!("{} is made when a controller first opens the plan", visible_path(path));

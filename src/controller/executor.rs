@@ -1,4 +1,4 @@
-//! Effects become deeds here, and nowhere else. The live executor can't be made without a [`WriteLease`], and only the
+//! Effects become deeds here, and nowhere else. The live executor can't be made without a `WriteLease`, and only the
 //! holder of the journal in an armed session has one; a dry run walks the same path with an executor that changes nothing.
 
 mod eos;
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::{BoxFuture, FutureExt};
 use tokio::sync::{mpsc, watch};
 
-use super::core::Murmur;
+use super::core::EffectProgress;
 use crate::base::{Side, Trouble};
-use crate::jobs::replay::{Stop, Tell};
-use crate::jobs::translate::{History, Progress, Purpose, Translator, Wanted};
-use crate::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use crate::jobs::replay::{ReplayProgressSink, Stop};
+use crate::jobs::translate::{History, Purpose, TranslationProgressSink, Translator, WantedGroup};
+use crate::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
 use crate::offsets::Chosen;
 use crate::plan::Plan;
 use crate::session::lease::WriteLease;
@@ -25,7 +25,7 @@ use crate::snapshot::Arming;
 /// Carries effects out.
 pub trait Executor: Send + Sync {
     /// Carries one out and says how it ended. Every wait in it is bounded.
-    fn execute(&self, issued: Issued) -> BoxFuture<'static, Outcome>;
+    fn execute(&self, issued: IssuedEffect) -> BoxFuture<'static, Outcome>;
 
     /// The controller ends: what only reads stops now, what changes something is finished.
     fn wind_up(&self);
@@ -43,14 +43,14 @@ pub(super) struct World {
 }
 
 /// The executor of a session; `None` when it may change nothing, not even in a dry run.
-pub(super) fn executor(
+pub(super) fn build_executor(
     world: World,
     translator: Option<Translator>,
     lease: Option<WriteLease>,
     arming: &Arming,
-    murmurs: mpsc::Sender<Murmur>,
+    murmurs: mpsc::Sender<EffectProgress>,
 ) -> Option<Arc<dyn Executor>> {
-    let reading = Reading { translator, murmurs, stop: watch::Sender::new(false) };
+    let reading = RunTranslator { translator, murmurs, stop: watch::Sender::new(false) };
     match (arming, lease) {
         (Arming::Armed, Some(lease)) => {
             let (lease, stop) = (Arc::new(lease), Arc::new(Stop::default()));
@@ -62,13 +62,13 @@ pub(super) fn executor(
 }
 
 /// What both executors do alike: translations only read.
-struct Reading {
+struct RunTranslator {
     translator: Option<Translator>,
-    murmurs: mpsc::Sender<Murmur>,
+    murmurs: mpsc::Sender<EffectProgress>,
     stop: watch::Sender<bool>,
 }
 
-impl Reading {
+impl RunTranslator {
     async fn translate(
         self: Arc<Self>,
         key: String,
@@ -81,14 +81,14 @@ impl Reading {
             return failed(Trouble::new("records can't be read", "see the notice about the client properties"));
         };
         let murmurs = self.murmurs.clone();
-        let progress: Progress = Arc::new(move |words| {
-            let _ = murmurs.try_send(Murmur { key: key.clone(), words }); // only words: none is waited for
+        let progress: TranslationProgressSink = Arc::new(move |words| {
+            let _ = murmurs.try_send(EffectProgress { key: key.clone(), words }); // only words: none is waited for
         });
         let mut stop = self.stop.subscribe();
-        let wanted = Wanted { group: &group, chosen: chosen.as_ref(), topics: &topics };
+        let wanted = WantedGroup { group: &group, chosen: chosen.as_ref(), topics: &topics };
         tokio::select! {
             plan = translator.translate(wanted, to, Purpose::Run, &progress) => match plan {
-                Ok(plan) => done(Answer::Plan { plan }),
+                Ok(plan) => done(EffectResult::Plan { plan }),
                 Err(why) => failed(why),
             },
             _ = stop.wait_for(|stop| *stop) => failed(Trouble::new("the controller ended while it read the logs", "")),
@@ -100,42 +100,42 @@ impl Reading {
 struct LiveExecutor {
     lease: Arc<WriteLease>,
     world: World,
-    reading: Arc<Reading>,
+    reading: Arc<RunTranslator>,
     /// Ends what carries records after the transaction that is open.
     stop: Arc<Stop>,
 }
 
 impl LiveExecutor {
-    fn carrying(&self, key: String) -> eos::Carrying {
+    fn carry_context(&self, key: String) -> eos::CarryContext {
         let World { plan, history, .. } = self.world.clone();
         let murmurs = self.reading.murmurs.clone();
-        let tell: Tell = Arc::new(move |p| {
+        let tell: ReplayProgressSink = Arc::new(move |p| {
             let words = format!("{}: {} of {} records", p.what, p.done, p.total);
-            let _ = murmurs.try_send(Murmur { key: key.clone(), words }); // only words: none is waited for
+            let _ = murmurs.try_send(EffectProgress { key: key.clone(), words }); // only words: none is waited for
         });
-        eos::Carrying { plan, history, lease: Arc::clone(&self.lease), tell, stop: Arc::clone(&self.stop) }
+        eos::CarryContext { plan, history, lease: Arc::clone(&self.lease), tell, stop: Arc::clone(&self.stop) }
     }
 }
 
 impl Executor for LiveExecutor {
-    fn execute(&self, Issued { key, effect }: Issued) -> BoxFuture<'static, Outcome> {
+    fn execute(&self, IssuedEffect { key, effect }: IssuedEffect) -> BoxFuture<'static, Outcome> {
         let (tools, reading) = (Arc::clone(&self.world.tools), Arc::clone(&self.reading));
-        let carrying = self.carrying(key.clone());
+        let carrying = self.carry_context(key.clone());
         async move {
             match effect {
                 Effect::Translate { group, to, chosen, topics } => {
                     reading.translate(key, group, to, chosen, topics).await
                 }
-                Effect::SetSwitch { group, to } => setting::switch(tools, group, to).await,
-                Effect::SetFlag { producer, to } => setting::flag(tools, producer, to).await,
+                Effect::SetSwitch { group, to } => setting::set_switch(tools, group, to).await,
+                Effect::SetFlag { producer, to } => setting::set_flag(tools, producer, to).await,
                 Effect::CommitOffsets { group, side, offsets, before, metadata, had: _ } => {
                     let target = offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect();
-                    let change = offsets::Change::new(&tools, side, &group, target, Some(before));
-                    change.carrying(metadata).run().await
+                    let change = offsets::GroupOffsetChange::new(&tools, side, &group, target, Some(before));
+                    change.with_metadata(metadata).run().await
                 }
                 Effect::RestoreOffsets { group, side, offsets, metadata } => {
-                    let change = offsets::Change::new(&tools, side, &group, offsets, None);
-                    change.carrying(metadata).run().await
+                    let change = offsets::GroupOffsetChange::new(&tools, side, &group, offsets, None);
+                    change.with_metadata(metadata).run().await
                 }
                 Effect::Fence { side, ids, .. } => eos::fence_all(tools, side, ids).await,
                 Effect::Deny { side, acls, .. } => eos::deny(tools, side, acls).await,
@@ -156,27 +156,27 @@ impl Executor for LiveExecutor {
 
 /// Changes nothing: reads what a run would read, and answers as if everything had been done.
 struct DryRunExecutor {
-    reading: Arc<Reading>,
+    reading: Arc<RunTranslator>,
 }
 
 impl Executor for DryRunExecutor {
-    fn execute(&self, Issued { key, effect }: Issued) -> BoxFuture<'static, Outcome> {
+    fn execute(&self, IssuedEffect { key, effect }: IssuedEffect) -> BoxFuture<'static, Outcome> {
         let reading = Arc::clone(&self.reading);
         async move {
             match effect {
                 Effect::Translate { group, to, chosen, topics } => {
                     reading.translate(key, group, to, chosen, topics).await
                 }
-                Effect::SetSwitch { to, .. } => done(Answer::Switch { state: to }),
-                Effect::SetFlag { to, .. } => done(Answer::Flag { state: to }),
-                Effect::CommitOffsets { offsets, .. } => {
-                    done(Answer::Offsets { offsets: offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect() })
-                }
-                Effect::RestoreOffsets { offsets, .. } => done(Answer::Offsets { offsets }),
-                Effect::Fence { .. } => done(Answer::Fenced { ids: Vec::new() }),
-                Effect::Deny { .. } => done(Answer::Denied),
-                Effect::Allow { .. } => done(Answer::Allowed),
-                Effect::Carry { .. } => done(Answer::Carried { records: 0, verified: None }),
+                Effect::SetSwitch { to, .. } => done(EffectResult::Switch { state: to }),
+                Effect::SetFlag { to, .. } => done(EffectResult::Flag { state: to }),
+                Effect::CommitOffsets { offsets, .. } => done(EffectResult::Offsets {
+                    offsets: offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect(),
+                }),
+                Effect::RestoreOffsets { offsets, .. } => done(EffectResult::Offsets { offsets }),
+                Effect::Fence { .. } => done(EffectResult::Fenced { ids: Vec::new() }),
+                Effect::Deny { .. } => done(EffectResult::Denied),
+                Effect::Allow { .. } => done(EffectResult::Allowed),
+                Effect::Carry { .. } => done(EffectResult::Carried { records: 0, verified: None }),
             }
         }
         .boxed()
@@ -187,7 +187,7 @@ impl Executor for DryRunExecutor {
     }
 }
 
-fn done(result: Answer) -> Outcome {
+fn done(result: EffectResult) -> Outcome {
     Outcome::Done { result }
 }
 

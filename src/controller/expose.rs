@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use crate::base::span;
+use crate::base::format_duration;
 use crate::base::{At, Trouble};
 use crate::session::clock::Clock;
 use crate::snapshot::{Arming, Snapshot};
@@ -126,7 +126,7 @@ impl Listening {
                         if open.len() >= CONNECTIONS && let Some(oldest) = open.pop_front() {
                             oldest.abort();
                         }
-                        open.push_back(tasks.spawn(connection(stream, Arc::clone(&pages))));
+                        open.push_back(tasks.spawn(serve_connection(stream, Arc::clone(&pages))));
                     }
                     Err(e) => {
                         tracing::warn!("metrics at {}: {e}", self.address);
@@ -140,7 +140,7 @@ impl Listening {
 }
 
 /// One request.
-async fn connection(stream: TcpStream, pages: Arc<Pages>) {
+async fn serve_connection(stream: TcpStream, pages: Arc<Pages>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let pages = Arc::clone(&pages);
         async move { Ok::<_, Infallible>(pages.answer(&request).await) }
@@ -165,15 +165,16 @@ struct Pages {
 impl Pages {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD are all there is\n".into());
+            let mut refused =
+                build_response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD are all there is\n".into());
             refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
         match request.uri().path() {
             "/metrics" => self.metrics().await,
             "/healthz" => self.health(),
-            "/" => page(StatusCode::OK, TEXT, self.about()),
-            _ => page(StatusCode::NOT_FOUND, TEXT, "there are /metrics and /healthz\n".into()),
+            "/" => build_response(StatusCode::OK, TEXT, self.about()),
+            _ => build_response(StatusCode::NOT_FOUND, TEXT, "there are /metrics and /healthz\n".into()),
         }
     }
 
@@ -192,7 +193,7 @@ impl Pages {
         let (s, now) = (self.snapshot(), Clock.now());
         let age = now.since(s.now).max(s.now.since(now));
         let status = if age <= YOUNG_MS { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        page(status, TEXT, format!("the newest snapshot is {} old\n", span(age)))
+        build_response(status, TEXT, format!("the newest snapshot is {} old\n", format_duration(age)))
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
@@ -204,16 +205,20 @@ impl Pages {
             text(&s, Clock.now())
         });
         match made.await {
-            Ok(text) => page(StatusCode::OK, self.exposition.content_type, text),
+            Ok(text) => build_response(StatusCode::OK, self.exposition.content_type, text),
             Err(e) => {
                 tracing::error!("metrics: the page could not be made: {e}");
-                page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "this is a fault of cutover: see its log\n".into())
+                build_response(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    TEXT,
+                    "this is a fault of cutover: see its log\n".into(),
+                )
             }
         }
     }
 }
 
-fn page(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
+fn build_response(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
     use hyper::header::HeaderValue;
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::run::Handle;
-use crate::base::sanitise::{quoted, visible_name};
+use crate::base::sanitise::{quoted_name, visible_name};
 use crate::base::{Observed, Side};
-use crate::migration::eos::{EosView, GreenOnly, Row};
+use crate::migration::eos::{EosView, GreenOnly, HardGateRow};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::RunId;
-use crate::migration::facts::overrides::{GateName, Held, Override};
+use crate::migration::facts::overrides::{GateName, HeldGate, Override};
 use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
 use crate::migration::rules::gate::Gate;
 use crate::offsets::Chosen;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::session::clock::Clock;
 pub use crate::snapshot::RunReport;
 use crate::snapshot::journal_text as words;
@@ -46,17 +46,20 @@ pub async fn execute(
     progress: &mut dyn FnMut(&str),
 ) -> RunReport {
     if let Command::Estimate { group, to, chosen } = &command {
-        let measured = estimate(handle, std::slice::from_ref(group), *to, chosen.as_ref(), actor, progress).await;
+        let measured =
+            estimate_groups(handle, std::slice::from_ref(group), *to, chosen.as_ref(), actor, progress).await;
         return match measured.into_iter().next() {
-            Some((_, Ok(plan))) => RunReport::done(format!("{}: {}", visible_name(group), words::budget(&plan)), None),
+            Some((_, Ok(plan))) => {
+                RunReport::done(format!("{}: {}", visible_name(group), words::describe_budget(&plan)), None)
+            }
             Some((_, Err(refusal))) => RunReport::refused(refusal, None),
-            None => RunReport::refused(gone(), None),
+            None => RunReport::refused(controller_gone(), None),
         };
     }
-    let mut driver = Driver { handle, next_id: 1, progress };
+    let mut driver = CommandDriver { handle, next_id: 1, progress };
     match driver.confirm(&command, actor, yes).await {
         Err((refusal, prepared)) => {
-            let rows = driver.gate(&command);
+            let rows = driver.gate_rows(&command);
             RunReport { rows, ..RunReport::refused(refusal, prepared) }
         }
         Ok((prepared, None)) => RunReport::done(format!("{}: done", prepared.title), Some(prepared)),
@@ -70,15 +73,15 @@ pub async fn execute(
 
 /// Measures groups to `to` by the plan's strategies or by a chosen one, all at the same time, and waits for the results,
 /// in their order. An error has the exit code that it amounts to.
-pub async fn estimate(
+pub async fn estimate_groups(
     handle: &mut Handle,
     groups: &[String],
     to: Side,
     chosen: Option<&Chosen>,
     actor: &str,
     progress: &mut dyn FnMut(&str),
-) -> Vec<(String, Result<GroupPlan, Refusal>)> {
-    let mut driver = Driver { handle, next_id: 1, progress };
+) -> Vec<(String, Result<GroupTranslation, Refusal>)> {
+    let mut driver = CommandDriver { handle, next_id: 1, progress };
     let command = |group: &String| Command::Estimate { group: group.clone(), to, chosen: chosen.cloned() };
     let mut answers = Vec::new();
     for group in groups {
@@ -95,10 +98,10 @@ pub async fn estimate(
             }
         }
         for (n, id) in sent {
-            answers[n] = driver.answer(id).await.and_then(|reply| match reply {
+            answers[n] = driver.wait_for_answer(id).await.and_then(|reply| match reply {
                 Reply::Executed { result, .. } => result.map(|_| ()),
                 Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => {
-                    Err(gone())
+                    Err(controller_gone())
                 }
             });
         }
@@ -106,7 +109,7 @@ pub async fn estimate(
     let mut measured = Vec::new();
     for (group, answer) in groups.iter().zip(answers) {
         let result = match answer {
-            Ok(()) => driver.measured(group, to, chosen).await,
+            Ok(()) => driver.wait_for_measurement(group, to, chosen).await,
             Err(refusal) => Err(refusal),
         };
         measured.push((group.clone(), result));
@@ -121,15 +124,15 @@ pub async fn show_values(
     group: &str,
     to: Side,
     chosen: Option<&Chosen>,
-    plan: &mut GroupPlan,
+    plan: &mut GroupTranslation,
 ) -> Result<(), Refusal> {
-    let mut driver = Driver { handle, next_id: 1_000_000, progress: &mut |_| {} };
+    let mut driver = CommandDriver { handle, next_id: 1_000_000, progress: &mut |_| {} };
     for p in &mut plan.partitions {
-        let id = driver.id();
+        let id = driver.take_id();
         let (group, chosen, tp) = (group.to_owned(), chosen.cloned(), p.tp.clone());
         match driver.ask(Ask::Records { id, group, to, chosen, tp }, id).await? {
             Reply::Records { result, .. } => p.cut = result?,
-            _ => return Err(gone()),
+            _ => return Err(controller_gone()),
         }
     }
     Ok(())
@@ -137,40 +140,41 @@ pub async fn show_values(
 
 /// Holds what a command that nobody waits for any more has under way: nothing of it starts from here. Tells whether there
 /// was anything.
-pub async fn hold(handle: &mut Handle, subject: &Subject, why: &str, actor: &str) -> Result<bool, Refusal> {
+pub async fn hold_subject(handle: &mut Handle, subject: &Subject, why: &str, actor: &str) -> Result<bool, Refusal> {
     let snapshot = handle.snapshot();
     let runs = match subject {
         Subject::Group(name) => snapshot.groups.iter().find(|g| g.group == *name).and_then(|g| g.run.as_ref()),
         Subject::Producer(name) => snapshot.producers.iter().find(|p| p.name == *name).and_then(|p| p.run.as_ref()),
         Subject::Migration | Subject::Cluster(_) => None,
     };
-    let under_way =
-        |run: &RunView| !finished(run) && !run.steps.iter().any(|(_, state)| matches!(state, StepState::Stuck { .. }));
+    let under_way = |run: &RunView| {
+        !is_finished(run) && !run.steps.iter().any(|(_, state)| matches!(state, StepState::Stuck { .. }))
+    };
     if !runs.is_some_and(under_way) {
         return Ok(false);
     }
-    let mut driver = Driver { handle, next_id: 2_000_000, progress: &mut |_| {} };
+    let mut driver = CommandDriver { handle, next_id: 2_000_000, progress: &mut |_| {} };
     let command = Command::Hold { subject: subject.clone(), why: why.to_owned() };
-    let prepared = driver.question(&command).await?;
+    let prepared = driver.ask_prepared(&command).await?;
     driver.order(&command, actor, String::new(), &prepared).await.map(|_| true)
 }
 
-struct Driver<'a> {
+struct CommandDriver<'a> {
     handle: &'a mut Handle,
     next_id: u64,
     progress: &'a mut dyn FnMut(&str),
 }
 
-type Refused = (Refusal, Option<Prepared>);
+type RefusedCommand = (Refusal, Option<Prepared>);
 
-impl Driver<'_> {
+impl CommandDriver<'_> {
     /// Asks for the dialog and confirms it, again while its facts move under it.
     async fn confirm(
         &mut self,
         command: &Command,
         actor: &str,
         yes: Option<&str>,
-    ) -> Result<(Prepared, Option<RunId>), Refused> {
+    ) -> Result<(Prepared, Option<RunId>), RefusedCommand> {
         let mut last = None;
         for _ in 0..CONFIRMATIONS {
             match self.prepare(command).await {
@@ -179,7 +183,7 @@ impl Driver<'_> {
                 Err(held) if held.exit_code == 3 && matches!(command.subject(), Subject::Group(_)) => {}
                 Err(refusal) => return Err((refusal, None)),
             }
-            self.measure(command, actor).await;
+            self.measure_for_dialog(command, actor).await;
             let prepared = self.prepare(command).await.map_err(|r| (r, None))?;
             // Its name confirms a command, and never what it costs: each gate needs its own word.
             if let Some(held) = prepared.gates.iter().find(|h| !is_worded(command, h)) {
@@ -191,7 +195,7 @@ impl Driver<'_> {
                 Level::Typed(phrase) => match (yes, subject_name(&command.subject())) {
                     // as it is, or as it is shown
                     (Some(yes), name) if yes == name || yes == visible_name(&name) => phrase.clone(),
-                    (given, name) => return Err((unconfirmed(given, &name, &prepared.title), Some(prepared))),
+                    (given, name) => return Err((refuse_unconfirmed(given, &name, &prepared.title), Some(prepared))),
                 },
             };
             if last.is_none() {
@@ -209,7 +213,7 @@ impl Driver<'_> {
     }
 
     /// The gate of a hard cutover, as it was seen last.
-    fn gate(&self, command: &Command) -> Vec<Row> {
+    fn gate_rows(&self, command: &Command) -> Vec<HardGateRow> {
         let (Command::HardCut { producer, .. } | Command::HardBack { producer, .. }) = command else {
             return Vec::new();
         };
@@ -225,17 +229,19 @@ impl Driver<'_> {
         typed: String,
         prepared: &Prepared,
     ) -> Result<Option<RunId>, Refusal> {
-        let id = self.id();
+        let id = self.take_id();
         let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
         let asked = Clock.now();
         match self.ask(Ask::Execute { id, command, actor, typed, facts, asked }, id).await? {
             Reply::Executed { result, .. } => result,
-            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => Err(gone()),
+            Reply::Prepared { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => {
+                Err(controller_gone())
+            }
         }
     }
 
     async fn facts_moved(&mut self, command: &Command, prepared: &Prepared) -> bool {
-        matches!(self.question(command).await, Ok(now) if now.facts != prepared.facts)
+        matches!(self.ask_prepared(command).await, Ok(now) if now.facts != prepared.facts)
     }
 
     /// The dialog, once the controller has seen enough to tell.
@@ -251,13 +257,13 @@ impl Driver<'_> {
         let waited = Clock.stopwatch();
         let mut said = String::new();
         loop {
-            let refusal = match self.question(command).await {
+            let refusal = match self.ask_prepared(command).await {
                 Ok(prepared) => return Ok(prepared),
                 Err(refusal) => refusal,
             };
             // A gate that is shut by one row is shown with every row told, if that takes only a moment.
-            let untold = self.gate(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
-            let left = patience(&refusal, untold).saturating_sub(waited.ms());
+            let untold = self.gate_rows(command).iter().any(|row| matches!(row.gate, Gate::Unknown { .. }));
+            let left = patience_ms(&refusal, untold).saturating_sub(waited.elapsed_ms());
             if left == 0 {
                 return Err(refusal);
             }
@@ -269,13 +275,13 @@ impl Driver<'_> {
             }
             let changed = tokio::time::timeout(Duration::from_millis(left), self.handle.snapshots.changed()).await;
             if matches!(changed, Ok(Err(_))) {
-                return Err(gone());
+                return Err(controller_gone());
             }
         }
     }
 
     /// Waits for the estimate that the dialog shows, where there is one to be had.
-    async fn measure(&mut self, command: &Command, actor: &str) {
+    async fn measure_for_dialog(&mut self, command: &Command, actor: &str) {
         let (group, to) = match command {
             Command::CutOver { group, .. } => (group, Side::Green),
             // Without green there is nothing to measure.
@@ -304,15 +310,20 @@ impl Driver<'_> {
 
     /// Orders a measurement; the answer is not waited for.
     async fn order_measurement(&mut self, command: Command, actor: &str) -> Result<u64, Refusal> {
-        let (id, actor) = (self.id(), actor.to_owned());
+        let (id, actor) = (self.take_id(), actor.to_owned());
         let (typed, facts, asked) = (String::new(), None, Clock.now());
         let ask = Ask::Execute { id, command, actor, typed, facts, asked };
-        self.handle.asks.send(ask).await.map_err(|_| gone())?;
+        self.handle.asks.send(ask).await.map_err(|_| controller_gone())?;
         Ok(id)
     }
 
     /// Waits until a measurement that was ordered is there.
-    async fn measured(&mut self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<GroupPlan, Refusal> {
+    async fn wait_for_measurement(
+        &mut self,
+        group: &str,
+        to: Side,
+        chosen: Option<&Chosen>,
+    ) -> Result<GroupTranslation, Refusal> {
         let row = |s: &Snapshot| s.groups.iter().find(|g| g.group == group).cloned();
         let over = |s: &Arc<Snapshot>| row(s).is_none_or(|r| !r.measuring);
         let waited = matches!(tokio::time::timeout(MEASUREMENT, self.handle.snapshots.wait_for(over)).await, Ok(Ok(_)));
@@ -332,26 +343,28 @@ impl Driver<'_> {
         }
     }
 
-    async fn question(&mut self, command: &Command) -> Result<Prepared, Refusal> {
-        let id = self.id();
+    async fn ask_prepared(&mut self, command: &Command) -> Result<Prepared, Refusal> {
+        let id = self.take_id();
         match self.ask(Ask::Prepare { id, command: command.clone() }, id).await? {
             Reply::Prepared { result, .. } => result.map(|p| *p),
-            Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => Err(gone()),
+            Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => {
+                Err(controller_gone())
+            }
         }
     }
 
-    fn id(&mut self) -> u64 {
+    fn take_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }
 
     async fn ask(&mut self, ask: Ask, id: u64) -> Result<Reply, Refusal> {
-        self.handle.asks.send(ask).await.map_err(|_| gone())?;
-        self.answer(id).await
+        self.handle.asks.send(ask).await.map_err(|_| controller_gone())?;
+        self.wait_for_answer(id).await
     }
 
     /// Waits for the answer to a question; those to earlier ones are passed over.
-    async fn answer(&mut self, id: u64) -> Result<Reply, Refusal> {
+    async fn wait_for_answer(&mut self, id: u64) -> Result<Reply, Refusal> {
         let answer = async {
             while let Some(reply) = self.handle.replies.recv().await {
                 let (Reply::Prepared { id: of, .. }
@@ -367,7 +380,7 @@ impl Driver<'_> {
         };
         match tokio::time::timeout(ANSWER, answer).await {
             Ok(Some(reply)) => Ok(reply),
-            Ok(None) => Err(gone()),
+            Ok(None) => Err(controller_gone()),
             Err(_) => Err(Refusal::unknown(
                 format!("the controller did not answer within {} s", ANSWER.as_secs()),
                 "look at the journal before trying again",
@@ -380,33 +393,33 @@ impl Driver<'_> {
         let mut said: Vec<String> = Vec::new();
         loop {
             let snapshot = Arc::clone(&self.handle.snapshots.borrow_and_update());
-            if let Some(seen) = Seen::of(&snapshot, subject)
+            if let Some(seen) = SubjectRun::of_subject(&snapshot, subject)
                 && seen.run.run >= run
             {
-                let lines = seen.lines();
+                let lines = seen.step_lines();
                 lines.iter().filter(|l| !said.contains(l)).for_each(|l| (self.progress)(l));
                 said = lines;
-                if let Some(report) = seen.end(run) {
+                if let Some(report) = seen.report_if_ended(run) {
                     return report;
                 }
             }
             if self.handle.snapshots.changed().await.is_err() {
-                return RunReport::refused(gone(), None);
+                return RunReport::refused(controller_gone(), None);
             }
         }
     }
 }
 
 /// A subject's run in a snapshot.
-struct Seen<'a> {
+struct SubjectRun<'a> {
     run: &'a RunView,
     side_state: Option<&'a SideState>,
     moving: bool,
     at_rest_on: Option<Side>,
 }
 
-impl<'a> Seen<'a> {
-    fn of(snapshot: &'a Snapshot, subject: &Subject) -> Option<Self> {
+impl<'a> SubjectRun<'a> {
+    fn of_subject(snapshot: &'a Snapshot, subject: &Subject) -> Option<Self> {
         match subject {
             Subject::Group(group) => {
                 let row = snapshot.groups.iter().find(|g| g.group == *group)?;
@@ -426,7 +439,7 @@ impl<'a> Seen<'a> {
                 let (moving, at_rest_on) = match row.eos.as_deref().filter(|_| hard) {
                     Some(EosView { stage: Stage::Moving { .. }, .. }) => (true, None),
                     Some(eos) => (false, Some(eos.on)),
-                    None => (!finished(run) && !stuck, None),
+                    None => (!is_finished(run) && !stuck, None),
                 };
                 Some(Self { run, side_state: row.side_state.as_ref(), moving, at_rest_on })
             }
@@ -434,7 +447,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn step_lines(&self) -> Vec<String> {
         let words = |(what, state): &(String, StepState)| match state {
             StepState::Todo => None,
             StepState::Doing { waiting, .. } if waiting.is_empty() => Some(format!("  … {what}")),
@@ -448,7 +461,7 @@ impl<'a> Seen<'a> {
     }
 
     /// The report, if the run has ended; `asked` is the run that the command started.
-    fn end(&self, asked: RunId) -> Option<RunReport> {
+    fn report_if_ended(&self, asked: RunId) -> Option<RunReport> {
         let report = |exit_code, summary: String, advice: String| {
             Some(RunReport {
                 exit_code,
@@ -459,7 +472,7 @@ impl<'a> Seen<'a> {
                 rows: Vec::new(),
             })
         };
-        if !self.moving && self.run.run == asked && finished(self.run) {
+        if !self.moving && self.run.run == asked && is_finished(self.run) {
             let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
             let done = if self.run.dry_run { "a dry run walked to the end" } else { "done" };
             return report(0, format!("{}: {done}{rest}", self.run.kind), String::new());
@@ -486,7 +499,7 @@ impl<'a> Seen<'a> {
 }
 
 /// How long a refusal is waited over in all, ms. `untold`: a row of its gate is not told yet.
-fn patience(refusal: &Refusal, untold: bool) -> u64 {
+fn patience_ms(refusal: &Refusal, untold: bool) -> u64 {
     match refusal.exit_code {
         // Nobody mends it while this waits.
         4 if refusal.lasting => 0,
@@ -501,14 +514,14 @@ fn patience(refusal: &Refusal, untold: bool) -> u64 {
 }
 
 /// Whether a command says itself that it passes over a gate.
-fn is_worded(command: &Command, held: &Held) -> bool {
+fn is_worded(command: &Command, held: &HeldGate) -> bool {
     let loses = matches!(command, Command::HardBack { green_only: GreenOnly::Lose, .. });
     // What is left out is named: nobody types a phrase here that would name it.
     let named = |o: &Override| held.gate != GateName::LeaveOut || held.names.iter().all(|n| o.names.contains(n));
     command.overrides().iter().any(|o| o.gate == held.gate && named(o)) || (loses && held.gate == GateName::Missing)
 }
 
-fn finished(run: &RunView) -> bool {
+fn is_finished(run: &RunView) -> bool {
     run.steps.iter().all(|(_, state)| matches!(state, StepState::Done { .. }))
 }
 
@@ -520,15 +533,15 @@ fn subject_name(subject: &Subject) -> String {
     }
 }
 
-fn unconfirmed(given: Option<&str>, name: &str, title: &str) -> Refusal {
+fn refuse_unconfirmed(given: Option<&str>, name: &str, title: &str) -> Refusal {
     let why = match given {
         None => format!("{title}: not confirmed"),
-        Some(given) => format!("{title}: confirmed with {}, which is not its name", quoted(given)),
+        Some(given) => format!("{title}: confirmed with {}, which is not its name", quoted_name(given)),
     };
     Refusal::refused(why, format!("add --yes={} to confirm it", shell_word(name)))
 }
 
-fn gone() -> Refusal {
+fn controller_gone() -> Refusal {
     Refusal::unknown("the controller has ended", "look at the journal before trying again")
 }
 
@@ -539,12 +552,12 @@ mod tests {
     #[test]
     fn what_watching_on_tells_is_waited_for_and_what_nothing_tells_is_not() {
         let unknown = || Refusal::unknown("whether loner reads orders", "wait");
-        let readers = || unknown().of(GateName::Readers);
-        assert_eq!(patience(&unknown(), false), READY_MS);
-        assert_eq!(patience(&readers(), false), GATE_MS, "of a share group nothing is told later");
-        assert_eq!(patience(&readers().told_in(Some(540_000)), false), WATCHED_MS);
-        assert_eq!(patience(&Refusal { lasting: true, ..readers().told_in(Some(1)) }, false), 0);
+        let readers = || unknown().with_gate(GateName::Readers);
+        assert_eq!(patience_ms(&unknown(), false), READY_MS);
+        assert_eq!(patience_ms(&readers(), false), GATE_MS, "of a share group nothing is told later");
+        assert_eq!(patience_ms(&readers().told_in(Some(540_000)), false), WATCHED_MS);
+        assert_eq!(patience_ms(&Refusal { lasting: true, ..readers().told_in(Some(1)) }, false), 0);
         let shut = Refusal::holds("a row", "mend it");
-        assert_eq!((patience(&shut, true), patience(&shut, false)), (GATE_MS, 0));
+        assert_eq!((patience_ms(&shut, true), patience_ms(&shut, false)), (GATE_MS, 0));
     }
 }

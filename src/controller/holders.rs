@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::observe::{Seen, Sighting, Sightings};
+use super::observe::{Observation, ObservationSender, TimedObservation};
 use crate::base::{At, Side, TopicPartition, Trouble};
-use crate::estate::holder::{Holder, Holders};
+use crate::estate::holder::{TransactionHolder, TransactionHolders};
 use crate::kafka::control::{Cluster, TransactionFilter};
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(super) type HolderFocus = BTreeSet<(Side, TopicPartition)>;
 
 /// What was told of partitions, by blue's names.
-pub type Told = BTreeMap<TopicPartition, Holders>;
+pub type HoldersByPartition = BTreeMap<TopicPartition, TransactionHolders>;
 
 /// Starts the poller of a side; it rests while nothing is wanted.
 pub(super) fn watch_side(
@@ -34,12 +34,18 @@ pub(super) fn watch_side(
     side: Side,
     pause_ms: u64,
     wanted: &watch::Receiver<HolderFocus>,
-    to: &Sightings,
+    to: &ObservationSender,
 ) {
-    tasks.spawn(looks(Arc::clone(tools), side, pause_ms, wanted.clone(), to.clone()));
+    tasks.spawn(poll_holders(Arc::clone(tools), side, pause_ms, wanted.clone(), to.clone()));
 }
 
-async fn looks(tools: Arc<Tools>, side: Side, pause_ms: u64, mut wanted: watch::Receiver<HolderFocus>, to: Sightings) {
+async fn poll_holders(
+    tools: Arc<Tools>,
+    side: Side,
+    pause_ms: u64,
+    mut wanted: watch::Receiver<HolderFocus>,
+    to: ObservationSender,
+) {
     let mut pace = Pace::every(pause_ms);
     loop {
         let of_side = |(s, tp): &(Side, TopicPartition)| (*s == side).then(|| tp.clone());
@@ -51,21 +57,21 @@ async fn looks(tools: Arc<Tools>, side: Side, pause_ms: u64, mut wanted: watch::
             continue;
         }
         let (at, watch) = (Clock.now(), Clock.stopwatch());
-        let told = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &tps)).await;
+        let told = tokio::time::timeout(LOOK, ask_holders(tools.cluster(side), &tools.names, &tps)).await;
         let told = told.map_err(|_| too_long(tools.cluster(side), "asking whose transactions are open", LOOK));
         let worked = told.is_ok();
-        if to.send(Seen { at, what: Sighting::Holders(side, tps, told) }).await.is_err() {
+        if to.send(TimedObservation { at, what: Observation::Holders(side, tps, told) }).await.is_err() {
             return;
         }
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
 /// Takes what was told in; of what was not told, that it was not.
-pub(super) fn take(
-    slots: &mut BTreeMap<TopicPartition, crate::base::Observed<Holders>>,
+pub(super) fn take_holders(
+    slots: &mut BTreeMap<TopicPartition, crate::base::Observed<TransactionHolders>>,
     asked: Vec<TopicPartition>,
-    mut told: Result<Told, Trouble>,
+    mut told: Result<HoldersByPartition, Trouble>,
     at: At,
 ) {
     slots.retain(|tp, _| asked.contains(tp));
@@ -77,32 +83,36 @@ pub(super) fn take(
             Err(why) => Err(why.clone()),
         };
         let slot = slots.entry(tp).or_insert_with(crate::base::Observed::not_yet);
-        super::present::seen(slot, result, at);
+        super::present::take_look(slot, result, at);
     }
 }
 
-async fn look(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartition]) -> Told {
+async fn ask_holders(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartition]) -> HoldersByPartition {
     let side = cluster.side();
-    let there: Vec<_> = tps.iter().map(|tp| names.tp_on(side, tp)).collect();
-    let mut told: Told = BTreeMap::new();
+    let there: Vec<_> = tps.iter().map(|tp| names.partition_on(side, tp)).collect();
+    let mut told: HoldersByPartition = BTreeMap::new();
     for (tp, answer) in cluster.describe_producers(&there).await {
         let holders = answer.map(|producers| {
             let open = producers.iter().filter_map(|p| {
-                let holder =
-                    |open_from| Holder { producer_id: p.producer_id, transactional_id: None, since: None, open_from };
+                let holder = |open_from| TransactionHolder {
+                    producer_id: p.producer_id,
+                    transactional_id: None,
+                    since: None,
+                    open_from,
+                };
                 p.open_from.map(holder)
             });
-            let mut open: Vec<Holder> = open.collect();
+            let mut open: Vec<TransactionHolder> = open.collect();
             open.sort_by_key(|h| h.open_from);
             open
         });
-        told.insert(names.tp_blue(side, &tp), holders);
+        told.insert(names.partition_on_blue(side, &tp), holders);
     }
-    let open = || told.values().filter_map(|t| t.told()).flatten();
+    let open = || told.values().filter_map(|t| t.as_told()).flatten();
     let pids: BTreeSet<i64> = open().map(|h| h.producer_id).collect();
-    let begun = begun(cluster, pids).await;
+    let begun = find_begun(cluster, pids).await;
     for holders in told.values_mut() {
-        *holders = std::mem::replace(holders, Holders::Told(Vec::new())).map(|mut all| {
+        *holders = std::mem::replace(holders, TransactionHolders::Told(Vec::new())).map(|mut all| {
             for holder in &mut all {
                 if let Some((id, since)) = begun.get(&holder.producer_id) {
                     (holder.transactional_id, holder.since) = (Some(id.to_string()), *since);
@@ -116,17 +126,17 @@ async fn look(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartition]) -> 
 
 /// The transactional ids of producers, and since when their transactions are open, as far as coordinators say. A list
 /// leaves out what may not be seen: those stay without a name.
-async fn begun(cluster: &Cluster, pids: BTreeSet<i64>) -> BTreeMap<i64, (String, Option<At>)> {
+async fn find_begun(cluster: &Cluster, pids: BTreeSet<i64>) -> BTreeMap<i64, (String, Option<At>)> {
     let mut found = BTreeMap::new();
     if pids.is_empty() {
         return found;
     }
     let filter = TransactionFilter { producer_ids: pids.iter().copied().collect(), ..TransactionFilter::default() };
     let Ok(lists) = cluster.list_transactions(&filter).await else { return found };
-    let listed = lists.values().filter_map(|l| l.told()).flatten().filter(|l| pids.contains(&l.producer_id));
+    let listed = lists.values().filter_map(|l| l.as_told()).flatten().filter(|l| pids.contains(&l.producer_id));
     let ids: Vec<String> = listed.map(|l| l.id.clone()).collect();
     for (id, told) in cluster.describe_transactions(&ids).await {
-        if let Some(Some(view)) = told.told() {
+        if let Some(Some(view)) = told.as_told() {
             found.insert(view.producer_id, (id, view.started.filter(|_| !view.state.is_settled())));
         }
     }

@@ -7,12 +7,12 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::observe::{Seen, Sighting, Sightings};
+use super::observe::{Observation, ObservationSender, TimedObservation};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side};
-use crate::metrics::{About, Provider};
+use crate::metrics::{MetricSubject, MetricsProvider};
 use crate::migration::soak::criteria::Metric;
-use crate::migration::soak::soaking::{Past, Question};
+use crate::migration::soak::soaking::{MetricQuestion, PastSpan};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
 
@@ -23,32 +23,42 @@ const AT_ONCE: usize = 4;
 const STEPS: u64 = 5_000;
 
 /// What is to be asked.
-pub type Questions = Vec<Question>;
+pub type Questions = Vec<MetricQuestion>;
 
 /// Starts one poller a provider of the plan. They end with the set, or when the receiver of the sightings is gone.
-pub fn ask_all(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, questions: &watch::Receiver<Questions>, to: &Sightings) {
-    for provider in providers(plan) {
-        tasks.spawn(turns(provider, Arc::clone(plan), questions.clone(), to.clone()));
+pub fn ask_all(
+    tasks: &mut JoinSet<()>,
+    plan: &Arc<Plan>,
+    questions: &watch::Receiver<Questions>,
+    to: &ObservationSender,
+) {
+    for provider in list_providers(plan) {
+        tasks.spawn(poll_provider(provider, Arc::clone(plan), questions.clone(), to.clone()));
     }
 }
 
 /// The providers of a plan. No I/O.
-pub fn providers(plan: &Plan) -> impl Iterator<Item = Provider> {
-    plan.metrics.iter().map(|m| Provider::from_plan(m, &plan.name))
+pub fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvider> {
+    plan.metrics.iter().map(|m| MetricsProvider::from_plan(m, &plan.name))
 }
 
 /// Whom a question about a group is about.
 #[must_use]
-pub fn about(plan: &Plan, group: &str, side: Side) -> About {
+pub fn about_group(plan: &Plan, group: &str, side: Side) -> MetricSubject {
     let planned = plan.group(group);
     let id = match (side, planned) {
         (Side::Green, Some(g)) => g.green_group.clone(),
         _ => group.to_owned(),
     };
-    About { group: id, team: planned.map(|g| g.team.clone()).unwrap_or_default(), side }
+    MetricSubject { group: id, team: planned.map(|g| g.team.clone()).unwrap_or_default(), side }
 }
 
-async fn turns(provider: Provider, plan: Arc<Plan>, mut questions: watch::Receiver<Questions>, to: Sightings) {
+async fn poll_provider(
+    provider: MetricsProvider,
+    plan: Arc<Plan>,
+    mut questions: watch::Receiver<Questions>,
+    to: ObservationSender,
+) {
     let known: Vec<Metric> = provider.metrics().collect();
     loop {
         let mine: Questions =
@@ -61,7 +71,8 @@ async fn turns(provider: Provider, plan: Arc<Plan>, mut questions: watch::Receiv
         }
         let watch = Clock.stopwatch();
         let (provider, plan) = (&provider, &plan);
-        let mut answers = stream::iter(mine.into_iter().map(|q| ask(provider, plan, q))).buffer_unordered(AT_ONCE);
+        let mut answers =
+            stream::iter(mine.into_iter().map(|q| ask_provider(provider, plan, q))).buffer_unordered(AT_ONCE);
         while let Some(seen) = answers.next().await {
             for one in seen {
                 if to.send(one).await.is_err() {
@@ -70,34 +81,44 @@ async fn turns(provider: Provider, plan: Arc<Plan>, mut questions: watch::Receiv
             }
         }
         // as often as the plan says, and idle for as long as a turn took: nobody is asked without a pause
-        Clock.sleep(provider.every_ms().saturating_sub(watch.ms()).max(watch.ms().min(provider.every_ms()))).await;
+        Clock
+            .sleep(
+                provider.every_ms().saturating_sub(watch.elapsed_ms()).max(watch.elapsed_ms().min(provider.every_ms())),
+            )
+            .await;
     }
 }
 
 /// The answer, after what the provider knows of the past where that is asked for. A hole is filled only when there is
 /// an answer about now: until then it grows.
-async fn ask(provider: &Provider, plan: &Plan, q: Question) -> Vec<Seen> {
-    let Question { group, side, metric, past } = q;
-    let (at, about) = (Clock.now(), about(plan, &group, side));
+async fn ask_provider(provider: &MetricsProvider, plan: &Plan, q: MetricQuestion) -> Vec<TimedObservation> {
+    let MetricQuestion { group, side, metric, past } = q;
+    let (at, about) = (Clock.now(), about_group(plan, &group, side));
     let answer = provider.ask(metric, &about, at).await.map(|a| a.value);
     let range = match past {
         _ if !provider.knows_the_past() => None,
-        Past::Known => None,
-        Past::Back { ms, step_ms } => Some((At(at.0.saturating_sub_unsigned(ms)), step_ms.max(provider.every_ms()))),
-        Past::Since { .. } if answer.is_err() => None,
+        PastSpan::Known => None,
+        PastSpan::Back { ms, step_ms } => {
+            Some((At(at.0.saturating_sub_unsigned(ms)), step_ms.max(provider.every_ms())))
+        }
+        PastSpan::Since { .. } if answer.is_err() => None,
         // as dense as it is asked for now, coarser over a long time, and never coarser than what makes a hole
-        Past::Since { from, step_ms } => Some((from, (at.since(from) / STEPS).max(provider.every_ms()).min(step_ms))),
+        PastSpan::Since { from, step_ms } => {
+            Some((from, (at.since(from) / STEPS).max(provider.every_ms()).min(step_ms)))
+        }
     };
     let mut seen = Vec::with_capacity(2);
     if let Some((from, step_ms)) = range {
-        match provider.series(metric, &about, (from, at), step_ms).await {
-            Ok(points) => seen.push(Seen { at, what: Sighting::Past(group.clone(), side, metric, points) }),
+        match provider.ask_series(metric, &about, (from, at), step_ms).await {
+            Ok(points) => {
+                seen.push(TimedObservation { at, what: Observation::Past(group.clone(), side, metric, points) })
+            }
             // what is not known stays a hole, and a baseline is made of what comes
             Err(trouble) => {
                 tracing::warn!("the past of {metric} of {group} on {side}: {trouble}", group = visible_name(&group))
             }
         }
     }
-    seen.push(Seen { at, what: Sighting::Metric(group, side, metric, answer) });
+    seen.push(TimedObservation { at, what: Observation::Metric(group, side, metric, answer) });
     seen
 }

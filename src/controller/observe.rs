@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::eos::look::Watched;
+use super::eos::look::WatchedProducer;
 use super::eos::watch::{EosFocus, watch_side};
-use super::holders::Told;
+use super::holders::HoldersByPartition;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::estate::exactly_once::EosLook;
@@ -34,7 +34,7 @@ const FOCUS_AT_ONCE: usize = 64;
 /// Something that was seen, or why it could not be. `At` is always when the question was asked: the answer is at
 /// least that new.
 #[derive(Debug)]
-pub enum Sighting {
+pub enum Observation {
     /// A whole round.
     Cluster(Side, Result<ClusterView, Trouble>),
     /// A focused look at one group, by its id on that side.
@@ -50,7 +50,7 @@ pub enum Sighting {
     /// What a provider of metrics answered about a group (by its id on blue) on a side.
     Metric(String, Side, Metric, Result<f64, Trouble>),
     /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
-    Holders(Side, Vec<TopicPartition>, Result<Told, Trouble>),
+    Holders(Side, Vec<TopicPartition>, Result<HoldersByPartition, Trouble>),
     /// A stretch of a partition of a side (by blue's name) holds no record.
     Blank(Side, TopicPartition, i64, i64),
     /// What it knows of the past of that, oldest first; before the answer about now.
@@ -59,117 +59,124 @@ pub enum Sighting {
 
 /// A sighting with the time its question was asked.
 #[derive(Debug)]
-pub struct Seen {
+pub struct TimedObservation {
     /// When it was asked.
     pub at: At,
     /// What was seen.
-    pub what: Sighting,
+    pub what: Observation,
 }
 
 /// Where sightings go. Bounded: a poller waits while the controller is busy, and its next look is newer for it.
-pub type Sightings = mpsc::Sender<Seen>;
+pub type ObservationSender = mpsc::Sender<TimedObservation>;
 
 /// What a focused watch looks at: group ids by side.
-pub type Focus = BTreeSet<(Side, String)>;
+pub type GroupFocus = BTreeSet<(Side, String)>;
 
 /// Starts all pollers. They end when the receiver of the sightings is gone, or with the set.
 /// `pace`: pause between two rounds, and between two focused looks, ms. `eos`: the exactly-once producers.
 pub fn watch_all(
     tasks: &mut JoinSet<()>,
     tools: &Arc<Tools>,
-    eos: Vec<Watched>,
+    eos: Vec<WatchedProducer>,
     (poll_ms, focus_ms): (u64, u64),
-    (focus, eos_focus): (&watch::Receiver<Focus>, &watch::Receiver<EosFocus>),
-    to: Sightings,
+    (focus, eos_focus): (&watch::Receiver<GroupFocus>, &watch::Receiver<EosFocus>),
+    to: ObservationSender,
 ) {
     let eos = Arc::new(eos);
     for side in Side::BOTH {
-        match tools.unreachable(side).cloned() {
+        match tools.why_unreachable(side).cloned() {
             None => {
-                tasks.spawn(rounds(Arc::clone(tools), side, poll_ms, to.clone()));
-                tasks.spawn(looks(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
+                tasks.spawn(poll_cluster(Arc::clone(tools), side, poll_ms, to.clone()));
+                tasks.spawn(poll_groups(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
                 watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
             }
             Some(why) => {
                 let to = to.clone();
                 // Said once: a plan whose secrets can't be read does not mend by itself.
                 tasks.spawn(async move {
-                    let _ = to.send(Seen { at: Clock.now(), what: Sighting::Cluster(side, Err(why)) }).await;
+                    let _ =
+                        to.send(TimedObservation { at: Clock.now(), what: Observation::Cluster(side, Err(why)) }).await;
                 });
             }
         }
     }
     for (group, interval_ms) in tools.readable_switches() {
-        tasks.spawn(poll(Arc::clone(tools), Which::Switch(group.to_owned()), interval_ms, to.clone()));
+        tasks.spawn(poll_setting(Arc::clone(tools), PolledSetting::Switch(group.to_owned()), interval_ms, to.clone()));
     }
     for (producer, interval_ms) in tools.readable_flags() {
-        tasks.spawn(poll(Arc::clone(tools), Which::Flag(producer.to_owned()), interval_ms, to.clone()));
+        tasks.spawn(poll_setting(Arc::clone(tools), PolledSetting::Flag(producer.to_owned()), interval_ms, to.clone()));
     }
 }
 
 /// What one poller reads.
-enum Which {
+enum PolledSetting {
     Switch(String),
     Flag(String),
 }
 
 /// Reads one switch or flag again and again. Providers bound their reads themselves.
-async fn poll(tools: Arc<Tools>, which: Which, interval_ms: u64, to: Sightings) {
+async fn poll_setting(tools: Arc<Tools>, which: PolledSetting, interval_ms: u64, to: ObservationSender) {
     let mut pace = Pace::every(interval_ms);
     loop {
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let what = match &which {
-            Which::Switch(group) => Sighting::Switch(group.clone(), tools.read_switch(group).await),
-            Which::Flag(producer) => Sighting::Flag(producer.clone(), tools.read_flag(producer).await),
+            PolledSetting::Switch(group) => Observation::Switch(group.clone(), tools.read_switch(group).await),
+            PolledSetting::Flag(producer) => Observation::Flag(producer.clone(), tools.read_flag(producer).await),
         };
-        let worked = matches!(what, Sighting::Switch(_, Ok(_)) | Sighting::Flag(_, Ok(_)));
-        if to.send(Seen { at, what }).await.is_err() {
+        let worked = matches!(what, Observation::Switch(_, Ok(_)) | Observation::Flag(_, Ok(_)));
+        if to.send(TimedObservation { at, what }).await.is_err() {
             return;
         }
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
 /// Tries the data plane of each side until it has answered once: what reads later has checks of its own. For sessions that
 /// may start something.
-pub fn watch_planes(tasks: &mut JoinSet<()>, plan: &Arc<Plan>, tools: &Arc<Tools>, poll_ms: u64, to: &Sightings) {
+pub fn watch_planes(
+    tasks: &mut JoinSet<()>,
+    plan: &Arc<Plan>,
+    tools: &Arc<Tools>,
+    poll_ms: u64,
+    to: &ObservationSender,
+) {
     for side in Side::BOTH {
-        tasks.spawn(plane(Arc::clone(plan), Arc::clone(tools), side, poll_ms, to.clone()));
+        tasks.spawn(poll_plane(Arc::clone(plan), Arc::clone(tools), side, poll_ms, to.clone()));
     }
 }
 
-async fn plane(plan: Arc<Plan>, tools: Arc<Tools>, side: Side, poll_ms: u64, to: Sightings) {
+async fn poll_plane(plan: Arc<Plan>, tools: Arc<Tools>, side: Side, poll_ms: u64, to: ObservationSender) {
     let mut pace = Pace::every(poll_ms);
     loop {
         let (at, watch) = (Clock.now(), Clock.stopwatch());
-        let result = planes::try_one(&plan, &tools, side).await.map(drop);
+        let result = planes::try_data_plane(&plan, &tools, side).await.map(drop);
         let worked = result.is_ok();
-        if to.send(Seen { at, what: Sighting::Plane(side, result) }).await.is_err() || worked {
+        if to.send(TimedObservation { at, what: Observation::Plane(side, result) }).await.is_err() || worked {
             return;
         }
-        Clock.sleep(pace.after(watch.ms(), false)).await;
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), false)).await;
     }
 }
 
-async fn rounds(tools: Arc<Tools>, side: Side, poll_ms: u64, to: Sightings) {
+async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, to: ObservationSender) {
     let mut pace = Pace::every(poll_ms);
     let cluster = tools.cluster(side);
     loop {
-        let options = SnapshotOptions { named: tools.named(side), ..SnapshotOptions::default() };
+        let options = SnapshotOptions { named: tools.named_on(side), ..SnapshotOptions::default() };
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
-            Ok(result) => result.map(|view| ClusterView { took_ms: watch.ms(), ..view }),
+            Ok(result) => result.map(|view| ClusterView { took_ms: watch.elapsed_ms(), ..view }),
             Err(_) => Err(too_long(cluster, "looking at the whole cluster", ROUND)),
         };
         let worked = result.is_ok();
-        if to.send(Seen { at, what: Sighting::Cluster(cluster.side(), result) }).await.is_err() {
+        if to.send(TimedObservation { at, what: Observation::Cluster(cluster.side(), result) }).await.is_err() {
             return;
         }
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
-async fn looks(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<Focus>, to: Sightings) {
+async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<GroupFocus>, to: ObservationSender) {
     let side = cluster.side();
     let mut pace = Pace::every(focus_ms);
     loop {
@@ -184,19 +191,19 @@ async fn looks(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<Focus
             continue;
         }
         let (at, watch) = (Clock.now(), Clock.stopwatch());
-        let seen = join_all(groups.iter().map(|g| look(&cluster, g))).await;
+        let seen = join_all(groups.iter().map(|g| look_at_group(&cluster, g))).await;
         let worked = seen.iter().any(Result::is_ok);
         for (group, result) in groups.into_iter().zip(seen) {
-            if to.send(Seen { at, what: Sighting::Group(side, group, result) }).await.is_err() {
+            if to.send(TimedObservation { at, what: Observation::Group(side, group, result) }).await.is_err() {
                 return;
             }
         }
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
-async fn look(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
-    match tokio::time::timeout(LOOK, cluster.group(group)).await {
+async fn look_at_group(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
+    match tokio::time::timeout(LOOK, cluster.fetch_group(group)).await {
         Ok(result) => result,
         Err(_) => Err(too_long(cluster, &format!("looking at group {group}", group = visible_name(group)), LOOK)),
     }

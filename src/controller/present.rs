@@ -7,14 +7,14 @@ mod sides;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::core::Watched;
+use super::core::WatchedDialog;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{At, Cause, Observed, Side, Trouble};
 use crate::estate::{Estate, FlagState};
 use crate::migration::facts::command::Command;
 use crate::migration::facts::stage::Stage;
-use crate::migration::rules::producer::moves;
-use crate::migration::run::machine::{Machine, Session};
+use crate::migration::rules::producer::is_moving;
+use crate::migration::run::machine::{Machine, SessionMode};
 use crate::plan::calendar::Calendar;
 use crate::plan::{Plan, ProviderPlan};
 use crate::session::options::{Options, Want};
@@ -55,11 +55,11 @@ const AHEAD_MS: u64 = 22 * 86_400_000;
 
 /// The plan's calendar, made anew now and then: time zones cost too much for every picture.
 #[derive(Debug, Default)]
-pub(super) struct Dates {
+pub(super) struct CalendarCache {
     made: Option<(At, Calendar)>,
 }
 
-impl Dates {
+impl CalendarCache {
     /// The calendar as it is now, within [`CALENDAR_MS`].
     pub(super) fn at(&mut self, plan: &Plan, now: At) -> Calendar {
         match &self.made {
@@ -74,12 +74,12 @@ impl Dates {
 }
 
 /// The measurement that a dialog needs, when it is due: older than `age_ms`, or never made.
-pub(super) fn due(machine: &Machine, watched: &Watched, now: At, age_ms: u64) -> Option<Command> {
+pub(super) fn due_measurement(machine: &Machine, watched: &WatchedDialog, now: At, age_ms: u64) -> Option<Command> {
     let group = watched.group.as_str();
-    if machine.measuring(group) || !machine.settings().groups.contains_key(group) {
+    if machine.is_measuring(group) || !machine.settings().groups.contains_key(group) {
         return None;
     }
-    let stage = machine.stage(group);
+    let stage = machine.group_stage(group);
     let (to, chosen) = match (&watched.choice, stage) {
         (_, Stage::Moving { .. }) => return None,
         (Some((to, chosen)), _) => (*to, chosen.clone()),
@@ -87,10 +87,10 @@ pub(super) fn due(machine: &Machine, watched: &Watched, now: At, age_ms: u64) ->
         (None, Stage::OnBlue | Stage::RolledBack { .. }) => (Side::Green, None),
     };
     let young = |o: &Observed<_>| o.age_ms(now).is_some_and(|age| age < age_ms);
-    let measured = match (&watched.choice, machine.estimate(group)) {
+    let measured = match (&watched.choice, machine.latest_estimate(group)) {
         // A prediction of a run counts as well.
         (None, Some((of, estimate))) => of == to && machine.estimate_chosen(group).is_none() && young(&estimate),
-        _ => machine.measurement(group, to, chosen.as_ref()).is_some_and(young),
+        _ => machine.latest_measurement(group, to, chosen.as_ref()).is_some_and(young),
     };
     (!measured).then(|| Command::Estimate { group: group.to_owned(), to, chosen })
 }
@@ -98,13 +98,13 @@ pub(super) fn due(machine: &Machine, watched: &Watched, now: At, age_ms: u64) ->
 /// The picture before anything was seen: names from the plan, everything else unknown.
 pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
     let arming = match options.want {
-        Want::ReadOnly => crate::session::options::asked_for(),
+        Want::ReadOnly => crate::session::options::read_only_as_asked(),
         Want::Armed | Want::DryRun => Arming::ReadOnly { why: OPENING.into() },
     };
-    let machine = machine(plan, &arming);
-    let connecting = || Observed::Absent { why: Trouble::new("connecting", "").of(Cause::NotYet) };
+    let machine = build_machine(plan, &arming);
+    let connecting = || Observed::Absent { why: Trouble::new("connecting", "").with_cause(Cause::NotYet) };
     let estate = Estate { blue: connecting(), green: connecting(), ..Estate::default() };
-    snapshot(&Scene {
+    build_snapshot(&Scene {
         plan,
         options,
         arming: &arming,
@@ -115,7 +115,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         notices: &VecDeque::new(),
         diff: None,
         fidelity: BTreeMap::new(),
-        calendar: Dates::default().at(plan, now),
+        calendar: CalendarCache::default().at(plan, now),
         unsound: None,
         seq: 0,
         now,
@@ -123,18 +123,18 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
 }
 
 /// A machine for what the session may do.
-pub(super) fn machine(plan: &Plan, arming: &Arming) -> Machine {
+pub(super) fn build_machine(plan: &Plan, arming: &Arming) -> Machine {
     let session = match arming {
-        Arming::Armed => Session::default(),
-        Arming::DryRun => Session { dry_run: true, read_only: None },
-        Arming::ReadOnly { why } => Session { dry_run: false, read_only: Some(why.clone()) },
+        Arming::Armed => SessionMode::default(),
+        Arming::DryRun => SessionMode { dry_run: true, read_only: None },
+        Arming::ReadOnly { why } => SessionMode { dry_run: false, read_only: Some(why.clone()) },
     };
     Machine::new(plan.settings(), session)
 }
 
 /// The whole picture.
-pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
-    let sight = scene.machine.sight(scene.now);
+pub(super) fn build_snapshot(scene: &Scene<'_>) -> Snapshot {
+    let sight = scene.machine.rule_context(scene.now);
     let mut notices: Vec<Notice> = scene.machine.notices(scene.now);
     notices.extend(scene.notices.iter().cloned());
     notices.sort_by_key(|n| n.at);
@@ -146,8 +146,8 @@ pub(super) fn snapshot(scene: &Scene<'_>) -> Snapshot {
         now: scene.now,
         header: header(scene),
         phases: scene.machine.phases(scene.now),
-        blue: sides::side(scene, &sight, Side::Blue),
-        green: sides::side(scene, &sight, Side::Green),
+        blue: sides::side_view(scene, &sight, Side::Blue),
+        green: sides::side_view(scene, &sight, Side::Green),
         groups: groups::rows(scene, &sight),
         producers: producers::rows(scene),
         notices,
@@ -177,7 +177,7 @@ fn header(scene: &Scene<'_>) -> Header {
 }
 
 /// Flags that a person sets can't be read: what is observed at the ends of the producer's own topics stands for them.
-pub(super) fn manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, now: At) {
+pub(super) fn infer_manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, now: At) {
     for producer in &plan.producers {
         if !matches!(producer.flag, Some(ProviderPlan::Manual { .. })) {
             continue;
@@ -185,17 +185,17 @@ pub(super) fn manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, 
         let slot = estate.flags.entry(producer.name.clone()).or_insert_with(Observed::not_yet);
         let seen = machine.observed_writing(&producer.name, now);
         let own = seen.shared.len() < producer.topics.len();
-        match (seen.blue_rate.map(moves), seen.green_rate.map(moves), seen.at) {
+        match (seen.blue_rate.map(is_moving), seen.green_rate.map(is_moving), seen.at) {
             (Some(blue), Some(green), Some(at)) if own && (blue || green) => {
                 let state = match (blue, green) {
                     (true, true) => FlagState::Dual,
                     (true, false) => FlagState::Blue,
                     _ => FlagState::Green,
                 };
-                *slot = Observed::seen(state, at);
+                *slot = Observed::seen_at(state, at);
             }
             // Nothing moves, or not long enough watched: that says nothing of a flag.
-            _ => slot.failed(Trouble::new(
+            _ => slot.note_failure(Trouble::new(
                 format!("{} is set by hand, and nothing shows now where it writes", visible_name(&producer.name)),
                 "wait until it writes",
             )),
@@ -204,9 +204,9 @@ pub(super) fn manual_flags(plan: &Plan, machine: &Machine, estate: &mut Estate, 
 }
 
 /// Takes a look, or the failure of one, in: a value that could not be seen again keeps its age and gains the reason.
-pub(super) fn seen<T>(slot: &mut Observed<T>, result: Result<T, Trouble>, at: At) {
+pub(super) fn take_look<T>(slot: &mut Observed<T>, result: Result<T, Trouble>, at: At) {
     match result {
-        Ok(value) => *slot = Observed::seen(value, at),
-        Err(why) => slot.failed(why),
+        Ok(value) => *slot = Observed::seen_at(value, at),
+        Err(why) => slot.note_failure(why),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::link::serve::Server;
+use super::link::serve::SocketServer;
 use super::{core, present};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
@@ -34,7 +34,7 @@ pub struct Handle {
     stop: watch::Sender<bool>,
     task: Option<JoinHandle<()>>,
     /// The socket that other screens attach to, if it is served.
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<SocketServer>,
 }
 
 impl Controller {
@@ -47,15 +47,15 @@ impl Controller {
         let (asks, asks_rx) = mpsc::channel(ASKS);
         let (replies_tx, replies) = mpsc::channel(REPLIES);
         let (stop, stop_rx) = watch::channel(false);
-        let ends = core::Ends { snapshots: snapshots_tx, asks: asks_rx, replies: replies_tx, stop: stop_rx };
+        let ends = core::ControllerEnds { snapshots: snapshots_tx, asks: asks_rx, replies: replies_tx, stop: stop_rx };
         let task = tokio::spawn(core::drive(plan, options, ends));
-        Handle::of(snapshots, asks, replies, stop, task)
+        Handle::of_task(snapshots, asks, replies, stop, task)
     }
 }
 
 impl Handle {
     /// The ends of a controller that a task carries, in this process or at the other end of a line.
-    pub(super) fn of(
+    pub(super) fn of_task(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         asks: mpsc::Sender<Ask>,
         replies: mpsc::Receiver<Reply>,
@@ -66,12 +66,12 @@ impl Handle {
     }
 
     /// Waits until others can attach to it, or never will: it only looks, or its socket can't be made.
-    pub async fn attachable(&mut self) {
+    pub async fn wait_until_attachable(&mut self) {
         let Some(server) = &mut self.server else { return };
         let mut snapshots = self.snapshots.clone();
         let only_looks = snapshots.wait_for(|s| s.seq > 0 && s.header.arming != Arming::Armed);
         tokio::select! {
-            () = server.opened() => {}
+            () = server.wait_until_open() => {}
             _ = only_looks => {}
         }
     }
@@ -99,7 +99,7 @@ impl Handle {
             let _ = task.await; // a panic was reported where it happened
         }
         if let Some(server) = self.server.take() {
-            server.ended().await;
+            server.wait_until_ended().await;
         }
     }
 }

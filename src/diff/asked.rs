@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What is compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum DiffScope {
     /// These topics, by their names on blue.
     Topics(Vec<String>),
     /// All topics that a producer of the plan writes.
@@ -42,7 +42,7 @@ pub enum Span {
 
 /// How far a diff is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct DiffProgress {
     /// The topic it is at.
     pub topic: String,
     /// Topics done, and all.

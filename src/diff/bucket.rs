@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{self, Entry};
-use super::lines::{Late, Lines, has_order, line};
+use super::entry::{self, BucketEntry};
+use super::lines::{KeyLines, Late, has_order, key_line};
 use super::order;
 use super::report::{Moved, PartitionDiff};
 use super::spans::OffsetSet;
-use super::{ByHash, Join, Log, PartitionCounts, Rules, at, mix, other};
+use super::{ByHash, DiffRules, Join, Log, PartitionCounts, index_of_log, mix_bits, other_log};
 use crate::offsets::arrival::Ahead;
 
 /// Moved records that are listed one by one; their offsets are exact beyond that too.
@@ -33,7 +33,7 @@ pub(super) struct Findings {
 /// Takes bucket after bucket, and then gives the report.
 #[derive(Debug)]
 pub struct Resolver {
-    rules: Rules,
+    rules: DiffRules,
     counts: Vec<PartitionCounts>,
     settled_to: [i64; 2],
     /// Records of each log whose timestamps lie ahead.
@@ -41,9 +41,9 @@ pub struct Resolver {
     /// By log and partition: whether an open transaction hides records of it.
     hidden: [Vec<bool>; 2],
     found: Vec<Findings>,
-    in_memory: Vec<Vec<Entry>>,
+    in_memory: Vec<Vec<BucketEntry>>,
     /// Memory for the pairs of a bucket, used again and again.
-    spare: Vec<Entry>,
+    spare: Vec<BucketEntry>,
 }
 
 impl Resolver {
@@ -66,22 +66,22 @@ impl Resolver {
     /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
     /// is alone on the other log, which is then unsettled whatever its age.
     #[must_use]
-    pub fn hiding(self, hidden: [Vec<bool>; 2]) -> Self {
+    pub fn with_hidden(self, hidden: [Vec<bool>; 2]) -> Self {
         Self { hidden, ..self }
     }
 
     /// Whether the twin of a lone record may be in an open transaction.
-    fn veiled(&self, e: &Entry) -> bool {
-        let hidden = &self.hidden[at(other(e.log()))];
+    fn is_veiled(&self, e: &BucketEntry) -> bool {
+        let hidden = &self.hidden[index_of_log(other_log(e.log()))];
         match self.rules.over_topic {
             true => hidden.contains(&true),
             false => hidden.get(e.partition as usize).is_some_and(|hidden| *hidden),
         }
     }
 
-    /// Number of buckets: each is to be given to [`Resolver::bucket`] once.
+    /// Number of buckets: each is to be given to [`Resolver::decide_bucket`] once.
     #[must_use]
-    pub fn buckets(&self) -> usize {
+    pub fn bucket_count(&self) -> usize {
         self.in_memory.len()
     }
 
@@ -90,7 +90,7 @@ impl Resolver {
     ///
     /// # Errors
     /// Those of `replay`.
-    pub fn bucket<E>(
+    pub fn decide_bucket<E>(
         &mut self,
         bucket: usize,
         bytes: u64,
@@ -100,9 +100,9 @@ impl Resolver {
         let most = (self.rules.memory / entry::BYTES / 2).max(1);
         let total = bytes / entry::BYTES as u64 + memory.len() as u64;
         // In the order in which they came.
-        let mut all = |take: &mut dyn FnMut(Entry)| -> Result<(), E> {
+        let mut all = |take: &mut dyn FnMut(BucketEntry)| -> Result<(), E> {
             if bytes > 0 {
-                replay(&mut |piece| Entry::read(piece).for_each(&mut *take))?;
+                replay(&mut |piece| BucketEntry::read_all(piece).for_each(&mut *take))?;
             }
             memory.iter().copied().for_each(take);
             Ok(())
@@ -113,7 +113,8 @@ impl Resolver {
         let compacted = self.rules.compacted;
         let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
         for look in 0..looks {
-            let mine = |e: &Entry| looks == 1 || mix(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
+            let mine =
+                |e: &BucketEntry| looks == 1 || mix_bits(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
             let mut lone = Vec::new();
             let mut undecided = BTreeMap::new();
             all(&mut |e| match e.is_pair() {
@@ -128,71 +129,71 @@ impl Resolver {
             made.iter().for_each(|e| pairs.add(*e));
             if !left.lone.is_empty() {
                 if looks == 1 {
-                    pairs.all.iter().for_each(|e| left.pair(e, &self.rules));
+                    pairs.all.iter().for_each(|e| left.note_pair(e, &self.rules));
                 } else {
-                    made.iter().for_each(|e| left.pair(e, &self.rules));
+                    made.iter().for_each(|e| left.note_pair(e, &self.rules));
                     all(&mut |e| {
                         if e.is_pair() && mine(&e) {
-                            left.pair(&e, &self.rules);
+                            left.note_pair(&e, &self.rules);
                         }
                     })?;
                 }
-                let copies = left.copies(&self.rules);
-                for e in left.first_is_the_twin(&copies, &mut pairs.all, &self.rules) {
-                    self.counts[e.partition as usize].first(&e);
-                    self.counts[e.twin_partition() as usize].twin(e.twin);
+                let copies = left.find_copies(&self.rules);
+                for e in left.prefer_first_twin(&copies, &mut pairs.all, &self.rules) {
+                    self.counts[e.partition as usize].note_first(&e);
+                    self.counts[e.twin_partition() as usize].note_twin(e.twin);
                 }
-                self.judge(&left, &copies);
+                self.judge_lone(&left, &copies);
             }
             undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
         }
         if looks == 1 {
-            let mut lines = Lines::with_room(most / 4);
-            pairs.all.iter().for_each(|e| lines.take(e));
-            pairs.all.retain(|e| lines.matters(e));
+            let mut lines = KeyLines::with_room(most / 4);
+            pairs.all.iter().for_each(|e| lines.note_pair(e));
+            pairs.all.retain(|e| lines.may_have_moved(e));
             drop(lines);
-            self.order(&mut pairs);
+            self.count_moved(&mut pairs);
             pairs.all.clear();
             self.spare = pairs.all;
             return Ok(());
         }
         // Pairs that were made only now: each has its turn where its offset is.
-        pairs.all.sort_unstable_by_key(|e| (line(e), e.offset));
+        pairs.all.sort_unstable_by_key(|e| (key_line(e), e.offset));
         for look in 0..looks {
-            let mine = |e: &Entry| e.is_pair() && mix(e.key ^ 0x5bd1) % looks == look;
-            let mut lines = Lines::with_room(most / 2);
+            let mine = |e: &BucketEntry| e.is_pair() && mix_bits(e.key ^ 0x5bd1) % looks == look;
+            let mut lines = KeyLines::with_room(most / 2);
             let mut late = Late::new(&pairs.all, mine);
             all(&mut |e| {
                 if mine(&e) {
-                    late.before(&e, |l| lines.take(l));
-                    lines.take(&e);
+                    late.give_before(&e, |l| lines.note_pair(l));
+                    lines.note_pair(&e);
                 }
             })?;
-            late.rest(|l| lines.take(l));
+            late.give_rest(|l| lines.note_pair(l));
             if lines.in_order() {
                 continue;
             }
             let mut of_look = Pairs { most, ..Pairs::default() };
-            let mut add = |e: &Entry| {
-                if mine(e) && lines.matters(e) {
+            let mut add = |e: &BucketEntry| {
+                if mine(e) && lines.may_have_moved(e) {
                     of_look.add(*e);
                 }
             };
             all(&mut |e| add(&e))?;
             pairs.all.iter().for_each(add);
             drop(lines);
-            self.order(&mut of_look);
+            self.count_moved(&mut of_look);
         }
-        self.order(&mut Pairs { all: Vec::new(), ..pairs });
+        self.count_moved(&mut Pairs { all: Vec::new(), ..pairs });
         Ok(())
     }
 
     /// Pairs what met its twin only here; what is left stays in `lone`.
-    fn join_late(&mut self, lone: &mut Vec<Entry>) -> Vec<Entry> {
+    fn join_late(&mut self, lone: &mut Vec<BucketEntry>) -> Vec<BucketEntry> {
         let rules = &self.rules;
-        lone.sort_unstable_by_key(|e| (group(e, rules), at(e.log()), e.ts, e.offset));
+        lone.sort_unstable_by_key(|e| (group_of(e, rules), index_of_log(e.log()), e.ts, e.offset));
         let (mut made, mut left) = (Vec::new(), Vec::with_capacity(lone.len()));
-        for copies in lone.chunk_by(|a, b| group(a, rules) == group(b, rules)) {
+        for copies in lone.chunk_by(|a, b| group_of(a, rules) == group_of(b, rules)) {
             let (source, target) = copies.split_at(copies.partition_point(|e| e.log() == Log::Source));
             if source.is_empty() || target.is_empty() {
                 left.extend_from_slice(copies);
@@ -201,7 +202,7 @@ impl Resolver {
             let (mut i, mut j) = (0, 0);
             let (mut source_left, mut target_left) = (Vec::new(), Vec::new());
             while let (Some(s), Some(t)) = (source.get(i), target.get(j)) {
-                if rules.near(s.ts, t.ts) {
+                if rules.is_near(s.ts, t.ts) {
                     made.push((*s, *t, false));
                     (i, j) = (i + 1, j + 1);
                 } else if s.ts < t.ts {
@@ -214,31 +215,31 @@ impl Resolver {
             }
             source_left.extend_from_slice(&source[i..]);
             target_left.extend_from_slice(&target[j..]);
-            far(&mut source_left, &mut target_left, &mut made);
+            pair_far(&mut source_left, &mut target_left, &mut made);
             left.append(&mut source_left);
             left.append(&mut target_left);
         }
         *lone = left;
-        made.into_iter().map(|(s, t, far)| self.late(&s, &t, far)).collect()
+        made.into_iter().map(|(s, t, far)| self.pair_late(&s, &t, far)).collect()
     }
 
-    fn late(&mut self, source: &Entry, target: &Entry, far: bool) -> Entry {
-        let pair = Entry::joined(source, target);
+    fn pair_late(&mut self, source: &BucketEntry, target: &BucketEntry, far: bool) -> BucketEntry {
+        let pair = BucketEntry::join_lone(source, target);
         let counts = &mut self.counts[pair.partition as usize];
-        counts.pair(pair.offset, pair.judged(), source.ts.abs_diff(target.ts));
+        counts.count_pair(pair.offset, pair.is_judged(), source.ts.abs_diff(target.ts));
         counts.far += u64::from(far);
-        self.counts[pair.twin_partition() as usize].twin(pair.twin);
+        self.counts[pair.twin_partition() as usize].note_twin(pair.twin);
         pair
     }
 
     /// Names each lone record that is judged.
-    fn judge(&mut self, left: &Left, copies: &[bool]) {
-        for (entry, copy_of_pair) in left.lone.iter().zip(copies).filter(|(e, _)| e.judged()) {
-            let log = at(entry.log());
-            let superseded = left.superseded(entry, &self.rules);
+    fn judge_lone(&mut self, left: &Left, copies: &[bool]) {
+        for (entry, copy_of_pair) in left.lone.iter().zip(copies).filter(|(e, _)| e.is_judged()) {
+            let log = index_of_log(entry.log());
+            let superseded = left.is_superseded(entry, &self.rules);
             let excused =
                 self.rules.judged[log].get(entry.partition as usize).map_or(i64::MIN, |j| j.excused_before_ts);
-            let veiled = self.veiled(entry);
+            let veiled = self.is_veiled(entry);
             let old_to = self.counts[entry.partition as usize].old_to[log];
             let came = self.ahead[log].is_settled(entry.ts, entry.offset, old_to);
             let found = &mut self.found[entry.partition as usize];
@@ -262,23 +263,23 @@ impl Resolver {
     }
 
     /// Counts the records that changed their order among those of their key.
-    fn order(&mut self, pairs: &mut Pairs) {
+    fn count_moved(&mut self, pairs: &mut Pairs) {
         let Pairs { all: pairs, unordered, .. } = pairs;
         if !unordered.is_empty() {
             pairs.iter().filter(|e| has_order(e)).for_each(|e| *unordered.entry(e.partition).or_insert(0) += 1);
             unordered.iter().for_each(|(p, n)| self.found[*p as usize].unordered += n);
             return;
         }
-        pairs.sort_unstable_by_key(|e| (line(e), e.offset));
+        pairs.sort_unstable_by_key(|e| (key_line(e), e.offset));
         let mut places = Vec::new();
-        for of_key in pairs.chunk_by(|a, b| line(a) == line(b)) {
+        for of_key in pairs.chunk_by(|a, b| key_line(a) == key_line(b)) {
             if of_key.is_sorted_by_key(|e| e.twin) {
                 continue;
             }
             places.clear();
             places.extend(of_key.iter().map(|e| e.twin));
-            let moved = order::moved(&places);
-            let far = order::displacements(&places, &moved);
+            let moved = order::find_moved(&places);
+            let far = order::measure_displacements(&places, &moved);
             let found = &mut self.found[of_key[0].partition as usize];
             for (i, by) in moved.into_iter().zip(far) {
                 let e = &of_key[i];
@@ -296,21 +297,25 @@ impl Resolver {
     #[must_use]
     pub fn finish(self) -> Vec<PartitionDiff> {
         let parts = (0..).zip(self.found.into_iter().zip(self.counts));
-        parts.map(|(partition, (found, counts))| found.report(partition, &counts)).collect()
+        parts.map(|(partition, (found, counts))| found.into_report(partition, &counts)).collect()
     }
 }
 
 /// Copies of one record; within a partition unless the topic is compared as a whole.
-fn group(e: &Entry, rules: &Rules) -> Group {
+fn group_of(e: &BucketEntry, rules: &DiffRules) -> CopyGroup {
     (if rules.over_topic { 0 } else { e.partition }, e.id, e.key)
 }
 
 /// Copies too far apart in time to be one send are copies all the same: paired in the order of the logs.
-fn far(source: &mut Vec<Entry>, target: &mut Vec<Entry>, made: &mut Vec<(Entry, Entry, bool)>) {
+fn pair_far(
+    source: &mut Vec<BucketEntry>,
+    target: &mut Vec<BucketEntry>,
+    made: &mut Vec<(BucketEntry, BucketEntry, bool)>,
+) {
     for all in [&mut *source, &mut *target] {
-        all.sort_unstable_by_key(|e| (!e.judged(), e.partition, e.offset));
+        all.sort_unstable_by_key(|e| (!e.is_judged(), e.partition, e.offset));
     }
-    let judged = |all: &[Entry]| all.partition_point(Entry::judged);
+    let judged = |all: &[BucketEntry]| all.partition_point(BucketEntry::is_judged);
     let pairs = judged(source).min(judged(target));
     made.extend(source.drain(..pairs).zip(target.drain(..pairs)).map(|(s, t)| (s, t, true)));
 }
@@ -319,13 +324,13 @@ fn far(source: &mut Vec<Entry>, target: &mut Vec<Entry>, made: &mut Vec<(Entry, 
 #[derive(Default)]
 struct Pairs {
     most: usize,
-    all: Vec<Entry>,
+    all: Vec<BucketEntry>,
     /// Those whose order can't be compared as they don't fit, by partition.
     unordered: BTreeMap<u32, u64>,
 }
 
 impl Pairs {
-    fn add(&mut self, e: Entry) {
+    fn add(&mut self, e: BucketEntry) {
         if self.all.len() < self.most {
             self.all.push(e);
         } else if has_order(&e) {
@@ -335,14 +340,14 @@ impl Pairs {
 }
 
 /// Copies of one record: partition (0 where the topic is compared as a whole), identity, key.
-type Group = (u32, u64, u64);
+type CopyGroup = (u32, u64, u64);
 /// A key on one log: partition (0 where the topic is compared as a whole), key, log.
 type OnLog = (u32, u64, usize);
 
 /// Lone records, and what the pairs say of them.
 struct Left {
     /// Sorted by group and timestamp.
-    lone: Vec<Entry>,
+    lone: Vec<BucketEntry>,
     /// Timestamp of the nearest pair of the same record at or below, and at or above it, where it is known already.
     below: Vec<i64>,
     above: Vec<i64>,
@@ -353,12 +358,12 @@ struct Left {
 }
 
 impl Left {
-    fn new(mut lone: Vec<Entry>, rules: &Rules) -> Self {
-        lone.sort_unstable_by_key(|e| (group(e, rules), e.ts, e.offset));
+    fn new(mut lone: Vec<BucketEntry>, rules: &DiffRules) -> Self {
+        lone.sort_unstable_by_key(|e| (group_of(e, rules), e.ts, e.offset));
         let (below, above) = (vec![i64::MIN; lone.len()], vec![i64::MAX; lone.len()]);
         let mut bits = vec![0; (lone.len() / 4).next_power_of_two()]; // 16 bits a record or more
         for e in &lone {
-            let (word, bit) = bit(&bits, e);
+            let (word, bit) = bit_of(&bits, e);
             bits[word] |= bit;
         }
         let mut last = ByHash::default();
@@ -372,16 +377,16 @@ impl Left {
     }
 
     /// Takes in a pair.
-    fn pair(&mut self, e: &Entry, rules: &Rules) {
-        let name = group(e, rules);
-        let (word, bit) = bit(&self.bits, e);
+    fn note_pair(&mut self, e: &BucketEntry, rules: &DiffRules) {
+        let name = group_of(e, rules);
+        let (word, bit) = bit_of(&self.bits, e);
         let from = match self.bits[word] & bit {
             0 => self.lone.len(),
-            _ => self.lone.partition_point(|l| group(l, rules) < name),
+            _ => self.lone.partition_point(|l| group_of(l, rules) < name),
         };
-        if self.lone.get(from).is_some_and(|l| group(l, rules) == name) {
+        if self.lone.get(from).is_some_and(|l| group_of(l, rules) == name) {
             let of = &self.lone[from..];
-            let of = &of[..of.partition_point(|l| group(l, rules) == name)];
+            let of = &of[..of.partition_point(|l| group_of(l, rules) == name)];
             let (at_or_above, above) = (of.partition_point(|l| l.ts < e.ts), of.partition_point(|l| l.ts <= e.ts));
             // Neighbours alone are told; the rest learn it from them at the end.
             if at_or_above < of.len() {
@@ -405,21 +410,21 @@ impl Left {
     }
 
     /// Whether each is a copy too many of a record that has a twin.
-    fn copies(&self, rules: &Rules) -> Vec<bool> {
+    fn find_copies(&self, rules: &DiffRules) -> Vec<bool> {
         let mut copies = vec![false; self.lone.len()];
         let mut from = 0;
-        for of in self.lone.chunk_by(|a, b| group(a, rules) == group(b, rules)) {
+        for of in self.lone.chunk_by(|a, b| group_of(a, rules) == group_of(b, rules)) {
             let all = from..from + of.len();
             let (mut below, mut any) = (i64::MIN, false);
             for i in all.clone() {
                 any |= self.below[i] != i64::MIN || self.above[i] != i64::MAX;
                 below = below.max(self.below[i]);
-                copies[i] = below != i64::MIN && rules.near(below, self.lone[i].ts);
+                copies[i] = below != i64::MIN && rules.is_near(below, self.lone[i].ts);
             }
             let mut above = i64::MAX;
             for i in all.clone().rev() {
                 above = above.min(self.above[i]);
-                copies[i] |= above != i64::MAX && rules.near(above, self.lone[i].ts);
+                copies[i] |= above != i64::MAX && rules.is_near(above, self.lone[i].ts);
                 copies[i] |= any && self.lone[i].log() == Log::Target;
             }
             from = all.end;
@@ -429,27 +434,27 @@ impl Left {
 
     /// Of several copies the first is the twin, the later ones are the copies too many: else a copy that happened to
     /// be read before the other log's would look like a record that has moved. Gives the pairs that changed.
-    fn first_is_the_twin(&mut self, copies: &[bool], pairs: &mut [Entry], rules: &Rules) -> Vec<Entry> {
+    fn prefer_first_twin(&mut self, copies: &[bool], pairs: &mut [BucketEntry], rules: &DiffRules) -> Vec<BucketEntry> {
         let mut changed = Vec::new();
-        let mut of_group: ByHash<Group, Vec<usize>> = ByHash::default();
-        for (e, _) in self.lone.iter().zip(copies).filter(|(e, copy)| **copy && e.judged()) {
-            of_group.entry(group(e, rules)).or_default();
+        let mut of_group: ByHash<CopyGroup, Vec<usize>> = ByHash::default();
+        for (e, _) in self.lone.iter().zip(copies).filter(|(e, copy)| **copy && e.is_judged()) {
+            of_group.entry(group_of(e, rules)).or_default();
         }
         if of_group.is_empty() {
             return changed;
         }
-        let alone = |e: &Entry| {
-            let (word, bit) = bit(&self.bits, e);
+        let alone = |e: &BucketEntry| {
+            let (word, bit) = bit_of(&self.bits, e);
             self.bits[word] & bit != 0
         };
-        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.judged() && alone(e)) {
-            if let Some(of) = of_group.get_mut(&group(e, rules)) {
+        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.is_judged() && alone(e)) {
+            if let Some(of) = of_group.get_mut(&group_of(e, rules)) {
                 of.push(i);
             }
         }
-        for (e, _) in self.lone.iter_mut().zip(copies).filter(|(e, copy)| **copy && e.judged()) {
-            let Some(of) = of_group.get(&group(e, rules)) else { continue };
-            let near = of.iter().copied().filter(|i| rules.near(pairs[*i].ts, e.ts));
+        for (e, _) in self.lone.iter_mut().zip(copies).filter(|(e, copy)| **copy && e.is_judged()) {
+            let Some(of) = of_group.get(&group_of(e, rules)) else { continue };
+            let near = of.iter().copied().filter(|i| rules.is_near(pairs[*i].ts, e.ts));
             let place = |i: &usize| if e.log() == Log::Source { pairs[*i].offset } else { pairs[*i].twin };
             let there = |i: &usize| {
                 let p = &pairs[*i];
@@ -470,20 +475,20 @@ impl Left {
 
     /// Whether compaction explains that the other log has not got it: its key has a later record on its own log, or it
     /// is a tombstone of a key that the other log has forgotten.
-    fn superseded(&self, e: &Entry, rules: &Rules) -> bool {
+    fn is_superseded(&self, e: &BucketEntry, rules: &DiffRules) -> bool {
         if !rules.compacted || e.key == 0 {
             return false;
         }
         let last = |log| self.last.get(&on_log(e.key, e.partition, log, rules));
-        last(e.log()).is_some_and(|last| *last > e.offset) || e.tombstone() && last(other(e.log())).is_none()
+        last(e.log()).is_some_and(|last| *last > e.offset) || e.is_tombstone() && last(other_log(e.log())).is_none()
     }
 }
 
 /// Where the bit of a record's identity is.
-fn bit(bits: &[u64], e: &Entry) -> (usize, u64) {
+fn bit_of(bits: &[u64], e: &BucketEntry) -> (usize, u64) {
     ((e.id >> 6) as usize & (bits.len() - 1), 1 << (e.id & 63))
 }
 
-fn on_log(key: u64, partition: u32, log: Log, rules: &Rules) -> OnLog {
-    (if rules.over_topic { 0 } else { partition }, key, at(log))
+fn on_log(key: u64, partition: u32, log: Log, rules: &DiffRules) -> OnLog {
+    (if rules.over_topic { 0 } else { partition }, key, index_of_log(log))
 }

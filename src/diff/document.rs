@@ -6,25 +6,25 @@ use crate::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
 
 /// A diff as the document that `cutover diff --json` prints and `cutover replay --from-diff` takes (docs/json.md).
 #[must_use]
-pub fn document(report: &DiffReport) -> Value {
+pub fn build_document(report: &DiffReport) -> Value {
     json!({
-        "schema": report.schema, "at_ms": report.at_ms, "verdict": report.verdict(), "known": report.is_known(),
+        "schema": report.schema, "at_ms": report.at_ms, "verdict": report.worst_verdict(), "known": report.is_known(),
         "source": report.source, "target": report.target,
         "clusters": {"blue": report.clusters[0], "green": report.clusters[1]},
         "read": report.read, "bytes": report.bytes, "ms": report.ms,
-        "topics": report.topics.iter().map(topic).collect::<Vec<_>>(),
+        "topics": report.topics.iter().map(build_topic).collect::<Vec<_>>(),
     })
 }
 
-fn topic(t: &TopicDiff) -> Value {
+fn build_topic(t: &TopicDiff) -> Value {
     json!({
         "topic": t.topic, "target_topic": t.target_topic, "verdict": t.verdict, "unknown": t.unknown,
         "remarks": t.remarks, "found": t.found,
-        "partitions": t.partitions.iter().map(partition).collect::<Vec<_>>(),
+        "partitions": t.partitions.iter().map(build_partition).collect::<Vec<_>>(),
     })
 }
 
-fn partition(p: &PartitionDiff) -> Value {
+fn build_partition(p: &PartitionDiff) -> Value {
     let both = |spans: &[Spans; 2]| json!({"source": spans[0], "target": spans[1]});
     let [source, target] = p.counts.first_pair;
     let first = (source < i64::MAX && target < i64::MAX).then(|| json!({"source": source, "target": target}));

@@ -1,6 +1,6 @@
 //! What a bucket holds: a pair, or a record that found no twin while it was waited for. 48 bytes each.
 
-use super::{Log, Rules, Seen, mix};
+use super::{DiffRecord, DiffRules, Log, mix_bits};
 
 /// Bytes of an entry on disk.
 pub(super) const BYTES: usize = 48;
@@ -13,7 +13,7 @@ const PARTITION: u32 = PAIR - 1;
 
 /// A pair, or a record without a twin so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
+pub struct BucketEntry {
     /// Hash of the key, 0 for none.
     pub(super) key: u64,
     /// Half of the identity: with the key it tells records apart within a bucket.
@@ -30,8 +30,8 @@ pub struct Entry {
     bits: u32,
 }
 
-impl Entry {
-    pub(super) fn pair(source: (u32, &Seen), target: (u32, &Seen), judged: bool) -> Self {
+impl BucketEntry {
+    pub(super) fn from_pair(source: (u32, &DiffRecord), target: (u32, &DiffRecord), judged: bool) -> Self {
         let (partition, record) = source;
         Self {
             key: record.key,
@@ -44,7 +44,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn lone(log: Log, partition: u32, seen: &Seen, judged: bool) -> Self {
+    pub(super) fn from_lone(log: Log, partition: u32, seen: &DiffRecord, judged: bool) -> Self {
         let mut bits = if judged { JUDGED } else { 0 };
         if log == Log::Target {
             bits |= TARGET;
@@ -60,11 +60,11 @@ impl Entry {
         self.bits & PAIR != 0
     }
 
-    pub(super) fn judged(&self) -> bool {
+    pub(super) fn is_judged(&self) -> bool {
         self.bits & JUDGED != 0
     }
 
-    pub(super) fn tombstone(&self) -> bool {
+    pub(super) fn is_tombstone(&self) -> bool {
         self.bits & TOMBSTONE != 0
     }
 
@@ -79,19 +79,19 @@ impl Entry {
     }
 
     /// A pair of two lone records.
-    pub(super) fn joined(source: &Entry, target: &Entry) -> Entry {
+    pub(super) fn join_lone(source: &BucketEntry, target: &BucketEntry) -> BucketEntry {
         let judged = (source.bits | target.bits) & JUDGED;
-        Entry { twin: target.offset, bits: PAIR | target.partition & PARTITION | judged, ..*source }
+        BucketEntry { twin: target.offset, bits: PAIR | target.partition & PARTITION | judged, ..*source }
     }
 
     /// The bucket: by key (and partition), so that everything of a key is in one; without a key by identity.
-    pub(super) fn bucket(&self, rules: &Rules) -> usize {
+    pub(super) fn bucket_index(&self, rules: &DiffRules) -> usize {
         let name = if self.key == 0 { self.id } else { self.key };
         let name = if rules.over_topic { name } else { name ^ u64::from(self.partition).rotate_right(16) };
-        (mix(name) >> 32) as usize % rules.buckets
+        (mix_bits(name) >> 32) as usize % rules.buckets
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_to(&self, out: &mut Vec<u8>) {
         for word in [self.key, self.id, self.offset as u64, self.twin as u64, self.ts as u64] {
             out.extend_from_slice(&word.to_le_bytes());
         }
@@ -100,7 +100,7 @@ impl Entry {
     }
 
     /// The entries of what was written; a torn one at the end is left out.
-    pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = Entry> + '_ {
+    pub(super) fn read_all(bytes: &[u8]) -> impl Iterator<Item = BucketEntry> + '_ {
         bytes.chunks_exact(BYTES).map(|chunk| {
             let word = |i: usize| {
                 let mut word = [0; 8];
@@ -108,7 +108,7 @@ impl Entry {
                 u64::from_le_bytes(word)
             };
             let last = word(5);
-            Entry {
+            BucketEntry {
                 key: word(0),
                 id: word(1),
                 offset: word(2) as i64,

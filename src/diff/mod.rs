@@ -37,12 +37,12 @@ mod waiting;
 mod window;
 
 pub use bucket::Resolver;
-pub use document::document;
-pub use entry::Entry;
+pub use document::build_document;
+pub use entry::BucketEntry;
 pub use join::{Join, JoinState, PartitionCounts};
-pub use report::{DiffReport, Found, Moved, PartitionDiff, Spans, TopicDiff, Verdict};
+pub use report::{DiffCounts, DiffReport, DiffVerdict, Moved, PartitionDiff, Spans, TopicDiff};
 pub use spans::OffsetSet;
-pub use window::window;
+pub use window::compare_window;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -54,7 +54,7 @@ use crate::offsets::translate::Log;
 
 /// One committed record as it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct DiffRecord {
     /// Offset.
     pub offset: i64,
     /// Timestamp, ms since the epoch; -1 when the record has none.
@@ -70,7 +70,7 @@ pub struct Seen {
 /// Which records of one partition of one log are judged. Others only serve as twins: they lie within reach of the
 /// range's edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judged {
+pub struct JudgedRange {
     /// First offset.
     pub from: i64,
     /// One past the last offset.
@@ -83,14 +83,14 @@ pub struct Judged {
     pub excused_before_ts: i64,
 }
 
-impl Default for Judged {
+impl Default for JudgedRange {
     fn default() -> Self {
         Self { from: 0, to: i64::MAX, from_ts: i64::MIN, to_ts: i64::MAX, excused_before_ts: i64::MIN }
     }
 }
 
-impl Judged {
-    fn has(&self, seen: &Seen) -> bool {
+impl JudgedRange {
+    fn has(&self, seen: &DiffRecord) -> bool {
         // One without a time is in no range of time, and judged where the range is open: it is never left out silently.
         let in_time = seen.ts >= self.from_ts && (seen.ts < self.to_ts || self.to_ts == i64::MAX);
         let timeless = seen.ts < 0 && self.to_ts == i64::MAX && self.from_ts < i64::MAX;
@@ -100,7 +100,7 @@ impl Judged {
 
 /// What a diff of one topic goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rules {
+pub struct DiffRules {
     /// How far apart the two timestamps of one record may be, ms.
     pub pair_delta_ms: u64,
     /// Partition counts differ: records are compared over the whole topic, order by key all the same.
@@ -108,11 +108,11 @@ pub struct Rules {
     /// Either log is compacted.
     pub compacted: bool,
     /// Per partition of the source, and of the target.
-    pub judged: [Vec<Judged>; 2],
+    pub judged: [Vec<JudgedRange>; 2],
     /// A pair with an earlier timestamp is old, and so is what lies before it in its log, ms.
     #[serde(default = "never")]
     pub old_before_ts: i64,
-    /// Number of buckets, at least 1; see [`Rules::buckets_for`].
+    /// Number of buckets, at least 1; see [`DiffRules::buckets_for`].
     pub buckets: usize,
     /// Bytes of memory that may be used before entries must go to disk.
     pub memory: usize,
@@ -122,7 +122,7 @@ fn never() -> i64 {
     i64::MIN
 }
 
-impl Rules {
+impl DiffRules {
     /// So many buckets that one of `records` records a log fits into a quarter of `memory` several times over.
     #[must_use]
     pub fn buckets_for(records: u64, memory: usize) -> usize {
@@ -133,8 +133,8 @@ impl Rules {
 
     /// A rule for `partitions` on both logs of which everything is judged, with 64 MiB.
     #[must_use]
-    pub fn whole(partitions: usize, pair_delta_ms: u64) -> Self {
-        let judged = vec![Judged::default(); partitions];
+    pub fn judging_all(partitions: usize, pair_delta_ms: u64) -> Self {
+        let judged = vec![JudgedRange::default(); partitions];
         let (buckets, memory) = (64, 64 << 20);
         let old_before_ts = never();
         Self {
@@ -148,22 +148,22 @@ impl Rules {
         }
     }
 
-    fn delta(&self) -> i64 {
+    fn pair_delta(&self) -> i64 {
         i64::try_from(self.pair_delta_ms).unwrap_or(i64::MAX)
     }
 
-    fn near(&self, a: i64, b: i64) -> bool {
+    fn is_near(&self, a: i64, b: i64) -> bool {
         a.abs_diff(b) <= self.pair_delta_ms
     }
 
-    fn judges(&self, log: Log, partition: u32, seen: &Seen) -> bool {
-        self.judged[at(log)].get(partition as usize).is_some_and(|j| j.has(seen))
+    fn is_judged(&self, log: Log, partition: u32, seen: &DiffRecord) -> bool {
+        self.judged[index_of_log(log)].get(partition as usize).is_some_and(|j| j.has(seen))
     }
 }
 
 /// The place of a log in a pair of things.
 #[must_use]
-pub fn at(log: Log) -> usize {
+pub fn index_of_log(log: Log) -> usize {
     match log {
         Log::Source => 0,
         Log::Target => 1,
@@ -172,7 +172,7 @@ pub fn at(log: Log) -> usize {
 
 /// The other log.
 #[must_use]
-pub fn other(log: Log) -> Log {
+pub fn other_log(log: Log) -> Log {
     match log {
         Log::Source => Log::Target,
         Log::Target => Log::Source,
@@ -185,7 +185,7 @@ struct Folded(u64);
 
 impl Hasher for Folded {
     fn finish(&self) -> u64 {
-        mix(self.0)
+        mix_bits(self.0)
     }
 
     fn write(&mut self, bytes: &[u8]) {
@@ -208,7 +208,7 @@ impl Hasher for Folded {
 type ByHash<K, V> = HashMap<K, V, BuildHasherDefault<Folded>>;
 
 /// Spreads a number over 64 bits (the finaliser of SplitMix64).
-fn mix(n: u64) -> u64 {
+fn mix_bits(n: u64) -> u64 {
     let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     n ^ (n >> 31)

@@ -3,7 +3,7 @@
 /// Indices of the records that have moved, given each record's place on the target in the order of the source; the
 /// rest is a longest increasing subsequence. Of several such choices the one that keeps the lowest places: of two
 /// records that swapped, the one that came late on the target has moved. O(n log n), no work when all are in order.
-pub(super) fn moved(places: &[i64]) -> Vec<usize> {
+pub(super) fn find_moved(places: &[i64]) -> Vec<usize> {
     if places.is_sorted() {
         return Vec::new();
     }
@@ -31,7 +31,7 @@ pub(super) fn moved(places: &[i64]) -> Vec<usize> {
 }
 
 /// How far each of the given records is from its place: the difference of its ranks on the two logs.
-pub(super) fn displacements(places: &[i64], which: &[usize]) -> Vec<u64> {
+pub(super) fn measure_displacements(places: &[i64], which: &[usize]) -> Vec<u64> {
     let mut sorted = places.to_vec();
     sorted.sort_unstable();
     let rank = |i: usize| sorted.partition_point(|p| *p < places[i]);
@@ -54,8 +54,8 @@ mod tests {
             (&[10, 30, 20, 40, 60, 50], &[1, 4], &[1, 1]),
         ];
         for (places, out, far) in cases {
-            assert_eq!(moved(places), *out, "{places:?}");
-            assert_eq!(displacements(places, out), *far, "{places:?}");
+            assert_eq!(find_moved(places), *out, "{places:?}");
+            assert_eq!(measure_displacements(places, out), *far, "{places:?}");
         }
     }
 }

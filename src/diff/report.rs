@@ -24,7 +24,7 @@ pub struct Spans {
 impl Spans {
     /// The first and last offsets of at most `most` ranges, as `10-12, 15`, and how many more there are.
     #[must_use]
-    pub fn words(&self, most: usize) -> String {
+    pub fn describe_ranges(&self, most: usize) -> String {
         let word =
             |(from, to): &(i64, i64)| if to - from == 1 { from.to_string() } else { format!("{from}-{}", to - 1) };
         let mut words: Vec<String> = self.ranges.iter().take(most).map(word).collect();
@@ -97,7 +97,7 @@ pub struct PartitionDiff {
 impl PartitionDiff {
     /// Each kind of finding in words, with where it is.
     #[must_use]
-    pub fn findings(&self, source: Side, target: Side) -> Vec<(String, &Spans)> {
+    pub fn describe_findings(&self, source: Side, target: Side) -> Vec<(String, &Spans)> {
         let by = self.furthest;
         let all = [
             (format!("missing on {target} (offsets on {source})"), &self.missing),
@@ -115,7 +115,7 @@ impl PartitionDiff {
 }
 
 impl Findings {
-    pub(super) fn report(mut self, partition: i32, counts: &PartitionCounts) -> PartitionDiff {
+    pub(super) fn into_report(mut self, partition: i32, counts: &PartitionCounts) -> PartitionDiff {
         let mut before = [OffsetSet::default(), OffsetSet::default()];
         for (log, early) in self.early.iter().enumerate() {
             for offset in early.iter() {
@@ -151,7 +151,7 @@ impl Findings {
 
 /// How many records of each kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Found {
+pub struct DiffCounts {
     /// Records read, on both logs together.
     pub read: u64,
     /// Pairs.
@@ -176,11 +176,11 @@ pub struct Found {
     pub before: u64,
 }
 
-impl Found {
+impl DiffCounts {
     /// Adds up partitions, or topics.
     #[must_use]
-    pub fn and(self, more: Found) -> Found {
-        Found {
+    pub fn merge_with(self, more: DiffCounts) -> DiffCounts {
+        DiffCounts {
             read: self.read + more.read,
             equal: self.equal + more.equal,
             missing: self.missing + more.missing,
@@ -202,7 +202,7 @@ impl Found {
     }
 }
 
-impl From<&PartitionDiff> for Found {
+impl From<&PartitionDiff> for DiffCounts {
     fn from(p: &PartitionDiff) -> Self {
         let both = |spans: &[Spans; 2]| spans[0].count + spans[1].count;
         Self {
@@ -225,7 +225,7 @@ impl From<&PartitionDiff> for Found {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "UPPERCASE")]
-pub enum Verdict {
+pub enum DiffVerdict {
     /// Everything judged is on both, in the same order by key.
     Clean,
     /// Not known: why stands beside it. Never a pass.
@@ -242,13 +242,13 @@ pub struct TopicDiff {
     /// ... and on the target.
     pub target_topic: String,
     /// What can be said of it.
-    pub verdict: Verdict,
+    pub verdict: DiffVerdict,
     /// Why something of it is unknown.
     pub unknown: Vec<String>,
     /// What else is good to know about the comparison: by key only, partition counts, from where on.
     pub remarks: Vec<String>,
     /// Sums.
-    pub found: Found,
+    pub found: DiffCounts,
     /// Each partition.
     pub partitions: Vec<PartitionDiff>,
 }
@@ -262,7 +262,7 @@ impl TopicDiff {
         mut unknown: Vec<String>,
         mut remarks: Vec<String>,
     ) -> Self {
-        let found = partitions.iter().map(Found::from).fold(Found::default(), Found::and);
+        let found = partitions.iter().map(DiffCounts::from).fold(DiffCounts::default(), DiffCounts::merge_with);
         let count = |of: fn(&PartitionDiff) -> u64| partitions.iter().map(of).sum::<u64>();
         let (unordered, undecided) = (count(|p| p.unordered), count(|p| p.undecided));
         if unordered > 0 {
@@ -301,17 +301,17 @@ impl TopicDiff {
         }
         // What is not judged yet is not clean.
         let verdict = match (found.differs(), unknown.is_empty() && found.unsettled == 0) {
-            (true, _) => Verdict::Differs,
-            (false, true) => Verdict::Clean,
-            (false, false) => Verdict::Unknown,
+            (true, _) => DiffVerdict::Differs,
+            (false, true) => DiffVerdict::Clean,
+            (false, false) => DiffVerdict::Unknown,
         };
         Self { topic, target_topic, verdict, unknown, remarks, found, partitions }
     }
 
     /// What can be said of it in words: what differs hides nothing that is unknown beside it.
     #[must_use]
-    pub fn said(&self) -> String {
-        said(self.verdict, self.unknown.is_empty())
+    pub fn describe_verdict(&self) -> String {
+        describe_verdict(self.verdict, self.unknown.is_empty())
     }
 
     /// A topic of which nothing can be said.
@@ -320,10 +320,10 @@ impl TopicDiff {
         Self {
             topic,
             target_topic,
-            verdict: Verdict::Unknown,
+            verdict: DiffVerdict::Unknown,
             unknown: vec![why],
             remarks: Vec::new(),
-            found: Found::default(),
+            found: DiffCounts::default(),
             partitions: Vec::new(),
         }
     }
@@ -361,26 +361,26 @@ impl DiffReport {
 
     /// What can be said of it in words.
     #[must_use]
-    pub fn said(&self) -> String {
-        said(self.verdict(), self.is_known())
+    pub fn describe_verdict(&self) -> String {
+        describe_verdict(self.worst_verdict(), self.is_known())
     }
 
     /// Sums over all topics.
     #[must_use]
-    pub fn found(&self) -> Found {
-        self.topics.iter().map(|t| t.found).fold(Found::default(), Found::and)
+    pub fn total_counts(&self) -> DiffCounts {
+        self.topics.iter().map(|t| t.found).fold(DiffCounts::default(), DiffCounts::merge_with)
     }
 
     /// The worst verdict: what differs, then what is unknown.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        self.topics.iter().map(|t| t.verdict).max().unwrap_or(Verdict::Unknown)
+    pub fn worst_verdict(&self) -> DiffVerdict {
+        self.topics.iter().map(|t| t.verdict).max().unwrap_or(DiffVerdict::Unknown)
     }
 }
 
-fn said(verdict: Verdict, known: bool) -> String {
+fn describe_verdict(verdict: DiffVerdict, known: bool) -> String {
     match (verdict, known) {
-        (Verdict::Differs, false) => "DIFFERS+UNKNOWN".to_owned(),
+        (DiffVerdict::Differs, false) => "DIFFERS+UNKNOWN".to_owned(),
         _ => verdict.to_string(),
     }
 }

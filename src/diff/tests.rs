@@ -16,10 +16,10 @@ struct Record {
 }
 
 impl Record {
-    fn seen(&self, offset: i64) -> Seen {
-        let low = mix(self.value ^ self.key << 40);
-        let id = u128::from(mix(low.wrapping_add(99))) << 64 | u128::from(low);
-        Seen { offset, ts: self.ts, id: Identity(id), key: self.key, tombstone: false }
+    fn seen(&self, offset: i64) -> DiffRecord {
+        let low = mix_bits(self.value ^ self.key << 40);
+        let id = u128::from(mix_bits(low.wrapping_add(99))) << 64 | u128::from(low);
+        DiffRecord { offset, ts: self.ts, id: Identity(id), key: self.key, tombstone: false }
     }
 }
 
@@ -40,9 +40,9 @@ struct How {
 
 const PLAIN: How = How { seed: 1, memory: 64 << 20, resume_after: usize::MAX };
 
-fn run(rules: &Rules, logs: &Logs, how: How, settled_to: [i64; 2]) -> Vec<PartitionDiff> {
+fn run(rules: &DiffRules, logs: &Logs, how: How, settled_to: [i64; 2]) -> Vec<PartitionDiff> {
     let mut rng = fastrand::Rng::with_seed(how.seed);
-    let rules = Rules { memory: how.memory, ..rules.clone() };
+    let rules = DiffRules { memory: how.memory, ..rules.clone() };
     let mut disk: Vec<Vec<u8>> = vec![Vec::new(); rules.buckets];
     let mut join = Join::new(rules.clone());
     let mut next: Vec<(usize, usize, usize)> =
@@ -52,7 +52,7 @@ fn run(rules: &Rules, logs: &Logs, how: How, settled_to: [i64; 2]) -> Vec<Partit
         let i = rng.usize(..next.len());
         let (log, p, from) = next[i];
         let to = (from + rng.usize(1..8)).min(logs[log][p].len());
-        let batch: Vec<Seen> = (from..to).map(|n| logs[log][p][n].seen(offset(log, n))).collect();
+        let batch: Vec<DiffRecord> = (from..to).map(|n| logs[log][p][n].seen(offset(log, n))).collect();
         join.push([Log::Source, Log::Target][log], p as u32, &batch);
         if to == logs[log][p].len() {
             next.swap_remove(i);
@@ -64,7 +64,7 @@ fn run(rules: &Rules, logs: &Logs, how: How, settled_to: [i64; 2]) -> Vec<Partit
             spill(&mut join, &mut disk);
         }
         if batches == how.resume_after {
-            let (state, waiting) = join.state();
+            let (state, waiting) = join.save_state();
             let state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
             join = Join::resume(rules.clone(), state, &waiting);
         }
@@ -75,7 +75,7 @@ fn run(rules: &Rules, logs: &Logs, how: How, settled_to: [i64; 2]) -> Vec<Partit
             bytes.chunks(entry::BYTES * 3).for_each(take);
             Ok::<(), Infallible>(())
         };
-        resolver.bucket(bucket, bytes.len() as u64, pieces).unwrap();
+        resolver.decide_bucket(bucket, bytes.len() as u64, pieces).unwrap();
     }
     resolver.finish()
 }
@@ -190,7 +190,7 @@ proptest! {
         let source: Vec<_> = (0..partitions).map(|_| written(&mut rng, records, keys, false)).collect();
         let mut target: Vec<_> = source.iter().map(|log| interleaved(&mut rng, log)).collect();
         let truth: Vec<_> = source.iter().zip(&mut target).map(|(s, t)| inject(&mut rng, s, t)).collect();
-        let rules = Rules { buckets: 4, ..Rules::whole(partitions, 5_000) };
+        let rules = DiffRules { buckets: 4, ..DiffRules::judging_all(partitions, 5_000) };
         let logs = [source, target];
         let how = How { seed, memory, resume_after };
         let report = run(&rules, &logs, how, [i64::MAX; 2]);
@@ -236,7 +236,7 @@ proptest! {
                 }
             }
         }
-        let rules = Rules { buckets: 4, over_topic, ..Rules::whole(2, 200) };
+        let rules = DiffRules { buckets: 4, over_topic, ..DiffRules::judging_all(2, 200) };
         let logs = [source, target];
         let report = run(&rules, &logs, How { seed, memory, resume_after: 7 }, [i64::MAX; 2]);
         let mut copies: BTreeMap<(usize, u128), [u64; 2]> = BTreeMap::new();
@@ -265,7 +265,7 @@ proptest! {
         let is_last = |log: &[Record], i: usize| !log[i + 1..].iter().any(|r| r.key == log[i].key);
         let compacted: Vec<Record> =
             (0..records).filter(|i| is_last(&source, *i) || rng.bool()).map(|i| source[i]).collect();
-        let rules = Rules { compacted: true, buckets: 4, ..Rules::whole(1, 5_000) };
+        let rules = DiffRules { compacted: true, buckets: 4, ..DiffRules::judging_all(1, 5_000) };
         let report = run(&rules, &[vec![source.clone()], vec![compacted.clone()]], PLAIN, [i64::MAX; 2]);
         prop_assert_eq!(report[0].missing.count, 0);
         prop_assert_eq!(report[0].superseded[0].count, (records - compacted.len()) as u64);
@@ -323,7 +323,7 @@ fn a_surplus_on_the_source_is_missing_unless_its_copy_is_near() {
         record(1, 2, 131_000),
     ];
     let target = vec![record(1, 1, 10), record(1, 1, 120_010), record(1, 2, 130_010)];
-    let report = run(&Rules::whole(1, 5_000), &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
+    let report = run(&DiffRules::judging_all(1, 5_000), &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
     assert_eq!(report[0].missing.ranges, [(1, 2)], "the beat at one minute was lost, not one of its neighbours");
     assert_eq!(report[0].duplicated[0].ranges, [(4, 5)], "a send that was retried");
     assert_eq!((report[0].counts.equal, report[0].only_target.count), (3, 0));
@@ -333,7 +333,7 @@ fn a_surplus_on_the_source_is_missing_unless_its_copy_is_near() {
 fn twins_that_are_far_apart_in_time_are_twins_all_the_same() {
     let source = vec![record(1, 1, 0), record(1, 2, 0)];
     let target = vec![record(1, 1, 9_000), record(1, 2, 9_000)];
-    let report = run(&Rules::whole(1, 5_000), &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
+    let report = run(&DiffRules::judging_all(1, 5_000), &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
     let counts = report[0].counts;
     assert_eq!((counts.equal, counts.far, counts.distance_ms), (2, 2, 9_000));
     assert_eq!(report[0].missing.count + report[0].only_target.count, 0);
@@ -343,7 +343,7 @@ fn twins_that_are_far_apart_in_time_are_twins_all_the_same() {
 fn what_may_still_arrive_is_not_missing() {
     let source = vec![record(1, 1, 100), record(1, 2, 200), record(1, 3, 300)];
     let target = vec![record(1, 1, 100), record(1, 9, 299)];
-    let report = run(&Rules::whole(1, 50), &[vec![source], vec![target]], PLAIN, [250, 299]);
+    let report = run(&DiffRules::judging_all(1, 50), &[vec![source], vec![target]], PLAIN, [250, 299]);
     assert_eq!(report[0].missing.ranges, [(1, 2)]);
     assert_eq!([&report[0].unsettled[0].ranges[..], &report[0].unsettled[1].ranges], [&[(2, 3)][..], &[(2, 3)]]);
 }
@@ -353,7 +353,7 @@ fn a_time_that_lies_ahead_is_judged_by_what_came_after_it() {
     use crate::offsets::arrival::Ahead;
     let seen = |value, offset, ts| record(1, value, ts).seen(offset);
     let found = |behind: bool, limit_ms: Option<u64>| {
-        let rules = Rules { old_before_ts: 900, ..Rules::whole(1, 50) };
+        let rules = DiffRules { old_before_ts: 900, ..DiffRules::judging_all(1, 50) };
         let mut join = Join::new(rules);
         let both = |ours: i64, theirs: i64, ts| ([seen(1, ours, ts)], [seen(1, theirs, ts)]);
         let (a, b) = both(0, 0, 100);
@@ -365,40 +365,40 @@ fn a_time_that_lies_ahead_is_judged_by_what_came_after_it() {
             join.push(Log::Source, 0, &a);
             join.push(Log::Target, 0, &b);
         }
-        let ahead = Ahead::at(1_000, limit_ms, 100, 50);
+        let ahead = Ahead::as_of(1_000, limit_ms, 100, 50);
         let mut resolver = Resolver::new(join, [900; 2]).with_ahead([ahead; 2]);
-        for bucket in 0..resolver.buckets() {
-            resolver.bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+        for bucket in 0..resolver.bucket_count() {
+            resolver.decide_bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
         }
         let topic = TopicDiff::new(("t".into(), "t".into()), resolver.finish(), Vec::new(), Vec::new());
         (topic.found.missing, topic.found.unsettled, topic.verdict)
     };
-    assert_eq!(found(false, None), (0, 2, Verdict::Unknown), "nothing tells since when they are there");
-    assert_eq!(found(true, None), (2, 0, Verdict::Differs), "what came after them is old");
-    assert_eq!(found(false, Some(100)), (2, 0, Verdict::Differs), "the other log refuses them");
-    assert_eq!(found(false, Some(50_000)), (1, 1, Verdict::Differs), "one may come yet");
+    assert_eq!(found(false, None), (0, 2, DiffVerdict::Unknown), "nothing tells since when they are there");
+    assert_eq!(found(true, None), (2, 0, DiffVerdict::Differs), "what came after them is old");
+    assert_eq!(found(false, Some(100)), (2, 0, DiffVerdict::Differs), "the other log refuses them");
+    assert_eq!(found(false, Some(50_000)), (1, 1, DiffVerdict::Differs), "one may come yet");
 }
 
 #[test]
 fn what_an_open_transaction_hides_is_not_missing() {
     let seen = |value, offset| record(1, value, 100).seen(offset);
     let found = |over_topic: bool, hidden: [Vec<bool>; 2]| {
-        let mut join = Join::new(Rules { over_topic, ..Rules::whole(2, 50) });
+        let mut join = Join::new(DiffRules { over_topic, ..DiffRules::judging_all(2, 50) });
         join.push(Log::Source, 0, &[seen(1, 0), seen(2, 1)]);
         join.push(Log::Target, 0, &[seen(1, 0), seen(9, 1)]);
         join.push(Log::Source, 1, &[seen(3, 0)]);
-        let mut resolver = Resolver::new(join, [i64::MAX; 2]).hiding(hidden);
-        for bucket in 0..resolver.buckets() {
-            resolver.bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+        let mut resolver = Resolver::new(join, [i64::MAX; 2]).with_hidden(hidden);
+        for bucket in 0..resolver.bucket_count() {
+            resolver.decide_bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
         }
         let topic = TopicDiff::new(("t".into(), "t".into()), resolver.finish(), Vec::new(), Vec::new());
         (topic.found.missing, topic.found.only_target, topic.found.unsettled, topic.unknown.len(), topic.verdict)
     };
     let none = || vec![false; 2];
-    assert_eq!(found(false, [none(), none()]), (2, 1, 0, 0, Verdict::Differs));
-    assert_eq!(found(false, [none(), vec![true, false]]), (1, 1, 1, 1, Verdict::Differs));
-    assert_eq!(found(false, [vec![true, false], vec![true, true]]), (0, 0, 3, 1, Verdict::Unknown));
-    assert_eq!(found(true, [none(), vec![true, false]]), (0, 1, 2, 1, Verdict::Differs), "in any partition");
+    assert_eq!(found(false, [none(), none()]), (2, 1, 0, 0, DiffVerdict::Differs));
+    assert_eq!(found(false, [none(), vec![true, false]]), (1, 1, 1, 1, DiffVerdict::Differs));
+    assert_eq!(found(false, [vec![true, false], vec![true, true]]), (0, 0, 3, 1, DiffVerdict::Unknown));
+    assert_eq!(found(true, [none(), vec![true, false]]), (0, 1, 2, 1, DiffVerdict::Differs), "in any partition");
 }
 
 #[test]
@@ -406,12 +406,12 @@ fn records_near_an_edge_are_twins_and_nothing_else() {
     // The range is [100, 200): the first pair straddles its start, the last its end.
     let source = vec![record(1, 0, 90), record(1, 1, 99), record(1, 2, 150), record(1, 3, 199), record(1, 7, 201)];
     let target = vec![record(1, 1, 101), record(1, 2, 149), record(1, 3, 203), record(1, 8, 210)];
-    let mut rules = Rules::whole(1, 20);
+    let mut rules = DiffRules::judging_all(1, 20);
     for log in &mut rules.judged {
-        log[0] = Judged { from_ts: 100, to_ts: 200, ..Judged::default() };
+        log[0] = JudgedRange { from_ts: 100, to_ts: 200, ..JudgedRange::default() };
     }
     let report = run(&rules, &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
-    assert!(!Found::from(&report[0]).differs(), "{report:?}");
+    assert!(!DiffCounts::from(&report[0]).differs(), "{report:?}");
     assert_eq!((report[0].counts.equal, report[0].counts.judged), (3, [2, 2]));
 }
 
@@ -419,7 +419,7 @@ fn records_near_an_edge_are_twins_and_nothing_else() {
 fn what_lies_before_the_first_pair_is_no_loss() {
     let source = vec![record(1, 0, 10), record(1, 1, 20), record(1, 2, 30), record(1, 3, 40)];
     let target = vec![record(1, 1, 20), record(1, 3, 40)];
-    let mut rules = Rules::whole(1, 5);
+    let mut rules = DiffRules::judging_all(1, 5);
     rules.judged[0][0].excused_before_ts = 35;
     let report = run(&rules, &[vec![source], vec![target]], PLAIN, [i64::MAX; 2]);
     assert_eq!((&report[0].before[0].ranges[..], &report[0].missing.ranges[..]), (&[(0, 1)][..], &[(2, 3)][..]));
@@ -428,13 +428,13 @@ fn what_lies_before_the_first_pair_is_no_loss() {
 
 #[test]
 fn a_tombstone_of_a_forgotten_key_is_excused_and_one_of_a_living_key_is_not() {
-    let seen = |key, value, offset, tombstone| Seen { tombstone, key, ..record(key, value, 0).seen(offset) };
-    let mut join = Join::new(Rules { compacted: true, ..Rules::whole(1, 5) });
+    let seen = |key, value, offset, tombstone| DiffRecord { tombstone, key, ..record(key, value, 0).seen(offset) };
+    let mut join = Join::new(DiffRules { compacted: true, ..DiffRules::judging_all(1, 5) });
     join.push(Log::Source, 0, &[seen(1, 0, 0, false), seen(1, 1, 1, true), seen(2, 2, 2, false), seen(2, 3, 3, true)]);
     join.push(Log::Target, 0, &[seen(2, 2, 0, false)]);
     let mut resolver = Resolver::new(join, [i64::MAX; 2]);
-    for bucket in 0..resolver.buckets() {
-        resolver.bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+    for bucket in 0..resolver.bucket_count() {
+        resolver.decide_bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
     }
     let report = resolver.finish();
     assert_eq!((&report[0].superseded[0].ranges[..], &report[0].missing.ranges[..]), (&[(0, 2)][..], &[(3, 4)][..]));
@@ -442,11 +442,11 @@ fn a_tombstone_of_a_forgotten_key_is_excused_and_one_of_a_living_key_is_not() {
 
 #[test]
 fn memory_stays_within_its_bound() {
-    let rules = Rules { memory: 1 << 20, ..Rules::whole(1, 5_000) };
+    let rules = DiffRules { memory: 1 << 20, ..DiffRules::judging_all(1, 5_000) };
     let mut join = Join::new(rules);
     let mut bytes = 0;
     for n in 0..200 {
-        let batch: Vec<Seen> =
+        let batch: Vec<DiffRecord> =
             (0..1_000).map(|i| record(7, n * 1_000 + i, n as i64).seen((n * 1_000 + i) as i64)).collect();
         join.push(Log::Source, 0, &batch);
         while join.is_over() {
@@ -456,14 +456,14 @@ fn memory_stays_within_its_bound() {
             })
             .unwrap();
         }
-        assert!(join.memory() <= 1 << 20);
+        assert!(join.memory_used() <= 1 << 20);
     }
     assert!(bytes > 150_000 * entry::BYTES, "{bytes}");
 }
 
 #[test]
 fn the_order_of_a_key_that_is_larger_than_memory_is_known_where_nothing_moved() {
-    let rules = Rules { buckets: 2, ..Rules::whole(1, 5_000) };
+    let rules = DiffRules { buckets: 2, ..DiffRules::judging_all(1, 5_000) };
     let source: Vec<Record> = (0..3_000).map(|n| record(1 + u64::from(n % 1_000 == 0), n, n as i64)).collect();
     let how = How { memory: 48 * 2_000, ..PLAIN };
     let logs = |target: Vec<Record>| [vec![source.clone()], vec![target]];
@@ -485,9 +485,9 @@ fn a_verdict_is_unknown_when_something_was_not_compared() {
     let of = |p: &PartitionDiff, why: Vec<String>| {
         TopicDiff::new(("t".into(), "t".into()), vec![p.clone()], why, Vec::new()).verdict
     };
-    assert_eq!(of(&clean, Vec::new()), Verdict::Clean);
-    assert_eq!(of(&clean, vec!["a leader is gone".into()]), Verdict::Unknown);
-    assert_eq!(of(&PartitionDiff { unordered: 1, ..clean.clone() }, Vec::new()), Verdict::Unknown);
+    assert_eq!(of(&clean, Vec::new()), DiffVerdict::Clean);
+    assert_eq!(of(&clean, vec!["a leader is gone".into()]), DiffVerdict::Unknown);
+    assert_eq!(of(&PartitionDiff { unordered: 1, ..clean.clone() }, Vec::new()), DiffVerdict::Unknown);
     let missing = Spans { count: 1, ranges: vec![(3, 4)], truncated: false };
-    assert_eq!(of(&PartitionDiff { missing, ..clean }, vec!["a leader is gone".into()]), Verdict::Differs);
+    assert_eq!(of(&PartitionDiff { missing, ..clean }, vec!["a leader is gone".into()]), DiffVerdict::Differs);
 }

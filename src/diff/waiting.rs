@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::entry::Entry;
-use super::{Log, Rules, Seen, at};
+use super::entry::BucketEntry;
+use super::{DiffRecord, DiffRules, Log, index_of_log};
 
 /// Copies of one identity that are looked at for a twin. Beyond them a record is left to the end: nothing is lost by it.
 const LOOK_AT: usize = 64;
@@ -15,7 +15,7 @@ const NONE: u32 = u32::MAX;
 /// A waiting record. Chained by identity, oldest first.
 #[derive(Clone)]
 pub(super) struct Waiting {
-    pub seen: Seen,
+    pub seen: DiffRecord,
     pub partition: u32,
     pub log: Log,
     pub judged: bool,
@@ -24,8 +24,8 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    fn lone(&self) -> Entry {
-        Entry::lone(self.log, self.partition, &self.seen, self.judged)
+    fn to_lone_entry(&self) -> BucketEntry {
+        BucketEntry::from_lone(self.log, self.partition, &self.seen, self.judged)
     }
 }
 
@@ -63,10 +63,10 @@ impl Hasher for AsIs {
 
 /// A record that has just been read.
 #[derive(Clone, Copy)]
-pub(super) struct Come<'a> {
+pub(super) struct ArrivedRecord<'a> {
     pub log: Log,
     pub partition: u32,
-    pub seen: &'a Seen,
+    pub seen: &'a DiffRecord,
     pub judged: bool,
     /// Its number among all: who waits longest goes first.
     pub seq: u64,
@@ -74,21 +74,26 @@ pub(super) struct Come<'a> {
 
 /// The records that wait.
 #[derive(Default)]
-pub(super) struct Room {
+pub(super) struct WaitingRoom {
     map: HashMap<u128, Chains, BuildHasherDefault<AsIs>>,
     rows: Vec<Waiting>,
     free: Vec<u32>,
 }
 
-impl Room {
+impl WaitingRoom {
     /// Gives the record's twin, which waits no longer, or has the record wait. Copies that no later record can be the
     /// twin of go to `stale`.
-    pub fn meet(&mut self, rules: &Rules, come: Come<'_>, stale: &mut Vec<Entry>) -> Option<Waiting> {
-        let (mine, theirs) = (at(come.log), 1 - at(come.log));
+    pub fn meet_twin(
+        &mut self,
+        rules: &DiffRules,
+        come: ArrivedRecord<'_>,
+        stale: &mut Vec<BucketEntry>,
+    ) -> Option<Waiting> {
+        let (mine, theirs) = (index_of_log(come.log), 1 - index_of_log(come.log));
         let ts = come.seen.ts;
         match self.map.entry(come.seen.id.0) {
             Slot::Vacant(vacant) => {
-                let row = store(&mut self.rows, &mut self.free, come);
+                let row = store_row(&mut self.rows, &mut self.free, come);
                 let mut chains = Chains::EMPTY;
                 (chains.head[mine], chains.tail[mine]) = (row, row);
                 vacant.insert(chains);
@@ -98,9 +103,9 @@ impl Room {
                 let chains = occupied.get_mut();
                 // Copies too old for this one are too old for all that follow: they are left to the end.
                 while let Some(head) = row_of(&self.rows, chains.head[theirs])
-                    && head.seen.ts < ts.saturating_sub(rules.delta())
+                    && head.seen.ts < ts.saturating_sub(rules.pair_delta())
                 {
-                    stale.push(head.lone());
+                    stale.push(head.to_lone_entry());
                     self.free.push(chains.head[theirs]);
                     chains.head[theirs] = head.next;
                 }
@@ -110,8 +115,8 @@ impl Room {
                 let (mut row, mut previous) = (chains.head[theirs], NONE);
                 for _ in 0..LOOK_AT {
                     let Some(waiting) = row_of(&self.rows, row) else { break };
-                    if rules.near(waiting.seen.ts, ts) {
-                        unlink(&mut self.rows, chains, theirs, row, previous);
+                    if rules.is_near(waiting.seen.ts, ts) {
+                        unlink_row(&mut self.rows, chains, theirs, row, previous);
                         if chains.is_empty() {
                             occupied.remove();
                         }
@@ -120,7 +125,7 @@ impl Room {
                     }
                     (previous, row) = (row, waiting.next);
                 }
-                let row = store(&mut self.rows, &mut self.free, come);
+                let row = store_row(&mut self.rows, &mut self.free, come);
                 match chains.tail[mine] {
                     NONE => chains.head[mine] = row,
                     tail => self.rows[tail as usize].next = row,
@@ -137,24 +142,24 @@ impl Room {
     }
 
     /// Bytes it takes, with what is kept free to grow.
-    pub fn bytes(&self) -> usize {
+    pub fn memory_bytes(&self) -> usize {
         // hashbrown keeps an eighth of its slots free, and has a byte more for each.
         let slots = self.map.capacity() / 7 * 8 * (size_of::<(u128, Chains)>() + 1);
         slots + self.rows.capacity() * size_of::<Waiting>() + self.free.capacity() * size_of::<u32>()
     }
 
     /// All that wait, the copies of one identity from the oldest.
-    pub fn each(&self, mut take: impl FnMut(Entry)) {
+    pub fn for_each(&self, mut take: impl FnMut(BucketEntry)) {
         for mut row in self.map.values().flat_map(|c| c.head) {
             while let Some(waiting) = row_of(&self.rows, row) {
-                take(waiting.lone());
+                take(waiting.to_lone_entry());
                 row = waiting.next;
             }
         }
     }
 
     /// Adds the numbers of all that wait.
-    pub fn ages(&self, ages: &mut Vec<u64>) {
+    pub fn collect_ages(&self, ages: &mut Vec<u64>) {
         for mut row in self.map.values().flat_map(|c| c.head) {
             while let Some(waiting) = row_of(&self.rows, row) {
                 ages.push(waiting.seq);
@@ -164,14 +169,14 @@ impl Room {
     }
 
     /// Lets those go that came up to `limit`, and gives back what memory is not needed any more.
-    pub fn let_go(&mut self, limit: u64, mut take: impl FnMut(Entry)) {
+    pub fn release_up_to(&mut self, limit: u64, mut take: impl FnMut(BucketEntry)) {
         let rows = &self.rows;
         self.map.retain(|_, chains| {
             for log in [0, 1] {
                 while let Some(head) = row_of(rows, chains.head[log])
                     && head.seq <= limit
                 {
-                    take(head.lone());
+                    take(head.to_lone_entry());
                     chains.head[log] = head.next;
                 }
                 if chains.head[log] == NONE {
@@ -185,7 +190,7 @@ impl Room {
             for log in [0, 1] {
                 let (mut row, mut last) = (chains.head[log], NONE);
                 while let Some(waiting) = row_of(&self.rows, row) {
-                    let here = place(rows.len());
+                    let here = row_number(rows.len());
                     match last {
                         NONE => chains.head[log] = here,
                         before => rows[before as usize].next = here,
@@ -206,8 +211,8 @@ fn row_of(rows: &[Waiting], row: u32) -> Option<&Waiting> {
     rows.get(row as usize)
 }
 
-fn store(rows: &mut Vec<Waiting>, free: &mut Vec<u32>, come: Come<'_>) -> u32 {
-    let Come { log, partition, seen, judged, seq } = come;
+fn store_row(rows: &mut Vec<Waiting>, free: &mut Vec<u32>, come: ArrivedRecord<'_>) -> u32 {
+    let ArrivedRecord { log, partition, seen, judged, seq } = come;
     let waiting = Waiting { seen: *seen, seq, partition, next: NONE, log, judged };
     match free.pop() {
         Some(row) => {
@@ -216,17 +221,17 @@ fn store(rows: &mut Vec<Waiting>, free: &mut Vec<u32>, come: Come<'_>) -> u32 {
         }
         None => {
             rows.push(waiting);
-            place(rows.len() - 1)
+            row_number(rows.len() - 1)
         }
     }
 }
 
 /// Never out of range: at 80 bytes each the limit of memory is met long before 2^32 of them.
-fn place(row: usize) -> u32 {
+fn row_number(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(NONE)
 }
 
-fn unlink(rows: &mut [Waiting], chains: &mut Chains, log: usize, row: u32, previous: u32) {
+fn unlink_row(rows: &mut [Waiting], chains: &mut Chains, log: usize, row: u32, previous: u32) {
     let next = rows[row as usize].next;
     match previous {
         NONE => chains.head[log] = next,

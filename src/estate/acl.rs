@@ -37,7 +37,7 @@ pub enum Resource {
 #[repr(i8)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Pattern {
+pub enum AclPattern {
     /// A way that this build does not know.
     Unknown = 0,
     /// The name itself; `*` is every name.
@@ -115,7 +115,7 @@ pub struct Acl {
     /// Its name.
     pub name: String,
     /// How the name is meant.
-    pub pattern: Pattern,
+    pub pattern: AclPattern,
     /// `User:NAME`; `User:*` is everybody.
     pub principal: String,
     /// Address the client comes from; `*` is every one.
@@ -134,7 +134,7 @@ impl Acl {
         Acl {
             resource,
             name: name.into(),
-            pattern: Pattern::Literal,
+            pattern: AclPattern::Literal,
             principal: principal.into(),
             host: "*".to_owned(),
             operation: Operation::Write,
@@ -146,7 +146,7 @@ impl Acl {
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.resource != Resource::Unknown
-            && self.pattern != Pattern::Unknown
+            && self.pattern != AclPattern::Unknown
             && self.operation != Operation::Unknown
             && self.permission != Permission::Unknown
     }
@@ -185,7 +185,7 @@ pub struct AclFilter {
 impl AclFilter {
     /// Everything that bears upon one resource, patterns included.
     #[must_use]
-    pub fn on(resource: Resource, name: impl Into<String>) -> AclFilter {
+    pub fn for_resource(resource: Resource, name: impl Into<String>) -> AclFilter {
         AclFilter { resource: Some(resource), name: Some(name.into()), matching: true, ..AclFilter::default() }
     }
 }

@@ -27,13 +27,13 @@ pub type WantedBlanks = BTreeMap<(Side, TopicPartition), (i64, i64)>;
 impl Blank {
     /// Where a position is in truth: behind the stretch, if it lies in it.
     #[must_use]
-    pub fn past(&self, at: i64) -> i64 {
+    pub fn move_past(&self, at: i64) -> i64 {
         if (self.from..self.to).contains(&at) { self.to } else { at }
     }
 
     /// Takes in another stretch of the same partition: both as one where they meet, else the newer one.
     #[must_use]
-    pub fn and(self, newer: Blank) -> Blank {
+    pub fn merge_newer(self, newer: Blank) -> Blank {
         let same = self.topic_id == newer.topic_id;
         if same && newer.from <= self.to && self.from <= newer.to {
             return Blank { from: self.from.min(newer.from), to: self.to.max(newer.to), ..newer };

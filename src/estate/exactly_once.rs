@@ -35,7 +35,7 @@ pub struct EosLook {
     /// The producers that the leaders remember, by partition.
     pub writers: BTreeMap<TopicPartition, Answer<Vec<ProducerView>>>,
     /// Denials that stand on its ids of this side for the principal that the plan names: exactly those that
-    /// [`denials`](crate::migration::eos::denials) would make. `None` when the plan names no principal.
+    /// [`denials_for`](crate::migration::eos::denials_for) would make. `None` when the plan names no principal.
     pub denied: Option<Answer<Vec<Acl>>>,
     /// Number of partitions of `__consumer_offsets`, when it could be read: tells which groups' offsets a
     /// transaction commits.
@@ -51,7 +51,7 @@ impl EosLook {
     /// Producer ids of these transactional ids, as far as their coordinators told.
     pub fn producer_ids<'a>(&'a self, ids: &'a [String]) -> impl Iterator<Item = (&'a str, i64)> + 'a {
         ids.iter().filter_map(|id| {
-            let view = self.ids.get(id)?.told()?.as_ref()?;
+            let view = self.ids.get(id)?.as_told()?.as_ref()?;
             Some((id.as_str(), view.producer_id))
         })
     }
@@ -65,7 +65,7 @@ impl EosLook {
     /// The producer that wrote last to a partition and is not one of `known`, for an alarm that names it.
     #[must_use]
     pub fn newest_writer(&self, tp: &TopicPartition) -> Option<&ProducerView> {
-        self.writers.get(tp)?.told()?.iter().max_by_key(|w| w.last_timestamp)
+        self.writers.get(tp)?.as_told()?.iter().max_by_key(|w| w.last_timestamp)
     }
 }
 
@@ -83,7 +83,7 @@ pub struct Stillness {
 impl Stillness {
     /// Takes a look in. A hole longer than `gap_ms`, or a clock that stepped back, begins anew: what happened
     /// meanwhile was not seen.
-    pub fn feed(&mut self, look: &EosLook, at: At, gap_ms: u64) {
+    pub fn note_look(&mut self, look: &EosLook, at: At, gap_ms: u64) {
         if self.last == Some(at) {
             return;
         }
@@ -112,7 +112,7 @@ impl Stillness {
 
     /// When it was last looked at.
     #[must_use]
-    pub fn last(&self) -> Option<At> {
+    pub fn last_look(&self) -> Option<At> {
         self.last
     }
 }
@@ -140,23 +140,23 @@ mod tests {
     #[test]
     fn stillness_is_what_was_seen_without_a_hole() {
         let mut s = Stillness::default();
-        s.feed(&look(&[(5, 5), (7, 9)]), At(0), 1_000);
+        s.note_look(&look(&[(5, 5), (7, 9)]), At(0), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (None, None), "one look proves nothing");
-        s.feed(&look(&[(5, 5), (7, 9)]), At(500), 1_000);
+        s.note_look(&look(&[(5, 5), (7, 9)]), At(500), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (Some(At(0)), None), "a transaction is open");
-        s.feed(&look(&[(5, 5), (9, 9)]), At(900), 1_000);
+        s.note_look(&look(&[(5, 5), (9, 9)]), At(900), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (Some(At(0)), Some(At(900))));
-        s.feed(&look(&[(5, 5), (9, 9)]), At(2_000), 1_000);
+        s.note_look(&look(&[(5, 5), (9, 9)]), At(2_000), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (None, None), "a hole");
-        s.feed(&look(&[(5, 5), (9, 9)]), At(2_500), 1_000);
+        s.note_look(&look(&[(5, 5), (9, 9)]), At(2_500), 1_000);
         assert_eq!(s.closed_since(), Some(At(2_000)));
-        s.feed(&look(&[(5, 5), (10, 10)]), At(2_600), 1_000);
-        s.feed(&look(&[(5, 5), (10, 10)]), At(2_700), 1_000);
+        s.note_look(&look(&[(5, 5), (10, 10)]), At(2_600), 1_000);
+        s.note_look(&look(&[(5, 5), (10, 10)]), At(2_700), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (Some(At(2_600)), Some(At(2_600))), "it moved");
-        s.feed(&look(&[(5, 5), (10, 10)]), At(100), 1_000);
+        s.note_look(&look(&[(5, 5), (10, 10)]), At(100), 1_000);
         assert_eq!(s.still_since(), None, "a clock that stepped back");
-        s.feed(&look(&[]), At(200), 1_000);
-        s.feed(&look(&[]), At(300), 1_000);
+        s.note_look(&look(&[]), At(200), 1_000);
+        s.note_look(&look(&[]), At(300), 1_000);
         assert_eq!((s.still_since(), s.closed_since()), (None, None), "no partition proves nothing");
     }
 

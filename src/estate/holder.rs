@@ -7,7 +7,7 @@ use crate::base::At;
 
 /// Who has a transaction open on a partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct TransactionHolder {
     /// Producer id.
     pub producer_id: i64,
     /// Its transactional id, if a coordinator names it: make it visible before it is shown.
@@ -19,4 +19,4 @@ pub struct Holder {
 }
 
 /// What a partition's leader says of open transactions, by the lowest offset first.
-pub type Holders = Answer<Vec<Holder>>;
+pub type TransactionHolders = Answer<Vec<TransactionHolder>>;

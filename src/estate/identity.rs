@@ -37,5 +37,5 @@ pub fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Troub
     let advice = format!(
         "let bootstrap of {side} in the plan, and the names behind it, lead to one cluster; nothing can be done until then"
     );
-    Trouble::new(what, advice).of(Cause::TwoClusters)
+    Trouble::new(what, advice).with_cause(Cause::TwoClusters)
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{At, Observed, Side, TopicPartition, Trouble, host_port};
 use blank::Blanks;
 use exactly_once::EosLook;
-use holder::Holders;
+use holder::TransactionHolders;
 use partial::{Shown, Throttled};
 pub use setting::{FlagState, SwitchState};
 
@@ -169,7 +169,7 @@ pub struct GroupView {
 impl GroupView {
     /// The committed offset of a partition.
     #[must_use]
-    pub fn committed(&self, topic: &str, partition: i32) -> Option<i64> {
+    pub fn committed_offset(&self, topic: &str, partition: i32) -> Option<i64> {
         self.offsets.get(topic)?.get(&partition).map(|c| c.offset)
     }
 }
@@ -224,10 +224,10 @@ pub struct Estate {
     pub eos_green: BTreeMap<String, Observed<EosLook>>,
     /// Whose transactions are open on partitions of blue, where that was asked for.
     #[serde(skip)]
-    pub holders_blue: BTreeMap<TopicPartition, Observed<Holders>>,
+    pub holders_blue: BTreeMap<TopicPartition, Observed<TransactionHolders>>,
     /// The same on green.
     #[serde(skip)]
-    pub holders_green: BTreeMap<TopicPartition, Observed<Holders>>,
+    pub holders_green: BTreeMap<TopicPartition, Observed<TransactionHolders>>,
     /// Stretches of blue's logs that hold no record, where that was looked for.
     #[serde(skip)]
     pub blanks_blue: Blanks,
@@ -280,7 +280,7 @@ impl Default for Estate {
 
 /// A group as last seen, with the time of that look: from the focused watch or the whole round, whichever is newer.
 #[derive(Debug, Clone, Copy)]
-pub struct GroupSeen<'a> {
+pub struct GroupObservation<'a> {
     /// What was seen; `None` when the cluster was read and knows no such group (Kafka calls that Dead).
     pub view: Option<&'a GroupView>,
     /// When.
@@ -318,7 +318,7 @@ impl Estate {
 
     /// The newest look at an exactly-once producer on a side; `None` when it was never asked for.
     #[must_use]
-    pub fn eos(&self, side: Side, producer: &str) -> Option<&Observed<EosLook>> {
+    pub fn eos_look(&self, side: Side, producer: &str) -> Option<&Observed<EosLook>> {
         match side {
             Side::Blue => self.eos_blue.get(producer),
             Side::Green => self.eos_green.get(producer),
@@ -335,7 +335,7 @@ impl Estate {
 
     /// Whose transactions are open on partitions of a side, where that was asked for.
     #[must_use]
-    pub fn holders(&self, side: Side) -> &BTreeMap<TopicPartition, Observed<Holders>> {
+    pub fn holders(&self, side: Side) -> &BTreeMap<TopicPartition, Observed<TransactionHolders>> {
         match side {
             Side::Blue => &self.holders_blue,
             Side::Green => &self.holders_green,
@@ -343,7 +343,7 @@ impl Estate {
     }
 
     /// The same, to be replaced.
-    pub fn holders_mut(&mut self, side: Side) -> &mut BTreeMap<TopicPartition, Observed<Holders>> {
+    pub fn holders_mut(&mut self, side: Side) -> &mut BTreeMap<TopicPartition, Observed<TransactionHolders>> {
         match side {
             Side::Blue => &mut self.holders_blue,
             Side::Green => &mut self.holders_green,
@@ -377,17 +377,17 @@ impl Estate {
 
     /// The newest look at a group; `None` when the side was never read.
     #[must_use]
-    pub fn group(&self, side: Side, id: &str) -> Option<GroupSeen<'_>> {
+    pub fn group(&self, side: Side, id: &str) -> Option<GroupObservation<'_>> {
         let focus = match side {
             Side::Blue => self.focus_blue.get(id),
             Side::Green => self.focus_green.get(id),
         };
         let whole = match self.side(side) {
-            Observed::Known { value, at, .. } => Some(GroupSeen { view: value.groups.get(id), at: *at }),
+            Observed::Known { value, at, .. } => Some(GroupObservation { view: value.groups.get(id), at: *at }),
             Observed::Absent { .. } => None,
         };
         let focused = match focus {
-            Some(Observed::Known { value, at, .. }) => Some(GroupSeen { view: Some(value), at: *at }),
+            Some(Observed::Known { value, at, .. }) => Some(GroupObservation { view: Some(value), at: *at }),
             _ => None,
         };
         match (focused, whole) {

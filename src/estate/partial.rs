@@ -21,13 +21,13 @@ impl Operations {
 
     /// As it comes over the wire; `None` where the broker does not say (it sends the least number there is).
     #[must_use]
-    pub fn told(bits: i32) -> Option<Operations> {
+    pub fn from_bits(bits: i32) -> Option<Operations> {
         (bits != i32::MIN).then_some(Operations(bits))
     }
 
     /// Whether the operation is among them.
     #[must_use]
-    pub fn allow(self, operation: Operation) -> bool {
+    pub fn allows_operation(self, operation: Operation) -> bool {
         self.0 & (1 << operation as i8) != 0
     }
 }
@@ -65,7 +65,7 @@ pub struct Throttled {
 impl Throttled {
     /// What happens and what to do about it, without figures: the same for as long as it goes on.
     #[must_use]
-    pub fn trouble(&self, side: Side) -> Trouble {
+    pub fn to_trouble(&self, side: Side) -> Trouble {
         Trouble::new(
             format!("{side} throttles this client by a quota ({}): what is shown of it comes late", self.who),
             "raise the quota (kafka-configs.sh --describe --entity-type clients, users), or raise poll intervals; \
@@ -75,7 +75,7 @@ impl Throttled {
 
     /// The same with figures: `blue throttles this client: 850 ms a request (5 of 6), quota of client-id cutover`.
     #[must_use]
-    pub fn words(&self, side: Side) -> String {
+    pub fn describe_throttling(&self, side: Side) -> String {
         format!(
             "{side} throttles this client: {} ms a request ({} of {}), quota of {}",
             self.ms, self.answers, self.of, self.who
@@ -94,7 +94,7 @@ impl ClusterView {
     #[must_use]
     pub fn groups_forbidden(&self, side: Side) -> Option<Trouble> {
         match &self.shown {
-            Shown::Operations(may) if may.allow(Operation::Describe) => None,
+            Shown::Operations(may) if may.allows_operation(Operation::Describe) => None,
             Shown::Operations(_) => Some(Trouble::new(
                 format!("this principal may not list all groups of {side} (DESCRIBE on Cluster missing)"),
                 "grant it DESCRIBE on the cluster; without it a group that is not shown may exist all the same",
@@ -113,7 +113,7 @@ impl ClusterView {
         const EVERYTHING: [Operation; 4] =
             [Operation::Alter, Operation::Describe, Operation::ClusterAction, Operation::AlterConfigs];
         match &self.shown {
-            Shown::Operations(may) if EVERYTHING.into_iter().all(|o| may.allow(o)) => None,
+            Shown::Operations(may) if EVERYTHING.into_iter().all(|o| may.allows_operation(o)) => None,
             Shown::Operations(_) => Some(Trouble::new(
                 format!("this principal is shown only those topics of {side} that it may DESCRIBE"),
                 "grant it DESCRIBE on the topics (`kafka-acls.sh --add --operation Describe --topic '*'`)",
@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn bits_are_kafkas_codes() {
         // what Kafka 4.3 answers who may DESCRIBE the cluster: AclOperation.DESCRIBE has code 8
-        let may = Operations::told(1 << 8).unwrap();
-        assert!(may.allow(Operation::Describe) && !may.allow(Operation::Alter));
-        assert_eq!(Operations::told(i32::MIN), None, "not asked for, or the broker is too old");
-        assert!(Operations::ALL.allow(Operation::TwoPhaseCommit));
+        let may = Operations::from_bits(1 << 8).unwrap();
+        assert!(may.allows_operation(Operation::Describe) && !may.allows_operation(Operation::Alter));
+        assert_eq!(Operations::from_bits(i32::MIN), None, "not asked for, or the broker is too old");
+        assert!(Operations::ALL.allows_operation(Operation::TwoPhaseCommit));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum SwitchState {
 impl SwitchState {
     /// The switch state in which a group runs on `side` alone.
     #[must_use]
-    pub fn only(side: Side) -> Self {
+    pub fn only_on(side: Side) -> Self {
         match side {
             Side::Blue => SwitchState::Blue,
             Side::Green => SwitchState::Green,
@@ -46,7 +46,7 @@ impl SwitchState {
     /// Whether the deployment is meant to run on `side`.
     #[must_use]
     pub fn runs_on(self, side: Side) -> bool {
-        self == SwitchState::Both || self == SwitchState::only(side)
+        self == SwitchState::Both || self == SwitchState::only_on(side)
     }
 }
 
@@ -82,7 +82,7 @@ pub enum FlagState {
 impl FlagState {
     /// The flag of a producer that writes to `side` alone.
     #[must_use]
-    pub fn only(side: Side) -> Self {
+    pub fn only_on(side: Side) -> Self {
         match side {
             Side::Blue => FlagState::Blue,
             Side::Green => FlagState::Green,

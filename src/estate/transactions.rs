@@ -25,7 +25,7 @@ pub enum Answer<T> {
 impl<T> Answer<T> {
     /// What the broker said, if it said something.
     #[must_use]
-    pub fn told(&self) -> Option<&T> {
+    pub fn as_told(&self) -> Option<&T> {
         match self {
             Answer::Told(value) => Some(value),
             _ => None,
@@ -45,7 +45,7 @@ impl<T> Answer<T> {
 
     /// Why there is no answer; `None` when there is one.
     #[must_use]
-    pub fn trouble(&self) -> Option<Trouble> {
+    pub fn to_trouble(&self) -> Option<Trouble> {
         match self {
             Answer::Told(_) => None,
             Answer::Unavailable(why) => Some(Trouble::new(why.to_string(), why.advice())),
@@ -247,7 +247,11 @@ pub struct Hanging {
 impl Hanging {
     /// What a partition's leader says of `producer`, if something of it is open there.
     #[must_use]
-    pub fn of(partition: &TopicPartition, producer: &ProducerView, transactional_id: Option<&str>) -> Option<Hanging> {
+    pub fn from_producer(
+        partition: &TopicPartition,
+        producer: &ProducerView,
+        transactional_id: Option<&str>,
+    ) -> Option<Hanging> {
         Some(Hanging {
             partition: partition.clone(),
             transactional_id: transactional_id.map(str::to_owned),

@@ -19,7 +19,7 @@ use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
-use crate::base::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
+use crate::base::sanitise::{quoted_name, visible_name, visible_names, visible_path, visible_text};
 use crate::base::{At, Trouble};
 
 /// Largest flag file, bytes.
@@ -34,7 +34,7 @@ static WRITING: Mutex<()> = Mutex::const_new(());
 
 /// What reads the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum FileDialect {
     /// flagd: strict JSON, and the whole file or nothing.
     Flagd,
     /// Something that knows comments and trailing commas, as the plan says.
@@ -55,54 +55,54 @@ const STRICT_BUT_COMMENTS: ParseOptions = ParseOptions {
 };
 
 /// A flag as its file has it.
-pub(super) struct Seen {
+pub(super) struct FlagObservation {
     pub(super) variant: String,
     pub(super) changed: Option<At>,
     pub(super) detail: String,
 }
 
 /// Where a flag's default variant stands in the text.
-struct Flag {
+struct FlagLiteral {
     variant: String,
     variants: Vec<String>,
     literal: Range<usize>,
 }
 
 /// Reads a flag.
-pub(super) async fn read(path: PathBuf, key: String, by: Reader) -> Result<Seen, Trouble> {
-    blocking(move || {
-        let (text, meta) = load(&path)?;
-        let flag = find(&text, &path, &key, by)?;
+pub(super) async fn read_flag(path: PathBuf, key: String, by: FileDialect) -> Result<FlagObservation, Trouble> {
+    run_blocking(move || {
+        let (text, meta) = load_file(&path)?;
+        let flag = find_flag(&text, &path, &key, by)?;
         let changed = meta.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|d| i64::try_from(d.as_millis()).ok()).map(At);
         let detail = format!("{} in {}", visible_name(&key), visible_path(&path));
-        Ok(Seen { variant: flag.variant, changed, detail })
+        Ok(FlagObservation { variant: flag.variant, changed, detail })
     })
     .await?
 }
 
 /// Sets a flag's default variant by replacing the file. The outer error means that nothing was changed; the inner
 /// one that the file was replaced and may not survive a power loss.
-pub(super) async fn set(
+pub(super) async fn set_flag(
     path: PathBuf,
     key: String,
     variant: String,
-    by: Reader,
+    by: FileDialect,
 ) -> Result<Result<(), Trouble>, Trouble> {
     let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
         let what = format!("{}: other flags are being written for over {} s", visible_path(&path), TURN.as_secs());
         return Err(Trouble::new(what, "check the disk there, then try again"));
     };
-    let done = blocking(move || replace(&path, &key, &variant, by, || ())).await?;
+    let done = run_blocking(move || replace_variant(&path, &key, &variant, by, || ())).await?;
     drop(turn);
     done
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Trouble::new(format!("reading a flag file failed: {e}"), ""))
 }
 
-fn trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
+fn file_trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
     let advice = match e.kind() {
         std::io::ErrorKind::NotFound => "check `path` in the plan: it is relative to the plan file",
         std::io::ErrorKind::PermissionDenied => "give this user access to the file and its directory",
@@ -113,8 +113,8 @@ fn trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
     Trouble::new(format!("can't {doing} the flag file {}: {e}", visible_path(path)), advice)
 }
 
-fn load(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
-    let failed = |e: std::io::Error| trouble(path, "read", &e);
+fn load_file(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
+    let failed = |e: std::io::Error| file_trouble(path, "read", &e);
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() {
         return Err(Trouble::new(format!("{} is not a file", visible_path(path)), "check `path` in the plan"));
@@ -134,11 +134,11 @@ fn load(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
 }
 
 /// The value of a property that must be there once: readers differ in which of two they take.
-fn property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Value<'a>>, String> {
+fn find_property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Value<'a>>, String> {
     let mut found = object.properties.iter().filter(|p| p.name.as_str() == name);
     match (found.next(), found.next()) {
         (first, None) => Ok(first.map(|p| &p.value)),
-        (_, Some(_)) => Err(format!("{} is there twice", quoted(name))),
+        (_, Some(_)) => Err(format!("{} is there twice", quoted_name(name))),
     }
 }
 
@@ -150,36 +150,37 @@ fn refused_by_flagd(text: &str, path: &Path) -> Result<(), Trouble> {
                   flagd reads the file, say so in the plan: comments = true";
     if text.starts_with('\u{feff}') {
         let what = format!("the flag file {at} begins with a byte order mark: {stays}");
-        return Err(Trouble::new(visible(&what), advice));
+        return Err(Trouble::new(visible_text(&what), advice));
     }
     serde_json::from_str::<serde::de::IgnoredAny>(text)
         .map(|_| ())
-        .map_err(|e| Trouble::new(visible(&format!("the flag file {at} is not JSON: {e}: {stays}")), advice))
+        .map_err(|e| Trouble::new(visible_text(&format!("the flag file {at} is not JSON: {e}: {stays}")), advice))
 }
 
 /// A flag whose default variant flagd does not take, and with it the whole file.
-fn broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
+fn find_broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
     flags.properties.iter().find_map(|flag| {
         let Value::Object(object) = &flag.value else {
             return Some((flag.name.as_str().to_owned(), "is not an object".to_owned()));
         };
-        let Some(Value::StringLit(default)) = property(object, "defaultVariant").ok()? else { return None };
-        let has = match property(object, "variants").ok()? {
+        let Some(Value::StringLit(default)) = find_property(object, "defaultVariant").ok()? else { return None };
+        let has = match find_property(object, "variants").ok()? {
             Some(Value::Object(v)) => v.properties.iter().any(|p| p.name.as_str() == default.value.as_ref()),
             _ => false,
         };
-        let why = || format!("has the \"defaultVariant\" {}, which is none of its variants", quoted(&default.value));
+        let why =
+            || format!("has the \"defaultVariant\" {}, which is none of its variants", quoted_name(&default.value));
         (!has && !default.value.is_empty()).then(|| (flag.name.as_str().to_owned(), why()))
     })
 }
 
-fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble> {
-    if by == Reader::Flagd {
+fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<FlagLiteral, Trouble> {
+    if by == FileDialect::Flagd {
         refused_by_flagd(text, path)?;
     }
     let at = visible_path(path);
     let shown = visible_name(key);
-    let wrong = |what: String, advice: String| Trouble::new(visible(&what), visible(&advice));
+    let wrong = |what: String, advice: String| Trouble::new(visible_text(&what), visible_text(&advice));
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let parsed = parse_to_ast(&text[bom..], &CollectOptions::default(), &STRICT_BUT_COMMENTS)
         .map_err(|e| wrong(format!("the flag file {at} is not JSON: {e}"), "repair it; nothing was changed".into()))?;
@@ -191,16 +192,16 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
         "write \"{shown}\": {{ \"state\": \"ENABLED\", \"variants\": {{ \"blue\": \"blue\", \"green\": \"green\", \"off\": \"off\" }}, \
          \"defaultVariant\": \"blue\" }} under \"flags\" (and \"dual\" or \"both\" where it is used)"
     );
-    let Some(Value::Object(flags)) = property(root, "flags").map_err(twice)? else {
+    let Some(Value::Object(flags)) = find_property(root, "flags").map_err(twice)? else {
         return Err(wrong(format!("the flag file {at} has no \"flags\" object"), write));
     };
-    let Some(value) = property(flags, key).map_err(twice)? else {
+    let Some(value) = find_property(flags, key).map_err(twice)? else {
         return Err(wrong(format!("the flag file {at} has no flag \"{shown}\""), write));
     };
     let Value::Object(flag) = value else {
         return Err(wrong(format!("flag \"{shown}\" in {at} is not an object"), write));
     };
-    match property(flag, "state").map_err(twice)? {
+    match find_property(flag, "state").map_err(twice)? {
         Some(Value::StringLit(s)) if s.value == "ENABLED" => {}
         Some(Value::StringLit(s)) if s.value == "DISABLED" => {
             return Err(wrong(
@@ -216,11 +217,11 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
             return Err(wrong(format!("flag \"{shown}\" in {at} has no \"state\" that flagd knows"), advice));
         }
     }
-    let Some(Value::Object(variants)) = property(flag, "variants").map_err(twice)? else {
+    let Some(Value::Object(variants)) = find_property(flag, "variants").map_err(twice)? else {
         return Err(wrong(format!("flag \"{shown}\" in {at} has no \"variants\""), write));
     };
     let variants: Vec<String> = variants.properties.iter().map(|p| p.name.as_str().to_owned()).collect();
-    let Some(Value::StringLit(literal)) = property(flag, "defaultVariant").map_err(twice)? else {
+    let Some(Value::StringLit(literal)) = find_property(flag, "defaultVariant").map_err(twice)? else {
         return Err(wrong(
             format!("flag \"{shown}\" in {at} has no \"defaultVariant\" text"),
             format!("write \"defaultVariant\": one of {}", visible_names(&variants)),
@@ -229,11 +230,14 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
     let variant = literal.value.to_string();
     if !variants.contains(&variant) {
         return Err(wrong(
-            format!("flag \"{shown}\" in {at}: its \"defaultVariant\" {} is none of its variants", quoted(&variant)),
+            format!(
+                "flag \"{shown}\" in {at}: its \"defaultVariant\" {} is none of its variants",
+                quoted_name(&variant)
+            ),
             format!("set it to one of {}", visible_names(&variants)),
         ));
     }
-    let targeting = match property(flag, "targeting").map_err(twice)? {
+    let targeting = match find_property(flag, "targeting").map_err(twice)? {
         None | Some(Value::NullKeyword(_)) => false,
         Some(Value::Object(rules)) => !rules.properties.is_empty(),
         Some(_) => true,
@@ -247,25 +251,25 @@ fn find(text: &str, path: &Path, key: &str, by: Reader) -> Result<Flag, Trouble>
             "take the rules out (\"targeting\": {}), or ask and set it with provider = \"command\"".to_owned(),
         ));
     }
-    if let Some((name, why)) = broken_neighbour(flags).filter(|_| by == Reader::Flagd) {
+    if let Some((name, why)) = find_broken_neighbour(flags).filter(|_| by == FileDialect::Flagd) {
         return Err(wrong(
             format!(
                 "flag {} in {at} {why}: flagd refuses the whole file then, and goes on with what it read before",
-                quoted(&name)
+                quoted_name(&name)
             ),
             "mend that flag".to_owned(),
         ));
     }
     let range = literal.range();
-    Ok(Flag { variant, variants, literal: range.start + bom..range.end + bom })
+    Ok(FlagLiteral { variant, variants, literal: range.start + bom..range.end + bom })
 }
 
 /// Nobody else changes flag files in a directory while this lives.
-struct Alone(File);
+struct DirectoryLock(File);
 
-impl Alone {
+impl DirectoryLock {
     fn in_directory(dir: &Path) -> Result<Self, Trouble> {
-        let failed = |e: std::io::Error| trouble(dir, "lock", &e);
+        let failed = |e: std::io::Error| file_trouble(dir, "lock", &e);
         let directory = File::open(dir).map_err(failed)?;
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             // a filesystem without locks: the comparison before the replacement has to do
@@ -281,7 +285,7 @@ impl Alone {
     }
 }
 
-impl Drop for Alone {
+impl Drop for DirectoryLock {
     fn drop(&mut self) {
         // Closing it is not enough: a child that is being forked (a switch's command) holds the lock with its copy of
         // the descriptor until it runs its program.
@@ -290,30 +294,30 @@ impl Drop for Alone {
 }
 
 /// `before` runs between the writing of the new file and the last look at the old one: where a test can interfere.
-fn replace(
+fn replace_variant(
     path: &Path,
     key: &str,
     variant: &str,
-    by: Reader,
+    by: FileDialect,
     mut before: impl FnMut(),
 ) -> Result<Result<(), Trouble>, Trouble> {
     // a link stays a link: the file it points to is replaced
-    let path = &path.canonicalize().map_err(|e| trouble(path, "read", &e))?;
-    let failed = |e: std::io::Error| trouble(path, "write", &e);
+    let path = &path.canonicalize().map_err(|e| file_trouble(path, "read", &e))?;
+    let failed = |e: std::io::Error| file_trouble(path, "write", &e);
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let alone = Alone::in_directory(dir)?;
+    let alone = DirectoryLock::in_directory(dir)?;
     for _ in 0..ATTEMPTS {
-        let (text, meta) = load(path)?;
-        let flag = find(&text, path, key, by)?;
+        let (text, meta) = load_file(path)?;
+        let flag = find_flag(&text, path, key, by)?;
         if flag.variant == variant {
             return Ok(Ok(()));
         }
         if !flag.variants.iter().any(|v| v == variant) {
             return Err(Trouble::new(
-                format!("flag {} in {} has no variant {}", quoted(key), visible_path(path), quoted(variant)),
+                format!("flag {} in {} has no variant {}", quoted_name(key), visible_path(path), quoted_name(variant)),
                 format!(
                     "add {} to its \"variants\" ({} are there), or map it with `states` in the plan",
-                    quoted(variant),
+                    quoted_name(variant),
                     visible_names(&flag.variants)
                 ),
             ));
@@ -322,9 +326,9 @@ fn replace(
         drop(OpenOptions::new().write(true).open(path).map_err(failed)?);
         let literal = serde_json::to_string(variant).map_err(|e| failed(e.into()))?;
         let new = format!("{}{literal}{}", &text[..flag.literal.start], &text[flag.literal.end..]);
-        let temporary = Temporary::write(path, new.as_bytes(), &meta)?;
+        let temporary = TemporaryFile::write(path, new.as_bytes(), &meta)?;
         before();
-        let (now, _) = load(path)?;
+        let (now, _) = load_file(path)?;
         if now != text {
             continue;
         }
@@ -342,11 +346,11 @@ fn replace(
 }
 
 /// A new file beside the old one, removed unless it is kept.
-struct Temporary(PathBuf);
+struct TemporaryFile(PathBuf);
 
-impl Temporary {
+impl TemporaryFile {
     fn write(path: &Path, bytes: &[u8], like: &std::fs::Metadata) -> Result<Self, Trouble> {
-        let failed = |e: std::io::Error| trouble(path, "write", &e);
+        let failed = |e: std::io::Error| file_trouble(path, "write", &e);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.cutover-{}", std::process::id()));
         // one writer at a time: what has this name was left by a process that was killed
@@ -376,7 +380,7 @@ impl Temporary {
     }
 }
 
-impl Drop for Temporary {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -401,7 +405,7 @@ mod tests {
                 std::fs::write(&path, format!("// edit {times}\n{TEXT}")).unwrap();
             }
         };
-        replace(&path, "k", "green", Reader::Comments, interfere).unwrap().unwrap();
+        replace_variant(&path, "k", "green", FileDialect::Comments, interfere).unwrap().unwrap();
         let now = std::fs::read_to_string(&path).unwrap();
         assert_eq!(now, format!("// edit 2\n{}", TEXT.replace(": \"blue\"", ": \"green\"")));
         std::fs::write(&path, TEXT).unwrap();
@@ -410,7 +414,7 @@ mod tests {
             n += 1;
             std::fs::write(&path, format!("// edit {n}\n{TEXT}")).unwrap();
         };
-        let e = replace(&path, "k", "green", Reader::Comments, always).unwrap_err();
+        let e = replace_variant(&path, "k", "green", FileDialect::Comments, always).unwrap_err();
         assert!(e.what.contains("again and again"), "{}", e.what);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
     }
@@ -418,10 +422,10 @@ mod tests {
     #[test]
     fn a_copy_of_the_descriptor_in_a_child_that_is_being_forked_holds_nobody_up() {
         let dir = tempfile::tempdir().unwrap();
-        let alone = Alone::in_directory(dir.path()).unwrap();
+        let alone = DirectoryLock::in_directory(dir.path()).unwrap();
         let _copy = alone.0.try_clone().unwrap();
         drop(alone);
-        Alone::in_directory(dir.path()).unwrap();
+        DirectoryLock::in_directory(dir.path()).unwrap();
     }
 
     #[test]
@@ -431,10 +435,10 @@ mod tests {
         std::fs::write(&path, TEXT).unwrap();
         let other = File::open(dir.path()).unwrap();
         flock(&other, FlockOperation::LockExclusive).unwrap();
-        let e = replace(&path, "k", "green", Reader::Flagd, || ()).unwrap_err();
+        let e = replace_variant(&path, "k", "green", FileDialect::Flagd, || ()).unwrap_err();
         assert!(e.what.starts_with("another program is changing flag files"), "{}", e.what);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT);
         drop(other);
-        replace(&path, "k", "green", Reader::Flagd, || ()).unwrap().unwrap();
+        replace_variant(&path, "k", "green", FileDialect::Flagd, || ()).unwrap().unwrap();
     }
 }

@@ -7,15 +7,15 @@ mod file;
 
 use std::str::FromStr;
 
-use crate::base::sanitise::{quoted, visible, visible_name, visible_names, visible_path};
+use crate::base::sanitise::{quoted_name, visible_name, visible_names, visible_path, visible_text};
 use crate::base::{At, Trouble};
 use crate::estate::{FlagState, SwitchState};
-use crate::net::process::Run;
-use crate::plan::{Names, Plan, ProviderPlan};
+use crate::net::process::CommandRun;
+use crate::plan::{PlaceholderValues, Plan, ProviderPlan};
 
 /// What a provider says the state is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub enum ProviderReading {
     /// It says so itself.
     Known {
         /// The state in our words: `blue`, `green`, `both` or `off` of a switch; `blue`, `dual`, `green` or `off` of a flag.
@@ -32,25 +32,25 @@ pub enum Reading {
     },
 }
 
-impl Reading {
+impl ProviderReading {
     /// The state's word, if it can be read.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         match self {
-            Reading::Known { state, .. } => Some(state),
-            Reading::CannotRead { .. } => None,
+            ProviderReading::Known { state, .. } => Some(state),
+            ProviderReading::CannotRead { .. } => None,
         }
     }
 
     /// As a switch's state.
     #[must_use]
-    pub fn switch(&self) -> Option<SwitchState> {
+    pub fn switch_state(&self) -> Option<SwitchState> {
         SwitchState::from_str(self.state()?).ok()
     }
 
     /// As a flag's state.
     #[must_use]
-    pub fn flag(&self) -> Option<FlagState> {
+    pub fn flag_state(&self) -> Option<FlagState> {
         FlagState::from_str(self.state()?).ok()
     }
 }
@@ -59,7 +59,7 @@ impl Reading {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SetResult {
     /// Set and read back.
-    Done(Reading),
+    Done(ProviderReading),
     /// A person was asked: whether they did it has to be observed.
     Asked {
         /// What they were asked to do.
@@ -73,26 +73,26 @@ pub enum SetResult {
 #[derive(Debug, Clone)]
 pub struct Provider {
     plan: ProviderPlan,
-    names: Names,
+    names: PlaceholderValues,
 }
 
 impl Provider {
     /// A provider as the plan names it, for one group or producer.
     #[must_use]
-    pub fn from_plan(plan: &ProviderPlan, names: Names) -> Self {
+    pub fn from_plan(plan: &ProviderPlan, names: PlaceholderValues) -> Self {
         Self { plan: plan.clone(), names }
     }
 
     /// The switch of a group; `None` when the plan gives it none.
     #[must_use]
-    pub fn group(plan: &Plan, name: &str) -> Option<Self> {
-        Some(Self::from_plan(plan.group(name)?.switch.as_ref()?, Names::group(plan, name)))
+    pub fn for_group(plan: &Plan, name: &str) -> Option<Self> {
+        Some(Self::from_plan(plan.group(name)?.switch.as_ref()?, PlaceholderValues::for_group(plan, name)))
     }
 
     /// The flag of a producer; `None` when the plan gives it none.
     #[must_use]
-    pub fn producer(plan: &Plan, name: &str) -> Option<Self> {
-        Some(Self::from_plan(plan.producer(name)?.flag.as_ref()?, Names::producer(plan, name)))
+    pub fn for_producer(plan: &Plan, name: &str) -> Option<Self> {
+        Some(Self::from_plan(plan.producer(name)?.flag.as_ref()?, PlaceholderValues::for_producer(plan, name)))
     }
 
     /// Whether a person is the provider: then nothing can be read, only observed.
@@ -103,29 +103,30 @@ impl Provider {
 
     /// What setting a state does, in words for a dialog: made visible, what looks like a secret hidden.
     #[must_use]
-    pub fn words(&self, state: &str) -> String {
-        self.plan.words(&self.names, state)
+    pub fn describe_setting(&self, state: &str) -> String {
+        self.plan.describe_setting(&self.names, state)
     }
 
     /// Reads the state. Bounded: a file by its size, a command by its timeout.
     ///
     /// # Errors
     /// It can't be read, or says something that is none of our states: where, and what to do.
-    pub async fn get(&self) -> Result<Reading, Trouble> {
+    pub async fn get(&self) -> Result<ProviderReading, Trouble> {
         match &self.plan {
             ProviderPlan::File { path, key, comments, .. } => {
-                let seen = file::read(path.clone(), key.clone(), reader(*comments)).await?;
+                let seen = file::read_flag(path.clone(), key.clone(), dialect_of(*comments)).await?;
                 let state =
-                    self.ours(&seen.variant, &format!("flag {} in {}", visible_name(key), visible_path(path)))?;
-                Ok(Reading::Known { state, at: seen.changed, detail: seen.detail })
+                    self.own_state(&seen.variant, &format!("flag {} in {}", visible_name(key), visible_path(path)))?;
+                Ok(ProviderReading::Known { state, at: seen.changed, detail: seen.detail })
             }
             ProviderPlan::Command { get, timeout_ms, dir, .. } => {
-                let run = Run { argv: self.plan.fill(get, &self.names, None), dir, timeout_ms: *timeout_ms };
-                let word = run.word("the state as one word").await?;
-                let state = self.ours(&word, &run.shown())?;
-                Ok(Reading::Known { state, at: None, detail: format!("by {}", run.shown()) })
+                let run =
+                    CommandRun { argv: self.plan.fill_arguments(get, &self.names, None), dir, timeout_ms: *timeout_ms };
+                let word = run.read_word("the state as one word").await?;
+                let state = self.own_state(&word, &run.visible_command())?;
+                Ok(ProviderReading::Known { state, at: None, detail: format!("by {}", run.visible_command()) })
             }
-            ProviderPlan::Manual { .. } => Ok(Reading::CannotRead {
+            ProviderPlan::Manual { .. } => Ok(ProviderReading::CannotRead {
                 why: format!("{} is switched by hand: what counts is what is observed", visible_name(&self.names.name)),
             }),
         }
@@ -138,12 +139,12 @@ impl Provider {
     pub async fn set(&self, state: &str) -> Result<SetResult, Trouble> {
         if !self.names.of.states().contains(&state) {
             let known = self.names.of.states().join(", ");
-            return Err(Trouble::new(format!("{} is no state (known: {known})", quoted(state)), ""));
+            return Err(Trouble::new(format!("{} is no state (known: {known})", quoted_name(state)), ""));
         }
         match &self.plan {
             ProviderPlan::File { path, key, comments, .. } => {
-                let variant = self.plan.outside(state).to_owned();
-                match file::set(path.clone(), key.clone(), variant, reader(*comments)).await? {
+                let variant = self.plan.outside_word(state).to_owned();
+                match file::set_flag(path.clone(), key.clone(), variant, dialect_of(*comments)).await? {
                     Ok(()) => Ok(self.read_back(state, None).await),
                     Err(unknown) => Ok(SetResult::Unknown(unknown)),
                 }
@@ -155,15 +156,15 @@ impl Provider {
                         format!("add {state} = [\"PROGRAM\", ...] to its `set`"),
                     ));
                 };
-                let argv = self.plan.fill(argv, &self.names, Some(state));
-                let run = Run { argv, dir, timeout_ms: *timeout_ms };
-                match run.output().await {
+                let argv = self.plan.fill_arguments(argv, &self.names, Some(state));
+                let run = CommandRun { argv, dir, timeout_ms: *timeout_ms };
+                match run.capture_output().await {
                     Ok(_) => Ok(self.read_back(state, None).await),
                     Err(failed) if !failed.started => Err(failed.why),
                     Err(failed) => Ok(self.read_back(state, Some(failed.why)).await),
                 }
             }
-            ProviderPlan::Manual { .. } => Ok(SetResult::Asked { instruction: self.words(state) }),
+            ProviderPlan::Manual { .. } => Ok(SetResult::Asked { instruction: self.describe_setting(state) }),
         }
     }
 
@@ -174,8 +175,10 @@ impl Provider {
         let said = match (&reading, failed) {
             (Ok(seen), None) if seen.state() == Some(wanted) => return SetResult::Done(seen.clone()),
             (Ok(seen), Some(why)) if seen.state() == Some(wanted) => {
-                let Reading::Known { state, at, detail } = seen.clone() else { return SetResult::Done(seen.clone()) };
-                return SetResult::Done(Reading::Known {
+                let ProviderReading::Known { state, at, detail } = seen.clone() else {
+                    return SetResult::Done(seen.clone());
+                };
+                return SetResult::Done(ProviderReading::Known {
                     state,
                     at,
                     detail: format!("{detail}; although {}", why.what),
@@ -204,24 +207,29 @@ impl Provider {
     }
 
     /// Our state for what the provider says.
-    fn ours(&self, word: &str, place: &str) -> Result<String, Trouble> {
+    fn own_state(&self, word: &str, place: &str) -> Result<String, Trouble> {
         let known = self.names.of.states();
-        if let Some(state) = self.plan.inside(word)
+        if let Some(state) = self.plan.own_state(word)
             && known.contains(&state)
         {
             return Ok(state.to_owned());
         }
-        let expected: Vec<&str> = known.iter().map(|s| self.plan.outside(s)).collect();
-        let shown: String = crate::base::redact::hide(word).chars().take(80).collect();
+        let expected: Vec<&str> = known.iter().map(|s| self.plan.outside_word(s)).collect();
+        let shown: String = crate::base::redact::hide_secrets(word).chars().take(80).collect();
         Err(Trouble::new(
-            format!("{} says {}, which is none of {}", visible(place), quoted(&shown), visible_names(expected)),
+            format!(
+                "{} says {}, which is none of {}",
+                visible_text(place),
+                quoted_name(&shown),
+                visible_names(expected)
+            ),
             "set it to one of them, or say what its words mean: states = { blue = \"...\", green = \"...\", off = \"...\" }",
         ))
     }
 }
 
-fn reader(comments: bool) -> file::Reader {
-    if comments { file::Reader::Comments } else { file::Reader::Flagd }
+fn dialect_of(comments: bool) -> file::FileDialect {
+    if comments { file::FileDialect::Comments } else { file::FileDialect::Flagd }
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::plan::{Of, SetCommand};
+use crate::plan::{SetCommand, SettingKind};
 
-fn names(of: Of) -> Names {
-    Names {
+fn names(of: SettingKind) -> PlaceholderValues {
+    PlaceholderValues {
         of,
         name: "loan-audit".into(),
         green_group: "loan-audit".into(),
@@ -27,7 +27,7 @@ fn loose(path: &Path, key: &str) -> Provider {
 
 fn read_by(path: &Path, key: &str, comments: bool) -> Provider {
     let plan = ProviderPlan::File { path: path.to_owned(), key: key.into(), states: Default::default(), comments };
-    Provider::from_plan(&plan, names(Of::Producer))
+    Provider::from_plan(&plan, names(SettingKind::Producer))
 }
 
 fn argv(words: &[&str]) -> Vec<String> {
@@ -47,7 +47,7 @@ fn command_in(dir: &Path, get: &[&str], set: &[&str], timeout_ms: u64, states: &
         timeout_ms,
         dir: dir.to_owned(),
     };
-    Provider::from_plan(&plan, names(Of::Group))
+    Provider::from_plan(&plan, names(SettingKind::Group))
 }
 
 const FLAGS: &str = "\u{feff}{\r\n  // Überblick: 注文 \"defaultVariant\": \"blue\"\r\n  \"$schema\": \"https://flagd.dev/schema/v0/flags.json\",\r\n\
@@ -72,9 +72,9 @@ async fn a_flag_is_set_and_every_other_byte_stays() {
     let link = dir.path().join("link.json");
     std::os::unix::fs::symlink("flags.json", &link).unwrap();
     let provider = loose(&link, "loan-api");
-    assert_eq!(provider.get().await.unwrap().flag(), Some(FlagState::Blue));
+    assert_eq!(provider.get().await.unwrap().flag_state(), Some(FlagState::Blue));
     let SetResult::Done(reading) = provider.set("dual").await.unwrap() else { panic!("not done") };
-    assert_eq!(reading.flag(), Some(FlagState::Dual));
+    assert_eq!(reading.flag_state(), Some(FlagState::Dual));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), FLAGS.replace("\"bl\\u0075e\"", "\"dual\""));
     assert!(link.is_symlink());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
@@ -155,10 +155,14 @@ async fn a_file_that_flagd_refuses_says_nothing() {
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing was changed");
     }
     std::fs::write(&path, &good).unwrap();
-    assert_eq!(file(&path, "k").get().await.unwrap().flag(), Some(FlagState::Blue));
+    assert_eq!(file(&path, "k").get().await.unwrap().flag_state(), Some(FlagState::Blue));
     let off = r#"{"flags": {"x": {"state": "DISABLED", "variants": {"a": 1}}, "k""#;
     std::fs::write(&path, good.replace("{\"flags\": {\"k\"", off)).unwrap();
-    assert_eq!(file(&path, "k").get().await.unwrap().flag(), Some(FlagState::Blue), "one without a default is taken");
+    assert_eq!(
+        file(&path, "k").get().await.unwrap().flag_state(),
+        Some(FlagState::Blue),
+        "one without a default is taken"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -189,11 +193,11 @@ async fn a_command_gets_sets_and_is_read_back() {
     // relative paths are relative to the plan's directory; no shell sees the arguments of the plan
     let set = ["sh", "-c", "printf ' %s \\n' \"$1\" > state", "sh", "{value}"];
     let provider = command_in(dir.path(), &["cat", "state"], &set, 20_000, &states);
-    assert_eq!(provider.get().await.unwrap().switch(), Some(SwitchState::Blue));
+    assert_eq!(provider.get().await.unwrap().switch_state(), Some(SwitchState::Blue));
     let SetResult::Done(reading) = provider.set("off").await.unwrap() else { panic!("not done") };
-    assert_eq!(reading.switch(), Some(SwitchState::Off));
+    assert_eq!(reading.switch_state(), Some(SwitchState::Off));
     assert_eq!(std::fs::read_to_string(dir.path().join("state")).unwrap(), " 0 \n");
-    assert!(provider.words("off").ends_with("sh 0"), "{}", provider.words("off"));
+    assert!(provider.describe_setting("off").ends_with("sh 0"), "{}", provider.describe_setting("off"));
 
     let SetResult::Unknown(why) = command(&["echo", "blue"], &["true", "{state}"]).set("green").await.unwrap() else {
         panic!("believed")
@@ -204,7 +208,7 @@ async fn a_command_gets_sets_and_is_read_back() {
         panic!("believed")
     };
     assert!(why.what.ends_with("failed (exit code 3): it ␛[31mhurts; it reads blue"), "{}", why.what);
-    let SetResult::Done(Reading::Known { detail, .. }) =
+    let SetResult::Done(ProviderReading::Known { detail, .. }) =
         command(&["echo", "green"], &failing).set("green").await.unwrap()
     else {
         panic!("it is green")
@@ -253,15 +257,15 @@ async fn a_command_that_hangs_ends_with_everything_it_started() {
 async fn what_a_command_leaves_running_does_not_hold_it_up() {
     let provider = command(&["sh", "-c", "sleep 3 & echo blue"], &["true"]);
     let within = tokio::time::timeout(std::time::Duration::from_millis(2_500), provider.get());
-    assert_eq!(within.await.expect("in time").unwrap().switch(), Some(SwitchState::Blue));
+    assert_eq!(within.await.expect("in time").unwrap().switch_state(), Some(SwitchState::Blue));
 }
 
 #[tokio::test]
 async fn a_manual_switch_never_claims() {
     let plan = ProviderPlan::Manual { ask: None };
-    let provider = Provider::from_plan(&plan, names(Of::Group));
+    let provider = Provider::from_plan(&plan, names(SettingKind::Group));
     assert!(provider.is_manual());
-    assert!(matches!(provider.get().await.unwrap(), Reading::CannotRead { .. }));
+    assert!(matches!(provider.get().await.unwrap(), ProviderReading::CannotRead { .. }));
     let SetResult::Asked { instruction } = provider.set("green").await.unwrap() else { panic!("claimed") };
     assert_eq!(instruction, "by hand: run loan-audit (team loans) on green only");
     assert!(provider.set("dual").await.is_err(), "no state of a switch");

@@ -3,7 +3,7 @@
 //!
 //! Several groups are translated in one pass: what they need of a partition is read once.
 //!
-//! Memory is bounded: partitions are taken on in order until their backlogs add up to [`TOGETHER`] offsets, so many
+//! Memory is bounded: partitions are taken on in order until their backlogs add up to `TOGETHER` offsets, so many
 //! small windows share their requests and a huge one has the memory to itself, up to `Params::max_records`. A record
 //! takes 24 bytes, and up to 16 more while its partition is aligned.
 
@@ -13,7 +13,7 @@ mod maker;
 mod many;
 mod peek;
 mod pool;
-mod shelf;
+mod window_cache;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 
 use drive::Job;
 pub use history::History;
-pub use many::Wanted;
+pub use many::WantedGroup;
 use pool::Uneven;
 use windows::Windows;
 
@@ -33,10 +33,10 @@ use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::facts::command::shell_word;
-use crate::offsets::strategy::Seam;
+use crate::offsets::strategy::SeamOffsets;
 use crate::offsets::strategy::mm2::Mm2;
 use crate::offsets::translate::Log;
-use crate::offsets::verdict::{GroupPlan, PartitionPlan};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan};
 use crate::offsets::{Chosen, Params, Strategy, Translation};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
@@ -61,7 +61,7 @@ const ESTIMATE_SETTLE_MS: u64 = 1_500;
 const SHAPE: Duration = Duration::from_secs(30);
 
 /// Where a translation says how far it is.
-pub type Progress = Arc<dyn Fn(String) + Send + Sync>;
+pub type TranslationProgressSink = Arc<dyn Fn(String) + Send + Sync>;
 
 /// What for: an estimate for a dialog, or the plan that a run commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +75,10 @@ pub enum Purpose {
 /// Translates groups. Cheap to clone.
 #[derive(Clone)]
 pub struct Translator {
-    inner: Arc<Inner>,
+    inner: Arc<TranslatorCore>,
 }
 
-struct Inner {
+struct TranslatorCore {
     plan: Arc<Plan>,
     names: Arc<TopicNames>,
     clusters: [Cluster; 2],
@@ -133,7 +133,9 @@ impl Translator {
         let windows = clusters.each_ref().map(Windows::new);
         let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
         let pools = Semaphore::new(1);
-        Ok(Self { inner: Arc::new(Inner { plan, names, clusters, windows, history, pools, runs, measurements }) })
+        Ok(Self {
+            inner: Arc::new(TranslatorCore { plan, names, clusters, windows, history, pools, runs, measurements }),
+        })
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
@@ -141,11 +143,11 @@ impl Translator {
     /// asked for; it goes over the plan's choice for the group, and that over the topics' rules.
     pub async fn translate(
         &self,
-        wanted: Wanted<'_>,
+        wanted: WantedGroup<'_>,
         to: Side,
         purpose: Purpose,
-        progress: &Progress,
-    ) -> Result<GroupPlan, Trouble> {
+        progress: &TranslationProgressSink,
+    ) -> Result<GroupTranslation, Trouble> {
         let mut plans = self.translate_many(&[wanted], to, purpose, progress).await;
         plans.pop().unwrap_or_else(|| Err(Trouble::new("the group was not translated", "this is a fault of cutover")))
     }
@@ -158,7 +160,7 @@ impl Translator {
     }
 }
 
-type Offsets = BTreeMap<String, BTreeMap<i32, Placed>>;
+type PlacedOffsets = BTreeMap<String, BTreeMap<i32, Placed>>;
 
 /// A committed offset, and what its commit carries besides.
 #[derive(Debug, Clone, Default)]
@@ -174,7 +176,7 @@ struct Shapes {
 }
 
 /// The topics of a group for which the plan lists none.
-fn committed_topics(group: &str, committed: &Offsets) -> Result<BTreeSet<String>, Trouble> {
+fn committed_topics(group: &str, committed: &PlacedOffsets) -> Result<BTreeSet<String>, Trouble> {
     if committed.is_empty() {
         return Err(Trouble::new(
             format!(
@@ -187,21 +189,21 @@ fn committed_topics(group: &str, committed: &Offsets) -> Result<BTreeSet<String>
     Ok(committed.keys().cloned().collect())
 }
 
-impl Inner {
+impl TranslatorCore {
     fn cluster(&self, side: Side) -> &Cluster {
         &self.clusters[usize::from(side == Side::Green)]
     }
 
     /// The group's committed offsets on the source by blue's topic names, none of which an open transaction could change.
     /// `named`: the partitions, as named there, that matter besides those already committed.
-    async fn committed(
+    async fn fetch_committed(
         &self,
         group: &str,
         source: Side,
         named: &[TopicPartition],
         purpose: Purpose,
-    ) -> Result<Offsets, Trouble> {
-        let id = self.names.group(group, source);
+    ) -> Result<PlacedOffsets, Trouble> {
+        let id = self.names.group_on(group, source);
         let limit = if purpose == Purpose::Run { STABLE_RUN_MS } else { STABLE_ESTIMATE_MS };
         let watch = Clock.stopwatch();
         loop {
@@ -212,10 +214,10 @@ impl Inner {
                     tracing::warn!("{}: {}", why.what, why.advice);
                     found
                 }
-                StableOffsets::Pending(partitions) if watch.ms() < limit => {
+                StableOffsets::Pending(partitions) if watch.elapsed_ms() < limit => {
                     tracing::info!(
                         "offsets of {id} on {source} wait for a transaction: {}",
-                        list(&partitions),
+                        describe_partitions(&partitions),
                         id = visible_name(&id)
                     );
                     Clock.sleep(STABLE_PAUSE_MS).await;
@@ -226,20 +228,20 @@ impl Inner {
                         format!(
                             "a transaction with offsets of group {id} is still open on {source} after {} s, for {}",
                             limit / 1000,
-                            list(&partitions),
+                            describe_partitions(&partitions),
                             id = visible_name(&id)
                         ),
                         "wait for it to end, or end it: kafka-transactions.sh find-hanging names its producer",
                     ));
                 }
             };
-            let mut placed = Offsets::new();
+            let mut placed = PlacedOffsets::new();
             for (topic, offsets) in found {
                 let mut carried = carried.remove(&topic).unwrap_or_default();
                 let place = |(p, c): (i32, crate::estate::Committed)| {
                     (p, Placed { offset: c.offset, metadata: carried.remove(&p) })
                 };
-                placed.insert(self.names.blue(source, &topic), offsets.into_iter().map(place).collect());
+                placed.insert(self.names.topic_on_blue(source, &topic), offsets.into_iter().map(place).collect());
             }
             return Ok(placed);
         }
@@ -248,7 +250,7 @@ impl Inner {
     /// Every partition of the topics, as named on a side.
     fn partitions_on(&self, side: Side, topics: &BTreeSet<String>, shape: &ClusterView) -> Vec<TopicPartition> {
         let of = |topic: &String| {
-            let name = self.names.on(side, topic);
+            let name = self.names.topic_on(side, topic);
             let count = shape.topics.get(&name).map_or(0, |t| t.partitions.len());
             (0..i32::try_from(count).unwrap_or(i32::MAX)).map(move |p| TopicPartition::new(name.clone(), p))
         };
@@ -256,26 +258,26 @@ impl Inner {
     }
 
     /// What is to be translated, and what can't be.
-    async fn jobs(
+    async fn plan_jobs(
         &self,
         case: Case<'_>,
         topics: &BTreeSet<String>,
         Shapes { source, target }: &Shapes,
-        committed: &Offsets,
+        committed: &PlacedOffsets,
     ) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
         let ways = case.ways;
-        let target_topics: Vec<String> = topics.iter().map(|t| self.names.on(ways.target, t)).collect();
+        let target_topics: Vec<String> = topics.iter().map(|t| self.names.topic_on(ways.target, t)).collect();
         let configs = self.cluster(ways.target).describe_configs(&target_topics).await;
         let (mut plans, mut jobs) = (Vec::new(), Vec::new());
         let mm2 = self.mm2_for(case, topics).await?;
         for topic in topics {
-            let (strategy, _) = self.choice(case, topic);
-            let config = configs.get(&self.names.on(ways.target, topic)).and_then(|c| c.as_ref().ok());
+            let (strategy, _) = self.choose_strategy(case, topic);
+            let config = configs.get(&self.names.topic_on(ways.target, topic)).and_then(|c| c.as_ref().ok());
             let policy = config.and_then(|c| c.get("cleanup.policy")).and_then(|c| c.value.as_deref());
             // Where it can't be told, what is safe for a compacted topic is assumed.
             let compacted = policy.is_none_or(|p| p.contains("compact"));
             let after_max_ms = config.and_then(after_max_ms);
-            match self.partitions(topic, ways, source, target) {
+            match self.count_partitions(topic, ways, source, target) {
                 Err((count, why)) => {
                     let gone = |p| {
                         PartitionPlan::unmappable(
@@ -289,20 +291,21 @@ impl Inner {
                 }
                 Ok((source, target)) if source != target => {
                     let uneven = Uneven { topic, source, target, compacted, after_max_ms };
-                    plans.extend(self.pooled(case, &uneven, committed).await?);
+                    plans.extend(self.translate_pooled(case, &uneven, committed).await?);
                 }
                 Ok((count, _)) => {
                     for p in 0..count {
                         let placed = committed.get(topic).and_then(|c| c.get(&p));
                         let at = placed.map(|placed| placed.offset);
-                        let mut params = self.params(case, TopicPartition::new(topic, p), at, compacted);
+                        let mut params = self.build_params(case, TopicPartition::new(topic, p), at, compacted);
                         params.target_after_max_ms = after_max_ms;
-                        let (here, there) = (self.names.on(ways.source, topic), self.names.on(ways.target, topic));
+                        let (here, there) =
+                            (self.names.topic_on(ways.source, topic), self.names.topic_on(ways.target, topic));
                         params.metadata = placed.and_then(|placed| placed.metadata.clone());
-                        params.mm2 = mm2.as_ref().zip(at).and_then(|(mm2, at)| mm2.claim(&here, &there, p, at));
+                        params.mm2 = mm2.as_ref().zip(at).and_then(|(mm2, at)| mm2.find_claim(&here, &there, p, at));
                         let end = source
                             .topics
-                            .get(&self.names.on(ways.source, topic))
+                            .get(&self.names.topic_on(ways.source, topic))
                             .and_then(|t| t.partitions.get(p as usize));
                         // Where it never committed, all of the log counts.
                         let from = at.or_else(|| end.and_then(|e| e.log_start));
@@ -318,9 +321,9 @@ impl Inner {
     }
 
     /// Partition counts and ends of topics on a side.
-    async fn shape(&self, side: Side, topics: &BTreeSet<String>) -> Result<ClusterView, Trouble> {
+    async fn ask_shape(&self, side: Side, topics: &BTreeSet<String>) -> Result<ClusterView, Trouble> {
         let options = SnapshotOptions {
-            topics: Which::only(topics.iter().map(|t| self.names.on(side, t))),
+            topics: Which::only(topics.iter().map(|t| self.names.topic_on(side, t))),
             groups: Which::None,
             members: Which::None,
             ..SnapshotOptions::default()
@@ -334,11 +337,11 @@ impl Inner {
 
     /// How a topic is translated, and for `timestamp` the moment: the operator's word, else the plan's for the group,
     /// else the rule of the topic.
-    fn choice(&self, case: Case<'_>, topic: &str) -> (Strategy, Option<At>) {
+    fn choose_strategy(&self, case: Case<'_>, topic: &str) -> (Strategy, Option<At>) {
         let planned = self.plan.group(case.group).and_then(|g| g.chosen.as_ref());
         case.chosen.or(planned).map_or_else(
             || {
-                let rule = self.plan.topic(topic);
+                let rule = self.plan.topic_rule(topic);
                 (rule.strategy, rule.at)
             },
             |chosen| (chosen.strategy, chosen.at),
@@ -347,7 +350,7 @@ impl Inner {
 
     /// The numbers of partitions on the source and on the target, or (how many there are on the source, why nothing can
     /// be said).
-    fn partitions(
+    fn count_partitions(
         &self,
         topic: &str,
         ways: Ways,
@@ -355,7 +358,7 @@ impl Inner {
         target: &ClusterView,
     ) -> Result<(i32, i32), (i32, String)> {
         let count = |side: Side, view: &ClusterView| {
-            self.names.partitions(topic, side, view).map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+            self.names.count_partitions(topic, side, view).map(|n| i32::try_from(n).unwrap_or(i32::MAX))
         };
         let from = count(ways.source, source).map_err(|why| (0, why))?;
         let onto = count(ways.target, target).map_err(|why| {
@@ -368,36 +371,38 @@ impl Inner {
     /// What MirrorMaker 2 knows of the group, where a topic wants to know. Where it would only add to the evidence and
     /// can't be read, the contents stand alone.
     async fn mm2_for(&self, case: Case<'_>, topics: &BTreeSet<String>) -> Result<Option<Mm2>, Trouble> {
-        let wants = |strategy| topics.iter().any(|t| self.choice(case, t).0 == strategy);
+        let wants = |strategy| topics.iter().any(|t| self.choose_strategy(case, t).0 == strategy);
         match (wants(Strategy::Mm2), wants(Strategy::Auto)) {
-            (true, _) => self.mm2(case).await.map(Some),
+            (true, _) => self.read_mm2(case).await.map(Some),
             (false, false) => Ok(None),
-            (false, true) => {
-                Ok(self.mm2(case).await.inspect_err(|why| tracing::debug!("MirrorMaker's topics: {}", why.what)).ok())
-            }
+            (false, true) => Ok(self
+                .read_mm2(case)
+                .await
+                .inspect_err(|why| tracing::debug!("MirrorMaker's topics: {}", why.what))
+                .ok()),
         }
     }
 
     /// Where the writers of a partition went over to the target all at once: as a hard cutover journalled it, else the
     /// plan's word, which is of the way to green.
-    fn seam(&self, history: &History, tp: &TopicPartition, ways: Ways) -> Option<Seam> {
+    fn find_seam(&self, history: &History, tp: &TopicPartition, ways: Ways) -> Option<SeamOffsets> {
         if let Some(seam) = history.seam(ways.target, tp) {
-            return Some(Seam { source: seam.source, target: seam.target });
+            return Some(SeamOffsets { source: seam.source, target: seam.target });
         }
-        let rule = self.plan.topic(&tp.topic);
+        let rule = self.plan.topic_rule(&tp.topic);
         let seam = rule.seam.iter().find(|s| s.partition == tp.partition && ways.target == Side::Green)?;
-        Some(Seam { source: seam.blue, target: seam.green })
+        Some(SeamOffsets { source: seam.blue, target: seam.green })
     }
 
-    fn params(
+    fn build_params(
         &self,
         case @ Case { group, ways, purpose, .. }: Case<'_>,
         tp: TopicPartition,
         committed: Option<i64>,
         target_compacted: bool,
     ) -> Params {
-        let rule = self.plan.topic(&tp.topic);
-        let (strategy, at) = self.choice(case, &tp.topic);
+        let rule = self.plan.topic_rule(&tp.topic);
+        let (strategy, at) = self.choose_strategy(case, &tp.topic);
         let settle_timeout_ms =
             self.plan.group(group).map_or(self.plan.defaults.settle_timeout_ms, |g| g.limits.settle_timeout_ms);
         let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -416,13 +421,13 @@ impl Inner {
             target_compacted,
             strategy,
             at,
-            seam: self.seam(&history, &tp, ways),
+            seam: self.find_seam(&history, &tp, ways),
             ..Params::new(tp, committed)
         }
     }
 }
 
-pub(crate) fn list(partitions: &[TopicPartition]) -> String {
+pub(crate) fn describe_partitions(partitions: &[TopicPartition]) -> String {
     let mut words: Vec<String> = partitions.iter().take(5).map(ToString::to_string).collect();
     if partitions.len() > 5 {
         words.push(format!("{} more", partitions.len() - 5));

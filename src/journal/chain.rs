@@ -11,7 +11,7 @@ pub(super) type Hash = [u8; 32];
 pub(super) const GENESIS: Hash = [0; 32];
 
 /// The hash of an entry. Every part has a fixed size or its length before it, so that no two entries encode alike.
-pub(super) fn hash(prev: &Hash, seq: u64, at: At, actor: &str, event: &str) -> Hash {
+pub(super) fn hash_entry(prev: &Hash, seq: u64, at: At, actor: &str, event: &str) -> Hash {
     let mut sha = Sha256::new();
     sha.update(b"cutover journal 1");
     sha.update(prev);
@@ -25,7 +25,7 @@ pub(super) fn hash(prev: &Hash, seq: u64, at: At, actor: &str, event: &str) -> H
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(super) fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
@@ -35,17 +35,17 @@ mod tests {
 
     #[test]
     fn every_part_counts() {
-        let base = hash(&GENESIS, 1, At(5), "ab", "c");
-        assert_eq!(base, hash(&GENESIS, 1, At(5), "ab", "c"));
+        let base = hash_entry(&GENESIS, 1, At(5), "ab", "c");
+        assert_eq!(base, hash_entry(&GENESIS, 1, At(5), "ab", "c"));
         for other in [
-            hash(&[1; 32], 1, At(5), "ab", "c"),
-            hash(&GENESIS, 2, At(5), "ab", "c"),
-            hash(&GENESIS, 1, At(6), "ab", "c"),
-            hash(&GENESIS, 1, At(5), "a", "bc"),
-            hash(&GENESIS, 1, At(5), "ab", "d"),
+            hash_entry(&[1; 32], 1, At(5), "ab", "c"),
+            hash_entry(&GENESIS, 2, At(5), "ab", "c"),
+            hash_entry(&GENESIS, 1, At(6), "ab", "c"),
+            hash_entry(&GENESIS, 1, At(5), "a", "bc"),
+            hash_entry(&GENESIS, 1, At(5), "ab", "d"),
         ] {
             assert_ne!(base, other);
         }
-        assert_eq!(hex(&[0, 0xab]), "00ab");
+        assert_eq!(to_hex(&[0, 0xab]), "00ab");
     }
 }

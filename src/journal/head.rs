@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::chain::{GENESIS, Hash, hex};
-use super::reader::Broken;
+use super::chain::{GENESIS, Hash, to_hex};
+use super::reader::ChainBreak;
 use crate::base::sanitise::visible_path;
 
 /// Number and hash of an entry; 0 and [`GENESIS`] before the first.
@@ -53,8 +53,8 @@ pub(super) fn note_path(journal: &Path) -> PathBuf {
 
 /// One line of fixed width, so that it is replaced by one write in its place: number, hash, and a checksum of both (a
 /// flipped bit in the note must not be taken for one in the journal).
-fn line(head: &Head) -> String {
-    let body = format!("{:020} {}", head.seq, hex(&head.hash));
+fn note_line(head: &Head) -> String {
+    let body = format!("{:020} {}", head.seq, to_hex(&head.hash));
     format!("{body} {:016x}\n", xxh3_64(body.as_bytes()))
 }
 
@@ -65,10 +65,10 @@ pub(super) fn read_note(journal: &Path) -> Noted {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Noted::Nothing,
         Err(_) => return Noted::Unreadable,
     };
-    parse(&text).map_or(Noted::Unreadable, Noted::Head)
+    parse_note(&text).map_or(Noted::Unreadable, Noted::Head)
 }
 
-fn parse(text: &str) -> Option<Head> {
+fn parse_note(text: &str) -> Option<Head> {
     let mut words = text.split_ascii_whitespace();
     let (seq, hash) = (words.next()?.parse().ok()?, words.next()?);
     if hash.len() != 64 || !hash.is_ascii() {
@@ -79,7 +79,7 @@ fn parse(text: &str) -> Option<Head> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     let head = Head { seq, hash: bytes };
-    (line(&head) == text).then_some(head)
+    (note_line(&head) == text).then_some(head)
 }
 
 impl HeadNote {
@@ -98,7 +98,7 @@ impl HeadNote {
     /// Notes the last entry. What can't be noted costs proof later, nothing now.
     pub fn write(&self, head: &Head) {
         let Some(file) = &self.file else { return };
-        let text = line(head);
+        let text = note_line(head);
         let written = file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
         if let Err(e) = written {
             tracing::warn!("the head note can't be written: {e}");
@@ -107,18 +107,18 @@ impl HeadNote {
 }
 
 /// Holds a chain that was walked against the note: `end` is its last entry, `at_noted` the hash found at the noted number.
-pub(super) fn compare(noted: &Head, end: &Head, at_noted: Option<&Hash>) -> Result<(), Broken> {
+pub(super) fn check_against_note(noted: &Head, end: &Head, at_noted: Option<&Hash>) -> Result<(), ChainBreak> {
     if end.seq < noted.seq {
         let why = format!(
             "cut off: the note beside the journal (its name with .head) says that entry {} was written, and the last one \
              here is {}; if the journal was removed or put back on purpose, remove the note too",
             noted.seq, end.seq
         );
-        return Err(Broken { seq: end.seq + 1, why });
+        return Err(ChainBreak { seq: end.seq + 1, why });
     }
     if at_noted.is_some_and(|hash| *hash != noted.hash) {
         let why = "not the entry that was written: the note beside the journal has another hash for it".to_owned();
-        return Err(Broken { seq: noted.seq, why });
+        return Err(ChainBreak { seq: noted.seq, why });
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ const LOOKS: usize = 100;
 
 /// Who holds a journal: as it is, and made visible where it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LeaseHolder {
     /// Login name, or `uid N`.
     pub user: String,
     /// Host name.
@@ -37,16 +37,16 @@ pub struct Holder {
     pub since: At,
 }
 
-impl Holder {
+impl LeaseHolder {
     /// This process.
     #[must_use]
-    pub fn me(since: At) -> Self {
+    pub fn this_process(since: At) -> Self {
         let named = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let user = named("USER").or_else(|| named("LOGNAME"));
         let uid = || format!("uid {}", rustix::process::getuid().as_raw());
         Self {
             user: user.unwrap_or_else(uid),
-            host: host(),
+            host: host_name(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             since,
@@ -62,7 +62,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LeaseHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (pid {}, cutover {}", visible_name(&self.actor()), self.pid, visible_name(&self.version))?;
         match jiff::Timestamp::from_millisecond(self.since.0) {
@@ -73,7 +73,7 @@ impl fmt::Display for Holder {
 }
 
 /// The host's name: Linux's own, elsewhere what the shell exports.
-fn host() -> String {
+fn host_name() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|n| n.trim().to_owned());
     let named = || std::env::var("HOSTNAME").or_else(|_| std::env::var("HOST")).ok();
     kernel.or_else(named).filter(|n| !n.is_empty()).unwrap_or_else(|| "unknown host".to_owned())
@@ -90,7 +90,7 @@ pub(super) struct Lease {
 pub(super) enum Attempt {
     Taken(Lease),
     /// Someone else has it; `None` when they have not said who yet.
-    Held(Option<Holder>),
+    Held(Option<LeaseHolder>),
 }
 
 /// The lock file of a journal.
@@ -102,13 +102,13 @@ pub(super) fn lock_path(journal: &Path) -> PathBuf {
 
 impl Lease {
     /// Takes the lease of a journal, or says who has it.
-    pub(super) fn take(journal: &Path, me: &Holder) -> Result<Attempt, Trouble> {
+    pub(super) fn take(journal: &Path, me: &LeaseHolder) -> Result<Attempt, Trouble> {
         let path = lock_path(journal);
         for _ in 0..REOPEN {
-            let mut file = open(&path)?;
-            match lock(&file) {
+            let mut file = open_lock_file(&path)?;
+            match lock_exclusively(&file) {
                 Ok(()) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Attempt::Held(read(&mut file))),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(Attempt::Held(read_holder(&mut file))),
                 Err(e) => {
                     return Err(Trouble::new(
                         format!("can't lock {}: {e}", visible_path(&path)),
@@ -135,7 +135,7 @@ impl Lease {
         ))
     }
 
-    fn sign(&mut self, me: &Holder) -> std::io::Result<()> {
+    fn sign(&mut self, me: &LeaseHolder) -> std::io::Result<()> {
         let text = serde_json::to_string(me).map_err(std::io::Error::other)?;
         self.file.set_len(0)?;
         self.file.rewind()?;
@@ -172,7 +172,7 @@ impl Drop for Lease {
     }
 }
 
-fn open(path: &Path) -> Result<File, Trouble> {
+fn open_lock_file(path: &Path) -> Result<File, Trouble> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(|e| {
         let advice = match e.kind() {
             std::io::ErrorKind::ReadOnlyFilesystem => READ_ONLY,
@@ -182,9 +182,9 @@ fn open(path: &Path) -> Result<File, Trouble> {
     })
 }
 
-/// The exclusive lock. A few looks, because one that is held for microseconds only is nobody's lease: [`holder`] takes it to
+/// The exclusive lock. A few looks, because one that is held for microseconds only is nobody's lease: [`find_holder`] takes it to
 /// see whether it can.
-fn lock(file: &File) -> rustix::io::Result<()> {
+fn lock_exclusively(file: &File) -> rustix::io::Result<()> {
     for _ in 1..LOOKS {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
             Err(rustix::io::Errno::WOULDBLOCK) => std::thread::yield_now(),
@@ -195,7 +195,7 @@ fn lock(file: &File) -> rustix::io::Result<()> {
 }
 
 /// Who holds the lease of a journal now, as written in its lock file; `None` when nobody has said so.
-pub(super) fn holder(journal: &Path) -> Option<Holder> {
+pub(super) fn find_holder(journal: &Path) -> Option<LeaseHolder> {
     let mut file = File::open(lock_path(journal)).ok()?;
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         // nobody has it: what is written there is from someone who was killed
@@ -203,11 +203,11 @@ pub(super) fn holder(journal: &Path) -> Option<Holder> {
             let _ = flock(&file, FlockOperation::Unlock);
             None
         }
-        Err(_) => read(&mut file),
+        Err(_) => read_holder(&mut file),
     }
 }
 
-fn read(file: &mut File) -> Option<Holder> {
+fn read_holder(file: &mut File) -> Option<LeaseHolder> {
     let mut text = String::new();
     file.take(MAX_HOLDER).read_to_string(&mut text).ok()?;
     serde_json::from_str(&text).ok()

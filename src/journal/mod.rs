@@ -26,14 +26,14 @@ mod writer;
 
 use std::path::Path;
 
-pub use lease::Holder;
-pub use reader::{Broken, Reader, Verified};
-pub use reserve::Room;
+pub use lease::LeaseHolder;
+pub use reader::{ChainBreak, Reader, VerifiedChain};
+pub use reserve::DiskRoom;
 pub use writer::Journal;
 
 use crate::base::Trouble;
 use lease::{Attempt, Lease};
-use writer::Start;
+use writer::OpenedToWrite;
 
 /// A journal as it could be opened.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub enum Opened {
         /// The journal.
         journal: Reader,
         /// Who holds it; `None` when they have not signed yet.
-        holder: Option<Holder>,
+        holder: Option<LeaseHolder>,
     },
     /// Its chain is broken: reading only, up to there.
     Damaged {
@@ -89,12 +89,12 @@ impl Journal {
     /// # Errors
     /// The directory or file can't be made or opened, is on a network filesystem, is no journal, is damaged, or comes
     /// from a newer version.
-    pub fn open(path: &Path, me: &Holder) -> Result<Opened, Trouble> {
-        let path = place::prepare(path)?;
+    pub fn open(path: &Path, me: &LeaseHolder) -> Result<Opened, Trouble> {
+        let path = place::prepare_path(path)?;
         match Lease::take(&path, me)? {
             Attempt::Taken(lease) => Ok(match Journal::create_or_open(&path, lease)? {
-                Start::Whole(journal) => Opened::Writer(journal),
-                Start::Damaged(journal, why) => Opened::Damaged { journal, why },
+                OpenedToWrite::Whole(journal) => Opened::Writer(journal),
+                OpenedToWrite::Damaged(journal, why) => Opened::Damaged { journal, why },
             }),
             Attempt::Held(holder) => Ok(Opened::ReadOnly { journal: Reader::open(&path)?, holder }),
         }

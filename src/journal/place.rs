@@ -10,7 +10,7 @@ use crate::base::sanitise::visible_path;
 const ELSEWHERE: &str = "name another place with the key `journal` under [migration]";
 
 /// Makes the directory, refuses what can't hold a journal, and resolves links, so that everyone locks the same file.
-pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
+pub(super) fn prepare_path(path: &Path) -> Result<PathBuf, Trouble> {
     let Some(name) = path.file_name() else {
         return Err(Trouble::new(format!("{} is no file name for a journal", visible_path(path)), ELSEWHERE));
     };
@@ -34,7 +34,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
     if path.is_dir() {
         return Err(Trouble::new(format!("the journal {} is a directory", visible_path(&path)), ELSEWHERE));
     }
-    if let Some(kind) = network(path.parent().unwrap_or(&dir)) {
+    if let Some(kind) = find_network_filesystem(path.parent().unwrap_or(&dir)) {
         return Err(Trouble::new(
             format!(
                 "the journal {} is on a network filesystem ({kind}), where locks and shared memory can't be relied on",
@@ -47,7 +47,7 @@ pub(super) fn prepare(path: &Path) -> Result<PathBuf, Trouble> {
 }
 
 /// Creates the file, readable by its owner alone, if there is none.
-pub(super) fn create(path: &Path) -> Result<(), Trouble> {
+pub(super) fn create_file(path: &Path) -> Result<(), Trouble> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -56,7 +56,7 @@ pub(super) fn create(path: &Path) -> Result<(), Trouble> {
 }
 
 /// What is doubtful about a journal's mode.
-pub(super) fn doubt(path: &Path) -> Option<String> {
+pub(super) fn describe_doubt(path: &Path) -> Option<String> {
     let mode = std::fs::metadata(path).ok()?.permissions().mode();
     (mode & 0o077 != 0).then(|| {
         format!(
@@ -68,7 +68,7 @@ pub(super) fn doubt(path: &Path) -> Option<String> {
 }
 
 /// The name of the network filesystem that a directory is on, by the magic numbers of statfs(2).
-fn network(dir: &Path) -> Option<&'static str> {
+fn find_network_filesystem(dir: &Path) -> Option<&'static str> {
     let magic = rustix::fs::statfs(dir).ok()?.f_type;
     // f_type has another width and sign on other platforms: the low 32 bits are the number everywhere
     network_kind(magic as u64 & 0xffff_ffff)
@@ -94,16 +94,16 @@ mod tests {
     #[test]
     fn the_directory_is_made_for_its_owner_alone_and_links_are_resolved() {
         let dir = tempfile::tempdir().unwrap();
-        let path = prepare(&dir.path().join("new/.cutover/x.journal")).unwrap();
+        let path = prepare_path(&dir.path().join("new/.cutover/x.journal")).unwrap();
         let mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        create(&path).unwrap();
+        create_file(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert_eq!(prepare(&link).unwrap(), path);
-        assert!(prepare(dir.path()).unwrap_err().what.contains("is a directory"));
-        assert!(prepare(Path::new("/proc/none/x")).unwrap_err().what.contains("/proc/none"));
+        assert_eq!(prepare_path(&link).unwrap(), path);
+        assert!(prepare_path(dir.path()).unwrap_err().what.contains("is a directory"));
+        assert!(prepare_path(Path::new("/proc/none/x")).unwrap_err().what.contains("/proc/none"));
     }
 
     #[test]

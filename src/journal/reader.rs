@@ -8,14 +8,14 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Row};
 use serde::Serialize;
 
-use super::chain::{Hash, hash, hex};
+use super::chain::{Hash, hash_entry, to_hex};
 use super::head::{self, Head, Noted};
-use super::lease::{self, Holder};
-use super::trouble::trouble;
+use super::lease::{self, LeaseHolder};
+use super::trouble::sqlite_trouble;
 use super::{place, writer};
 use crate::base::sanitise::{ascii_json, visible_path};
 use crate::base::{At, Trouble};
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 
 /// `application_id` in the file's header: "CUTV".
 pub(super) const APPLICATION_ID: i32 = 0x4355_5456;
@@ -35,7 +35,7 @@ pub struct Reader {
 
 /// A chain that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verified {
+pub struct VerifiedChain {
     /// Number of entries.
     pub entries: u64,
     /// Hash of the last one, hexadecimal: note it elsewhere (the note beside the journal is on the same disk) to see
@@ -46,7 +46,7 @@ pub struct Verified {
 /// The first entry where a chain breaks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("entry {seq}: {why}")]
-pub struct Broken {
+pub struct ChainBreak {
     /// Its number.
     pub seq: u64,
     /// What is wrong with it.
@@ -54,7 +54,7 @@ pub struct Broken {
 }
 
 /// An entry as it lies in the file.
-pub(super) struct Raw {
+pub(super) struct RawEntry {
     pub(super) seq: u64,
     pub(super) at: At,
     pub(super) actor: String,
@@ -63,34 +63,34 @@ pub(super) struct Raw {
     pub(super) hash: Vec<u8>,
 }
 
-impl Raw {
+impl RawEntry {
     /// A row as it lies there; `Err` when a part of it is none that was ever written (a damaged file: STRICT tables are
     /// checked when they are written, not when they are read).
-    fn of(row: &Row<'_>) -> rusqlite::Result<Result<Self, Broken>> {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Result<Self, ChainBreak>> {
         let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
         let rest = || -> rusqlite::Result<Self> {
             let (at, actor, event) = (At(row.get(1)?), row.get(2)?, row.get(3)?);
             Ok(Self { seq, at, actor, event, prev: row.get(4)?, hash: row.get(5)? })
         };
-        Ok(rest().map_err(|e| Broken { seq, why: format!("its content was changed after it was written ({e})") }))
+        Ok(rest().map_err(|e| ChainBreak { seq, why: format!("its content was changed after it was written ({e})") }))
     }
 
-    fn entry(self) -> Result<Entry, Broken> {
+    fn into_entry(self) -> Result<JournalEntry, ChainBreak> {
         let event: Event = serde_json::from_str(&self.event)
-            .map_err(|e| Broken { seq: self.seq, why: format!("this version can't read its event: {e}") })?;
-        Ok(Entry { seq: self.seq, at: self.at, actor: self.actor, event })
+            .map_err(|e| ChainBreak { seq: self.seq, why: format!("this version can't read its event: {e}") })?;
+        Ok(JournalEntry { seq: self.seq, at: self.at, actor: self.actor, event })
     }
 
     /// Checks the entry against the one before it.
-    fn check(&self, seq: u64, prev: &Hash) -> Result<Hash, Broken> {
-        let broken = |why: String| Err(Broken { seq, why });
+    fn check(&self, seq: u64, prev: &Hash) -> Result<Hash, ChainBreak> {
+        let broken = |why: String| Err(ChainBreak { seq, why });
         if self.seq != seq {
             return broken(format!("missing; the next one is {}", self.seq));
         }
         if self.prev != prev {
             return broken("does not follow the entry before it: one was removed, inserted or changed".to_owned());
         }
-        let is = hash(prev, self.seq, self.at, &self.actor, &self.event);
+        let is = hash_entry(prev, self.seq, self.at, &self.actor, &self.event);
         if self.hash != is {
             return broken("its content was changed after it was written".to_owned());
         }
@@ -111,15 +111,15 @@ impl Reader {
             ));
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags).map_err(|e| trouble(path, "open", &e))?;
-        let reader = Self::of(conn, path);
-        reader.conn.busy_timeout(BUSY).map_err(|e| trouble(path, "open", &e))?;
+        let conn = Connection::open_with_flags(path, flags).map_err(|e| sqlite_trouble(path, "open", &e))?;
+        let reader = Self::from_connection(conn, path);
+        reader.conn.busy_timeout(BUSY).map_err(|e| sqlite_trouble(path, "open", &e))?;
         reader.identify()?;
         Ok(reader)
     }
 
     /// A reader of an open file, which has walked nothing yet.
-    pub(super) fn of(conn: Connection, path: &Path) -> Self {
+    pub(super) fn from_connection(conn: Connection, path: &Path) -> Self {
         Self { conn, path: path.to_owned(), walked: Cell::new(Head::NONE) }
     }
 
@@ -127,13 +127,13 @@ impl Reader {
     pub(super) fn identify(&self) -> Result<bool, Trouble> {
         let number = |name: &str| {
             let read = self.conn.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
-            read.map_err(|e| trouble(&self.path, "open", &e))
+            read.map_err(|e| sqlite_trouble(&self.path, "open", &e))
         };
         let (application, version) = (number("application_id")?, number("user_version")?);
         let tables = self
             .conn
             .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
-            .map_err(|e| trouble(&self.path, "open", &e))?;
+            .map_err(|e| sqlite_trouble(&self.path, "open", &e))?;
         let at = visible_path(&self.path);
         match (application, version) {
             (0, 0) if tables == 0 => Ok(false),
@@ -169,13 +169,13 @@ impl Reader {
             format!("{at} {words}")
         };
         let unreadable = head::read_note(&self.path) == Noted::Unreadable && self.holder().is_none();
-        place::doubt(&self.path).into_iter().chain(unreadable.then(note)).collect()
+        place::describe_doubt(&self.path).into_iter().chain(unreadable.then(note)).collect()
     }
 
     /// Who holds the lease now, if anyone.
     #[must_use]
-    pub fn holder(&self) -> Option<Holder> {
-        lease::holder(&self.path)
+    pub fn holder(&self) -> Option<LeaseHolder> {
+        lease::find_holder(&self.path)
     }
 
     /// All entries from number `from` on, oldest first, each along a chain that holds from the first entry on. What this
@@ -183,7 +183,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file can't be read, the chain is broken, or an entry is not one this version knows, by number.
-    pub fn entries(&self, from: u64) -> Result<Vec<Entry>, Trouble> {
+    pub fn entries(&self, from: u64) -> Result<Vec<JournalEntry>, Trouble> {
         let (entries, broken) = self.sound_entries(from)?;
         broken.map_or(Ok(entries), Err)
     }
@@ -193,28 +193,28 @@ impl Reader {
     ///
     /// # Errors
     /// The file can't be read at all.
-    pub fn sound_entries(&self, from: u64) -> Result<(Vec<Entry>, Option<Trouble>), Trouble> {
+    pub fn sound_entries(&self, from: u64) -> Result<(Vec<JournalEntry>, Option<Trouble>), Trouble> {
         let mut out = Vec::new();
         let start = if from > self.walked.get().seq { self.walked.get() } else { Head::NONE };
         let walked = self.walk(start, |raw| {
             if raw.seq >= from {
-                out.push(raw.entry()?);
+                out.push(raw.into_entry()?);
             }
             Ok(())
         })?;
-        Ok((out, walked.err().map(|b| self.broken(&b))))
+        Ok((out, walked.err().map(|b| self.break_trouble(&b))))
     }
 
     /// Walks the chain from the first entry, and looks through the whole file for damage.
     ///
     /// # Errors
     /// The file can't be read, or SQLite finds it damaged.
-    pub fn verify(&self) -> Result<Result<Verified, Broken>, Trouble> {
+    pub fn verify(&self) -> Result<Result<VerifiedChain, ChainBreak>, Trouble> {
         let walked = self.walk(Head::NONE, |_| Ok(()))?;
         if walked.is_ok() {
             self.check_file()?;
         }
-        Ok(walked.map(|head| Verified { entries: head.seq, head: hex(&head.hash) }))
+        Ok(walked.map(|head| VerifiedChain { entries: head.seq, head: to_hex(&head.hash) }))
     }
 
     /// Walks the chain behind `start`, and holds its end against the note beside the journal. `each` sees every entry that
@@ -222,15 +222,15 @@ impl Reader {
     fn walk(
         &self,
         start: Head,
-        mut each: impl FnMut(Raw) -> Result<(), Broken>,
-    ) -> Result<Result<Head, Broken>, Trouble> {
+        mut each: impl FnMut(RawEntry) -> Result<(), ChainBreak>,
+    ) -> Result<Result<Head, ChainBreak>, Trouble> {
         // The note first: whoever writes does so after the entry, so what is read next is never behind it.
         let noted = match head::read_note(&self.path) {
             Noted::Head(noted) => Some(noted),
             Noted::Nothing | Noted::Unreadable => None,
         };
         let (mut last, mut at_noted, mut broken) = (start, None, None);
-        self.each("seq > ?1 ORDER BY seq", start.seq, |raw| {
+        self.for_each_row("seq > ?1 ORDER BY seq", start.seq, |raw| {
             if broken.is_some() {
                 return Ok(());
             }
@@ -251,7 +251,7 @@ impl Reader {
         if broken.is_none()
             && let Some(noted) = noted
         {
-            broken = head::compare(&noted, &last, at_noted.as_ref()).err();
+            broken = head::check_against_note(&noted, &last, at_noted.as_ref()).err();
         }
         // What was walked holds, also before a break: nobody walks over it without asking for it again.
         self.walked.set(last);
@@ -262,9 +262,9 @@ impl Reader {
     ///
     /// # Errors
     /// It can't be read at all.
-    pub(super) fn damage(&self) -> Result<Option<Trouble>, Trouble> {
+    pub(super) fn find_damage(&self) -> Result<Option<Trouble>, Trouble> {
         if let Err(broken) = self.walk(Head::NONE, |_| Ok(()))? {
-            return Ok(Some(self.broken(&broken)));
+            return Ok(Some(self.break_trouble(&broken)));
         }
         Ok(self.check_file().err())
     }
@@ -278,7 +278,7 @@ impl Reader {
         if !self.identify()? {
             return Ok(());
         }
-        let failed = |e: rusqlite::Error| trouble(&self.path, "check", &e);
+        let failed = |e: rusqlite::Error| sqlite_trouble(&self.path, "check", &e);
         let found: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
             return Err(Trouble::new(
@@ -286,7 +286,7 @@ impl Reader {
                 "keep a copy of it, and restore it from one that `cutover journal verify` accepts",
             ));
         }
-        let rules = writer::rules(&self.conn).map_err(failed)?;
+        let rules = writer::read_table_rules(&self.conn).map_err(failed)?;
         if rules != writer::own_rules().map_err(failed)? {
             return Err(Trouble::new(
                 format!(
@@ -316,7 +316,7 @@ impl Reader {
                 serde_json::from_str(&raw.event).unwrap_or_else(|_| serde_json::Value::String(raw.event.clone()));
             let line = serde_json::json!({
                 "seq": raw.seq, "at": raw.at, "actor": raw.actor, "event": event,
-                "prev": hex(&raw.prev), "hash": hex(&raw.hash),
+                "prev": to_hex(&raw.prev), "hash": to_hex(&raw.hash),
             });
             if failed.is_none() {
                 match writeln!(out, "{}", ascii_json(&line.to_string())) {
@@ -328,32 +328,32 @@ impl Reader {
         })?;
         let flushed = out.flush().map_err(|e| unwritten(count, &e));
         failed.map_or(flushed, Err)?;
-        walked.map_err(|b| self.broken(&b))?;
+        walked.map_err(|b| self.break_trouble(&b))?;
         self.check_file()?;
         Ok(count)
     }
 
-    fn each(
+    fn for_each_row(
         &self,
         which: &str,
         value: u64,
-        mut each: impl FnMut(Result<Raw, Broken>) -> Result<(), Trouble>,
+        mut each: impl FnMut(Result<RawEntry, ChainBreak>) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
         // a file whose controller has only just taken the lease has no tables yet
         if !self.identify()? {
             return Ok(());
         }
-        let failed = |e: rusqlite::Error| trouble(&self.path, "read", &e);
+        let failed = |e: rusqlite::Error| sqlite_trouble(&self.path, "read", &e);
         let sql = format!("SELECT {} FROM entries WHERE {which}", writer::COLUMNS);
         let mut statement = self.conn.prepare_cached(&sql).map_err(failed)?;
         let mut rows = statement.query([i64::try_from(value).unwrap_or(i64::MAX)]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            each(Raw::of(row).map_err(failed)?)?;
+            each(RawEntry::from_row(row).map_err(failed)?)?;
         }
         Ok(())
     }
 
-    fn broken(&self, b: &Broken) -> Trouble {
+    fn break_trouble(&self, b: &ChainBreak) -> Trouble {
         Trouble::new(
             format!("the journal {}: {b}", visible_path(&self.path)),
             "nothing is written to it. `cutover journal verify` shows where it breaks; keep a copy of it, then restore it \

@@ -22,12 +22,12 @@ pub(super) const RESERVE: u64 = 8 << 20;
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    held: Option<Held>,
+    held: Option<HeldReserve>,
 }
 
 /// A reserve as it was taken.
 #[derive(Debug)]
-struct Held {
+struct HeldReserve {
     file: File,
     /// What it took on the disk (`st_blocks`).
     blocks: u64,
@@ -35,7 +35,7 @@ struct Held {
 
 /// How much room a journal has, as it was looked at last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct DiskRoom {
     /// Bytes that are free to this user on the journal's filesystem.
     pub free: u64,
     /// The reserve is there: what is under way can be finished.
@@ -61,7 +61,7 @@ impl Reserve {
         // First: a file that was removed keeps its room for as long as it is open.
         self.held = None;
         let taken = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        self.held = taken.and_then(Held::fill).ok();
+        self.held = taken.and_then(HeldReserve::fill).ok();
         if self.held.is_none() {
             let _ = std::fs::remove_file(&self.path); // half a reserve takes the room that others need
         }
@@ -78,14 +78,14 @@ impl Reserve {
         }
     }
 
-    pub fn held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.held.is_some()
     }
 }
 
-impl Held {
+impl HeldReserve {
     fn fill(file: File) -> std::io::Result<Self> {
-        fill(&file)?;
+        allocate_blocks(&file)?;
         let blocks = file.metadata()?.blocks();
         Ok(Self { file, blocks })
     }
@@ -105,7 +105,7 @@ impl Drop for Reserve {
 }
 
 /// Real blocks, not a hole.
-fn fill(file: &File) -> std::io::Result<()> {
+fn allocate_blocks(file: &File) -> std::io::Result<()> {
     let allocated = rustix::fs::fallocate(file, FallocateFlags::empty(), 0, RESERVE);
     match allocated {
         Ok(()) => Ok(()),
@@ -124,11 +124,13 @@ fn fill(file: &File) -> std::io::Result<()> {
 
 /// Bytes free to this user where `path` lies. Errors: the filesystem can't be asked, or is mounted read-only.
 pub(super) fn free_room(path: &Path) -> Result<u64, Trouble> {
-    let dir = directory(path);
+    let dir = directory_of(path);
     let at = visible_path(dir);
     let asked = rustix::fs::statvfs(dir)
         .map_err(|e| Trouble::new(format!("can't ask how much room {at} has: {e}"), "check the disk there"))?;
-    if asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) || refuses(path).is_some_and(|e| is_erofs(&e)) {
+    if asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)
+        || find_write_refusal(path).is_some_and(|e| is_erofs(&e))
+    {
         return Err(Trouble::new(format!("{at}: Read-only file system"), READ_ONLY));
     }
     Ok(asked.f_bavail.saturating_mul(asked.f_frsize))
@@ -136,12 +138,12 @@ pub(super) fn free_room(path: &Path) -> Result<u64, Trouble> {
 
 /// Whether the filesystem of a journal takes no writes at all, as one that the kernel gave up after an error of the disk.
 pub(super) fn is_read_only(journal: &Path) -> bool {
-    let dir = directory(journal);
+    let dir = directory_of(journal);
     rustix::fs::statvfs(dir).is_ok_and(|asked| asked.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-        || refuses(journal).is_some_and(|e| is_erofs(&e))
+        || find_write_refusal(journal).is_some_and(|e| is_erofs(&e))
 }
 
-fn directory(path: &Path) -> &Path {
+fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -151,7 +153,7 @@ fn is_erofs(e: &std::io::Error) -> bool {
 
 /// Why the files of a journal can't be opened to write, if so; nothing is written. Those beside it stand for it: to close a
 /// file lets go of every fcntl(2) lock that this process has on it, and SQLite's own on the journal are such.
-fn refuses(journal: &Path) -> Option<std::io::Error> {
+fn find_write_refusal(journal: &Path) -> Option<std::io::Error> {
     [lock_path(journal), note_path(journal)].iter().find_map(|path| {
         let opened = OpenOptions::new().write(true).open(path);
         opened.err().filter(|e| e.kind() != std::io::ErrorKind::NotFound)
@@ -172,7 +174,7 @@ pub(super) fn may_be_written(journal: &Path, held: bool) -> Result<(), Trouble> 
         return Err(Trouble::new(format!("{at}: Read-only file system"), READ_ONLY));
     }
     let access = "give this user access to it and to its directory";
-    if let Some(e) = refuses(journal) {
+    if let Some(e) = find_write_refusal(journal) {
         return Err(Trouble::new(format!("{at} can't be written: {e}"), access));
     }
     rustix::fs::access(dir, rustix::fs::Access::WRITE_OK)
@@ -195,7 +197,7 @@ mod tests {
         let mut reserve = Reserve::take(&dir.path().join("x.journal"));
         let path = dir.path().join("x.journal.reserve");
         let whole = || std::fs::metadata(&path).is_ok_and(|m| m.len() == RESERVE && m.blocks() * 512 >= RESERVE);
-        assert!(reserve.held() && whole());
+        assert!(reserve.is_held() && whole());
         let inode = std::fs::metadata(&path).unwrap().ino();
         reserve.take_again();
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), inode, "it is there: nothing is done");
@@ -215,12 +217,12 @@ mod tests {
             away();
             assert!(!whole(), "{how}");
             reserve.take_again();
-            assert!(reserve.held() && whole(), "{how}: {:?}", std::fs::metadata(&path));
+            assert!(reserve.is_held() && whole(), "{how}: {:?}", std::fs::metadata(&path));
         }
-        assert!(reserve.give_up() && !reserve.held() && !path.exists());
+        assert!(reserve.give_up() && !reserve.is_held() && !path.exists());
         assert!(!reserve.give_up(), "there is none any more");
         reserve.take_again();
         removed();
-        assert!(reserve.give_up() && !reserve.held(), "an open file keeps its room, and is closed now");
+        assert!(reserve.give_up() && !reserve.is_held(), "an open file keeps its room, and is closed now");
     }
 }

@@ -8,11 +8,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::reader::Reader;
-use super::trouble::trouble;
+use super::trouble::sqlite_trouble;
 use super::writer::Journal;
 use crate::base::{At, Trouble};
-use crate::migration::soak::samples::{MAX_STRETCHES, Stretch};
-use crate::migration::soak::watch::{Kept, Unsaved};
+use crate::migration::soak::samples::{MAX_STRETCHES, SampleStretch};
+use crate::migration::soak::watch::{KeptSamples, UnsavedSeries};
 
 /// Samples that are older than this when a controller takes the journal are dropped, ms (60 days: longer than any soak).
 const RETENTION_MS: u64 = 60 * 86_400_000;
@@ -36,12 +36,12 @@ CREATE TABLE IF NOT EXISTS samples (
 ";
 
 /// Makes the table.
-pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn create_table(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(TABLE)
 }
 
 /// A checksum of a row. It lies behind the mark, where a version that does not know it sees a mark it does not know: a hole.
-fn checksum(group: &str, since: At, series: &str, s: &Stretch) -> u64 {
+fn row_checksum(group: &str, since: At, series: &str, s: &SampleStretch) -> u64 {
     let numbers = [s.min, s.max, s.value].map(f64::to_bits);
     xxh3_64(format!("{group}\0{}\0{series}\0{}\0{}\0{numbers:?}\0{}", since.0, s.first.0, s.last.0, s.mark).as_bytes())
 }
@@ -51,7 +51,7 @@ impl Journal {
     ///
     /// # Errors
     /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
-    pub fn keep_samples(&mut self, changes: &[Unsaved]) -> Result<(), Trouble> {
+    pub fn keep_samples(&mut self, changes: &[UnsavedSeries]) -> Result<(), Trouble> {
         self.lease().check()?;
         let path = self.path().to_owned();
         let write = |conn: &mut Connection| -> rusqlite::Result<()> {
@@ -67,14 +67,14 @@ impl Journal {
                 let mut insert =
                     tx.prepare_cached("INSERT INTO samples VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
                 for s in &u.change.stretches {
-                    let mark = format!("{} {:016x}", s.mark, checksum(&u.group, u.since, &u.series, s));
+                    let mark = format!("{} {:016x}", s.mark, row_checksum(&u.group, u.since, &u.series, s));
                     let row = (&u.group, u.since.0, &u.series, s.first.0, s.last.0, s.min, s.max, s.value, mark);
                     insert.execute(row)?;
                 }
             }
             tx.commit()
         };
-        write(self.conn_mut()).map_err(|e| trouble(&path, "keep samples in", &e))
+        write(self.conn_mut()).map_err(|e| sqlite_trouble(&path, "keep samples in", &e))
     }
 
     /// Drops samples that are too old to matter. Called when the journal is taken.
@@ -85,7 +85,7 @@ impl Journal {
         let oldest = now.0.saturating_sub(i64::try_from(RETENTION_MS).unwrap_or(i64::MAX));
         let path = self.path().to_owned();
         let dropped = self.conn_mut().execute("DELETE FROM samples WHERE last < ?1", [oldest]);
-        dropped.map(drop).map_err(|e| trouble(&path, "drop old samples from", &e))
+        dropped.map(drop).map_err(|e| sqlite_trouble(&path, "drop old samples from", &e))
     }
 }
 
@@ -94,8 +94,8 @@ impl Reader {
     ///
     /// # Errors
     /// The file can't be read, or a row is none of ours.
-    pub fn samples(&self) -> Result<Vec<Kept>, Trouble> {
-        let failed = |e: rusqlite::Error| trouble(self.path(), "read samples from", &e);
+    pub fn samples(&self) -> Result<Vec<KeptSamples>, Trouble> {
+        let failed = |e: rusqlite::Error| sqlite_trouble(self.path(), "read samples from", &e);
         let there: i64 = self
             .conn
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'samples'", [], |row| row.get(0))
@@ -111,19 +111,19 @@ impl Reader {
             )
             .map_err(failed)?;
         let mut rows = statement.query([]).map_err(failed)?;
-        let mut all: BTreeMap<(String, At), Kept> = BTreeMap::new();
+        let mut all: BTreeMap<(String, At), KeptSamples> = BTreeMap::new();
         let mut count = 0;
         while let Some(row) = rows.next().map_err(failed)? {
             count += 1;
             if count > MAX_ROWS {
                 break;
             }
-            let read = || -> rusqlite::Result<(String, At, String, Option<Stretch>)> {
+            let read = || -> rusqlite::Result<(String, At, String, Option<SampleStretch>)> {
                 let (group, since, series) = (row.get(0)?, At(row.get(1)?), row.get(2)?);
                 let marked: String = row.get(8)?;
                 let (mark, sum) = marked.split_once(' ').map_or((&*marked, None), |(mark, sum)| (mark, Some(sum)));
                 let Ok(mark) = mark.parse() else { return Ok((group, since, series, None)) };
-                let stretch = Stretch {
+                let stretch = SampleStretch {
                     first: At(row.get(3)?),
                     last: At(row.get(4)?),
                     min: row.get(5)?,
@@ -132,7 +132,7 @@ impl Reader {
                     mark,
                 };
                 // an earlier version wrote none
-                let whole = sum.is_none_or(|s| s == format!("{:016x}", checksum(&group, since, &series, &stretch)));
+                let whole = sum.is_none_or(|s| s == format!("{:016x}", row_checksum(&group, since, &series, &stretch)));
                 Ok((group, since, series, whole.then_some(stretch)))
             };
             // a mark of a later version, and a damaged row, are holes to this one
@@ -140,8 +140,11 @@ impl Reader {
                 tracing::warn!("a sample in the journal can't be used: a hole in its soak");
                 continue;
             };
-            let kept =
-                all.entry((group.clone(), since)).or_insert_with(|| Kept { group, since, series: BTreeMap::new() });
+            let kept = all.entry((group.clone(), since)).or_insert_with(|| KeptSamples {
+                group,
+                since,
+                series: BTreeMap::new(),
+            });
             let series = kept.series.entry(series).or_default();
             if series.len() < 2 * MAX_STRETCHES {
                 series.push(stretch);

@@ -6,8 +6,8 @@ use crate::base::At;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::Event;
 
-fn me() -> Holder {
-    Holder {
+fn me() -> LeaseHolder {
+    LeaseHolder {
         user: "anna".into(),
         host: "bastion".into(),
         pid: 7,
@@ -98,7 +98,7 @@ fn a_second_process_reads_only_and_says_who_holds_it() {
 
 #[test]
 fn nobody_passes_for_a_trigger_by_his_user_name() {
-    let named = |user: &str| Holder { user: user.into(), ..me() }.actor();
+    let named = |user: &str| LeaseHolder { user: user.into(), ..me() }.actor();
     assert!(
         named("trigger green-stalls").starts_with("user trigger green-stalls@"),
         "{}",
@@ -209,7 +209,7 @@ fn an_export_gives_the_chain_as_it_is_and_nothing_behind_its_break() {
     let conn = rusqlite::Connection::open(&path).unwrap();
     let prev: chain::Hash = conn.query_row("SELECT hash FROM entries WHERE seq = 4", [], |r| r.get(0)).unwrap();
     let event = r#"{"new":1}"#;
-    let next = chain::hash(&prev, 5, At(9), "later", event);
+    let next = chain::hash_entry(&prev, 5, At(9), "later", event);
     conn.execute("INSERT INTO entries VALUES (5, 9, 'later', ?1, ?2, ?3)", (event, prev, next)).unwrap();
     drop(conn);
     assert_eq!(exported(&path), (Ok(5), 5));
@@ -295,27 +295,27 @@ fn a_damaged_file_is_a_trouble_not_a_panic() {
 
 #[test]
 fn samples_lie_beside_the_chain_and_outlive_a_restart() {
-    use crate::migration::soak::samples::{Change, Mark, Stretch};
-    use crate::migration::soak::watch::Unsaved;
+    use crate::migration::soak::samples::{SampleMark, SampleStretch, SeriesChange};
+    use crate::migration::soak::watch::UnsavedSeries;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.journal");
-    let open = || match Journal::open(&path, &Holder::me(At(1))).unwrap() {
+    let open = || match Journal::open(&path, &LeaseHolder::this_process(At(1))).unwrap() {
         Opened::Writer(journal) => journal,
         Opened::ReadOnly { .. } | Opened::Damaged { .. } => panic!("nobody else holds it, and it is whole"),
     };
-    let piece = |first: i64, last: i64| Stretch {
+    let piece = |first: i64, last: i64| SampleStretch {
         first: At(first),
         last: At(last),
         min: 1.0,
         max: 3.5,
         value: 2.0,
-        mark: Mark::Good,
+        mark: SampleMark::Good,
     };
-    let change = |since: i64, keep_from: i64, replace_from: i64, stretches: Vec<Stretch>| Unsaved {
+    let change = |since: i64, keep_from: i64, replace_from: i64, stretches: Vec<SampleStretch>| UnsavedSeries {
         group: "a'b\u{202e}".into(),
         since: At(since),
         series: "trigger:x".into(),
-        change: Change { keep_from: At(keep_from), replace_from: At(replace_from), stretches },
+        change: SeriesChange { keep_from: At(keep_from), replace_from: At(replace_from), stretches },
     };
     let mut journal = open();
     journal.keep_samples(&[change(5, 10, 10, vec![piece(10, 20), piece(30, 40)])]).unwrap();
@@ -338,21 +338,21 @@ fn samples_lie_beside_the_chain_and_outlive_a_restart() {
 
 #[test]
 fn a_damaged_sample_is_a_hole_and_one_of_an_earlier_version_counts() {
-    use crate::migration::soak::samples::{Change, Mark, Stretch};
-    use crate::migration::soak::watch::Unsaved;
+    use crate::migration::soak::samples::{SampleMark, SampleStretch, SeriesChange};
+    use crate::migration::soak::watch::UnsavedSeries;
     let (_dir, path) = place();
     let mut journal = writer(&path);
-    let piece = |first: i64| Stretch {
+    let piece = |first: i64| SampleStretch {
         first: At(first),
         last: At(first + 5),
         min: 1.0,
         max: 3.5,
         value: 2.0,
-        mark: Mark::Good,
+        mark: SampleMark::Good,
     };
     let stretches = vec![piece(10), piece(20), piece(30)];
-    let change = Change { keep_from: At(10), replace_from: At(10), stretches };
-    journal.keep_samples(&[Unsaved { group: "g".into(), since: At(5), series: "lag".into(), change }]).unwrap();
+    let change = SeriesChange { keep_from: At(10), replace_from: At(10), stretches };
+    journal.keep_samples(&[UnsavedSeries { group: "g".into(), since: At(5), series: "lag".into(), change }]).unwrap();
     drop(journal);
     let conn = rusqlite::Connection::open(&path).unwrap();
     conn.execute_batch(
@@ -369,17 +369,19 @@ fn a_damaged_sample_is_a_hole_and_one_of_an_earlier_version_counts() {
 fn a_journal_of_an_earlier_version_has_no_samples_and_gets_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.journal");
-    drop(Journal::open(&path, &Holder::me(At(1))).unwrap());
+    drop(Journal::open(&path, &LeaseHolder::this_process(At(1))).unwrap());
     rusqlite::Connection::open(&path).unwrap().execute_batch("DROP TABLE samples").unwrap();
     assert_eq!(Reader::open(&path).unwrap().samples().unwrap(), []);
-    let Opened::Writer(mut journal) = Journal::open(&path, &Holder::me(At(1))).unwrap() else { panic!() };
+    let Opened::Writer(mut journal) = Journal::open(&path, &LeaseHolder::this_process(At(1))).unwrap() else {
+        panic!()
+    };
     journal.keep_samples(&[]).unwrap();
     assert_eq!(journal.samples().unwrap(), []);
 }
 
 #[test]
 fn how_far_each_target_was_told_survives_and_is_no_part_of_the_chain() {
-    use crate::migration::tell::notifications::Told;
+    use crate::migration::tell::notifications::DeliveryProgress;
 
     let (_dir, path) = place();
     let mut journal = writer(&path);
@@ -387,8 +389,8 @@ fn how_far_each_target_was_told_survives_and_is_no_part_of_the_chain() {
     journal.append(At(1), "anna@bastion", &noticed("one")).unwrap();
     let head = journal.verify().unwrap().unwrap();
     let trouble = Trouble::new("hooks.example.com: can't connect", "check it");
-    let ops = Told { target: "ops".into(), seq: 1, failing: Some((At(9), trouble)) };
-    let pager = Told { target: "pager".into(), seq: 1, failing: None };
+    let ops = DeliveryProgress { target: "ops".into(), seq: 1, failing: Some((At(9), trouble)) };
+    let pager = DeliveryProgress { target: "pager".into(), seq: 1, failing: None };
     journal.keep_told(&[ops.clone(), pager.clone()]).unwrap();
     drop(journal);
     let mut journal = writer(&path);
@@ -396,7 +398,7 @@ fn how_far_each_target_was_told_survives_and_is_no_part_of_the_chain() {
     assert_eq!(Reader::open(&path).unwrap().told().unwrap().len(), 2, "who only looks sees it too");
     journal.keep_told(std::slice::from_ref(&pager)).unwrap();
     assert_eq!(journal.told().unwrap(), [pager], "a target that is gone is forgotten");
-    let ahead = Told { target: "pager".into(), seq: 99, failing: None };
+    let ahead = DeliveryProgress { target: "pager".into(), seq: 99, failing: None };
     journal.keep_told(std::slice::from_ref(&ahead)).unwrap();
     assert_eq!(journal.told().unwrap(), [], "nobody was told of what was never written");
     assert_eq!(journal.verify().unwrap().unwrap(), head);

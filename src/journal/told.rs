@@ -3,10 +3,10 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::reader::Reader;
-use super::trouble::trouble;
+use super::trouble::sqlite_trouble;
 use super::writer::Journal;
 use crate::base::{At, Trouble};
-use crate::migration::tell::notifications::Told;
+use crate::migration::tell::notifications::DeliveryProgress;
 
 /// Rows that are read back at most: no plan has so many targets.
 const MAX_ROWS: usize = 10_000;
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS told (
 ";
 
 /// Makes the table.
-pub(super) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+pub(super) fn create_table(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(TABLE)
 }
 
@@ -33,7 +33,7 @@ impl Journal {
     ///
     /// # Errors
     /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
-    pub fn keep_told(&mut self, told: &[Told]) -> Result<(), Trouble> {
+    pub fn keep_told(&mut self, told: &[DeliveryProgress]) -> Result<(), Trouble> {
         self.lease().check()?;
         let path = self.path().to_owned();
         let write = |conn: &mut Connection| -> rusqlite::Result<()> {
@@ -47,7 +47,7 @@ impl Journal {
             }
             tx.commit()
         };
-        write(self.conn_mut()).map_err(|e| trouble(&path, "keep what was told in", &e))
+        write(self.conn_mut()).map_err(|e| sqlite_trouble(&path, "keep what was told in", &e))
     }
 }
 
@@ -56,8 +56,8 @@ impl Reader {
     ///
     /// # Errors
     /// The file can't be read.
-    pub fn told(&self) -> Result<Vec<Told>, Trouble> {
-        let failed = |e: rusqlite::Error| trouble(self.path(), "read what was told from", &e);
+    pub fn told(&self) -> Result<Vec<DeliveryProgress>, Trouble> {
+        let failed = |e: rusqlite::Error| sqlite_trouble(self.path(), "read what was told from", &e);
         let there: i64 = self
             .conn
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'told'", [], |row| row.get(0))
@@ -72,13 +72,14 @@ impl Reader {
         let rows = statement.query_map([], |row| {
             let since: Option<i64> = row.get(2)?;
             let [what, advice] = [row.get::<_, Option<String>>(3)?, row.get(4)?].map(Option::unwrap_or_default);
-            Ok(Told {
+            Ok(DeliveryProgress {
                 target: row.get(0)?,
                 seq: u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0),
                 failing: since.map(|at| (At(at), Trouble::new(what, advice))),
             })
         });
-        let told: Vec<Told> = rows.map_err(failed)?.take(MAX_ROWS).collect::<Result<_, _>>().map_err(failed)?;
+        let told: Vec<DeliveryProgress> =
+            rows.map_err(failed)?.take(MAX_ROWS).collect::<Result<_, _>>().map_err(failed)?;
         // Nobody was told of an entry that was never written: such a row is damaged, and would swallow what comes.
         let last: i64 =
             self.conn.query_row("SELECT coalesce(max(seq), 0) FROM entries", [], |row| row.get(0)).map_err(failed)?;

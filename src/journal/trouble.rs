@@ -12,7 +12,7 @@ use crate::base::sanitise::visible_path;
 pub(super) const READ_ONLY: &str = "a disk error may have caused it (see the system log); `--read-only` looks all the same, and `journal` names another place";
 
 /// `doing`: "read", "write to", "open".
-pub(super) fn trouble(path: &Path, doing: &str, e: &rusqlite::Error) -> Trouble {
+pub(super) fn sqlite_trouble(path: &Path, doing: &str, e: &rusqlite::Error) -> Trouble {
     let at = visible_path(path);
     let code = e.sqlite_error_code();
     // SQLite tells a filesystem that takes no writes from no other failed write.

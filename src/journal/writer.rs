@@ -5,16 +5,16 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use super::chain::{Hash, hash};
+use super::chain::{Hash, hash_entry};
 use super::head::{Head, HeadNote};
 use super::lease::Lease;
 use super::place;
 use super::reader::{APPLICATION_ID, BUSY, Reader, SCHEMA};
-use super::reserve::{Reserve, Room, free_room};
-use super::trouble::trouble;
+use super::reserve::{DiskRoom, Reserve, free_room};
+use super::trouble::sqlite_trouble;
 use crate::base::sanitise::visible_path;
 use crate::base::{At, Trouble};
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 
 pub(super) const COLUMNS: &str = "seq, at, actor, event, prev, hash";
 
@@ -44,7 +44,7 @@ pub struct Journal {
 }
 
 /// What a journal that is to be written came to.
-pub(super) enum Start {
+pub(super) enum OpenedToWrite {
     /// It is whole.
     Whole(Journal),
     /// Its chain is broken: it is not written to.
@@ -52,7 +52,7 @@ pub(super) enum Start {
 }
 
 /// How SQLite is told to keep entries as they are, as it lies in a file.
-pub(super) fn rules(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn read_table_rules(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     let sql = "SELECT type || ' ' || name || ': ' || sql FROM sqlite_schema WHERE tbl_name = 'entries' ORDER BY name";
     conn.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
@@ -61,7 +61,7 @@ pub(super) fn rules(conn: &Connection) -> rusqlite::Result<Vec<String>> {
 pub(super) fn own_rules() -> rusqlite::Result<Vec<String>> {
     let conn = Connection::open_in_memory()?;
     conn.execute_batch(TABLES)?;
-    rules(&conn)
+    read_table_rules(&conn)
 }
 
 impl Deref for Journal {
@@ -75,19 +75,19 @@ impl Journal {
     /// Opens a journal to write. Nothing is written to a file that was there before its whole chain was walked, on every
     /// start: walking costs a fraction of reading the entries, which a start does anyway, and what was remembered of an
     /// earlier walk would not see a bit that has flipped since.
-    pub(super) fn create_or_open(path: &Path, lease: Lease) -> Result<Start, Trouble> {
-        place::create(path)?;
+    pub(super) fn create_or_open(path: &Path, lease: Lease) -> Result<OpenedToWrite, Trouble> {
+        place::create_file(path)?;
         // A look that writes nothing comes first: even to close a file that was open to write moves its WAL into it.
         let looked = Reader::open(path)?;
-        if let Some(why) = looked.damage()? {
-            return Ok(Start::Damaged(looked, why));
+        if let Some(why) = looked.find_damage()? {
+            return Ok(OpenedToWrite::Damaged(looked, why));
         }
         drop(looked);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let failed = |e: rusqlite::Error| trouble(path, "open", &e);
+        let failed = |e: rusqlite::Error| sqlite_trouble(path, "open", &e);
         let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
         conn.busy_timeout(BUSY).map_err(failed)?;
-        let reader = Reader::of(conn, path);
+        let reader = Reader::from_connection(conn, path);
         let known = reader.identify()?;
         let conn = &reader.conn;
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
@@ -104,17 +104,17 @@ impl Journal {
             ))
             .map_err(failed)?;
         }
-        super::samples::prepare(conn).map_err(failed)?;
-        super::told::prepare(conn).map_err(failed)?;
+        super::samples::create_table(conn).map_err(failed)?;
+        super::told::create_table(conn).map_err(failed)?;
         // the file's own entry in the directory must survive a power loss too
         sync_directory(path)?;
         let mut journal = Self { reader, lease, note: HeadNote::open(path), reserve: Reserve::take(path), last: None };
-        let tx = journal.reader.conn.transaction().map_err(|e| trouble(path, "read", &e))?;
-        let last = last(&tx).map_err(|e| trouble(path, "read", &e))?;
+        let tx = journal.reader.conn.transaction().map_err(|e| sqlite_trouble(path, "read", &e))?;
+        let last = read_last_head(&tx).map_err(|e| sqlite_trouble(path, "read", &e))?;
         drop(tx);
         journal.note.write(&last);
         journal.last = Some(last);
-        Ok(Start::Whole(journal))
+        Ok(OpenedToWrite::Whole(journal))
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -130,7 +130,7 @@ impl Journal {
     /// # Errors
     /// It could not be written: disk full, lock file removed, written to by someone without the lease. After an error
     /// the entry may be in the file or not; the journal stays usable.
-    pub fn append(&mut self, at: At, actor: &str, event: &Event) -> Result<Entry, Trouble> {
+    pub fn append(&mut self, at: At, actor: &str, event: &Event) -> Result<JournalEntry, Trouble> {
         let mut written = self.append_all(at, actor, std::slice::from_ref(event))?;
         written.pop().ok_or_else(|| Trouble::new("nothing was written to the journal", ""))
     }
@@ -139,7 +139,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`].
-    pub fn append_all(&mut self, at: At, actor: &str, events: &[Event]) -> Result<Vec<Entry>, Trouble> {
+    pub fn append_all(&mut self, at: At, actor: &str, events: &[Event]) -> Result<Vec<JournalEntry>, Trouble> {
         self.lease.check()?;
         let texts: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
         let texts =
@@ -147,7 +147,7 @@ impl Journal {
         // until the commit is known to have succeeded, only the file knows where it ends
         let expected = self.last.take();
         let path = self.reader.path.clone();
-        let failed = |e: rusqlite::Error| trouble(&path, "write to", &e);
+        let failed = |e: rusqlite::Error| sqlite_trouble(&path, "write to", &e);
         let mut written = self.insert(at, actor, &texts, expected.as_ref());
         if let Err(Unwritten::Sqlite(e)) = &written
             && is_full(e)
@@ -172,22 +172,23 @@ impl Journal {
         self.note.write(&last);
         self.last = Some(last);
         let first = last.seq + 1 - events.len() as u64;
-        let entry = |(seq, event): (u64, &Event)| Entry { seq, at, actor: actor.to_owned(), event: event.clone() };
+        let entry =
+            |(seq, event): (u64, &Event)| JournalEntry { seq, at, actor: actor.to_owned(), event: event.clone() };
         Ok((first..).zip(events).map(entry).collect())
     }
 
     /// Inserts in one transaction what follows the entry that is `expected` to be the last, where that is known.
     fn insert(&mut self, at: At, actor: &str, texts: &[String], expected: Option<&Head>) -> Result<Head, Unwritten> {
         let tx = self.reader.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let Head { mut seq, hash: mut prev } = last(&tx)?;
+        let Head { mut seq, hash: mut prev } = read_last_head(&tx)?;
         if expected.is_some_and(|e| *e != Head { seq, hash: prev }) {
             return Err(Unwritten::Stranger);
         }
         for text in texts {
             seq += 1;
-            let next = hash(&prev, seq, at, actor, text);
+            let next = hash_entry(&prev, seq, at, actor, text);
             tx.prepare_cached(&format!("INSERT INTO entries ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"))?
-                .execute((sql(seq), at.0, actor, text, prev, next))?;
+                .execute((to_sql_integer(seq), at.0, actor, text, prev, next))?;
             prev = next;
         }
         tx.commit()?;
@@ -198,10 +199,10 @@ impl Journal {
     ///
     /// # Errors
     /// The filesystem can't be asked, or is mounted read-only.
-    pub fn look_for_room(&mut self) -> Result<Room, Trouble> {
+    pub fn look_for_room(&mut self) -> Result<DiskRoom, Trouble> {
         let free = free_room(&self.reader.path)?;
         self.reserve.take_again();
-        Ok(Room { free, reserved: self.reserve.held() })
+        Ok(DiskRoom { free, reserved: self.reserve.is_held() })
     }
 }
 
@@ -223,12 +224,12 @@ fn is_full(e: &rusqlite::Error) -> bool {
     matches!(e.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull | rusqlite::ErrorCode::SystemIoFailure))
 }
 
-fn sql(seq: u64) -> i64 {
+fn to_sql_integer(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
 /// The last entry in the file.
-fn last(tx: &Transaction<'_>) -> rusqlite::Result<Head> {
+fn read_last_head(tx: &Transaction<'_>) -> rusqlite::Result<Head> {
     let row = tx
         .query_row("SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, Hash>(1)?))

@@ -16,11 +16,11 @@ use super::properties::ClientProperties;
 use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise;
-use crate::plan::properties::canonical;
+use crate::plan::properties::canonical_name;
 
 /// The client properties with the bootstrap address and what this client must have, over them. Each property once, under
 /// librdkafka's own name: rdkafka sets them in no order, and the last one counts.
-pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&str, &str)]) -> ClientConfig {
+pub(super) fn build_config(properties: &ClientProperties, bootstrap: &str, must: &[(&str, &str)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     // A client that is told of a second cluster says so in a warning, and nowhere else.
     config.set_log_level(RDKafkaLogLevel::Warning);
@@ -29,7 +29,7 @@ pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&s
     }
     config.set("bootstrap.servers", bootstrap);
     for (name, value) in must {
-        config.set(canonical(name), *value);
+        config.set(canonical_name(name), *value);
     }
     config
 }
@@ -37,12 +37,12 @@ pub(super) fn config(properties: &ClientProperties, bootstrap: &str, must: &[(&s
 /// Receives what librdkafka has to say besides records: log lines (to `tracing`, never to stderr),
 /// errors (the last one, to explain a timeout), statistics.
 #[derive(Debug, Default)]
-pub(super) struct Context {
-    heard: Mutex<Heard>,
+pub(super) struct EventContext {
+    heard: Mutex<ClientEvents>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct ClientEvents {
     last_error: Option<(RDKafkaErrorCode, String)>,
     end_of_partition: Option<i64>,
     statistics: Option<Vec<u8>>,
@@ -50,55 +50,55 @@ struct Heard {
     second_cluster: Option<String>,
 }
 
-impl Context {
+impl EventContext {
     /// The last error that had a cause of its own ("all brokers are down" only says that there were others).
     pub fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.heard().last_error.clone()
+        self.lock_events().last_error.clone()
     }
 
     /// What librdkafka said when a broker told another cluster id than those before it. Stays: what that client read since
     /// may be of either.
     pub fn second_cluster(&self) -> Option<String> {
-        self.heard().second_cluster.clone()
+        self.lock_events().second_cluster.clone()
     }
 
     /// Forgets earlier errors: they don't explain what happens from now on.
     pub fn forget_errors(&self) {
-        self.heard().last_error = None;
+        self.lock_events().last_error = None;
     }
 
     /// The offset at which the end-of-partition event that was just polled happened. Taken.
     pub fn take_end_of_partition(&self) -> Option<i64> {
-        self.heard().end_of_partition.take()
+        self.lock_events().end_of_partition.take()
     }
 
     /// The last statistics as JSON, once.
     pub fn take_statistics(&self) -> Option<Vec<u8>> {
-        self.heard().statistics.take()
+        self.lock_events().statistics.take()
     }
 
     /// The first failed delivery since the last call. Taken.
     pub fn take_failed_delivery(&self) -> Option<KafkaError> {
-        self.heard().failed_deliveries.take()
+        self.lock_events().failed_deliveries.take()
     }
 
-    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+    fn lock_events(&self) -> std::sync::MutexGuard<'_, ClientEvents> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The offset out of librdkafka's "Fetch from broker 1 reached end of partition at offset 42 (HighwaterMark 42)".
 /// The safe API hands on neither topic nor offset of that event, only its words.
-fn end_of_partition(reason: &str) -> Option<i64> {
+fn parse_end_of_partition(reason: &str) -> Option<i64> {
     let (_, rest) = reason.split_once("reached end of partition at offset ")?;
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-impl ClientContext for Context {
+impl ClientContext for EventContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        let message = sanitise::visible(&redact::hide(message));
+        let message = sanitise::visible_text(&redact::hide_secrets(message));
         if facility == "CLUSTERID" {
-            self.heard().second_cluster.get_or_insert_with(|| message.clone());
+            self.lock_events().second_cluster.get_or_insert_with(|| message.clone());
         }
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
@@ -115,12 +115,12 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
-            self.heard().end_of_partition = end_of_partition(reason);
+            self.lock_events().end_of_partition = parse_end_of_partition(reason);
             return;
         }
-        let reason = sanitise::visible(&redact::hide(reason));
+        let reason = sanitise::visible_text(&redact::hide_secrets(reason));
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
-        let mut heard = self.heard();
+        let mut heard = self.lock_events();
         if let Some(code) = code
             && (code != RDKafkaErrorCode::AllBrokersDown || heard.last_error.is_none())
         {
@@ -129,18 +129,18 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.heard().statistics = Some(statistics.to_vec());
+        self.lock_events().statistics = Some(statistics.to_vec());
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for EventContext {}
 
-impl ProducerContext for Context {
+impl ProducerContext for EventContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
         if let Err((error, _)) = result {
-            self.heard().failed_deliveries.get_or_insert_with(|| error.clone());
+            self.lock_events().failed_deliveries.get_or_insert_with(|| error.clone());
         }
     }
 }
@@ -161,7 +161,7 @@ pub(super) fn is_final(code: RDKafkaErrorCode) -> bool {
 }
 
 /// What to do about an error of librdkafka, in one sentence.
-pub(super) fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
+pub(super) fn advice_for(code: Option<RDKafkaErrorCode>) -> &'static str {
     use RDKafkaErrorCode as E;
     match code {
         Some(E::Authentication | E::SaslAuthenticationFailed | E::UnsupportedSASLMechanism) => {
@@ -193,45 +193,55 @@ pub(super) fn advice(code: Option<RDKafkaErrorCode>) -> &'static str {
 }
 
 /// Trouble with a client of `bootstrap` while doing `what`, explained by the last thing librdkafka said.
-pub(super) fn trouble(what: &str, bootstrap: &str, error: Option<&KafkaError>, context: Option<&Context>) -> Trouble {
-    let heard = context.and_then(Context::last_error);
+pub(super) fn explain_trouble(
+    what: &str,
+    bootstrap: &str,
+    error: Option<&KafkaError>,
+    context: Option<&EventContext>,
+) -> Trouble {
+    let heard = context.and_then(EventContext::last_error);
     let own = error.and_then(KafkaError::rdkafka_error_code);
     // A timeout is a symptom; what was heard before it is the cause.
     let (code, why) = match (heard, error) {
         (Some((code, reason)), _) if own.is_none_or(is_symptom) => (Some(code), reason),
-        (_, Some(error)) => (own, own.map_or_else(|| words(error), |code| code.to_string())),
+        (_, Some(error)) => (own, own.map_or_else(|| describe_error(error), |code| code.to_string())),
         (_, None) => (Some(RDKafkaErrorCode::OperationTimedOut), "no answer in time".to_owned()),
     };
-    Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible(&why)), advice(code))
+    Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible_text(&why)), advice_for(code))
 }
 
 /// Nobody told a client the cluster's id, for as long as it was waited for.
-pub(super) fn untold(bootstrap: &str, context: &Context) -> Trouble {
+pub(super) fn untold_cluster_id(bootstrap: &str, context: &EventContext) -> Trouble {
     let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
-    trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
+    explain_trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
 }
 
 /// Whether a client is at the cluster that it is held to, if it is to any: asked for as long as `within`.
-pub(super) fn is_home(
-    client: &Client<Context>,
+pub(super) fn check_home(
+    client: &Client<EventContext>,
     bootstrap: &str,
     home: Option<&str>,
     within: Duration,
 ) -> Result<(), Trouble> {
     let Some(held) = home else { return Ok(()) };
-    at_home(bootstrap, held, client.fetch_cluster_id(within).as_deref(), client.context())
+    check_told_id(bootstrap, held, client.fetch_cluster_id(within).as_deref(), client.context())
 }
 
 /// Whether a client is at the cluster with this id. `told`: what it was told last; a client that was told nothing may be
 /// anywhere.
-pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: &Context) -> Result<(), Trouble> {
+pub(super) fn check_told_id(
+    bootstrap: &str,
+    held: &str,
+    told: Option<&str>,
+    context: &EventContext,
+) -> Result<(), Trouble> {
     let advice = "correct the addresses of this cluster (bootstrap, DNS, advertised.listeners): all must lead to one \
                   cluster; then try again";
     if let Some(said) = context.second_cluster() {
         return Err(Trouble::new(format!("a client of {bootstrap} was led to a second cluster: {said}"), advice));
     }
     match told {
-        None => Err(untold(bootstrap, context)),
+        None => Err(untold_cluster_id(bootstrap, context)),
         Some(told) if told != held => {
             let (told, held) = (sanitise::visible_name(told), sanitise::visible_name(held));
             Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
@@ -242,7 +252,7 @@ pub(super) fn at_home(bootstrap: &str, held: &str, told: Option<&str>, context: 
 
 /// An error's own words. Of a property that is refused only its name: librdkafka's text repeats the value, and so does
 /// rdkafka's; what a value must be is said by [`ClientProperties::check`], which has looked at it before.
-fn words(error: &KafkaError) -> String {
+fn describe_error(error: &KafkaError) -> String {
     match error {
         KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, name, _) => {
             format!("librdkafka knows no client property `{name}`")
@@ -271,15 +281,15 @@ mod tests {
     #[test]
     fn the_end_of_a_partition_is_read_from_librdkafkas_words() {
         let words = "Fetch from broker 1 reached end of partition at offset 4211 (HighwaterMark 4212)";
-        assert_eq!(end_of_partition(words), Some(4211));
-        assert_eq!(end_of_partition("Fetch from broker 1 failed"), None);
-        assert_eq!(end_of_partition("reached end of partition at offset "), None);
+        assert_eq!(parse_end_of_partition(words), Some(4211));
+        assert_eq!(parse_end_of_partition("Fetch from broker 1 failed"), None);
+        assert_eq!(parse_end_of_partition("reached end of partition at offset "), None);
     }
 
     #[test]
     fn a_client_is_at_home_only_where_it_was_told_so() {
-        let context = Context::default();
-        let at = |told| at_home("b:1", "X", told, &context).map_err(|t| t.what);
+        let context = EventContext::default();
+        let at = |told| check_told_id("b:1", "X", told, &context).map_err(|t| t.what);
         assert_eq!(at(Some("X")), Ok(()));
         assert_eq!(at(Some("Y")), Err("b:1 led to cluster Y, and it should be X".to_owned()));
         let silent = at(None).unwrap_err();
@@ -290,16 +300,16 @@ mod tests {
 
     #[test]
     fn an_advice_names_only_what_a_plan_may_set() {
-        assert_eq!(advice(Some(RDKafkaErrorCode::MessageSizeTooLarge)), "raise max.message.bytes of the topic");
+        assert_eq!(advice_for(Some(RDKafkaErrorCode::MessageSizeTooLarge)), "raise max.message.bytes of the topic");
     }
 
     #[test]
     fn all_brokers_down_does_not_hide_the_cause() {
-        let context = Context::default();
+        let context = EventContext::default();
         let error = |code| KafkaError::Global(code);
         context.error(error(RDKafkaErrorCode::SSL), "ssl://10.0.0.1:9093: certificate verify failed\u{1b}[2J");
         context.error(error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
-        let trouble = trouble(
+        let trouble = explain_trouble(
             "reading orders-0",
             "10.0.0.1:9093",
             Some(&KafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)),

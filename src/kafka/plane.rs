@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::control::{Cluster, Verified};
-use super::records::{Isolation, Portion, Range, ReadError, RecordReader, Warden};
-use super::writer::{Carrying, Keeper, Writer};
+use super::control::{Cluster, VerifiedCluster};
+use super::records::{Isolation, Portion, ReadError, ReadRange, RecordReader, Warden};
+use super::writer::{CarryOptions, Keeper, RecordWriter};
 use crate::base::{TopicPartition, Trouble};
 
 /// A client that was left alone for longer may have connected anew meanwhile, to wherever its addresses lead now.
@@ -44,7 +44,7 @@ pub struct Probed {
 impl DataPlane {
     /// The data plane of a cluster. No I/O.
     #[must_use]
-    pub fn of(cluster: &Cluster) -> DataPlane {
+    pub fn of_cluster(cluster: &Cluster) -> DataPlane {
         DataPlane { cluster: cluster.clone() }
     }
 
@@ -53,53 +53,53 @@ impl DataPlane {
     /// # Errors
     /// The addresses lead to two clusters, or to another one than is pinned; no broker answers where it is advertised; a
     /// property that librdkafka refuses.
-    pub fn reader_for(
+    pub fn open_reader_for(
         &self,
         portion: Portion,
         isolation: Isolation,
         patience: Duration,
     ) -> Result<RecordReader, Trouble> {
-        self.reader(|bootstrap| {
+        self.open_reader(|bootstrap| {
             RecordReader::open_for(portion, &self.cluster.inner_properties(), bootstrap, isolation, patience)
         })
     }
 
-    /// Opens a reader within a bound of memory, KiB for each partition. As [`Self::reader_for`] otherwise.
+    /// Opens a reader within a bound of memory, KiB for each partition. As [`Self::open_reader_for`] otherwise.
     ///
     /// # Errors
-    /// As [`Self::reader_for`].
-    pub fn reader_within(
+    /// As [`Self::open_reader_for`].
+    pub fn open_reader_within(
         &self,
         isolation: Isolation,
         patience: Duration,
         queued_kib: u32,
     ) -> Result<RecordReader, Trouble> {
-        self.reader(|bootstrap| {
+        self.open_reader(|bootstrap| {
             RecordReader::open_within(&self.cluster.inner_properties(), bootstrap, isolation, patience, queued_kib)
         })
     }
 
-    fn reader(&self, open: impl FnOnce(&str) -> Result<RecordReader, Trouble>) -> Result<RecordReader, Trouble> {
-        let (verified, warden) = self.enter()?;
+    fn open_reader(&self, open: impl FnOnce(&str) -> Result<RecordReader, Trouble>) -> Result<RecordReader, Trouble> {
+        let (verified, warden) = self.enter_cluster()?;
         Ok(open(&verified.entrances.join(","))?.held_to(verified.cluster_id, Arc::new(warden)))
     }
 
-    /// Opens a writer that carries records in transactions, as [`Writer::open_carrying`].
+    /// Opens a writer that carries records in transactions, as [`RecordWriter::open_carrying`].
     ///
     /// # Errors
-    /// As [`Self::reader_for`], and the writer's own.
-    pub fn carrier(&self, carrying: &Carrying<'_>, within: Duration) -> Result<Writer, Trouble> {
-        let (verified, _) = self.enter()?;
+    /// As [`Self::open_reader_for`], and the writer's own.
+    pub fn open_carrier(&self, carrying: &CarryOptions<'_>, within: Duration) -> Result<RecordWriter, Trouble> {
+        let (verified, _) = self.enter_cluster()?;
         let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
-        Writer::open_carrying(&properties, &bootstrap, verified.cluster_id.as_deref(), carrying, within)
+        RecordWriter::open_carrying(&properties, &bootstrap, verified.cluster_id.as_deref(), carrying, within)
     }
 
     /// Opens the group under which a writer keeps its progress, as [`Keeper::open`].
     ///
     /// # Errors
-    /// As [`Self::reader_for`].
-    pub fn keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
-        let (verified, _) = self.enter()?;
+    /// As [`Self::open_reader_for`].
+    pub fn open_keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
+        let (verified, _) = self.enter_cluster()?;
         let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
         Keeper::open(&properties, &bootstrap, verified.cluster_id.as_deref(), group, within)
     }
@@ -111,27 +111,27 @@ impl DataPlane {
     /// # Errors
     /// Why it can't be used.
     pub fn probe(&self, some: &[TopicPartition], patience: Duration) -> Result<Probed, Trouble> {
-        let (verified, warden) = self.enter()?;
+        let (verified, warden) = self.enter_cluster()?;
         let bootstrap = verified.entrances.join(",");
         let properties = self.cluster.inner_properties();
-        Writer::try_making(&properties, &bootstrap, verified.cluster_id.as_deref(), patience)?;
+        RecordWriter::try_making(&properties, &bootstrap, verified.cluster_id.as_deref(), patience)?;
         let reader = RecordReader::open_for(Portion::Small, &properties, &bootstrap, Isolation::Committed, patience)?;
         let mut reader = reader.held_to(verified.cluster_id.clone(), Arc::new(warden));
         let cluster_id = reader.tell_cluster_id()?;
-        let (starts, ends) = (reader.starts(some)?, reader.ends(some)?);
+        let (starts, ends) = (reader.list_starts(some)?, reader.list_ends(some)?);
         let bounds = some.iter().zip(starts.into_iter().zip(ends)).filter(|(_, (start, end))| start < end);
         // The last offset may be a marker's, or an aborted record's: that it is passed is an answer too.
-        let mut last = bounds.map(|(tp, (_, end))| Range { partition: tp.clone(), from: end - 1, to: end });
+        let mut last = bounds.map(|(tp, (_, end))| ReadRange { partition: tp.clone(), from: end - 1, to: end });
         let (read, unread) =
             first_read(&mut last, |range| reader.read_range(range, |_| std::ops::ControlFlow::Continue(())).map(drop))?;
         Ok(Probed { cluster_id, entrances: verified.entrances, read, unread })
     }
 
     /// Asks all addresses where they lead, and makes a warden of it.
-    fn enter(&self) -> Result<(Verified, Held), Trouble> {
+    fn enter_cluster(&self) -> Result<(VerifiedCluster, PlaneWarden), Trouble> {
         let gone = |_| Trouble::new("no runtime serves the data plane", "this is a fault of cutover");
         let handle = Handle::try_current().map_err(gone)?;
-        let held = Held { cluster: self.cluster.clone(), handle, fresh: Arc::default() };
+        let held = PlaneWarden { cluster: self.cluster.clone(), handle, fresh: Arc::default() };
         let verified = held.verify()?;
         Ok((verified, held))
     }
@@ -140,8 +140,8 @@ impl DataPlane {
 /// The partition of the first range that can be read, or why there is none: a range of an old format is refused before
 /// anything is read of it, which says nothing of the client.
 fn first_read(
-    ranges: &mut dyn Iterator<Item = Range>,
-    mut read: impl FnMut(&Range) -> Result<(), ReadError>,
+    ranges: &mut dyn Iterator<Item = ReadRange>,
+    mut read: impl FnMut(&ReadRange) -> Result<(), ReadError>,
 ) -> Result<(Option<TopicPartition>, Option<Trouble>), ReadError> {
     let mut unread = None;
     for range in ranges {
@@ -155,14 +155,14 @@ fn first_read(
 }
 
 /// A reader's warden: the control plane of its cluster, and who does the asking.
-struct Held {
+struct PlaneWarden {
     cluster: Cluster,
     handle: Handle,
     /// The addresses were asked where they lead not long ago.
     fresh: Arc<AtomicBool>,
 }
 
-impl Held {
+impl PlaneWarden {
     /// Waits for an answer of the control plane. When everything ends meanwhile, that is the answer.
     fn wait<T: Send + 'static>(
         &self,
@@ -176,9 +176,9 @@ impl Held {
     }
 }
 
-impl Held {
+impl PlaneWarden {
     /// Asks all addresses where they lead; that counts for a while.
-    fn verify(&self) -> Result<Verified, Trouble> {
+    fn verify(&self) -> Result<VerifiedCluster, Trouble> {
         let cluster = self.cluster.clone();
         let verified = self.wait(async move { Ok(cluster.verify().await?) })?;
         self.fresh.store(true, Ordering::Relaxed);
@@ -193,14 +193,14 @@ impl Held {
     }
 }
 
-impl Warden for Held {
-    fn admit(&self, ranges: &[Range]) -> Result<(), ReadError> {
+impl Warden for PlaneWarden {
+    fn admit(&self, ranges: &[ReadRange]) -> Result<(), ReadError> {
         if !self.fresh.load(Ordering::Relaxed) {
             self.verify().map_err(ReadError::Barred)?;
         }
         let windows: Vec<_> = ranges.iter().map(|r| (r.partition.clone(), r.from, r.to)).collect();
         let cluster = self.cluster.clone();
-        let old = self.wait(async move { cluster.old_sets(&windows).await }).map_err(ReadError::Barred)?;
+        let old = self.wait(async move { cluster.find_old_sets(&windows).await }).map_err(ReadError::Barred)?;
         match old.into_iter().next() {
             None => Ok(()),
             Some(old) => Err(ReadError::OldFormat { partition: old.partition, why: old.why }),
@@ -214,8 +214,8 @@ mod tests {
 
     #[test]
     fn what_was_refused_before_it_was_read_does_not_count_as_read() {
-        let range = |topic: &str| Range { partition: TopicPartition::new(topic, 0), from: 4, to: 5 };
-        let old = |range: &Range| match range.partition.topic.as_str() {
+        let range = |topic: &str| ReadRange { partition: TopicPartition::new(topic, 0), from: 4, to: 5 };
+        let old = |range: &ReadRange| match range.partition.topic.as_str() {
             "new" => Ok(()),
             topic => {
                 let (partition, why) = (range.partition.clone(), Trouble::new(format!("{topic} is old"), ""));

@@ -1,7 +1,7 @@
 //! Client properties in librdkafka's names: the one source for both planes.
 //!
 //! The data plane hands them to librdkafka as they are ([`ClientProperties::to_rdkafka`]); the control
-//! plane reads what it needs of them ([`ClientProperties::control`]), so both trust the same things.
+//! plane reads what it needs of them ([`ClientProperties::to_control`]), so both trust the same things.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use serde::{Serialize, Serializer};
 use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
-use crate::base::sanitise::{visible, visible_name};
-pub use crate::net::tls::{Identity, Pem, Tls};
-pub use crate::plan::properties::Protocol;
-use crate::plan::properties::{self, canonical, is_secret, is_used};
+use crate::base::sanitise::{visible_name, visible_text};
+pub use crate::net::tls::{ClientCertificate, Pem, Tls};
+pub use crate::plan::properties::SecurityProtocol;
+use crate::plan::properties::{self, canonical_name, is_secret, is_used};
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.
@@ -50,7 +50,7 @@ pub struct ControlProperties {
     /// `client.id`.
     pub client_id: String,
     /// `security.protocol`.
-    pub protocol: Protocol,
+    pub protocol: SecurityProtocol,
     /// Present when `protocol` uses TLS.
     pub tls: Option<Tls>,
     /// Present when `protocol` uses SASL.
@@ -66,7 +66,7 @@ impl ClientProperties {
     /// them), checked only when used: see [`Self::check`].
     #[must_use]
     pub fn new(entries: BTreeMap<String, String>) -> Self {
-        Self { entries: properties::effective(entries) }
+        Self { entries: properties::normalise_values(entries) }
     }
 
     /// A property's value, secrets included.
@@ -81,8 +81,9 @@ impl ClientProperties {
     #[must_use]
     pub fn to_rdkafka(&self) -> BTreeMap<String, String> {
         let used = self.entries.iter().filter(|(name, _)| is_used(name));
-        let mut pairs: BTreeMap<_, _> = used.map(|(name, value)| (canonical(name).to_owned(), value.clone())).collect();
-        let tls = self.protocol().is_ok_and(Protocol::tls);
+        let mut pairs: BTreeMap<_, _> =
+            used.map(|(name, value)| (canonical_name(name).to_owned(), value.clone())).collect();
+        let tls = self.protocol().is_ok_and(SecurityProtocol::uses_tls);
         if tls && !pairs.contains_key("ssl.ca.location") && !pairs.contains_key("ssl.ca.pem") {
             pairs.insert("ssl.ca.location".into(), "probe".into());
         }
@@ -95,35 +96,35 @@ impl ClientProperties {
     #[must_use]
     pub fn check(&self) -> Vec<(String, Trouble)> {
         let values = self.entries.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
-        let refused = properties::check(&values.collect()).into_iter().filter(|f| f.refused);
+        let refused = properties::check_properties(&values.collect()).into_iter().filter(|f| f.refused);
         let mut found: Vec<_> = refused.map(|f| (f.name, f.trouble)).collect();
-        let unreadable = |(name, value): (&String, &String)| Some((name.clone(), properties::unreadable(name, value)?));
+        let unreadable = |(name, value): (&String, &String)| Some((name.clone(), properties::check_file(name, value)?));
         found.extend(self.entries.iter().filter(|(name, _)| is_used(name)).filter_map(unreadable));
         if found.is_empty() {
-            found.extend(self.parse().err().map(|(name, trouble)| (name.into(), trouble)));
+            found.extend(self.parse_control().err().map(|(name, trouble)| (name.into(), trouble)));
         }
         found
     }
 
     /// The control plane's view. Errors: a value that can't be used, a SASL mechanism that isn't there yet.
-    pub fn control(&self) -> Result<ControlProperties, Trouble> {
-        self.parse().map_err(|(_, trouble)| trouble)
+    pub fn to_control(&self) -> Result<ControlProperties, Trouble> {
+        self.parse_control().map_err(|(_, trouble)| trouble)
     }
 
     /// `security.protocol`.
-    fn protocol(&self) -> Result<Protocol, (&'static str, Trouble)> {
-        let Some(text) = self.get("security.protocol") else { return Ok(Protocol::Plaintext) };
-        let all = || format!("one of {}", Protocol::ALL.map(Protocol::name).join(", "));
-        Protocol::named(text).ok_or_else(|| bad("security.protocol", text, &all()))
+    fn protocol(&self) -> Result<SecurityProtocol, (&'static str, Trouble)> {
+        let Some(text) = self.get("security.protocol") else { return Ok(SecurityProtocol::Plaintext) };
+        let all = || format!("one of {}", SecurityProtocol::ALL.map(SecurityProtocol::name).join(", "));
+        SecurityProtocol::from_name(text).ok_or_else(|| refuse_value("security.protocol", text, &all()))
     }
 
-    fn parse(&self) -> Result<ControlProperties, (&'static str, Trouble)> {
+    fn parse_control(&self) -> Result<ControlProperties, (&'static str, Trouble)> {
         let protocol = self.protocol()?;
         Ok(ControlProperties {
             client_id: self.get("client.id").unwrap_or(CLIENT_ID).to_owned(),
             protocol,
-            tls: protocol.tls().then(|| Tls::from_properties(|name| self.get(name))).transpose()?,
-            sasl: protocol.sasl().then(|| self.sasl()).transpose()?,
+            tls: protocol.uses_tls().then(|| Tls::from_properties(|name| self.get(name))).transpose()?,
+            sasl: protocol.uses_sasl().then(|| self.sasl()).transpose()?,
             setup_timeout: self.millis("socket.connection.setup.timeout.ms", SETUP_TIMEOUT)?,
             request_timeout: self.millis("socket.timeout.ms", REQUEST_TIMEOUT)?,
         })
@@ -131,7 +132,7 @@ impl ClientProperties {
 
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
         let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms"));
-        if let Some(trouble) = properties::mechanism_trouble(mechanism) {
+        if let Some(trouble) = properties::check_mechanism(mechanism) {
             return Err(("sasl.mechanism", trouble));
         }
         let need = |name: &'static str| {
@@ -146,26 +147,26 @@ impl ClientProperties {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.trim().parse::<u64>() {
             Ok(ms) if (1..=300_000).contains(&ms) => Ok(Duration::from_millis(ms)),
-            _ => Err(bad(name, text, "milliseconds from 1 to 300000")),
+            _ => Err(refuse_value(name, text, "milliseconds from 1 to 300000")),
         }
     }
 }
 
 impl fmt::Debug for ClientProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.shown()).finish()
+        f.debug_map().entries(self.shown_entries()).finish()
     }
 }
 
 impl Serialize for ClientProperties {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.shown())
+        serializer.collect_map(self.shown_entries())
     }
 }
 
 impl ClientProperties {
     /// Entries as they may be shown: also under the name of one that is no secret, a secret is hidden.
-    fn shown(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    fn shown_entries(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         let value = |k: &str, v| if is_secret(k) { Cow::Borrowed(HIDDEN) } else { redact::hide_cow(v) };
         self.entries.iter().map(move |(k, v)| (k.as_str(), value(k, v)))
     }
@@ -175,18 +176,18 @@ impl ControlProperties {
     /// A client as quotas know it: `client-id cutover, user app`. A secret may stand where its name should, and these words
     /// become part of no trouble.
     #[must_use]
-    pub fn who(&self) -> String {
+    pub fn describe_client(&self) -> String {
         let client = format!("client-id {}", visible_name(&self.client_id));
         let words = match &self.sasl {
             Some(Sasl::Plain { username, .. }) => format!("{client}, user {}", visible_name(username)),
             None => client,
         };
-        redact::hide(&words)
+        redact::hide_secrets(&words)
     }
 }
 
-fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
-    let shown = visible(value);
+fn refuse_value(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
+    let shown = visible_text(value);
     (name, Trouble::new(format!("`{name}` is `{shown}`, and must be {wanted}"), format!("write {wanted}")))
 }
 
@@ -222,7 +223,7 @@ mod tests {
     #[test]
     fn a_secret_under_the_name_of_another_property_is_shown_by_nothing() {
         let secret = "c4nary-of-the-properties";
-        redact::learn(secret);
+        redact::learn_secret(secret);
         let p = properties(&[
             ("security.protocol", "SASL_PLAINTEXT"),
             ("sasl.mechanism", "PLAIN"),
@@ -230,8 +231,8 @@ mod tests {
             ("sasl.password", secret),
             ("client.id", secret),
         ]);
-        let control = p.control().unwrap();
-        assert_eq!(control.who(), "client-id (hidden), user (hidden)");
+        let control = p.to_control().unwrap();
+        assert_eq!(control.describe_client(), "client-id (hidden), user (hidden)");
         let shown = format!("{p:?} {}", serde_json::to_string(&p).unwrap());
         assert!(!shown.contains("c4nary") && shown.contains("SASL_PLAINTEXT"), "{shown}");
         assert_eq!(p.to_rdkafka()["sasl.username"], secret, "it is sent all the same");
@@ -239,8 +240,8 @@ mod tests {
 
     #[test]
     fn defaults_are_plaintext() {
-        let c = ClientProperties::default().control().unwrap();
-        assert_eq!((c.protocol, c.client_id.as_str()), (Protocol::Plaintext, "cutover"));
+        let c = ClientProperties::default().to_control().unwrap();
+        assert_eq!((c.protocol, c.client_id.as_str()), (SecurityProtocol::Plaintext, "cutover"));
         assert!(c.tls.is_none() && c.sasl.is_none());
         assert!(ClientProperties::default().check().is_empty());
     }
@@ -256,7 +257,7 @@ mod tests {
             ("socket.timeout.ms", "7000"),
         ]);
         assert_eq!(p.check(), vec![]);
-        let c = p.control().unwrap();
+        let c = p.to_control().unwrap();
         assert!(matches!(c.sasl, Some(Sasl::Plain { ref username, .. }) if username == "app"));
         let tls = c.tls.unwrap();
         assert!(tls.verify && tls.verify_hostname && tls.ca.is_none());
@@ -267,7 +268,7 @@ mod tests {
     fn without_a_ca_both_planes_use_the_systems() {
         let p = properties(&[("security.protocol", "SSL")]);
         assert_eq!(p.to_rdkafka()["ssl.ca.location"], "probe");
-        assert!(p.control().unwrap().tls.unwrap().ca.is_none());
+        assert!(p.to_control().unwrap().tls.unwrap().ca.is_none());
         assert!(!properties(&[]).to_rdkafka().contains_key("ssl.ca.location"));
     }
 
@@ -292,7 +293,7 @@ mod tests {
             pair("ssl.endpoint.identification.algorithm", "none"),
         ];
         assert_eq!(names, expected);
-        let c = p.control().unwrap();
+        let c = p.to_control().unwrap();
         let tls = c.tls.unwrap();
         assert!(c.client_id == "cutover" && tls.verify && !tls.verify_hostname && tls.ca.is_none());
     }
@@ -301,7 +302,7 @@ mod tests {
     fn mechanisms_that_are_not_there_yet_say_what_is() {
         for mechanism in ["SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] {
             let p = properties(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)]);
-            let trouble = p.control().err().unwrap();
+            let trouble = p.to_control().err().unwrap();
             assert!(trouble.what.contains(mechanism), "{trouble:?}");
             assert!(trouble.advice.contains("PLAIN works"), "{trouble:?}");
         }

@@ -26,17 +26,17 @@ use rdkafka::message::Message;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::librdkafka::{self, Context};
+use super::librdkafka::{self, EventContext};
 use super::properties::ClientProperties;
 use crate::base::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
-use hold::Hold;
+use hold::ReaderHold;
 pub use hold::Warden;
-use limits::Limits;
 pub use limits::Portion;
+use limits::QueueLimits;
 pub use record::RecordRef;
-use wait::{Patience, Ready, TICK};
+use wait::{ReadPatience, ReadyQueues, TICK};
 
 /// Partitions that are read at the same time: a bound of memory. For each at most 4 MiB or 20,000 records wait, and a
 /// [`Portion`] more (or one record, when that is larger).
@@ -55,7 +55,7 @@ pub enum Isolation {
 
 /// A window of one partition: offsets `from <= o < to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct ReadRange {
     /// Topic and partition.
     pub partition: TopicPartition,
     /// First offset.
@@ -66,7 +66,7 @@ pub struct Range {
 
 /// What one range held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RangeRead {
+pub struct RangeTotals {
     /// Records given to the sink.
     pub records: u64,
     /// Their bytes of keys and values.
@@ -77,36 +77,36 @@ pub struct RangeRead {
 pub type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
 
 /// Holds ranges back: what of them has arrived waits, and nothing more is fetched than fits.
-pub trait Gate {
+pub trait ReadGate {
     /// Whether the next records of a range may be given to the sink.
-    fn may(&self, index: usize) -> bool;
+    fn may_give(&self, index: usize) -> bool;
     /// A range was read to its end, whatever lay there.
-    fn closed(&self, index: usize);
+    fn note_closed(&self, index: usize);
     /// Waits until that may have changed, not for long. Asked when nothing else is there to be read.
     fn wait(&self);
 }
 
 /// Holds nothing back.
-struct Open;
+struct OpenGate;
 
-impl Gate for Open {
-    fn may(&self, _: usize) -> bool {
+impl ReadGate for OpenGate {
+    fn may_give(&self, _: usize) -> bool {
         true
     }
 
-    fn closed(&self, _: usize) {}
+    fn note_closed(&self, _: usize) {}
 
     fn wait(&self) {}
 }
 
 /// Reads windows of records from one cluster.
 pub struct RecordReader {
-    consumer: Arc<BaseConsumer<Context>>,
+    consumer: Arc<BaseConsumer<EventContext>>,
     bootstrap: String,
     isolation: Isolation,
     patience: Duration,
     turn: usize,
-    hold: Option<Hold>,
+    hold: Option<ReaderHold>,
 }
 
 impl std::fmt::Debug for RecordReader {
@@ -138,7 +138,7 @@ impl RecordReader {
         isolation: Isolation,
         patience: Duration,
     ) -> Result<RecordReader, Trouble> {
-        let limits = Limits::of(portion);
+        let limits = QueueLimits::of(portion);
         Self::create(properties, bootstrap, isolation, patience, limits)
     }
 
@@ -152,7 +152,7 @@ impl RecordReader {
         patience: Duration,
         queued_kib: u32,
     ) -> Result<RecordReader, Trouble> {
-        let limits = Limits::within(queued_kib);
+        let limits = QueueLimits::within(queued_kib);
         Self::create(properties, bootstrap, isolation, patience, limits)
     }
 
@@ -161,11 +161,11 @@ impl RecordReader {
         bootstrap: &str,
         isolation: Isolation,
         patience: Duration,
-        limits: Limits,
+        limits: QueueLimits,
     ) -> Result<RecordReader, Trouble> {
         let (queued, portion) = (limits.queued_kib.to_string(), limits.portion.to_string());
         let records = limits.records.to_string();
-        let config = librdkafka::config(
+        let config = librdkafka::build_config(
             properties,
             bootstrap,
             &[
@@ -201,8 +201,8 @@ impl RecordReader {
             ],
         );
         let consumer = config
-            .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
-            .map_err(|e| librdkafka::trouble("opening a reader", bootstrap, Some(&e), None))?;
+            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::default())
+            .map_err(|e| librdkafka::explain_trouble("opening a reader", bootstrap, Some(&e), None))?;
         let (bootstrap, turn) = (bootstrap.to_owned(), limits.turn);
         Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn, hold: None })
     }
@@ -210,27 +210,27 @@ impl RecordReader {
     /// Reads one range. See [`Self::read`].
     pub fn read_range(
         &mut self,
-        range: &Range,
+        range: &ReadRange,
         mut sink: impl FnMut(RecordRef<'_>) -> ControlFlow<()>,
-    ) -> Result<RangeRead, ReadError> {
+    ) -> Result<RangeTotals, ReadError> {
         Ok(self.read(std::slice::from_ref(range), &mut |_, record| sink(record))?[0])
     }
 
     /// Reads all ranges, many partitions at a time, and gives each range's records to the sink in offset
     /// order (ranges interleave). Returns what each held, in the order of `ranges`. An empty range is no error.
-    pub fn read(&mut self, ranges: &[Range], sink: &mut Sink<'_>) -> Result<Vec<RangeRead>, ReadError> {
-        self.read_gated(ranges, &Open, sink)
+    pub fn read(&mut self, ranges: &[ReadRange], sink: &mut Sink<'_>) -> Result<Vec<RangeTotals>, ReadError> {
+        self.read_gated(ranges, &OpenGate, sink)
     }
 
     /// As [`Self::read`], as far as a gate lets each range.
     pub fn read_gated(
         &mut self,
-        ranges: &[Range],
-        gate: &dyn Gate,
+        ranges: &[ReadRange],
+        gate: &dyn ReadGate,
         sink: &mut Sink<'_>,
-    ) -> Result<Vec<RangeRead>, ReadError> {
-        self.admitted(ranges)?;
-        let mut done = vec![RangeRead::default(); ranges.len()];
+    ) -> Result<Vec<RangeTotals>, ReadError> {
+        self.check_admitted(ranges)?;
+        let mut done = vec![RangeTotals::default(); ranges.len()];
         let mut waiting: Vec<usize> = (0..ranges.len()).filter(|i| ranges[*i].from < ranges[*i].to).collect();
         while !waiting.is_empty() {
             // A partition is assigned once at a time: its second range waits for the next round.
@@ -240,17 +240,17 @@ impl RecordReader {
             waiting = rest;
             self.read_together(ranges, &batch, (gate, &mut *sink), &mut done)?;
         }
-        self.is_home(Duration::ZERO)?;
+        self.check_home(Duration::ZERO)?;
         Ok(done)
     }
 
     /// Readable ends (LSO or high watermark) of partitions, in one request a leader.
-    pub fn ends(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
+    pub fn list_ends(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
         self.list_offsets(partitions, Offset::End)
     }
 
     /// Log start offsets of partitions, in one request a leader.
-    pub fn starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
+    pub fn list_starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
         self.list_offsets(partitions, Offset::Beginning)
     }
 
@@ -263,25 +263,25 @@ impl RecordReader {
             let mut ask = TopicPartitionList::new();
             for p in partitions {
                 ask.add_partition_offset(&p.topic, p.partition, which)
-                    .map_err(|e| self.refused("asking for", p, &e))?;
+                    .map_err(|e| self.refused_error("asking for", p, &e))?;
             }
             let answer = match self.consumer.offsets_for_times(ask, self.patience) {
                 Ok(answer) => answer,
                 Err(e) if e.rdkafka_error_code().is_some_and(moves_leader) => {
                     last = Some((partitions[0].clone(), e));
-                    self.refresh(&partitions[0]);
+                    self.refresh_leaders(&partitions[0]);
                     continue;
                 }
                 Err(e) => {
-                    self.refresh(&partitions[0]);
+                    self.refresh_leaders(&partitions[0]);
                     let more = partitions.len() - 1;
                     let what = match more {
                         0 => format!("asking for the offsets of {}", partitions[0]),
                         _ => format!("asking for the offsets of {} and {more} more partitions", partitions[0]),
                     };
-                    return Err(match self.missing(partitions) {
-                        Some(p) => self.refused("asking for the offsets of", p, &e),
-                        None => self.stalled(&what, Some(&e)),
+                    return Err(match self.find_missing(partitions) {
+                        Some(p) => self.refused_error("asking for the offsets of", p, &e),
+                        None => self.stalled_error(&what, Some(&e)),
                     });
                 }
             };
@@ -299,34 +299,34 @@ impl RecordReader {
             match partitions.iter().map(offset_of).collect::<Result<Vec<_>, _>>() {
                 Ok(offsets) => return Ok(offsets),
                 Err((p, e)) if e.rdkafka_error_code().is_some_and(is_passing) => {
-                    self.refresh(&p);
+                    self.refresh_leaders(&p);
                     last = Some((p, e));
                 }
                 // Without any broker nothing is known of the topic: that is the news, not the topic. Unless one is back.
                 Err((p, e)) if self.is_cut_off() => {
-                    if !self.refresh(&p) {
-                        return Err(self.stalled("asking for offsets", Some(&e)));
+                    if !self.refresh_leaders(&p) {
+                        return Err(self.stalled_error("asking for offsets", Some(&e)));
                     }
                     self.consumer.context().forget_errors();
                     last = Some((p, e));
                 }
-                Err((p, e)) => return Err(self.refused("asking for the offsets of", &p, &e)),
+                Err((p, e)) => return Err(self.refused_error("asking for the offsets of", &p, &e)),
             }
         }
         let (p, e) = last.unwrap_or_else(|| (partitions[0].clone(), KafkaError::NoMessageReceived));
-        Err(self.refused("asking for the offsets of", &p, &e))
+        Err(self.refused_error("asking for the offsets of", &p, &e))
     }
 
     /// Takes leaders and their epochs as they are now; a moment passes while leadership settles. Whether anyone answered.
-    fn refresh(&self, partition: &TopicPartition) -> bool {
+    fn refresh_leaders(&self, partition: &TopicPartition) -> bool {
         let told = self.consumer.fetch_metadata(Some(&partition.topic), self.patience.min(TICK * 10)).is_ok();
         drop(self.consumer.poll(TICK * 4));
-        self.serve();
+        self.serve_events();
         told
     }
 
     /// The first partition that its cluster does not have; `None` when all are there or nobody can be asked.
-    fn missing<'a>(&self, partitions: &'a [TopicPartition]) -> Option<&'a TopicPartition> {
+    fn find_missing<'a>(&self, partitions: &'a [TopicPartition]) -> Option<&'a TopicPartition> {
         partitions.iter().find(|p| {
             let metadata = self.consumer.fetch_metadata(Some(&p.topic), self.patience.min(TICK * 10)).ok();
             metadata.is_some_and(|m| m.topics().iter().all(|t| t.partitions().iter().all(|q| q.id() != p.partition)))
@@ -335,63 +335,63 @@ impl RecordReader {
 
     fn read_together(
         &mut self,
-        ranges: &[Range],
+        ranges: &[ReadRange],
         batch: &[usize],
-        (gate, sink): (&dyn Gate, &mut Sink<'_>),
-        done: &mut [RangeRead],
+        (gate, sink): (&dyn ReadGate, &mut Sink<'_>),
+        done: &mut [RangeTotals],
     ) -> Result<(), ReadError> {
         let partitions: Vec<_> = batch.iter().map(|i| ranges[*i].partition.clone()).collect();
-        for (i, end) in batch.iter().zip(self.ends(&partitions)?) {
-            let Range { partition, to, .. } = &ranges[*i];
+        for (i, end) in batch.iter().zip(self.list_ends(&partitions)?) {
+            let ReadRange { partition, to, .. } = &ranges[*i];
             if *to > end {
                 return Err(ReadError::BeyondEnd { partition: partition.clone(), to: *to, end });
             }
         }
-        let ready = Arc::new(Ready::new(batch.len()));
+        let ready = Arc::new(ReadyQueues::new(batch.len()));
         let mut assignment = TopicPartitionList::new();
         let mut windows = Vec::with_capacity(batch.len());
         for (slot, i) in batch.iter().enumerate() {
             let range = &ranges[*i];
             assignment
                 .add_partition_offset(&range.partition.topic, range.partition.partition, Offset::Offset(range.from))
-                .map_err(|e| self.refused("reading", &range.partition, &e))?;
+                .map_err(|e| self.refused_error("reading", &range.partition, &e))?;
             // Before `assign`: then no record ever takes the way through the common queue.
             let mut queue = self
                 .consumer
                 .split_partition_queue(&range.partition.topic, range.partition.partition)
-                .ok_or_else(|| self.refused("reading", &range.partition, &KafkaError::NoMessageReceived))?;
+                .ok_or_else(|| self.refused_error("reading", &range.partition, &KafkaError::NoMessageReceived))?;
             let bell = Arc::clone(&ready);
             queue.set_nonempty_callback(move || bell.ring(slot));
             // What an earlier read left in the queue would keep it from ever *becoming* non-empty.
             ready.ring(slot);
             windows.push(Window { index: *i, range, queue, next: range.from, open: true });
         }
-        self.consumer.assign(&assignment).map_err(|e| self.refused("reading", &partitions[0], &e))?;
-        let read = self.drain(&mut windows, &ready, (gate, sink), done);
+        self.consumer.assign(&assignment).map_err(|e| self.refused_error("reading", &partitions[0], &e))?;
+        let read = self.read_until_closed(&mut windows, &ready, (gate, sink), done);
         drop(windows);
         let gone = self.consumer.unassign();
         read?;
-        gone.map_err(|e| self.refused("closing", &partitions[0], &e))
+        gone.map_err(|e| self.refused_error("closing", &partitions[0], &e))
     }
 
     /// Reads until every window is closed.
-    fn drain(
+    fn read_until_closed(
         &self,
         windows: &mut [Window<'_>],
-        ready: &Ready,
-        (gate, sink): (&dyn Gate, &mut Sink<'_>),
-        done: &mut [RangeRead],
+        ready: &ReadyQueues,
+        (gate, sink): (&dyn ReadGate, &mut Sink<'_>),
+        done: &mut [RangeTotals],
     ) -> Result<(), ReadError> {
         self.consumer.context().forget_errors();
-        let mut patience = Patience::new(self.patience);
+        let mut patience = ReadPatience::new(self.patience);
         let mut open = windows.len();
         let mut held = Vec::new();
         while open > 0 {
-            self.serve();
+            self.serve_events();
             if let Some((code, _)) = self.consumer.context().last_error()
                 && librdkafka::is_final(code)
             {
-                return Err(self.stalled("reading", None));
+                return Err(self.stalled_error("reading", None));
             }
             let next = match ready.take() {
                 None if !held.is_empty() => {
@@ -405,14 +405,14 @@ impl RecordReader {
             let Some(slot) = next else {
                 let waited_for = windows.iter().filter(|w| w.open).map(|w| &w.range.partition);
                 if let Some(statistics) = self.consumer.context().take_statistics() {
-                    patience.statistics(&statistics, waited_for);
+                    patience.note_statistics(&statistics, waited_for);
                 }
                 patience.tick();
                 if patience.is_over() {
                     let first = windows.iter().find(|w| w.open).map_or((&windows[0], 0), |w| (w, w.next));
                     let stands =
                         format!("reading {}: nothing at or after offset {} came", first.0.range.partition, first.1);
-                    return Err(self.stalled(&stands, None));
+                    return Err(self.stalled_error(&stands, None));
                 }
                 continue;
             };
@@ -420,17 +420,17 @@ impl RecordReader {
             if !window.open {
                 continue;
             }
-            if !gate.may(window.index) {
-                patience.progress(); // it is not this cluster that is waited for
+            if !gate.may_give(window.index) {
+                patience.note_progress(); // it is not this cluster that is waited for
                 held.push(slot);
                 continue;
             }
-            let (progress, more) = self.turn(window, sink, &mut done[window.index])?;
+            let (progress, more) = self.take_turn(window, sink, &mut done[window.index])?;
             if progress {
-                patience.progress();
+                patience.note_progress();
             }
             if !window.open {
-                gate.closed(window.index);
+                gate.note_closed(window.index);
                 open -= 1;
                 if open > 0 {
                     self.release(&window.range.partition);
@@ -443,11 +443,11 @@ impl RecordReader {
     }
 
     /// Takes what waits for one window. Returns whether it got anywhere, and whether more waits.
-    fn turn(
+    fn take_turn(
         &self,
         window: &mut Window<'_>,
         sink: &mut Sink<'_>,
-        read: &mut RangeRead,
+        read: &mut RangeTotals,
     ) -> Result<(bool, bool), ReadError> {
         let mut progress = false;
         for _ in 0..self.turn {
@@ -462,7 +462,7 @@ impl RecordReader {
                     }
                     continue;
                 }
-                Some(Err(e)) => match self.judge(window, &e) {
+                Some(Err(e)) => match self.judge_error(window, &e) {
                     Some(fatal) => return Err(fatal),
                     None => continue,
                 },
@@ -478,7 +478,7 @@ impl RecordReader {
                 window.next = offset + 1;
                 let flow = sink(window.index, record);
                 if unnamed.get() {
-                    return Err(self.unnamed(window.range, offset));
+                    return Err(self.unnamed_header_error(window.range, offset));
                 }
                 if flow.is_break() {
                     return Err(ReadError::Stopped);
@@ -493,17 +493,17 @@ impl RecordReader {
     }
 
     /// Whether an error ends the read; passing ones (a leader moves, a connection breaks) are librdkafka's to retry.
-    fn judge(&self, window: &Window<'_>, error: &KafkaError) -> Option<ReadError> {
+    fn judge_error(&self, window: &Window<'_>, error: &KafkaError) -> Option<ReadError> {
         let partition = &window.range.partition;
         match error.rdkafka_error_code()? {
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 let one = std::slice::from_ref(partition);
-                let start = self.starts(one).map_or(-1, |o| o[0]);
-                let end = self.ends(one).map_or(-1, |o| o[0]);
+                let start = self.list_starts(one).map_or(-1, |o| o[0]);
+                let end = self.list_ends(one).map_or(-1, |o| o[0]);
                 Some(ReadError::OutOfRange { partition: partition.clone(), from: window.next, start, end })
             }
             code if is_passing(code) => None,
-            _ => Some(self.refused("reading", partition, error)),
+            _ => Some(self.refused_error("reading", partition, error)),
         }
     }
 
@@ -518,7 +518,7 @@ impl RecordReader {
     }
 
     /// Serves what is not records: errors, statistics. Records never come this way.
-    fn serve(&self) {
+    fn serve_events(&self) {
         while let Some(event) = self.consumer.poll(Duration::ZERO) {
             if let Err(e) = event {
                 tracing::debug!("reader of {}: {e}", self.bootstrap);
@@ -528,18 +528,18 @@ impl RecordReader {
 
     /// Whether connections failed since errors were last forgotten.
     fn is_cut_off(&self) -> bool {
-        self.serve();
+        self.serve_events();
         self.consumer.context().last_error().is_some()
     }
 
-    fn refused(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
+    fn refused_error(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
         let code = error.rdkafka_error_code();
         let why = code.map_or_else(|| error.to_string(), |code| code.to_string());
-        let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::base::sanitise::visible(&why));
-        ReadError::Refused { what, advice: librdkafka::advice(code) }
+        let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::base::sanitise::visible_text(&why));
+        ReadError::Refused { what, advice: librdkafka::advice_for(code) }
     }
 
-    fn unnamed(&self, range: &Range, offset: i64) -> ReadError {
+    fn unnamed_header_error(&self, range: &ReadRange, offset: i64) -> ReadError {
         let what = format!(
             "reading {} on {}: the record at offset {offset} has a header whose name is not UTF-8",
             range.partition, self.bootstrap
@@ -547,21 +547,21 @@ impl RecordReader {
         ReadError::Refused { what, advice: "leave this record out of the range, or use an identity without headers" }
     }
 
-    fn stalled(&self, what: &str, error: Option<&KafkaError>) -> ReadError {
+    fn stalled_error(&self, what: &str, error: Option<&KafkaError>) -> ReadError {
         let context = self.consumer.context();
-        let trouble = librdkafka::trouble(what, &self.bootstrap, error, Some(context));
+        let trouble = librdkafka::explain_trouble(what, &self.bootstrap, error, Some(context));
         let code = context.last_error().map(|(code, _)| code).or(error.and_then(KafkaError::rdkafka_error_code));
         // a broker that was killed may have said nothing at all
         let code = code.or(Some(RDKafkaErrorCode::OperationTimedOut));
-        ReadError::Stalled { what: trouble.what, advice: librdkafka::advice(code) }
+        ReadError::Stalled { what: trouble.what, advice: librdkafka::advice_for(code) }
     }
 }
 
 /// A range while it is read.
 struct Window<'a> {
     index: usize,
-    range: &'a Range,
-    queue: PartitionQueue<Context>,
+    range: &'a ReadRange,
+    queue: PartitionQueue<EventContext>,
     /// The lowest offset not yet seen.
     next: i64,
     open: bool,

@@ -13,7 +13,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::topic_partition_list::Offset;
 
-use super::librdkafka::{self, Context};
+use super::librdkafka::{self, EventContext};
 use super::properties::ClientProperties;
 use super::records::RecordRef;
 use crate::base::sanitise::visible_name;
@@ -45,7 +45,7 @@ pub struct Outgoing<'a> {
 
 /// What a writer that carries records in transactions is opened with.
 #[derive(Debug, Clone, Copy)]
-pub struct Carrying<'a> {
+pub struct CarryOptions<'a> {
     /// Transactional id: opening fences every other producer with it.
     pub transactional_id: &'a str,
     /// When the coordinator aborts a transaction that is neither committed nor aborted. A process that dies in the
@@ -58,11 +58,11 @@ pub struct Carrying<'a> {
 }
 
 /// A committed offset of a group, with its metadata.
-pub type Kept = (TopicPartition, i64, String);
+pub type KeptOffset = (TopicPartition, i64, String);
 
 /// Writes to one cluster, idempotently (`acks=all`, no duplicates from retries, order kept in a partition).
-pub struct Writer {
-    producer: BaseProducer<Context>,
+pub struct RecordWriter {
+    producer: BaseProducer<EventContext>,
     bootstrap: String,
     /// Bound of each wait: a full queue, a flush, a step of a transaction.
     within: Duration,
@@ -71,15 +71,15 @@ pub struct Writer {
     home: Option<String>,
 }
 
-impl std::fmt::Debug for Writer {
+impl std::fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writer").field("bootstrap", &self.bootstrap).finish_non_exhaustive()
     }
 }
 
-impl Writer {
+impl RecordWriter {
     /// Opens a writer; nothing is asked of the cluster yet. Errors: a property that librdkafka refuses.
-    pub fn open(properties: &ClientProperties, bootstrap: &str, within: Duration) -> Result<Writer, Trouble> {
+    pub fn open(properties: &ClientProperties, bootstrap: &str, within: Duration) -> Result<RecordWriter, Trouble> {
         Self::create(properties, bootstrap, within, &[])
     }
 
@@ -90,11 +90,11 @@ impl Writer {
         bootstrap: &str,
         transactional_id: &str,
         within: Duration,
-    ) -> Result<Writer, Trouble> {
+    ) -> Result<RecordWriter, Trouble> {
         let longest = longest_request(properties, TRANSACTION);
         let mut more = vec![("transactional.id", transactional_id)];
         more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
-        Self::create(properties, bootstrap, within, &more)?.initialised(transactional_id)
+        Self::create(properties, bootstrap, within, &more)?.initialise_transactions(transactional_id)
     }
 
     /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
@@ -104,9 +104,9 @@ impl Writer {
         properties: &ClientProperties,
         bootstrap: &str,
         home: Option<&str>,
-        carrying: &Carrying<'_>,
+        carrying: &CarryOptions<'_>,
         within: Duration,
-    ) -> Result<Writer, Trouble> {
+    ) -> Result<RecordWriter, Trouble> {
         let timeout = carrying.timeout.as_millis().to_string();
         let batch = carrying.max_batch.unwrap_or(BATCH_BYTES).clamp(1, BATCH_BYTES).to_string();
         let queue = (carrying.queue / 1024).clamp(1, 2_147_483_647).to_string();
@@ -127,8 +127,8 @@ impl Writer {
         more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         let mut writer = Self::create(properties, bootstrap, within, &more)?;
         writer.home = home.map(str::to_owned);
-        writer.is_home(within)?;
-        writer.initialised(carrying.transactional_id)
+        writer.check_home(within)?;
+        writer.initialise_transactions(carrying.transactional_id)
     }
 
     /// Makes a transactional producer, and asks the cluster for no more than its id, which has to be `home` if one is given:
@@ -146,21 +146,21 @@ impl Writer {
         let writer = Self::create(properties, bootstrap, within, &more)?;
         let told = writer.producer.client().fetch_cluster_id(within);
         match home {
-            Some(home) => librdkafka::at_home(bootstrap, home, told.as_deref(), writer.producer.context()),
-            None => told.map(drop).ok_or_else(|| librdkafka::untold(bootstrap, writer.producer.context())),
+            Some(home) => librdkafka::check_told_id(bootstrap, home, told.as_deref(), writer.producer.context()),
+            None => told.map(drop).ok_or_else(|| librdkafka::untold_cluster_id(bootstrap, writer.producer.context())),
         }
     }
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
-    fn is_home(&self, within: Duration) -> Result<(), Trouble> {
-        librdkafka::is_home(self.producer.client(), &self.bootstrap, self.home.as_deref(), within)
+    fn check_home(&self, within: Duration) -> Result<(), Trouble> {
+        librdkafka::check_home(self.producer.client(), &self.bootstrap, self.home.as_deref(), within)
     }
 
-    fn initialised(self, transactional_id: &str) -> Result<Writer, Trouble> {
+    fn initialise_transactions(self, transactional_id: &str) -> Result<RecordWriter, Trouble> {
         let (writer, within) = (&self, self.within);
         let initialised = writer.producer.init_transactions(within);
         let what = format!("initialising transactional id {}", crate::base::sanitise::visible_name(transactional_id));
-        initialised.map_err(|e| writer.trouble(&what, &e))?;
+        initialised.map_err(|e| writer.explain_trouble(&what, &e))?;
         Ok(self)
     }
 
@@ -169,7 +169,7 @@ impl Writer {
         bootstrap: &str,
         within: Duration,
         more: &[(&str, &str)],
-    ) -> Result<Writer, Trouble> {
+    ) -> Result<RecordWriter, Trouble> {
         let mut must = vec![
             ("acks", "all"),
             ("enable.idempotence", "true"),
@@ -178,10 +178,10 @@ impl Writer {
             ("message.max.bytes", "1000000000"),
         ];
         must.extend(more);
-        let producer = librdkafka::config(properties, bootstrap, &must)
-            .create_with_context(Context::default())
-            .map_err(|e| librdkafka::trouble("opening a writer", bootstrap, Some(&e), None))?;
-        Ok(Writer { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0), home: None })
+        let producer = librdkafka::build_config(properties, bootstrap, &must)
+            .create_with_context(EventContext::default())
+            .map_err(|e| librdkafka::explain_trouble("opening a writer", bootstrap, Some(&e), None))?;
+        Ok(RecordWriter { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0), home: None })
     }
 
     /// Hands a record to the client; it is on the cluster once [`Self::flush`] (or a commit) has succeeded.
@@ -196,7 +196,7 @@ impl Writer {
         outgoing.key = record.key;
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp;
-        self.push(outgoing)?;
+        self.enqueue_record(outgoing)?;
         self.producer.poll(Duration::ZERO);
         Ok(())
     }
@@ -220,14 +220,14 @@ impl Writer {
             let headers = outgoing.headers.take().unwrap_or_else(|| OwnedHeaders::new_with_capacity(1));
             outgoing.headers = Some(headers.insert(Header { key, value: Some(value) }));
         }
-        self.push(outgoing)?;
+        self.enqueue_record(outgoing)?;
         if self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(REPORTS_EVERY) {
             self.producer.poll(Duration::ZERO);
         }
         Ok(())
     }
 
-    fn push(&self, mut outgoing: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
+    fn enqueue_record(&self, mut outgoing: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
         let (topic, partition) = (outgoing.topic, outgoing.partition.unwrap_or(-1));
         let steps = self.within.as_millis() / STEP.as_millis() + 1;
         for _ in 0..steps {
@@ -237,59 +237,61 @@ impl Writer {
                     outgoing = back;
                     self.producer.poll(STEP);
                 }
-                Err((e, _)) => return Err(self.trouble(&format!("writing to {}-{partition}", visible_name(topic)), &e)),
+                Err((e, _)) => {
+                    return Err(self.explain_trouble(&format!("writing to {}-{partition}", visible_name(topic)), &e));
+                }
             }
         }
         let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-        Err(self.trouble(&format!("writing to {}-{partition}", visible_name(topic)), &full))
+        Err(self.explain_trouble(&format!("writing to {}-{partition}", visible_name(topic)), &full))
     }
 
     /// Waits until everything sent is on the cluster. Errors: the first record that was not delivered, or time is up.
     pub fn flush(&self) -> Result<(), Trouble> {
         let flushed = self.producer.flush(self.within);
         if let Some(e) = self.producer.context().take_failed_delivery() {
-            return Err(self.trouble("writing", &e));
+            return Err(self.explain_trouble("writing", &e));
         }
-        flushed.map_err(|e| self.trouble("waiting for acknowledgements", &e))
+        flushed.map_err(|e| self.explain_trouble("waiting for acknowledgements", &e))
     }
 
     /// Begins a transaction.
     pub fn begin(&self) -> Result<(), Trouble> {
-        self.producer.begin_transaction().map_err(|e| self.trouble("beginning a transaction", &e))
+        self.producer.begin_transaction().map_err(|e| self.explain_trouble("beginning a transaction", &e))
     }
 
     /// Commits the transaction; everything sent in it is on the cluster then.
     pub fn commit(&self) -> Result<(), Trouble> {
         self.flush()?;
-        self.is_home(Duration::ZERO)?;
-        self.transact("committing a transaction", || self.producer.commit_transaction(self.within))
+        self.check_home(Duration::ZERO)?;
+        self.retry_step("committing a transaction", || self.producer.commit_transaction(self.within))
     }
 
     /// Puts offsets of the keeper's group into the transaction: they are committed with its records, or not at all.
-    pub fn keep(&self, keeper: &Keeper, offsets: &[Kept]) -> Result<(), Trouble> {
+    pub fn keep_offsets(&self, keeper: &Keeper, offsets: &[KeptOffset]) -> Result<(), Trouble> {
         let group = keeper.consumer.group_metadata();
         let group =
             group.ok_or_else(|| Trouble::new("a group without an id keeps no offsets", "report this as a bug"))?;
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         for (tp, offset, metadata) in offsets {
             let mut entry = list.add_partition(&tp.topic, tp.partition);
-            entry.set_offset(Offset::Offset(*offset)).map_err(|e| self.trouble("keeping progress", &e))?;
+            entry.set_offset(Offset::Offset(*offset)).map_err(|e| self.explain_trouble("keeping progress", &e))?;
             entry.set_metadata(metadata.as_str());
         }
-        self.transact("committing the progress with a transaction", || {
+        self.retry_step("committing the progress with a transaction", || {
             self.producer.send_offsets_to_transaction(&list, &group, self.within)
         })
     }
 
     /// A step of a transaction, again while librdkafka calls its failure retriable.
-    fn transact(&self, what: &str, step: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
+    fn retry_step(&self, what: &str, step: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
         for _ in 1..ATTEMPTS {
             match step() {
                 Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
-                ended => return ended.map_err(|e| self.trouble(what, &e)),
+                ended => return ended.map_err(|e| self.explain_trouble(what, &e)),
             }
         }
-        step().map_err(|e| self.trouble(what, &e))
+        step().map_err(|e| self.explain_trouble(what, &e))
     }
 
     /// Aborts the transaction. What was already written stays in the log, as aborted records.
@@ -297,11 +299,11 @@ impl Writer {
         let aborted = self.producer.abort_transaction(self.within);
         // Records that were purged with the transaction are no failures.
         drop(self.producer.context().take_failed_delivery());
-        aborted.map_err(|e| self.trouble("aborting a transaction", &e))
+        aborted.map_err(|e| self.explain_trouble("aborting a transaction", &e))
     }
 
-    fn trouble(&self, what: &str, error: &KafkaError) -> Trouble {
-        librdkafka::trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
+    fn explain_trouble(&self, what: &str, error: &KafkaError) -> Trouble {
+        librdkafka::explain_trouble(what, &self.bootstrap, Some(error), Some(self.producer.context()))
     }
 }
 
@@ -314,7 +316,7 @@ fn longest_request(properties: &ClientProperties, transaction: Duration) -> Opti
 
 /// The group under which a transactional writer keeps its progress: offsets that are committed with the records.
 pub struct Keeper {
-    consumer: BaseConsumer<Context>,
+    consumer: BaseConsumer<EventContext>,
     bootstrap: String,
     within: Duration,
     /// The cluster that it is held to: progress that is another one's would be taken for this one's.
@@ -338,19 +340,19 @@ impl Keeper {
         within: Duration,
     ) -> Result<Keeper, Trouble> {
         let must = [("group.id", group), ("enable.auto.commit", "false"), ("isolation.level", "read_committed")];
-        let consumer = librdkafka::config(properties, bootstrap, &must)
-            .create_with_context::<Context, BaseConsumer<Context>>(Context::default())
-            .map_err(|e| librdkafka::trouble("opening a group client", bootstrap, Some(&e), None))?;
+        let consumer = librdkafka::build_config(properties, bootstrap, &must)
+            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::default())
+            .map_err(|e| librdkafka::explain_trouble("opening a group client", bootstrap, Some(&e), None))?;
         Ok(Keeper { consumer, bootstrap: bootstrap.to_owned(), within, home: home.map(str::to_owned) })
     }
 
     /// What the group has committed of these partitions. A commit whose transaction is not settled yet is waited for
     /// (read_committed asks for stable offsets, KIP-447), so ask after the writer was initialised. Errors: nobody answers,
     /// or who answered is another cluster than it is held to.
-    pub fn kept(&self, partitions: &[TopicPartition]) -> Result<Vec<Kept>, Trouble> {
+    pub fn fetch_kept(&self, partitions: &[TopicPartition]) -> Result<Vec<KeptOffset>, Trouble> {
         let what = "reading the progress that is committed";
         let failed =
-            |e: &KafkaError| librdkafka::trouble(what, &self.bootstrap, Some(e), Some(self.consumer.context()));
+            |e: &KafkaError| librdkafka::explain_trouble(what, &self.bootstrap, Some(e), Some(self.consumer.context()));
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for tp in partitions {
             list.add_partition(&tp.topic, tp.partition);
@@ -367,7 +369,7 @@ impl Keeper {
                 Err(e) => return Err(failed(&e)),
             }
         };
-        self.is_home()?;
+        self.check_home()?;
         let mut kept = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(|e| failed(&e))?;
@@ -380,8 +382,8 @@ impl Keeper {
     }
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
-    fn is_home(&self) -> Result<(), Trouble> {
-        librdkafka::is_home(self.consumer.client(), &self.bootstrap, self.home.as_deref(), self.within)
+    fn check_home(&self) -> Result<(), Trouble> {
+        librdkafka::check_home(self.consumer.client(), &self.bootstrap, self.home.as_deref(), self.within)
     }
 }
 

@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use super::Answer;
+use super::MetricValue;
 use crate::base::Trouble;
-use crate::base::sanitise::visible;
-use crate::net::process::Run;
+use crate::base::sanitise::visible_text;
+use crate::net::process::CommandRun;
 
-pub(super) async fn ask(argv: Vec<String>, dir: &Path, timeout_ms: u64) -> Result<Answer, Trouble> {
-    let run = Run { argv, dir, timeout_ms };
-    let word = run.word("one number").await?;
+pub(super) async fn ask_command(argv: Vec<String>, dir: &Path, timeout_ms: u64) -> Result<MetricValue, Trouble> {
+    let run = CommandRun { argv, dir, timeout_ms };
+    let word = run.read_word("one number").await?;
     match word.parse::<f64>() {
-        Ok(value) => Ok(Answer { value, at: None }),
+        Ok(value) => Ok(MetricValue { value, at: None }),
         Err(_) => {
-            let said: String = visible(&crate::base::redact::hide(&word)).chars().take(80).collect();
-            let what = format!("{} prints {said:?}, which is no number", run.shown());
+            let said: String = visible_text(&crate::base::redact::hide_secrets(&word)).chars().take(80).collect();
+            let what = format!("{} prints {said:?}, which is no number", run.visible_command());
             Err(Trouble::new(what, "let it print one number, such as 0.0002, and nothing when there is no data"))
         }
     }

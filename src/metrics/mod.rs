@@ -11,7 +11,7 @@ mod prometheus;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, Trouble};
 use crate::migration::soak::criteria::Metric;
-use crate::net::http::Server;
+use crate::net::http::RemoteServer;
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::client_properties;
 
@@ -19,16 +19,16 @@ use crate::plan::secrets::client_properties;
 pub const WRONG_QUERY: &str = "correct the query in the plan";
 
 /// One provider, as the plan names it.
-pub struct Provider {
+pub struct MetricsProvider {
     plan: MetricsPlan,
     migration: String,
     /// Made when it is first asked: certificates and secrets are read then, and again after a failure.
-    server: tokio::sync::OnceCell<Server>,
+    server: tokio::sync::OnceCell<RemoteServer>,
 }
 
 /// Whom a question is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
+pub struct MetricSubject {
     /// The group's id on that side.
     pub group: String,
     /// Its team.
@@ -39,14 +39,14 @@ pub struct About {
 
 /// A number with what a person should see of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct MetricValue {
     /// In the metric's unit.
     pub value: f64,
     /// When it was true by the provider's clock, where it says so.
     pub at: Option<At>,
 }
 
-impl Provider {
+impl MetricsProvider {
     /// A provider; no I/O.
     #[must_use]
     pub fn from_plan(plan: &MetricsPlan, migration: &str) -> Self {
@@ -72,9 +72,9 @@ impl Provider {
 
     /// The question as it is asked, for people; secrets are not part of it.
     #[must_use]
-    pub fn question(&self, metric: Metric, about: &About) -> Option<String> {
-        let filled = self.fill(metric, about).ok()?;
-        Some(crate::base::sanitise::visible(&match self.plan.source {
+    pub fn describe_question(&self, metric: Metric, about: &MetricSubject) -> Option<String> {
+        let filled = self.fill_query(metric, about).ok()?;
+        Some(crate::base::sanitise::visible_text(&match self.plan.source {
             MetricsSource::Command { .. } => crate::plan::provider::command_line(&filled),
             _ => filled.join(" "),
         }))
@@ -84,10 +84,10 @@ impl Provider {
     ///
     /// # Errors
     /// There is none: what was answered, by whom, and what to do.
-    pub async fn ask(&self, metric: Metric, about: &About, now: At) -> Result<Answer, Trouble> {
+    pub async fn ask(&self, metric: Metric, about: &MetricSubject, now: At) -> Result<MetricValue, Trouble> {
         let named = |t: Trouble| Trouble::new(format!("{}: {}", visible_name(&self.plan.name), t.what), t.advice);
-        let answer = self.number(metric, about).await.map_err(named)?;
-        self.checked(metric, answer, now).map_err(named)
+        let answer = self.ask_number(metric, about).await.map_err(named)?;
+        self.check_answer(metric, answer, now).map_err(named)
     }
 
     /// Whether it can be asked about the past.
@@ -101,11 +101,11 @@ impl Provider {
     /// itself would go on with the last one for five minutes.
     ///
     /// # Errors
-    /// As [`Provider::ask`]; only Prometheus knows the past.
-    pub async fn series(
+    /// As [`MetricsProvider::ask`]; only Prometheus knows the past.
+    pub async fn ask_series(
         &self,
         metric: Metric,
-        about: &About,
+        about: &MetricSubject,
         (from, to): (At, At),
         step_ms: u64,
     ) -> Result<Vec<(At, f64)>, Trouble> {
@@ -113,30 +113,30 @@ impl Provider {
         let MetricsSource::Prometheus { credentials, .. } = &self.plan.source else {
             return Err(named(Trouble::new("it can't be asked about the past", "")));
         };
-        let query = self.fill(metric, about)?.join(" ");
+        let query = self.fill_query(metric, about)?.join(" ");
         let scale = self.scale(metric);
-        let range = prometheus::Range::new(from, to, step_ms);
-        let server = self.server().await.map_err(named)?;
+        let range = prometheus::QueryRange::new(from, to, step_ms);
+        let server = self.open_server().await.map_err(named)?;
         let points =
-            prometheus::past(server, credentials, &query, &range, self.plan.timeout_ms).await.map_err(named)?;
+            prometheus::ask_past(server, credentials, &query, &range, self.plan.timeout_ms).await.map_err(named)?;
         Ok(points.into_iter().filter(|(_, v)| v.is_finite()).map(|(at, v)| (at, v * scale)).collect())
     }
 
-    async fn number(&self, metric: Metric, about: &About) -> Result<Answer, Trouble> {
-        let filled = self.fill(metric, about)?;
+    async fn ask_number(&self, metric: Metric, about: &MetricSubject) -> Result<MetricValue, Trouble> {
+        let filled = self.fill_query(metric, about)?;
         let timeout_ms = self.plan.timeout_ms;
         match &self.plan.source {
             MetricsSource::Prometheus { credentials, .. } => {
-                prometheus::instant(self.server().await?, credentials, &filled.join(" "), timeout_ms).await
+                prometheus::ask_instant(self.open_server().await?, credentials, &filled.join(" "), timeout_ms).await
             }
             MetricsSource::NewRelic { account, key, .. } => {
-                newrelic::ask(self.server().await?, *account, key, &filled.join(" "), timeout_ms).await
+                newrelic::ask_nrql(self.open_server().await?, *account, key, &filled.join(" "), timeout_ms).await
             }
-            MetricsSource::Command { dir } => command::ask(filled, dir, timeout_ms).await,
+            MetricsSource::Command { dir } => command::ask_command(filled, dir, timeout_ms).await,
         }
     }
 
-    fn checked(&self, metric: Metric, answer: Answer, now: At) -> Result<Answer, Trouble> {
+    fn check_answer(&self, metric: Metric, answer: MetricValue, now: At) -> Result<MetricValue, Trouble> {
         let value = answer.value * self.scale(metric);
         if !value.is_finite() {
             let what = format!("{metric} is {}, which is no number to compare", answer.value);
@@ -151,11 +151,11 @@ impl Provider {
             return Err(Trouble::new(what, "if the query answers percent, write unit = \"%\" beside it"));
         }
         if let Some(age) = answer.at.map(|at| now.since(at)).filter(|age| *age > self.plan.max_age_ms) {
-            let age = crate::base::span(age);
+            let age = crate::base::format_duration(age);
             let what = format!("the newest sample of {metric} is {age} old: the series has stopped");
             return Err(Trouble::new(what, "check what exports it, and both machines' clocks"));
         }
-        Ok(Answer { value, at: answer.at })
+        Ok(MetricValue { value, at: answer.at })
     }
 
     fn scale(&self, metric: Metric) -> f64 {
@@ -163,7 +163,7 @@ impl Provider {
     }
 
     /// The query or command with its placeholders replaced, escaped for its language.
-    fn fill(&self, metric: Metric, about: &About) -> Result<Vec<String>, Trouble> {
+    fn fill_query(&self, metric: Metric, about: &MetricSubject) -> Result<Vec<String>, Trouble> {
         let Some(query) = self.plan.queries.get(&metric) else {
             return Err(Trouble::new(format!("{} is not asked for {metric}", visible_name(&self.plan.name)), ""));
         };
@@ -177,22 +177,22 @@ impl Provider {
                 _ => return None,
             };
             Some(match self.plan.source {
-                MetricsSource::Prometheus { .. } => prometheus::escape(raw),
-                MetricsSource::NewRelic { .. } => newrelic::escape(raw),
+                MetricsSource::Prometheus { .. } => prometheus::escape_name(raw),
+                MetricsSource::NewRelic { .. } => newrelic::escape_name(raw),
                 MetricsSource::Command { .. } => raw.to_owned(),
             })
         };
         Ok(query.fill(value))
     }
 
-    async fn server(&self) -> Result<&Server, Trouble> {
+    async fn open_server(&self) -> Result<&RemoteServer, Trouble> {
         let (url, client) = match &self.plan.source {
             MetricsSource::Prometheus { url, client, .. } | MetricsSource::NewRelic { url, client, .. } => {
                 (url, client)
             }
             MetricsSource::Command { .. } => return Err(Trouble::new("a command has no address", "")),
         };
-        self.server.get_or_try_init(async || Server::open(url, client_properties(client)?).await).await
+        self.server.get_or_try_init(async || RemoteServer::open(url, client_properties(client)?).await).await
     }
 }
 

@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Answer;
-use crate::base::sanitise::visible;
+use super::MetricValue;
+use crate::base::sanitise::visible_text;
 use crate::base::{At, Trouble};
-use crate::net::http::{Request, Server};
+use crate::net::http::{HttpRequest, RemoteServer};
 use crate::plan::metrics::Credentials;
 
 /// Steps of a range at most: Prometheus itself refuses more than 11,000.
 const MAX_STEPS: u64 = 10_000;
 
 /// From when to when, and how far apart.
-pub(super) struct Range {
+pub(super) struct QueryRange {
     from: At,
     to: At,
     step_ms: u64,
 }
 
-impl Range {
+impl QueryRange {
     /// A longer one than can be answered begins later.
     pub fn new(from: At, to: At, step_ms: u64) -> Self {
         let step_ms = step_ms.max(1);
@@ -32,7 +32,7 @@ impl Range {
 }
 
 #[derive(Deserialize)]
-struct Reply {
+struct PrometheusReply {
     status: String,
     #[serde(default)]
     error: String,
@@ -42,21 +42,21 @@ struct Reply {
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data {
-    Vector(Vec<Instant>),
+    Vector(Vec<VectorSample>),
     Scalar(Point),
-    Matrix(Vec<Series>),
+    Matrix(Vec<MatrixSeries>),
     String(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
-struct Instant {
+struct VectorSample {
     #[serde(default)]
     metric: serde_json::Map<String, serde_json::Value>,
     value: Option<Point>,
 }
 
 #[derive(Deserialize)]
-struct Series {
+struct MatrixSeries {
     #[serde(default)]
     values: Vec<Point>,
 }
@@ -71,14 +71,14 @@ impl Point {
         At((self.0 * 1000.0) as i64)
     }
 
-    fn number(&self) -> Result<f64, Trouble> {
+    fn parse_number(&self) -> Result<f64, Trouble> {
         // Prometheus writes NaN, +Inf and -Inf, which Rust reads too
-        self.1.parse().map_err(|_| Trouble::new(format!("{:?} is no number", visible(&self.1)), ""))
+        self.1.parse().map_err(|_| Trouble::new(format!("{:?} is no number", visible_text(&self.1)), ""))
     }
 }
 
 /// A name inside a quoted text of `PromQL`, whichever quotes: Go's escapes.
-pub(super) fn escape(name: &str) -> String {
+pub(super) fn escape_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         match c {
@@ -89,22 +89,22 @@ pub(super) fn escape(name: &str) -> String {
     out
 }
 
-pub(super) async fn instant(
-    server: &Server,
+pub(super) async fn ask_instant(
+    server: &RemoteServer,
     credentials: &Credentials,
     query: &str,
     timeout_ms: u64,
-) -> Result<Answer, Trouble> {
-    let form = form(&[("query", query)]);
-    let data = ask(server, credentials, "/api/v1/query", form, timeout_ms).await?;
+) -> Result<MetricValue, Trouble> {
+    let form = encode_form(&[("query", query)]);
+    let data = send_query(server, credentials, "/api/v1/query", form, timeout_ms).await?;
     let is_series = matches!(data, Data::Vector(_));
     let point = match data {
         Data::Scalar(point) => point,
         Data::Vector(found) if found.len() > 1 => {
-            let labels = |i: &Instant| serde_json::to_string(&i.metric).unwrap_or_default();
+            let labels = |i: &VectorSample| serde_json::to_string(&i.metric).unwrap_or_default();
             let some: Vec<String> = found.iter().take(2).map(labels).collect();
             return Err(Trouble::new(
-                format!("the query answers {} series: {} ...", found.len(), visible(&some.join(", "))),
+                format!("the query answers {} series: {} ...", found.len(), visible_text(&some.join(", "))),
                 "aggregate them to one: sum(...), or max(...)",
             ));
         }
@@ -122,25 +122,25 @@ pub(super) async fn instant(
         Data::String(_) => return Err(Trouble::new("the query answers a text", "ask for a number")),
     };
     let at = match is_series && !query.contains('(') {
-        true => own_time(server, credentials, query, timeout_ms).await?.unwrap_or(point.at()),
+        true => ask_sample_time(server, credentials, query, timeout_ms).await?.unwrap_or(point.at()),
         false => point.at(),
     };
-    Ok(Answer { value: point.number()?, at: Some(at) })
+    Ok(MetricValue { value: point.parse_number()?, at: Some(at) })
 }
 
 /// When the sample that a plain selector answers was taken: the answer's own time is the one that was asked about, and
 /// for five minutes a series that has stopped without a staleness marker (federation, times of its own, remote write)
 /// goes on with its last sample. `None`: it is no selector.
-async fn own_time(
-    server: &Server,
+async fn ask_sample_time(
+    server: &RemoteServer,
     credentials: &Credentials,
     query: &str,
     timeout_ms: u64,
 ) -> Result<Option<At>, Trouble> {
-    let form = form(&[("query", &format!("timestamp(\n{query}\n)"))]);
-    match ask(server, credentials, "/api/v1/query", form, timeout_ms).await {
+    let form = encode_form(&[("query", &format!("timestamp(\n{query}\n)"))]);
+    match send_query(server, credentials, "/api/v1/query", form, timeout_ms).await {
         Ok(Data::Vector(mut found)) => match found.pop().and_then(|i| i.value) {
-            Some(point) => Ok(Some(seconds(point.number()?))),
+            Some(point) => Ok(Some(time_of_seconds(point.parse_number()?))),
             None => Err(Trouble::new("the series ended while it was asked for", "the next look tells")),
         },
         Err(why) if why.advice != super::WRONG_QUERY => Err(why),
@@ -150,7 +150,7 @@ async fn own_time(
 
 /// A time in seconds, as Prometheus has it.
 #[allow(clippy::cast_possible_truncation)] // saturates: a time beyond all years is old or from the future
-fn seconds(time: f64) -> At {
+fn time_of_seconds(time: f64) -> At {
     At((time * 1000.0) as i64)
 }
 
@@ -158,22 +158,22 @@ fn seconds(time: f64) -> At {
 /// minutes Prometheus goes on with the last sample of a series, when it was down itself or a series carries times of its
 /// own. So it is asked for these times too: those of the series, where the query is a plain selector, and those of its
 /// own newest scrape of anything (`up`), without which nothing can be believed.
-pub(super) async fn past(
-    server: &Server,
+pub(super) async fn ask_past(
+    server: &RemoteServer,
     credentials: &Credentials,
     query: &str,
-    range: &Range,
+    range: &QueryRange,
     timeout_ms: u64,
 ) -> Result<Vec<(At, f64)>, Trouble> {
-    let asked = async |query: &str| self::range(server, credentials, query, range, timeout_ms).await;
+    let asked = async |query: &str| self::ask_range(server, credentials, query, range, timeout_ms).await;
     let points = asked(query).await?;
     if points.is_empty() {
         return Ok(points);
     }
-    let scraped = times(&asked("max(timestamp(up))").await?);
+    let scraped = sample_times(&asked("max(timestamp(up))").await?);
     // of a whole expression this is the time that was asked about; of a number it is an error
     let own = match asked(&format!("timestamp(\n{query}\n)")).await {
-        Ok(own) => Some(times(&own)),
+        Ok(own) => Some(sample_times(&own)),
         Err(refused) if refused.advice == super::WRONG_QUERY => None,
         Err(why) => return Err(why),
     };
@@ -183,37 +183,37 @@ pub(super) async fn past(
 }
 
 /// Points whose values are times in seconds, by the moment that was asked about.
-fn times(points: &[(At, f64)]) -> BTreeMap<At, At> {
-    points.iter().map(|(at, time)| (*at, seconds(*time))).collect()
+fn sample_times(points: &[(At, f64)]) -> BTreeMap<At, At> {
+    points.iter().map(|(at, time)| (*at, time_of_seconds(*time))).collect()
 }
 
-async fn range(
-    server: &Server,
+async fn ask_range(
+    server: &RemoteServer,
     credentials: &Credentials,
     query: &str,
-    range: &Range,
+    range: &QueryRange,
     timeout_ms: u64,
 ) -> Result<Vec<(At, f64)>, Trouble> {
     #[allow(clippy::cast_precision_loss)]
     let seconds = |ms: i64| format!("{:.3}", ms as f64 / 1000.0);
     let (from, to) = (seconds(range.from.0), seconds(range.to.0));
     let step = seconds(i64::try_from(range.step_ms).unwrap_or(i64::MAX));
-    let form = form(&[("query", query), ("start", &from), ("end", &to), ("step", &step)]);
-    match ask(server, credentials, "/api/v1/query_range", form, timeout_ms).await? {
+    let form = encode_form(&[("query", query), ("start", &from), ("end", &to), ("step", &step)]);
+    match send_query(server, credentials, "/api/v1/query_range", form, timeout_ms).await? {
         Data::Matrix(found) if found.len() > 1 => {
             let what = format!("the query answers {} series", found.len());
             Err(Trouble::new(what, "aggregate them to one: sum(...), or max(...)"))
         }
         Data::Matrix(mut found) => {
             let points = found.pop().map(|s| s.values).unwrap_or_default();
-            points.iter().map(|p| Ok((p.at(), p.number()?))).collect()
+            points.iter().map(|p| Ok((p.at(), p.parse_number()?))).collect()
         }
         _ => Err(Trouble::new("a range query answers no range", "check that this is Prometheus' API")),
     }
 }
 
-async fn ask(
-    server: &Server,
+async fn send_query(
+    server: &RemoteServer,
     credentials: &Credentials,
     path: &str,
     form: String,
@@ -228,27 +228,30 @@ async fn ask(
         Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
     };
     let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
-    let answer = server.send(Request { body, path, headers, timeout_ms, ..Request::default() }).await?;
-    let at = server.shown();
+    let answer = server.send(HttpRequest { body, path, headers, timeout_ms, ..HttpRequest::default() }).await?;
+    let at = server.visible_address();
     let refused = |why: &str, advice: &str| {
         let status = answer.status;
         Err(Trouble::new(
-            format!("{at} answers {status}{}{}", if why.is_empty() { "" } else { ": " }, visible(why)),
+            format!("{at} answers {status}{}{}", if why.is_empty() { "" } else { ": " }, visible_text(why)),
             advice,
         ))
     };
-    match (answer.status, serde_json::from_slice::<Reply>(&answer.body)) {
-        (200, Ok(Reply { status, data: Some(data), .. })) if status == "success" => Ok(data),
+    match (answer.status, serde_json::from_slice::<PrometheusReply>(&answer.body)) {
+        (200, Ok(PrometheusReply { status, data: Some(data), .. })) if status == "success" => Ok(data),
         (401, _) => refused("", "check username and password, or bearer"),
         (403, _) => refused("", "this user may not ask: see the proxy before Prometheus"),
         (300..=399, _) => refused("it sends elsewhere", "name the address it sends to as `url`"),
         (400 | 422, Ok(reply)) => refused(&reply.error, super::WRONG_QUERY),
         (_, Ok(reply)) if !reply.error.is_empty() => refused(&reply.error, "see the server's log"),
-        _ => refused(&answer.shown(), "check that `url` is the base address of Prometheus' API (before /api/v1)"),
+        _ => refused(
+            &answer.visible_excerpt(),
+            "check that `url` is the base address of Prometheus' API (before /api/v1)",
+        ),
     }
 }
 
-fn form(pairs: &[(&str, &str)]) -> String {
+fn encode_form(pairs: &[(&str, &str)]) -> String {
     let encode = |text: &str| {
         let mut out = String::with_capacity(text.len());
         for b in text.bytes() {

@@ -11,11 +11,11 @@ use crate::plan::secrets::Secret;
 
 const NOW: At = At(1_700_000_000_000);
 
-fn about(group: &str) -> About {
-    About { group: group.into(), team: "loans".into(), side: Side::Green }
+fn about(group: &str) -> MetricSubject {
+    MetricSubject { group: group.into(), team: "loans".into(), side: Side::Green }
 }
 
-fn provider(source: MetricsSource, query: &str, scale: f64) -> Provider {
+fn provider(source: MetricsSource, query: &str, scale: f64) -> MetricsProvider {
     let text = match &source {
         MetricsSource::Command { .. } => query.split(' ').map(str::to_owned).collect(),
         _ => vec![query.to_owned()],
@@ -29,12 +29,12 @@ fn provider(source: MetricsSource, query: &str, scale: f64) -> Provider {
         max_age_ms: 60_000,
         clusters: ["legacy".into(), "psc".into()],
     };
-    Provider::from_plan(&plan, "mig")
+    MetricsProvider::from_plan(&plan, "mig")
 }
 
 /// Answers one request after the other with these statuses and bodies.
 async fn fake(answers: Vec<(u16, String)>) -> (String, Arc<Mutex<Vec<String>>>) {
-    http::fake(answers.iter().map(|(status, body)| http::answer(*status, "", body)).collect()).await
+    http::serve_answers(answers.iter().map(|(status, body)| http::fake_answer(*status, "", body)).collect()).await
 }
 
 fn prometheus(url: String, credentials: Credentials) -> MetricsSource {
@@ -45,7 +45,7 @@ fn new_relic(url: String) -> MetricsSource {
     MetricsSource::NewRelic { url, account: 42, key: Secret::inline("NRAK-secret".into()), client: BTreeMap::new() }
 }
 
-async fn prometheus_says(body: &str, status: u16) -> Result<Answer, Trouble> {
+async fn prometheus_says(body: &str, status: u16) -> Result<MetricValue, Trouble> {
     let (url, _) = fake(vec![(status, body.to_owned())]).await;
     let p = provider(prometheus(url, Credentials::None), "sum(x)", 1000.0);
     p.ask(Metric::P99, &about("g"), NOW).await
@@ -78,13 +78,13 @@ async fn the_sample_of_a_plain_selector_is_as_old_as_it_is() {
 fn names_never_become_part_of_a_query() {
     let hostile = "a\"} or vector(0) # 'b` \\ \n";
     let p = provider(prometheus("http://h".into(), Credentials::None), "x{g=\"{group}\",c=\"{cluster}\"}", 1.0);
-    let asked = p.question(Metric::P99, &about(hostile)).unwrap();
+    let asked = p.describe_question(Metric::P99, &about(hostile)).unwrap();
     assert_eq!(asked, r#"x{g="a\x22} or vector(0) # \x27b\x60 \x5c \x0a",c="psc"}"#);
     let p = provider(new_relic("http://h".into()), "SELECT x WHERE g = '{group}'", 1.0);
-    let asked = p.question(Metric::P99, &about("a' OR 1=1 -- \\")).unwrap();
+    let asked = p.describe_question(Metric::P99, &about("a' OR 1=1 -- \\")).unwrap();
     assert_eq!(asked, r"SELECT x WHERE g = 'a\' OR 1=1 -- \\'");
     let p = provider(MetricsSource::Command { dir: PathBuf::new() }, "ask {group} {side}", 1.0);
-    let filled = p.fill(Metric::P99, &about("$(reboot); x")).unwrap();
+    let filled = p.fill_query(Metric::P99, &about("$(reboot); x")).unwrap();
     assert_eq!(filled, ["ask", "$(reboot); x", "green"], "one argument, and no shell");
 }
 

@@ -19,7 +19,7 @@ use tokio_openssl::SslStream;
 
 use crate::base::Trouble;
 use crate::base::redact;
-use crate::base::sanitise::visible;
+use crate::base::sanitise::visible_text;
 use crate::net::tls;
 use crate::net::tls::Tls;
 
@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 8 << 20;
 const SHOWN: usize = 200;
 
 /// One server: where it is and how it is trusted.
-pub struct Server {
+pub struct RemoteServer {
     host: String,
     port: u16,
     /// `host:port` as a `Host` header has it.
@@ -41,7 +41,7 @@ pub struct Server {
 
 /// A request.
 #[derive(Default)]
-pub struct Request<'a> {
+pub struct HttpRequest<'a> {
     /// `GET` without a body; with one (its type, and the bytes) `POST`, or `PUT` where that is wanted.
     pub body: Option<(&'a str, Vec<u8>)>,
     /// `PUT` instead of `POST`.
@@ -58,7 +58,7 @@ pub struct Request<'a> {
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpResponse {
     /// Status code.
     pub status: u16,
     /// Body.
@@ -67,20 +67,20 @@ pub struct Answer {
     pub retry_after_s: Option<u64>,
 }
 
-impl Answer {
+impl HttpResponse {
     /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
     #[must_use]
-    pub fn shown(&self) -> String {
+    pub fn visible_excerpt(&self) -> String {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
-        visible(redact::hide(text.trim()).trim()).chars().take(SHOWN).collect()
+        visible_text(redact::hide_secrets(text.trim()).trim()).chars().take(SHOWN).collect()
     }
 }
 
-impl Server {
-    /// As [`Server::new`], on a blocking thread: certificates may lie on a slow disk.
+impl RemoteServer {
+    /// As [`RemoteServer::new`], on a blocking thread: certificates may lie on a slow disk.
     ///
     /// # Errors
-    /// As [`Server::new`].
+    /// As [`RemoteServer::new`].
     pub async fn open(url: &str, properties: BTreeMap<String, String>) -> Result<Self, Trouble> {
         let url = url.to_owned();
         let made =
@@ -94,7 +94,10 @@ impl Server {
     /// The URL is none of HTTP, or a certificate can't be read.
     pub fn new<'a>(url: &str, property: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Trouble> {
         let bad = |why: &str| {
-            Trouble::new(format!("{:?} {why}", visible(url)), "write \"https://HOST:PORT\" or \"http://HOST:PORT\"")
+            Trouble::new(
+                format!("{:?} {why}", visible_text(url)),
+                "write \"https://HOST:PORT\" or \"http://HOST:PORT\"",
+            )
         };
         let uri: Uri = url.parse().map_err(|_| bad("is not a URL"))?;
         let secure = match uri.scheme_str() {
@@ -110,7 +113,7 @@ impl Server {
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let tls = if secure {
             let settings = Tls::from_properties(property).map_err(|(_, trouble)| trouble)?;
-            Some((tls::connector(&settings)?, settings))
+            Some((tls::build_connector(&settings)?, settings))
         } else {
             None
         };
@@ -120,96 +123,103 @@ impl Server {
 
     /// Where it is, for messages.
     #[must_use]
-    pub fn shown(&self) -> String {
-        visible(&format!("{}{}", self.authority, self.base))
+    pub fn visible_address(&self) -> String {
+        visible_text(&format!("{}{}", self.authority, self.base))
     }
 
     /// Sends one request and reads the answer.
     ///
     /// # Errors
     /// It could not be reached, took too long, or answered more than 8 MiB: with its address and what to do.
-    pub async fn send(&self, request: Request<'_>) -> Result<Answer, Trouble> {
-        self.within(request.timeout_ms, self.exchange(request)).await
+    pub async fn send(&self, request: HttpRequest<'_>) -> Result<HttpResponse, Trouble> {
+        self.run_within(request.timeout_ms, self.exchange(request)).await
     }
 
     /// Connects, with the handshake where there is TLS, and asks for nothing.
     ///
     /// # Errors
     /// It could not be reached, or is not trusted: with its address and what to do.
-    pub async fn reach(&self, timeout_ms: u64) -> Result<(), Trouble> {
+    pub async fn try_connect(&self, timeout_ms: u64) -> Result<(), Trouble> {
         let connect = async {
             let tcp = self.connect().await?;
             match &self.tls {
                 None => Ok(()),
-                Some(tls) => self.shake(tcp, tls).await.map(drop),
+                Some(tls) => self.shake_hands(tcp, tls).await.map(drop),
             }
         };
-        self.within(timeout_ms, connect).await
+        self.run_within(timeout_ms, connect).await
     }
 
-    async fn within<T>(&self, limit_ms: u64, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    async fn run_within<T>(&self, limit_ms: u64, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let limit = Duration::from_millis(limit_ms);
         match timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => Err(Trouble::new(
-                format!("{}: no answer within {}", self.shown(), crate::base::span(millis(limit))),
+                format!(
+                    "{}: no answer within {}",
+                    self.visible_address(),
+                    crate::base::format_duration(to_millis(limit))
+                ),
                 "check the server, the route to it (`nc -zv HOST PORT`), and how long the query takes there",
             )),
         }
     }
 
-    async fn exchange(&self, request: Request<'_>) -> Result<Answer, Trouble> {
+    async fn exchange(&self, request: HttpRequest<'_>) -> Result<HttpResponse, Trouble> {
         let tcp = self.connect().await?;
         match &self.tls {
-            None => self.talk(tcp, request).await,
-            Some(tls) => self.talk(self.shake(tcp, tls).await?, request).await,
+            None => self.send_and_read(tcp, request).await,
+            Some(tls) => self.send_and_read(self.shake_hands(tcp, tls).await?, request).await,
         }
     }
 
     async fn connect(&self) -> Result<TcpStream, Trouble> {
         TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| {
             Trouble::new(
-                format!("{}: can't connect: {}", self.shown(), visible(&e.to_string())),
+                format!("{}: can't connect: {}", self.visible_address(), visible_text(&e.to_string())),
                 "check the address and that the server runs",
             )
         })
     }
 
-    async fn shake(
+    async fn shake_hands(
         &self,
         tcp: TcpStream,
         (connector, settings): &(SslConnector, Tls),
     ) -> Result<SslStream<TcpStream>, Trouble> {
-        let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.shown(), t.what), t.advice);
-        tls::handshake(tcp, connector, settings, &self.host).await.map_err(failed)
+        let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.visible_address(), t.what), t.advice);
+        tls::shake_hands(tcp, connector, settings, &self.host).await.map_err(failed)
     }
 
-    async fn talk<S>(&self, stream: S, request: Request<'_>) -> Result<Answer, Trouble>
+    async fn send_and_read<S>(&self, stream: S, request: HttpRequest<'_>) -> Result<HttpResponse, Trouble>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let broken = |e: hyper::Error| {
-            let what = format!("{}: the exchange broke off: {}", self.shown(), visible(&e.to_string()));
+            let what = format!("{}: the exchange broke off: {}", self.visible_address(), visible_text(&e.to_string()));
             Trouble::new(what, "check that the port speaks HTTP, and the server's log")
         };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        let driver = Driver(tokio::spawn(async move {
+        let driver = ConnectionTask(tokio::spawn(async move {
             // what breaks it is told to the sender
             let _ = connection.await;
         }));
         let most = request.most;
-        let sent = sender.send_request(self.request(request)?).await.map_err(broken)?;
+        let sent = sender.send_request(self.build_request(request)?).await.map_err(broken)?;
         let status = sent.status().as_u16();
         let retry_after = sent.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after_s = retry_after.and_then(|v| v.trim().parse().ok());
         let unreadable = |why: &str| {
-            Trouble::new(format!("{}: the answer can't be read: {}", self.shown(), visible(why)), "ask for less")
+            Trouble::new(
+                format!("{}: the answer can't be read: {}", self.visible_address(), visible_text(why)),
+                "ask for less",
+            )
         };
         let body = match most {
             // it was taken: whether more comes of the answer changes nothing
             Some(_) if (200..300).contains(&status) => Vec::new(),
-            Some(most) => beginning(sent.into_body(), most).await,
+            Some(most) => read_beginning(sent.into_body(), most).await,
             None => match Limited::new(sent.into_body(), MAX_ANSWER).collect().await {
                 Ok(body) => body.to_bytes().to_vec(),
                 Err(e) if e.is::<LengthLimitError>() => return Err(unreadable("it is larger than 8 MiB")),
@@ -217,10 +227,10 @@ impl Server {
             },
         };
         drop(driver);
-        Ok(Answer { status, body, retry_after_s })
+        Ok(HttpResponse { status, body, retry_after_s })
     }
 
-    fn request(&self, request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
+    fn build_request(&self, request: HttpRequest<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
         let mut builder = hyper::Request::builder()
             .uri(format!("{}{}", self.base, request.path))
             .header("host", &self.authority)
@@ -238,7 +248,7 @@ impl Server {
         };
         request.map_err(|_| {
             Trouble::new(
-                format!("{}: the request can't be made", self.shown()),
+                format!("{}: the request can't be made", self.visible_address()),
                 "a credential holds characters that no HTTP header may have: look at its file or variable",
             )
         })
@@ -246,7 +256,7 @@ impl Server {
 }
 
 /// The first bytes of an answer whose status says what matters; one that breaks off is as long as it got.
-async fn beginning(mut body: hyper::body::Incoming, most: usize) -> Vec<u8> {
+async fn read_beginning(mut body: hyper::body::Incoming, most: usize) -> Vec<u8> {
     let mut read = Vec::new();
     while read.len() < most {
         let Some(Ok(frame)) = body.frame().await else { break };
@@ -258,14 +268,14 @@ async fn beginning(mut body: hyper::body::Incoming, most: usize) -> Vec<u8> {
 }
 
 /// Ends the connection's task with the request, also when it is given up.
-struct Driver(tokio::task::JoinHandle<()>);
+struct ConnectionTask(tokio::task::JoinHandle<()>);
 
-impl Drop for Driver {
+impl Drop for ConnectionTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn millis(limit: Duration) -> u64 {
+fn to_millis(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::base::Trouble;
 use crate::base::redact;
-use crate::base::sanitise::visible;
+use crate::base::sanitise::visible_text;
 use crate::plan::provider::command_line;
 
 /// Commands that run at once, over all groups and producers: a bastion is small, and an API server has limits.
@@ -29,7 +29,7 @@ const AFTER_KILL: Duration = Duration::from_secs(2);
 const SHOWN: usize = 300;
 
 /// One run of a command.
-pub struct Run<'a> {
+pub struct CommandRun<'a> {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// Where it runs.
@@ -39,7 +39,7 @@ pub struct Run<'a> {
 }
 
 /// Why a command failed.
-pub struct Failed {
+pub struct CommandFailure {
     /// What happened.
     pub why: Trouble,
     /// Whether it ran at all: if not, nothing was changed.
@@ -47,9 +47,9 @@ pub struct Failed {
 }
 
 /// Ends the process group when the run is dropped before its end (a cancelled future, too).
-struct Group(Option<Pid>);
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
+impl ProcessGroup {
     fn kill(&mut self) {
         if let Some(pid) = self.0.take() {
             // gone already is as good
@@ -58,16 +58,16 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-impl Run<'_> {
+impl CommandRun<'_> {
     /// The command line for people, made visible.
-    pub fn shown(&self) -> String {
-        let line = visible(&command_line(&self.argv));
+    pub fn visible_command(&self) -> String {
+        let line = visible_text(&command_line(&self.argv));
         if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
     }
 
@@ -75,18 +75,18 @@ impl Run<'_> {
     ///
     /// # Errors
     /// It failed, or printed nothing or several lines.
-    pub async fn word(&self, what: &str) -> Result<String, Trouble> {
-        let output = self.output().await.map_err(|f| f.why)?;
+    pub async fn read_word(&self, what: &str) -> Result<String, Trouble> {
+        let output = self.capture_output().await.map_err(|f| f.why)?;
         let text = String::from_utf8_lossy(&output);
         let text = text.trim();
         let advice = format!("let it print {what}, and nothing else, on standard output");
         match text.lines().count() {
-            0 => Err(Trouble::new(format!("{} printed nothing", self.shown()), advice)),
+            0 => Err(Trouble::new(format!("{} printed nothing", self.visible_command()), advice)),
             1 => Ok(text.to_owned()),
             n => {
-                let first = redact::hide(text.lines().next().unwrap_or_default());
-                let first: String = visible(&first).chars().take(80).collect();
-                Err(Trouble::new(format!("{} printed {n} lines, beginning {first:?}", self.shown()), advice))
+                let first = redact::hide_secrets(text.lines().next().unwrap_or_default());
+                let first: String = visible_text(&first).chars().take(80).collect();
+                Err(Trouble::new(format!("{} printed {n} lines, beginning {first:?}", self.visible_command()), advice))
             }
         }
     }
@@ -95,23 +95,23 @@ impl Run<'_> {
     ///
     /// # Errors
     /// It could not be started, took too long, or ended with an error.
-    pub async fn output(&self) -> Result<Vec<u8>, Failed> {
+    pub async fn capture_output(&self) -> Result<Vec<u8>, CommandFailure> {
         // never closed
         let _turn = AT_ONCE.acquire().await.ok();
-        let mut child = self.start().map_err(|why| Failed { why, started: false })?;
+        let mut child = self.start().map_err(|why| CommandFailure { why, started: false })?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let mut group = Group(pid);
-        let mut out = Output::of(child.stdout.take());
-        let mut err = Output::of(child.stderr.take());
+        let mut group = ProcessGroup(pid);
+        let mut out = Output::from_pipe(child.stdout.take());
+        let mut err = Output::from_pipe(child.stderr.take());
         let ended = timeout(Duration::from_millis(self.timeout_ms), child.wait()).await;
-        let failed = |what: String, advice: &str| Failed { why: Trouble::new(what, advice), started: true };
+        let failed = |what: String, advice: &str| CommandFailure { why: Trouble::new(what, advice), started: true };
         let status = match ended {
             Ok(Ok(status)) => {
                 // reaped: its number may be another process's soon. What it left running on purpose goes on.
                 group.0 = None;
                 status
             }
-            Ok(Err(e)) => return Err(failed(format!("can't wait for {}: {e}", self.shown()), "")),
+            Ok(Err(e)) => return Err(failed(format!("can't wait for {}: {e}", self.visible_command()), "")),
             Err(_) => {
                 group.kill();
                 let gone = timeout(AFTER_KILL, child.wait()).await.is_ok();
@@ -119,14 +119,14 @@ impl Run<'_> {
                 return Err(failed(
                     format!(
                         "{} took longer than {} {how}",
-                        self.shown(),
-                        crate::plan::duration::format(self.timeout_ms)
+                        self.visible_command(),
+                        crate::plan::duration::format_duration(self.timeout_ms)
                     ),
                     "run it by hand to see why; `timeout` in the plan sets how long it may take",
                 ));
             }
         };
-        let (out, err) = tokio::join!(out.rest(), err.rest());
+        let (out, err) = tokio::join!(out.take_rest(), err.take_rest());
         if status.success() {
             return Ok(out);
         }
@@ -137,7 +137,7 @@ impl Run<'_> {
         };
         let said = last_line(&err);
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-        Err(failed(format!("{} failed ({how}){said}", self.shown()), "run it by hand to see all it says"))
+        Err(failed(format!("{} failed ({how}){said}", self.visible_command()), "run it by hand to see all it says"))
     }
 
     fn start(&self) -> Result<Child, Trouble> {
@@ -161,7 +161,7 @@ impl Run<'_> {
                 std::io::ErrorKind::PermissionDenied => "make the program executable",
                 _ => "run it by hand",
             };
-            Trouble::new(format!("can't start {}: {e}", self.shown()), advice)
+            Trouble::new(format!("can't start {}: {e}", self.visible_command()), advice)
         })
     }
 }
@@ -174,7 +174,7 @@ struct Output {
 
 impl Output {
     /// Reads a stream to its end and keeps the first bytes and, of a longer text, the last ones too.
-    fn of(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+    fn from_pipe(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&kept);
         let reading = tokio::spawn(async move {
@@ -193,7 +193,7 @@ impl Output {
     }
 
     /// What has come, with what still comes within a moment of the command's end.
-    async fn rest(&mut self) -> Vec<u8> {
+    async fn take_rest(&mut self) -> Vec<u8> {
         let _ = timeout(AFTER_END, &mut self.reading).await;
         std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -208,7 +208,7 @@ impl Drop for Output {
 fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     // before it is cut: the half of a secret is one too. A key has several lines, so of the whole text.
-    let text = redact::hide(&text);
+    let text = redact::hide_secrets(&text);
     let line = text.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
-    visible(line).chars().take(SHOWN).collect()
+    visible_text(line).chars().take(SHOWN).collect()
 }

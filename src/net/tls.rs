@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use crate::base::Trouble;
-use crate::base::sanitise::{visible, visible_name, visible_names, visible_path};
+use crate::base::sanitise::{visible_name, visible_names, visible_path, visible_text};
 
 /// Where distributions keep their CAs: librdkafka's list (rdkafka_ssl.c), since the OpenSSL built in looks where it was
 /// built.
@@ -48,7 +48,7 @@ pub enum Pem {
 
 /// The client's own certificate, for mutual TLS.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Identity {
+pub enum ClientCertificate {
     /// Certificate chain and private key as PEM.
     Pem {
         /// `ssl.certificate.location` or `ssl.certificate.pem`: leaf first.
@@ -73,7 +73,7 @@ pub struct Tls {
     /// Trusted CAs; `None` is the system's.
     pub ca: Option<Pem>,
     /// The client's certificate.
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientCertificate>,
     /// `enable.ssl.certificate.verification`.
     pub verify: bool,
     /// `ssl.endpoint.identification.algorithm` is not `none`.
@@ -86,7 +86,7 @@ impl Tls {
     /// # Errors
     /// A value that can't be used, with the name of its property.
     pub fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
-        let ca = match pem(&get, "ssl.ca.pem", "ssl.ca.location") {
+        let ca = match pem_of(&get, "ssl.ca.pem", "ssl.ca.location") {
             Some(Pem::File(path)) if path == "probe" => None,
             other => other,
         };
@@ -94,36 +94,38 @@ impl Tls {
             "https" => true,
             "none" | "" => false,
             other => {
-                return Err(bad("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
+                return Err(refuse_value("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
             }
         };
         let verify = "enable.ssl.certificate.verification";
         let verify = match get(verify).map(str::to_ascii_lowercase).as_deref() {
             None | Some("true" | "t" | "1") => true,
             Some("false" | "f" | "0") => false,
-            Some(other) => return Err(bad(verify, other, "`true` or `false`")),
+            Some(other) => return Err(refuse_value(verify, other, "`true` or `false`")),
         };
-        Ok(Tls { ca, identity: identity(&get)?, verify, verify_hostname })
+        Ok(Tls { ca, identity: client_certificate_of(&get)?, verify, verify_hostname })
     }
 }
 
-fn bad(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
+fn refuse_value(name: &'static str, value: &str, wanted: &str) -> (&'static str, Trouble) {
     let what = format!("`{name}` is `{}`, and must be {wanted}", visible_name(value));
     (name, Trouble::new(what, format!("write {wanted}")))
 }
 
-fn identity<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Identity>, (&'static str, Trouble)> {
+fn client_certificate_of<'a>(
+    get: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Option<ClientCertificate>, (&'static str, Trouble)> {
     if let Some(file) = get("ssl.keystore.location") {
         let password = get("ssl.keystore.password").unwrap_or_default().to_owned();
-        return Ok(Some(Identity::Pkcs12 { file: file.to_owned(), password }));
+        return Ok(Some(ClientCertificate::Pkcs12 { file: file.to_owned(), password }));
     }
-    let certificate = pem(get, "ssl.certificate.pem", "ssl.certificate.location");
-    let key = pem(get, "ssl.key.pem", "ssl.key.location");
+    let certificate = pem_of(get, "ssl.certificate.pem", "ssl.certificate.location");
+    let key = pem_of(get, "ssl.key.pem", "ssl.key.location");
     match (certificate, key) {
         (None, None) => Ok(None),
         (Some(certificate), Some(key)) => {
             let password = get("ssl.key.password").map(str::to_owned);
-            Ok(Some(Identity::Pem { certificate, key, password }))
+            Ok(Some(ClientCertificate::Pem { certificate, key, password }))
         }
         (Some(_), None) => Err((
             "ssl.certificate.location",
@@ -136,7 +138,7 @@ fn identity<'a>(get: &impl Fn(&str) -> Option<&'a str>) -> Result<Option<Identit
     }
 }
 
-fn pem<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Option<Pem> {
+fn pem_of<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Option<Pem> {
     let text = get(text).filter(|t| !t.is_empty()).map(|t| Pem::Text(t.to_owned()));
     text.or_else(|| get(file).filter(|f| !f.is_empty()).map(|f| Pem::File(f.to_owned())))
 }
@@ -145,37 +147,37 @@ fn pem<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Op
 ///
 /// # Errors
 /// Name the file and the property.
-pub fn connector(settings: &Tls) -> Result<SslConnector, Trouble> {
-    let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason(&e)), "");
+pub fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
+    let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason_of(&e)), "");
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
     match (&settings.ca, settings.verify) {
         (_, false) => builder.set_verify(SslVerifyMode::NONE),
-        (Some(ca), true) => trust(&mut builder, ca)?,
+        (Some(ca), true) => trust_authorities(&mut builder, ca)?,
         (None, true) => trust_the_system(&mut builder)?,
     }
     if let Some(identity) = &settings.identity {
-        identify(&mut builder, identity)?;
+        use_certificate(&mut builder, identity)?;
     }
     Ok(builder.build())
 }
 
-fn trust(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), Trouble> {
+fn trust_authorities(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), Trouble> {
     let (name, pem) = match ca {
         Pem::File(path) if Path::new(path).is_dir() => {
             return builder
                 .load_verify_locations(None, Some(Path::new(path)))
-                .map_err(|e| unreadable(path, &reason(&e)));
+                .map_err(|e| unreadable_trouble(path, &reason_of(&e)));
         }
-        Pem::File(path) => (path.as_str(), read(path, "ssl.ca.location")?),
+        Pem::File(path) => (path.as_str(), read_file(path, "ssl.ca.location")?),
         Pem::Text(text) => ("ssl.ca.pem", text.clone().into_bytes()),
     };
-    let certificates = X509::stack_from_pem(&pem).map_err(|e| unreadable(name, &reason(&e)))?;
+    let certificates = X509::stack_from_pem(&pem).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?;
     if certificates.is_empty() {
-        return Err(unreadable(name, "it holds no PEM certificate"));
+        return Err(unreadable_trouble(name, "it holds no PEM certificate"));
     }
     for certificate in certificates {
-        builder.cert_store_mut().add_cert(certificate).map_err(|e| unreadable(name, &reason(&e)))?;
+        builder.cert_store_mut().add_cert(certificate).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?;
     }
     Ok(())
 }
@@ -195,35 +197,37 @@ fn trust_the_system(builder: &mut SslConnectorBuilder) -> Result<(), Trouble> {
     ))
 }
 
-fn identify(builder: &mut SslConnectorBuilder, identity: &Identity) -> Result<(), Trouble> {
+fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertificate) -> Result<(), Trouble> {
     let (leaf, chain, key) = match identity {
-        Identity::Pem { certificate, key, password } => {
-            let (name, pem) = load(certificate, "ssl.certificate.location")?;
-            let mut all = X509::stack_from_pem(&pem).map_err(|e| unreadable(name, &reason(&e)))?.into_iter();
-            let leaf = all.next().ok_or_else(|| unreadable(name, "it holds no PEM certificate"))?;
-            let (name, pem) = load(key, "ssl.key.location")?;
+        ClientCertificate::Pem { certificate, key, password } => {
+            let (name, pem) = load_pem(certificate, "ssl.certificate.location")?;
+            let mut all = X509::stack_from_pem(&pem).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?.into_iter();
+            let leaf = all.next().ok_or_else(|| unreadable_trouble(name, "it holds no PEM certificate"))?;
+            let (name, pem) = load_pem(key, "ssl.key.location")?;
             let key = match password {
                 Some(password) => PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()),
                 // Without a password an encrypted key must fail, not ask on the terminal.
                 None => PKey::private_key_from_pem_callback(&pem, |_| Ok(0)),
             };
-            let key = key.map_err(|_| unreadable(name, "it holds no PEM private key that `ssl.key.password` opens"))?;
+            let key =
+                key.map_err(|_| unreadable_trouble(name, "it holds no PEM private key that `ssl.key.password` opens"))?;
             (leaf, all.collect::<Vec<_>>(), key)
         }
-        Identity::Pkcs12 { file, password } => {
-            let der = read(file, "ssl.keystore.location")?;
+        ClientCertificate::Pkcs12 { file, password } => {
+            let der = read_file(file, "ssl.keystore.location")?;
             let parsed = Pkcs12::from_der(&der).and_then(|p| p.parse2(password));
-            let parsed =
-                parsed.map_err(|e| unreadable(file, &format!("not PKCS#12, or not this password: {}", reason(&e))))?;
+            let parsed = parsed.map_err(|e| {
+                unreadable_trouble(file, &format!("not PKCS#12, or not this password: {}", reason_of(&e)))
+            })?;
             let (Some(leaf), Some(key)) = (parsed.cert, parsed.pkey) else {
-                return Err(unreadable(file, "it lacks a certificate or a private key"));
+                return Err(unreadable_trouble(file, "it lacks a certificate or a private key"));
             };
             (leaf, parsed.ca.into_iter().flatten().collect(), key)
         }
     };
     let refuse = |e: openssl::error::ErrorStack| {
         Trouble::new(
-            format!("the client certificate can't be used: {}", reason(&e)),
+            format!("the client certificate can't be used: {}", reason_of(&e)),
             "check that `ssl.key.location` is the key of `ssl.certificate.location`",
         )
     };
@@ -235,14 +239,14 @@ fn identify(builder: &mut SslConnectorBuilder, identity: &Identity) -> Result<()
     builder.check_private_key().map_err(refuse)
 }
 
-fn load<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Trouble> {
+fn load_pem<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Trouble> {
     match pem {
-        Pem::File(path) => Ok((path, read(path, property)?)),
+        Pem::File(path) => Ok((path, read_file(path, property)?)),
         Pem::Text(text) => Ok((property, text.clone().into_bytes())),
     }
 }
 
-fn read(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
+fn read_file(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
     std::fs::read(path).map_err(|e| {
         Trouble::new(
             format!("`{property}`: {} can't be read: {e}", visible_path(Path::new(path))),
@@ -251,9 +255,9 @@ fn read(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
     })
 }
 
-fn unreadable(name: &str, why: &str) -> Trouble {
+fn unreadable_trouble(name: &str, why: &str) -> Trouble {
     Trouble::new(
-        format!("{}: {}", visible_path(Path::new(name)), visible(why)),
+        format!("{}: {}", visible_path(Path::new(name)), visible_text(why)),
         "it must be PEM: `-----BEGIN CERTIFICATE-----`",
     )
 }
@@ -262,38 +266,43 @@ fn unreadable(name: &str, why: &str) -> Trouble {
 ///
 /// # Errors
 /// What is wrong with the certificate or the other side, in words without its name, and what to do.
-pub async fn handshake(
+pub async fn shake_hands(
     tcp: TcpStream,
     connector: &SslConnector,
     settings: &Tls,
     host: &str,
 ) -> Result<SslStream<TcpStream>, Trouble> {
     let seen = Arc::new(Mutex::new(None::<String>));
-    let mut configuration = connector.configure().map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    let mut configuration = connector.configure().map_err(|e| Trouble::new(reason_of(&e), OTHER))?;
     configuration.set_verify_hostname(settings.verify && settings.verify_hostname);
     if settings.verify {
         let seen = Arc::clone(&seen);
         configuration.set_verify_callback(SslVerifyMode::PEER, move |ok, store| {
             if let (false, Some(certificate), Ok(mut seen)) = (ok, store.current_cert(), seen.lock()) {
-                *seen = Some(describe(certificate));
+                *seen = Some(describe_certificate(certificate));
             }
             ok
         });
     }
-    let ssl = configuration.into_ssl(host).map_err(|e| Trouble::new(reason(&e), OTHER))?;
-    let mut stream = SslStream::new(ssl, tcp).map_err(|e| Trouble::new(reason(&e), OTHER))?;
+    let ssl = configuration.into_ssl(host).map_err(|e| Trouble::new(reason_of(&e), OTHER))?;
+    let mut stream = SslStream::new(ssl, tcp).map_err(|e| Trouble::new(reason_of(&e), OTHER))?;
     match Pin::new(&mut stream).connect().await {
         Ok(()) => Ok(stream),
         Err(error) => {
             let seen = seen.lock().ok().and_then(|mut s| s.take());
-            Err(explain(host, &error, stream.ssl().verify_result(), seen))
+            Err(explain_failure(host, &error, stream.ssl().verify_result(), seen))
         }
     }
 }
 
 const OTHER: &str = "check that the listener speaks TLS 1.2 or 1.3";
 
-fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, seen: Option<String>) -> Trouble {
+fn explain_failure(
+    host: &str,
+    error: &openssl::ssl::Error,
+    verdict: X509VerifyResult,
+    seen: Option<String>,
+) -> Trouble {
     let seen = seen.map(|s| format!(" ({s})")).unwrap_or_default();
     // Numbers as in OpenSSL's x509_vfy.h.
     match verdict.as_raw() {
@@ -302,52 +311,52 @@ fn explain(host: &str, error: &openssl::ssl::Error, verdict: X509VerifyResult, s
             let what = format!("the certificate is not for `{}`{seen}", visible_name(host));
             let advice = "connect by a name that the certificate has, or have the name added to it; \
                           `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
-            return Trouble::new(what, advice).lasts();
+            return Trouble::new(what, advice).as_lasting();
         }
         2 | 18..=21 => {
             let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
             let advice = "set `ssl.ca.location` to the PEM file of the CA that signed the certificates";
-            return Trouble::new(what, advice).lasts();
+            return Trouble::new(what, advice).as_lasting();
         }
         9 => {
             let what = format!("the certificate is not valid yet{seen}");
-            return Trouble::new(what, "check this machine's clock").lasts();
+            return Trouble::new(what, "check this machine's clock").as_lasting();
         }
-        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").lasts(),
+        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").as_lasting(),
         _ => {
             let what = format!("the certificate is refused: {}{seen}", verdict.error_string());
-            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").lasts();
+            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").as_lasting();
         }
     }
     let text = error.to_string();
-    if let Some(alert) = error.ssl_error().map(reason).filter(|r| r.contains("alert")) {
+    if let Some(alert) = error.ssl_error().map(reason_of).filter(|r| r.contains("alert")) {
         return Trouble::new(
             format!("the other side ended the handshake: {alert}"),
             "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
         )
-        .lasts();
+        .as_lasting();
     }
-    if error.ssl_error().is_some_and(|stack| reason(stack).contains("wrong version number")) {
-        return Trouble::new("the port does not speak TLS", NOT_TLS).lasts();
+    if error.ssl_error().is_some_and(|stack| reason_of(stack).contains("wrong version number")) {
+        return Trouble::new("the port does not speak TLS", NOT_TLS).as_lasting();
     }
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
-        return Trouble::new("the connection was closed during the handshake", NOT_TLS).lasts();
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS).as_lasting();
     }
-    Trouble::new(visible(&text), OTHER)
+    Trouble::new(visible_text(&text), OTHER)
 }
 
 const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
                        or use the port of the TLS listener";
 
-fn reason(stack: &openssl::error::ErrorStack) -> String {
+fn reason_of(stack: &openssl::error::ErrorStack) -> String {
     match stack.errors().last().and_then(|e| e.reason()) {
-        Some(reason) => visible(reason),
-        None => visible(&stack.to_string()),
+        Some(reason) => visible_text(reason),
+        None => visible_text(&stack.to_string()),
     }
 }
 
 /// Whom a certificate is for, in one line.
-fn describe(certificate: &X509Ref) -> String {
+fn describe_certificate(certificate: &X509Ref) -> String {
     let names: Vec<String> = certificate
         .subject_alt_names()
         .into_iter()

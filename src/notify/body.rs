@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::Names;
+use super::MessageNames;
 use super::queue::Message;
 use crate::base::At;
-use crate::base::sanitise::{ascii_json, visible, visible_name};
+use crate::base::sanitise::{ascii_json, visible_name, visible_text};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::notice::Severity;
 use crate::plan::notify::{NotifyKind, NotifyPlan, slack_escape};
@@ -18,28 +18,28 @@ const MOST: usize = 1_500;
 const SLACK_MOST: usize = 1_400;
 
 /// The body of a message; `own`: what the plan's own words stand for.
-pub(super) fn body(
+pub(super) fn build_body(
     plan: &NotifyPlan,
-    names: &Names,
+    names: &MessageNames,
     own: impl Fn(&str) -> Option<String>,
     message: &Message,
 ) -> Vec<u8> {
-    let value = |word: &str| field(names, message, word).or_else(|| own(word));
-    let text = match (plan.fill(value), plan.kind) {
+    let value = |word: &str| placeholder_text(names, message, word).or_else(|| own(word));
+    let text = match (plan.fill_template(value), plan.kind) {
         (Some(filled), _) => filled,
-        (None, NotifyKind::Webhook) => ascii_json(&payload(names, message).to_string()).into_owned(),
-        (None, NotifyKind::Slack) => ascii_json(&slack(names, message).to_string()).into_owned(),
+        (None, NotifyKind::Webhook) => ascii_json(&webhook_payload(names, message).to_string()).into_owned(),
+        (None, NotifyKind::Slack) => ascii_json(&slack_payload(names, message).to_string()).into_owned(),
     };
     text.into_bytes()
 }
 
 /// What a placeholder stands for, made visible; empty where there is nothing.
-fn field(names: &Names, message: &Message, word: &str) -> Option<String> {
+fn placeholder_text(names: &MessageNames, message: &Message, word: &str) -> Option<String> {
     let news = &message.news;
     let text = match word {
         "event" => news.event.to_string(),
         "migration" => visible_name(&names.migration),
-        "subject" => subject(&news.subject),
+        "subject" => describe_subject(&news.subject),
         "group" => match &news.subject {
             Subject::Group(group) => visible_name(group),
             _ => String::new(),
@@ -48,13 +48,13 @@ fn field(names: &Names, message: &Message, word: &str) -> Option<String> {
             Subject::Producer(producer) => visible_name(producer),
             _ => String::new(),
         },
-        "team" => visible_name(names.team(&news.subject).unwrap_or_default()),
-        "severity" => severity(news.severity).to_owned(),
+        "team" => visible_name(names.team_of(&news.subject).unwrap_or_default()),
+        "severity" => severity_word(news.severity).to_owned(),
         "action" => if news.resolves() { "resolve" } else { "trigger" }.to_owned(),
         "what" => news.what.clone(),
         "advice" => news.advice.clone(),
         "actor" => visible_name(&news.actor),
-        "at" => time(news.at),
+        "at" => format_time(news.at),
         "at_ms" => news.at.0.to_string(),
         "run" => news.run.map(|run| run.to_string()).unwrap_or_default(),
         "stage" => news.stage.clone().unwrap_or_default(),
@@ -66,12 +66,12 @@ fn field(names: &Names, message: &Message, word: &str) -> Option<String> {
         "missed" => message.missed.to_string(),
         _ => return None,
     };
-    Some(shortened(&visible(&text), MOST))
+    Some(shorten_text(&visible_text(&text), MOST))
 }
 
 /// The payload of a webhook without a template.
-fn payload(names: &Names, message: &Message) -> Value {
-    let text = |word: &str| field(names, message, word).filter(|t| !t.is_empty());
+fn webhook_payload(names: &MessageNames, message: &Message) -> Value {
+    let text = |word: &str| placeholder_text(names, message, word).filter(|t| !t.is_empty());
     json!({
         "schema": SCHEMA,
         "id": text("id"),
@@ -100,10 +100,10 @@ fn payload(names: &Names, message: &Message) -> Value {
 
 /// Slack's shape: `text` for the notification, blocks for the channel. `verbatim` keeps plain names from becoming links
 /// or mentions; nothing is unfurled.
-fn slack(names: &Names, message: &Message) -> Value {
+fn slack_payload(names: &MessageNames, message: &Message) -> Value {
     let of = |word: &str| {
-        let text = field(names, message, word).unwrap_or_default();
-        cut(&slack_escape(&text), SLACK_MOST)
+        let text = placeholder_text(names, message, word).unwrap_or_default();
+        cut_escaped(&slack_escape(&text), SLACK_MOST)
     };
     let sign = match message.news.severity {
         Severity::Info => ":large_green_circle:",
@@ -124,14 +124,14 @@ fn slack(names: &Names, message: &Message) -> Value {
         "unfurl_links": false,
         "unfurl_media": false,
         "blocks": [
-            { "type": "section", "text": { "type": "mrkdwn", "text": cut(&said, 2_990), "verbatim": true } },
-            { "type": "context", "elements": [{ "type": "mrkdwn", "text": cut(&context, 1_900), "verbatim": true }] },
+            { "type": "section", "text": { "type": "mrkdwn", "text": cut_escaped(&said, 2_990), "verbatim": true } },
+            { "type": "context", "elements": [{ "type": "mrkdwn", "text": cut_escaped(&context, 1_900), "verbatim": true }] },
         ],
     })
 }
 
 /// The first characters of a text that is already escaped: an entity is never cut in two.
-fn cut(text: &str, most: usize) -> String {
+fn cut_escaped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
@@ -142,14 +142,14 @@ fn cut(text: &str, most: usize) -> String {
     short + "…"
 }
 
-fn shortened(text: &str, most: usize) -> String {
+fn shorten_text(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
-fn subject(subject: &Subject) -> String {
+fn describe_subject(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
@@ -159,7 +159,7 @@ fn subject(subject: &Subject) -> String {
 }
 
 /// In PagerDuty's and Alertmanager's words.
-fn severity(severity: Severity) -> &'static str {
+fn severity_word(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
         Severity::Warn => "warning",
@@ -167,6 +167,6 @@ fn severity(severity: Severity) -> &'static str {
     }
 }
 
-fn time(at: At) -> String {
+fn format_time(at: At) -> String {
     jiff::Timestamp::from_millisecond(at.0).map(|t| t.to_string()).unwrap_or_default()
 }

@@ -17,11 +17,11 @@ use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::Subject;
-use crate::migration::tell::notifications::News;
-use crate::net::http::{Answer, Request, Server};
+use crate::migration::tell::notifications::Notification;
+use crate::net::http::{HttpRequest, HttpResponse, RemoteServer};
 use crate::plan::Plan;
 use crate::plan::notify::{NotifyPlan, split_url};
-use crate::plan::secrets::{client_properties, resolved};
+use crate::plan::secrets::{client_properties, resolve_all};
 use queue::Message;
 
 /// Most of an answer that is read, bytes: its status says what matters.
@@ -32,23 +32,23 @@ const PAUSES_MS: [u64; 4] = [1_000, 5_000, 25_000, 60_000];
 const LONGEST_PAUSE_MS: u64 = 120_000;
 
 /// One target, as the plan names it.
-pub struct Target {
+pub struct NotifyTarget {
     plan: NotifyPlan,
-    names: Names,
+    names: MessageNames,
     /// Made when it is first needed, and again after it was refused: secrets may have been changed meanwhile.
-    line: Mutex<Option<Arc<Line>>>,
+    line: Mutex<Option<Arc<TargetAddress>>>,
 }
 
 /// What a message names besides what happened.
-struct Names {
+struct MessageNames {
     migration: String,
     groups: BTreeMap<String, String>,
     producers: BTreeMap<String, String>,
 }
 
 /// Where a target is.
-struct Line {
-    server: Server,
+struct TargetAddress {
+    server: RemoteServer,
     /// Path and query: the secret.
     path: String,
     headers: BTreeMap<String, String>,
@@ -62,29 +62,29 @@ pub struct NotSent {
     /// What happened, and what to do.
     pub trouble: Trouble,
     /// Whether it makes sense to try again.
-    pub again: Again,
+    pub again: Retry,
 }
 
 /// Whether, and when at the earliest, something may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Again {
+pub enum Retry {
     /// It would be refused again.
     Never,
     /// After the usual pause, or after this many ms where the target says so.
     Later(Option<u64>),
 }
 
-impl Again {
+impl Retry {
     /// How long to wait before the next try, ms; `tries`: those already made, from 1. `None`: there is none.
     #[must_use]
     pub fn pause_ms(self, tries: u32) -> Option<u64> {
-        let Again::Later(asked) = self else { return None };
+        let Retry::Later(asked) = self else { return None };
         let usual = PAUSES_MS[(tries.max(1) as usize - 1).min(PAUSES_MS.len() - 1)];
         Some(asked.map_or(usual, |ms| ms.clamp(usual, LONGEST_PAUSE_MS)))
     }
 }
 
-impl Names {
+impl MessageNames {
     fn new(plan: &Plan) -> Self {
         Self {
             migration: plan.name.clone(),
@@ -93,7 +93,7 @@ impl Names {
         }
     }
 
-    fn team(&self, subject: &Subject) -> Option<&str> {
+    fn team_of(&self, subject: &Subject) -> Option<&str> {
         match subject {
             Subject::Group(g) => self.groups.get(g).map(String::as_str),
             Subject::Producer(p) => self.producers.get(p).map(String::as_str),
@@ -104,15 +104,15 @@ impl Names {
 
 /// The targets of a plan. No I/O.
 #[must_use]
-pub fn targets(plan: &Plan) -> Vec<Target> {
-    plan.notify.iter().map(|n| Target::from_plan(n, plan)).collect()
+pub fn list_targets(plan: &Plan) -> Vec<NotifyTarget> {
+    plan.notify.iter().map(|n| NotifyTarget::from_plan(n, plan)).collect()
 }
 
-impl Target {
+impl NotifyTarget {
     /// A target; no I/O.
     #[must_use]
     pub fn from_plan(target: &NotifyPlan, plan: &Plan) -> Self {
-        Self { plan: target.clone(), names: Names::new(plan), line: Mutex::new(None) }
+        Self { plan: target.clone(), names: MessageNames::new(plan), line: Mutex::new(None) }
     }
 
     /// What the plan says of it.
@@ -123,14 +123,14 @@ impl Target {
 
     /// Whether it is told of this. What is about the whole migration is told to everyone who asked for its kind.
     #[must_use]
-    pub fn wants(&self, news: &News) -> bool {
+    pub fn wants(&self, news: &Notification) -> bool {
         let asked = news.topics.iter().any(|t| self.plan.on.contains(t));
         let everyone = self.plan.teams.is_empty() && self.plan.groups.is_empty();
         let ours = || match &news.subject {
             Subject::Migration | Subject::Cluster(_) => true,
             subject => {
                 let named = matches!(subject, Subject::Group(g) if self.plan.groups.contains(g));
-                named || self.names.team(subject).is_some_and(|team| self.plan.teams.iter().any(|t| t == team))
+                named || self.names.team_of(subject).is_some_and(|team| self.plan.teams.iter().any(|t| t == team))
             }
         };
         asked && (everyone || ours())
@@ -138,9 +138,9 @@ impl Target {
 
     /// The body that a message is sent with, for people: without the plan's own values.
     #[must_use]
-    pub fn body(&self, message: &Message) -> String {
+    pub fn preview_body(&self, message: &Message) -> String {
         let hidden = |word: &str| self.plan.values.contains_key(word).then(|| "(hidden)".to_owned());
-        String::from_utf8_lossy(&body::body(&self.plan, &self.names, hidden, message)).into_owned()
+        String::from_utf8_lossy(&body::build_body(&self.plan, &self.names, hidden, message)).into_owned()
     }
 
     /// Sends a message, once. Returns the status it was taken with.
@@ -151,11 +151,11 @@ impl Target {
         let named =
             |t: Trouble| Trouble::new(format!("notify.{}: {}", visible_name(&self.plan.name), t.what), t.advice);
         // A secret that can't be read now may be there in a moment: a file that is being replaced.
-        let later = |t: Trouble| NotSent { trouble: named(t), again: Again::Later(None) };
-        let line = self.line().await.map_err(later)?;
+        let later = |t: Trouble| NotSent { trouble: named(t), again: Retry::Later(None) };
+        let line = self.resolve_address().await.map_err(later)?;
         let own = |word: &str| line.values.get(word).cloned();
-        let body = body::body(&self.plan, &self.names, own, message);
-        let request = Request {
+        let body = body::build_body(&self.plan, &self.names, own, message);
+        let request = HttpRequest {
             body: Some((&self.plan.content_type, body)),
             put: self.plan.put,
             path: &line.path,
@@ -168,7 +168,7 @@ impl Target {
             return Ok(answer.status);
         }
         *self.line.lock().await = None;
-        let NotSent { trouble, again } = refused(&line, &answer);
+        let NotSent { trouble, again } = explain_refusal(&line, &answer);
         Err(NotSent { trouble: named(trouble), again })
     }
 
@@ -176,13 +176,13 @@ impl Target {
     ///
     /// # Errors
     /// It can't be reached: with its host and what to do.
-    pub async fn reach(&self) -> Result<String, Trouble> {
-        let line = self.line().await?;
-        line.server.reach(self.plan.timeout_ms).await?;
-        Ok(line.server.shown())
+    pub async fn try_connect(&self) -> Result<String, Trouble> {
+        let line = self.resolve_address().await?;
+        line.server.try_connect(self.plan.timeout_ms).await?;
+        Ok(line.server.visible_address())
     }
 
-    async fn line(&self) -> Result<Arc<Line>, Trouble> {
+    async fn resolve_address(&self) -> Result<Arc<TargetAddress>, Trouble> {
         let mut line = self.line.lock().await;
         if let Some(line) = &*line {
             return Ok(Arc::clone(line));
@@ -192,19 +192,19 @@ impl Target {
         let (origin, path) = split_url(url.trim()).ok_or_else(|| {
             Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
         })?;
-        let (headers, values) = (resolved(&self.plan.headers)?, resolved(&self.plan.values)?);
-        let server = Server::open(&origin, client_properties(&self.plan.client)?).await?;
-        let made = Arc::new(Line { server, path, headers, values });
+        let (headers, values) = (resolve_all(&self.plan.headers)?, resolve_all(&self.plan.values)?);
+        let server = RemoteServer::open(&origin, client_properties(&self.plan.client)?).await?;
+        let made = Arc::new(TargetAddress { server, path, headers, values });
         *line = Some(Arc::clone(&made));
         Ok(made)
     }
 }
 
-fn refused(line: &Line, answer: &Answer) -> NotSent {
+fn explain_refusal(line: &TargetAddress, answer: &HttpResponse) -> NotSent {
     let status = answer.status;
     let again = match status {
-        408 | 425 | 429 | 500..=599 => Again::Later(answer.retry_after_s.map(|s| s.saturating_mul(1_000))),
-        _ => Again::Never,
+        408 | 425 | 429 | 500..=599 => Retry::Later(answer.retry_after_s.map(|s| s.saturating_mul(1_000))),
+        _ => Retry::Never,
     };
     let advice = match status {
         300..=399 => "it sends elsewhere, and that is not followed: write the address itself into url",
@@ -214,9 +214,12 @@ fn refused(line: &Line, answer: &Answer) -> NotSent {
         500..=599 => "it fails by itself: look there",
         _ => "look at what it takes: content_type and template make the body",
     };
-    let said = answer.shown();
+    let said = answer.visible_excerpt();
     let said = if said.is_empty() { String::new() } else { format!(": {said}") };
-    NotSent { trouble: Trouble::new(format!("{} answers {status}{said}", line.server.shown()), advice), again }
+    NotSent {
+        trouble: Trouble::new(format!("{} answers {status}{said}", line.server.visible_address()), advice),
+        again,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::base::{At, Trouble};
-use crate::migration::tell::notifications::{News, Told};
+use crate::migration::tell::notifications::{DeliveryProgress, Notification};
 
 /// News that may wait for one target; beyond it the oldest are dropped, and the next message says how many.
 pub const WAITING: usize = 100;
@@ -14,7 +14,7 @@ pub const OLD_MS: u64 = 3_600_000;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
     /// What it says.
-    pub news: News,
+    pub news: Notification,
     /// How many before it were not delivered.
     pub missed: u64,
 }
@@ -23,7 +23,7 @@ pub struct Message {
 #[derive(Debug, Clone)]
 pub struct Queue {
     target: String,
-    waiting: VecDeque<News>,
+    waiting: VecDeque<Notification>,
     missed: u64,
     /// Every entry up to this one is delivered or given up.
     settled: u64,
@@ -37,7 +37,7 @@ pub struct Queue {
 impl Queue {
     /// What is known from before: entries up to `told.seq` are told.
     #[must_use]
-    pub fn new(told: Told) -> Self {
+    pub fn new(told: DeliveryProgress) -> Self {
         Self {
             target: told.target,
             waiting: VecDeque::new(),
@@ -51,7 +51,7 @@ impl Queue {
     }
 
     /// An entry of the journal, and what it is for this target. Old ones are passed over: they are told.
-    pub fn entry(&mut self, seq: u64, news: Option<News>) {
+    pub fn note_entry(&mut self, seq: u64, news: Option<Notification>) {
         if seq <= self.latest {
             return;
         }
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     /// The next message; several that waited for long are one.
-    pub fn take(&mut self, now: At) -> Option<Message> {
+    pub fn take_message(&mut self, now: At) -> Option<Message> {
         if self.flying {
             return None;
         }
@@ -73,8 +73,8 @@ impl Queue {
         let news = match old {
             0 | 1 => self.waiting.pop_front()?,
             many => {
-                let many: Vec<News> = self.waiting.drain(..many).collect();
-                News::summary(&many)?
+                let many: Vec<Notification> = self.waiting.drain(..many).collect();
+                Notification::summary(&many)?
             }
         };
         self.flying = true;
@@ -82,14 +82,14 @@ impl Queue {
     }
 
     /// It was delivered.
-    pub fn delivered(&mut self, message: &Message) {
+    pub fn note_delivered(&mut self, message: &Message) {
         self.missed = self.missed.saturating_sub(message.missed);
         self.failing = None;
         self.settle(message);
     }
 
     /// It was given up: the next message says that one is missing.
-    pub fn given_up(&mut self, message: &Message) {
+    pub fn note_given_up(&mut self, message: &Message) {
         self.missed += 1;
         self.settle(message);
     }
@@ -100,7 +100,7 @@ impl Queue {
     }
 
     /// A try failed. Since when nothing reaches it is what counts: further failures don't change that.
-    pub fn failed(&mut self, at: At, trouble: Trouble) {
+    pub fn note_failure(&mut self, at: At, trouble: Trouble) {
         let since = self.failing.as_ref().map_or(at, |(since, _)| *since);
         let failing = Some((since, trouble));
         if self.failing != failing {
@@ -110,15 +110,15 @@ impl Queue {
 
     /// Nothing waits, and nothing is on its way.
     #[must_use]
-    pub fn idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && !self.flying
     }
 
     /// What a restart has to know.
     #[must_use]
-    pub fn told(&self) -> Told {
-        let seq = if self.idle() { self.settled.max(self.latest) } else { self.settled };
-        Told { target: self.target.clone(), seq, failing: self.failing.clone() }
+    pub fn told_so_far(&self) -> DeliveryProgress {
+        let seq = if self.is_idle() { self.settled.max(self.latest) } else { self.settled };
+        DeliveryProgress { target: self.target.clone(), seq, failing: self.failing.clone() }
     }
 
     /// Since when nothing reaches it, and why.
@@ -136,92 +136,96 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::migration::tell::notifications::Happening;
+    use crate::migration::tell::notifications::NotificationEvent;
 
-    fn news(seq: u64) -> News {
-        News { seq, what: format!("n{seq}"), ..News::test(At(i64::try_from(seq).unwrap()), "ada@bastion") }
+    fn news(seq: u64) -> Notification {
+        Notification {
+            seq,
+            what: format!("n{seq}"),
+            ..Notification::test(At(i64::try_from(seq).unwrap()), "ada@bastion")
+        }
     }
 
     fn queue(seq: u64) -> Queue {
-        Queue::new(Told { target: "ops".into(), seq, failing: None })
+        Queue::new(DeliveryProgress { target: "ops".into(), seq, failing: None })
     }
 
     #[test]
     fn one_after_the_other_and_the_cursor_follows_what_is_settled() {
         let mut q = queue(4);
         for seq in 1..=9 {
-            q.entry(seq, (seq % 2 == 1).then(|| news(seq)));
+            q.note_entry(seq, (seq % 2 == 1).then(|| news(seq)));
         }
-        assert_eq!(q.told().seq, 4, "5, 7 and 9 wait");
-        let five = q.take(At(10)).unwrap();
-        assert_eq!((five.news.seq, q.take(At(10))), (5, None), "one at a time");
+        assert_eq!(q.told_so_far().seq, 4, "5, 7 and 9 wait");
+        let five = q.take_message(At(10)).unwrap();
+        assert_eq!((five.news.seq, q.take_message(At(10))), (5, None), "one at a time");
         assert!(!q.take_change());
-        q.delivered(&five);
+        q.note_delivered(&five);
         assert!(q.take_change() && !q.take_change());
-        assert_eq!(q.told().seq, 5);
-        let seven = q.take(At(10)).unwrap();
-        q.given_up(&seven);
-        let nine = q.take(At(10)).unwrap();
-        assert_eq!((nine.news.seq, nine.missed, q.told().seq), (9, 1, 7));
-        q.delivered(&nine);
-        q.entry(10, None);
-        assert_eq!((q.told().seq, q.idle()), (10, true), "what is not for it is told");
-        q.entry(11, Some(news(11)));
-        assert_eq!(q.take(At(11)).unwrap().missed, 0, "said once");
+        assert_eq!(q.told_so_far().seq, 5);
+        let seven = q.take_message(At(10)).unwrap();
+        q.note_given_up(&seven);
+        let nine = q.take_message(At(10)).unwrap();
+        assert_eq!((nine.news.seq, nine.missed, q.told_so_far().seq), (9, 1, 7));
+        q.note_delivered(&nine);
+        q.note_entry(10, None);
+        assert_eq!((q.told_so_far().seq, q.is_idle()), (10, true), "what is not for it is told");
+        q.note_entry(11, Some(news(11)));
+        assert_eq!(q.take_message(At(11)).unwrap().missed, 0, "said once");
     }
 
     #[test]
     fn a_full_queue_drops_the_oldest_and_says_how_many() {
         let mut q = queue(0);
-        q.entry(1, Some(news(1)));
-        let first = q.take(At(1)).unwrap();
+        q.note_entry(1, Some(news(1)));
+        let first = q.take_message(At(1)).unwrap();
         let most = u64::try_from(WAITING).unwrap();
         for seq in 2..=most + 8 {
-            q.entry(seq, Some(news(seq)));
+            q.note_entry(seq, Some(news(seq)));
         }
-        q.delivered(&first);
-        let next = q.take(At(1)).unwrap();
+        q.note_delivered(&first);
+        let next = q.take_message(At(1)).unwrap();
         assert_eq!((next.news.seq, next.missed), (9, 7));
-        q.entry(most + 9, Some(news(most + 9)));
-        q.entry(most + 10, Some(news(most + 10)));
-        q.delivered(&next);
-        assert_eq!(q.take(At(1)).unwrap().missed, 1, "dropped meanwhile");
-        assert_eq!(q.told().seq, 9, "a crash now tells those that wait, and what was dropped of them, again");
+        q.note_entry(most + 9, Some(news(most + 9)));
+        q.note_entry(most + 10, Some(news(most + 10)));
+        q.note_delivered(&next);
+        assert_eq!(q.take_message(At(1)).unwrap().missed, 1, "dropped meanwhile");
+        assert_eq!(q.told_so_far().seq, 9, "a crash now tells those that wait, and what was dropped of them, again");
     }
 
     #[test]
     fn what_waited_for_long_is_one_message() {
         let mut q = queue(0);
         for seq in 1..=3 {
-            q.entry(seq, Some(news(seq)));
+            q.note_entry(seq, Some(news(seq)));
         }
         let young = At(5).plus(OLD_MS);
-        q.entry(4, Some(News { at: young, ..news(4) }));
-        let summed = q.take(young).unwrap();
-        assert_eq!((summed.news.event, summed.news.seq), (Happening::Summary, 3));
+        q.note_entry(4, Some(Notification { at: young, ..news(4) }));
+        let summed = q.take_message(young).unwrap();
+        assert_eq!((summed.news.event, summed.news.seq), (NotificationEvent::Summary, 3));
         assert!(summed.news.what.contains("3 could not be told in time (entries 1 to 3): 3 test"), "{summed:?}");
-        q.delivered(&summed);
-        assert_eq!(q.told().seq, 3);
-        assert_eq!(q.take(young).unwrap().news.seq, 4);
+        q.note_delivered(&summed);
+        assert_eq!(q.told_so_far().seq, 3);
+        assert_eq!(q.take_message(young).unwrap().news.seq, 4);
         let mut q = queue(0);
-        q.entry(1, Some(news(1)));
-        assert_eq!(q.take(young).unwrap().news.event, Happening::Test, "one alone is told as it is");
+        q.note_entry(1, Some(news(1)));
+        assert_eq!(q.take_message(young).unwrap().news.event, NotificationEvent::Test, "one alone is told as it is");
     }
 
     #[test]
     fn since_when_nothing_reaches_it_is_kept() {
         let mut q = queue(0);
-        q.entry(1, Some(news(1)));
-        let one = q.take(At(1)).unwrap();
-        q.failed(At(7), Trouble::new("down", ""));
-        q.failed(At(9), Trouble::new("down", ""));
+        q.note_entry(1, Some(news(1)));
+        let one = q.take_message(At(1)).unwrap();
+        q.note_failure(At(7), Trouble::new("down", ""));
+        q.note_failure(At(9), Trouble::new("down", ""));
         assert_eq!(q.failing(), Some(&(At(7), Trouble::new("down", ""))));
-        assert_eq!(q.told().failing.unwrap().0, At(7));
-        q.given_up(&one);
+        assert_eq!(q.told_so_far().failing.unwrap().0, At(7));
+        q.note_given_up(&one);
         assert!(q.failing().is_some());
-        q.entry(2, Some(news(2)));
-        let two = q.take(At(9)).unwrap();
-        q.delivered(&two);
+        q.note_entry(2, Some(news(2)));
+        let two = q.take_message(At(9)).unwrap();
+        q.note_delivered(&two);
         assert_eq!(q.failing(), None);
     }
 }

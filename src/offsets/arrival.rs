@@ -21,7 +21,7 @@ impl Ahead {
     /// stamps none itself (`message.timestamp.after.max.ms`, KIP-937); `skew_ms`: how late a twin may come; `delta_ms`: how
     /// far apart the timestamps of twins may be.
     #[must_use]
-    pub fn at(now: i64, limit_ms: Option<u64>, skew_ms: i64, delta_ms: i64) -> Self {
+    pub fn as_of(now: i64, limit_ms: Option<u64>, skew_ms: i64, delta_ms: i64) -> Self {
         let refused = |limit: u64| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             // A twin that comes as late as it may is judged by the broker's clock of then.
@@ -64,18 +64,18 @@ mod tests {
     #[test]
     fn a_time_that_lies_ahead_is_settled_by_another_fact_or_not_at_all() {
         let hour = 3_600_000;
-        let limited = Ahead::at(NOW, Some(3_600_000), 130_000, 5_000);
+        let limited = Ahead::as_of(NOW, Some(3_600_000), 130_000, 5_000);
         let (soon, late) = (NOW + 60_000, NOW + 2 * hour);
         assert!(limited.is_settled(late, 100, i64::MIN), "the other log refuses it");
         assert!(!limited.is_settled(soon, 100, i64::MIN), "it may come yet");
         assert!(!limited.is_settled(NOW + hour + 100_000, 100, i64::MIN), "it is taken before it is too late");
         assert!(limited.is_settled(soon, 100, 101), "what came after it is old");
         assert!(!limited.is_settled(NOW - hour, 100, 101), "its own time speaks");
-        let free = Ahead::at(NOW, None, 130_000, 5_000);
+        let free = Ahead::as_of(NOW, None, 130_000, 5_000);
         assert!(!free.is_settled(i64::MAX - 1, 100, 100) && free.is_settled(i64::MAX - 1, 99, 100));
         assert!(!Ahead::NONE.is_settled(i64::MAX - 1, 0, 1));
         assert!(!free.is_settled(i64::MAX, 100, 100), "the greatest time of all");
-        let never = Ahead::at(NOW, Some(u64::MAX), 130_000, 5_000);
+        let never = Ahead::as_of(NOW, Some(u64::MAX), 130_000, 5_000);
         assert!(!never.is_settled(i64::MAX - 1, 5, i64::MIN), "no limit is none");
     }
 }

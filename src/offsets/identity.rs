@@ -15,7 +15,7 @@ pub struct Identity(pub u128);
 impl Identity {
     /// The first 8 hexadecimal digits: enough for a person to compare two records on a screen.
     #[must_use]
-    pub fn prefix(self) -> String {
+    pub fn hex_prefix(self) -> String {
         format!("{:08x}", self.0 >> 96)
     }
 }
@@ -81,7 +81,7 @@ impl TryFrom<String> for IdentityRule {
 /// id in 4 big-endian bytes, the payload.
 pub trait SchemaIds {
     /// The registry-independent identity of schema `id`; `None` when it is unknown, and the bytes are hashed as they are.
-    fn canonical(&self, id: u32) -> Option<u128>;
+    fn canonical_id(&self, id: u32) -> Option<u128>;
 }
 
 /// No registry: framed payloads are hashed as they are.
@@ -89,13 +89,13 @@ pub trait SchemaIds {
 pub struct NoSchemas;
 
 impl SchemaIds for NoSchemas {
-    fn canonical(&self, _: u32) -> Option<u128> {
+    fn canonical_id(&self, _: u32) -> Option<u128> {
         None
     }
 }
 
 impl<F: Fn(u32) -> Option<u128>> SchemaIds for F {
-    fn canonical(&self, id: u32) -> Option<u128> {
+    fn canonical_id(&self, id: u32) -> Option<u128> {
         self(id)
     }
 }
@@ -112,7 +112,7 @@ const FRAMED: u8 = 2;
 
 /// The identity of a record. `headers` are (name, value) in the record's order; only the last one of the rule's
 /// name counts (as `Headers.lastHeader` has it).
-pub fn identify<'a>(
+pub fn identify_record<'a>(
     rule: &IdentityRule,
     key: Option<&[u8]>,
     value: Option<&[u8]>,
@@ -120,11 +120,11 @@ pub fn identify<'a>(
     schemas: &impl SchemaIds,
 ) -> Identity {
     match rule {
-        IdentityRule::Content => content(key, value, schemas),
-        IdentityRule::Key => hash(b'k', &[part(key, schemas)]),
+        IdentityRule::Content => content_identity(key, value, schemas),
+        IdentityRule::Key => hash_fields(b'k', &[identity_field(key, schemas)]),
         IdentityRule::Header(name) => match headers.into_iter().filter(|(n, _)| n == name).last() {
-            Some((_, id)) => hash(b'h', &[part(id, &NoSchemas)]),
-            None => content(key, value, schemas),
+            Some((_, id)) => hash_fields(b'h', &[identity_field(id, &NoSchemas)]),
+            None => content_identity(key, value, schemas),
         },
     }
 }
@@ -135,30 +135,30 @@ pub fn key_hash(key: Option<&[u8]>) -> u64 {
     key.map_or(0, |k| xxh3_64(k) | 1)
 }
 
-fn content(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &impl SchemaIds) -> Identity {
-    hash(b'c', &[part(key, schemas), part(value, schemas)])
+fn content_identity(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &impl SchemaIds) -> Identity {
+    hash_fields(b'c', &[identity_field(key, schemas), identity_field(value, schemas)])
 }
 
 /// One field: a tag, the schema's identity when there is one, and the bytes.
-struct Part<'a> {
+struct IdentityField<'a> {
     tag: u8,
     schema: u128,
     bytes: &'a [u8],
 }
 
-fn part<'a>(field: Option<&'a [u8]>, schemas: &impl SchemaIds) -> Part<'a> {
-    let Some(bytes) = field else { return Part { tag: ABSENT, schema: 0, bytes: &[] } };
+fn identity_field<'a>(field: Option<&'a [u8]>, schemas: &impl SchemaIds) -> IdentityField<'a> {
+    let Some(bytes) = field else { return IdentityField { tag: ABSENT, schema: 0, bytes: &[] } };
     if let [0, a, b, c, d, payload @ ..] = bytes
-        && let Some(schema) = schemas.canonical(u32::from_be_bytes([*a, *b, *c, *d]))
+        && let Some(schema) = schemas.canonical_id(u32::from_be_bytes([*a, *b, *c, *d]))
     {
-        return Part { tag: FRAMED, schema, bytes: payload };
+        return IdentityField { tag: FRAMED, schema, bytes: payload };
     }
-    Part { tag: RAW, schema: 0, bytes }
+    IdentityField { tag: RAW, schema: 0, bytes }
 }
 
-impl Part<'_> {
+impl IdentityField<'_> {
     /// Tag, schema identity and length: fixed width, so that no two encodings run into each other.
-    fn head(&self) -> [u8; 25] {
+    fn encode_head(&self) -> [u8; 25] {
         let mut head = [0; 25];
         head[0] = self.tag;
         head[1..17].copy_from_slice(&self.schema.to_le_bytes());
@@ -168,12 +168,12 @@ impl Part<'_> {
 }
 
 /// The hash of what fits into `N` bytes.
-fn gathered<const N: usize>(rule: u8, parts: &[Part<'_>]) -> Identity {
+fn hash_gathered<const N: usize>(rule: u8, parts: &[IdentityField<'_>]) -> Identity {
     let mut buffer = [0u8; N];
     buffer[0] = rule;
     let mut filled = 1;
     for p in parts {
-        for piece in [&p.head()[..], p.bytes] {
+        for piece in [&p.encode_head()[..], p.bytes] {
             buffer[filled..filled + piece.len()].copy_from_slice(piece);
             filled += piece.len();
         }
@@ -181,18 +181,18 @@ fn gathered<const N: usize>(rule: u8, parts: &[Part<'_>]) -> Identity {
     Identity(xxh3_128(&buffer[..filled]))
 }
 
-fn hash(rule: u8, parts: &[Part<'_>]) -> Identity {
+fn hash_fields(rule: u8, parts: &[IdentityField<'_>]) -> Identity {
     let total: usize = 1 + parts.iter().map(|p| 25 + p.bytes.len()).sum::<usize>();
     if total <= SMALL {
-        return gathered::<SMALL>(rule, parts);
+        return hash_gathered::<SMALL>(rule, parts);
     }
     if total <= INLINE {
-        return gathered::<INLINE>(rule, parts);
+        return hash_gathered::<INLINE>(rule, parts);
     }
     let mut state = Xxh3::new();
     state.update(&[rule]);
     for p in parts {
-        state.update(&p.head());
+        state.update(&p.encode_head());
         state.update(p.bytes);
     }
     Identity(state.digest128())
@@ -205,7 +205,7 @@ mod tests {
     type Field = Option<&'static [u8]>;
 
     fn of(key: Field, value: Field) -> Identity {
-        identify(&IdentityRule::Content, key, value, [], &NoSchemas)
+        identify_record(&IdentityRule::Content, key, value, [], &NoSchemas)
     }
 
     #[test]
@@ -234,15 +234,19 @@ mod tests {
         {
             let value = vec![7u8; len];
             let streamed = {
-                let (k, v) = (part(Some(b"k"), &NoSchemas), part(Some(&value), &NoSchemas));
+                let (k, v) = (identity_field(Some(b"k"), &NoSchemas), identity_field(Some(&value), &NoSchemas));
                 let mut flat = vec![b'c'];
                 for p in [k, v] {
-                    flat.extend_from_slice(&p.head());
+                    flat.extend_from_slice(&p.encode_head());
                     flat.extend_from_slice(p.bytes);
                 }
                 Identity(xxh3_128(&flat))
             };
-            assert_eq!(identify(&IdentityRule::Content, Some(b"k"), Some(&value), [], &NoSchemas), streamed, "{len}");
+            assert_eq!(
+                identify_record(&IdentityRule::Content, Some(b"k"), Some(&value), [], &NoSchemas),
+                streamed,
+                "{len}"
+            );
         }
     }
 
@@ -251,7 +255,7 @@ mod tests {
         let trace = [("traceparent", Some(&b"1"[..]))];
         let other = [("traceparent", Some(&b"2"[..]))];
         let id = |rule: &IdentityRule, headers: [(&'static str, Field); 1], value: Field| {
-            identify(rule, Some(b"k"), value, headers, &NoSchemas)
+            identify_record(rule, Some(b"k"), value, headers, &NoSchemas)
         };
         assert_eq!(id(&IdentityRule::Content, trace, Some(b"v")), id(&IdentityRule::Content, other, Some(b"v")));
         let dual = IdentityRule::Header("traceparent".into());
@@ -261,7 +265,10 @@ mod tests {
         assert_eq!(id(&absent, trace, Some(b"v")), of(Some(b"k"), Some(b"v")));
         let twice = [("x-id", Some(&b"1"[..])), ("x-id", Some(&b"2"[..]))];
         let last = [("x-id", Some(&b"2"[..]))];
-        assert_eq!(identify(&absent, None, None, twice, &NoSchemas), identify(&absent, None, None, last, &NoSchemas));
+        assert_eq!(
+            identify_record(&absent, None, None, twice, &NoSchemas),
+            identify_record(&absent, None, None, last, &NoSchemas)
+        );
     }
 
     #[test]
@@ -269,7 +276,7 @@ mod tests {
         let blue = |id: u32| (id == 7).then_some(42u128);
         let green = |id: u32| (id == 9).then_some(42u128);
         let id = |bytes: &[u8], map: &dyn Fn(u32) -> Option<u128>| {
-            identify(&IdentityRule::Content, None, Some(bytes), [], &|i| map(i))
+            identify_record(&IdentityRule::Content, None, Some(bytes), [], &|i| map(i))
         };
         assert_eq!(id(&[0, 0, 0, 0, 7, 1, 2], &blue), id(&[0, 0, 0, 0, 9, 1, 2], &green));
         assert_ne!(id(&[0, 0, 0, 0, 7, 1, 2], &blue), id(&[0, 0, 0, 0, 9, 1, 3], &green));
@@ -297,7 +304,7 @@ mod tests {
             bytes
         };
         let id = |bytes: &[u8], schemas: &dyn Fn(u32) -> Option<u128>| {
-            identify(&IdentityRule::Content, Some(b"k"), Some(bytes), [], &|i| schemas(i))
+            identify_record(&IdentityRule::Content, Some(b"k"), Some(bytes), [], &|i| schemas(i))
         };
         for n in 0..3_000 {
             let broken = n % 100 == 0;

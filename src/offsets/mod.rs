@@ -38,9 +38,9 @@ pub mod translate;
 pub mod verdict;
 pub mod window;
 
-pub use align::{Alignment, Axioms, Unsettled, align};
+pub use align::{Alignment, Axioms, Unsettled, align_windows};
 pub use identity::{Identity, IdentityRule, NoSchemas, SchemaIds};
 pub use strategy::{Chosen, Strategy};
-pub use translate::{Answer, Batch, Log, Need, Params, Translation};
-pub use verdict::{Cut, CutRecord, GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
+pub use translate::{Log, LogPiece, Need, Params, Translation, TranslationAnswer};
+pub use verdict::{Cut, CutRecord, GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
 pub use window::{EndRead, EndSample, Filling, LogWindow, Rec};

@@ -77,14 +77,14 @@ pub struct Chosen {
 impl Chosen {
     /// Whether two choices find the same offsets: the reason changes none.
     #[must_use]
-    pub fn same(a: Option<&Chosen>, b: Option<&Chosen>) -> bool {
+    pub fn same_offsets(a: Option<&Chosen>, b: Option<&Chosen>) -> bool {
         a.map(|c| (c.strategy, c.at)) == b.map(|c| (c.strategy, c.at))
     }
 }
 
 /// What every strategy starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
+pub struct StrategyFacts {
     /// Topic and partition, by its name on the source.
     pub tp: TopicPartition,
     /// The group's committed offset on the source; `None` when it never committed there.
@@ -97,19 +97,19 @@ pub struct Facts {
 
 /// Where the writers of a topic went from one cluster to the other, all at once, as journalled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seam {
+pub struct SeamOffsets {
     /// The source's end after its last writer was stopped and fenced and its markers had landed.
     pub source: i64,
     /// The target's high watermark before any writer was allowed to write there.
     pub target: i64,
 }
 
-impl Facts {
-    fn at(&self) -> At {
+impl StrategyFacts {
+    fn answered_at(&self) -> At {
         self.source.answered.max(self.target.answered)
     }
 
-    fn plan(
+    fn build_plan(
         &self,
         strategy: &str,
         verdict: Verdict,
@@ -137,16 +137,16 @@ impl Facts {
             read: (0, 0),
             cut: Cut::default(),
             metadata: None,
-            at: self.at(),
+            at: self.answered_at(),
         }
     }
 
-    fn no(&self, strategy: &str, why: impl Into<String>) -> PartitionPlan {
-        PartitionPlan { why: Some(why.into()), ..self.plan(strategy, Verdict::Unmappable, None, "") }
+    fn build_unmappable(&self, strategy: &str, why: impl Into<String>) -> PartitionPlan {
+        PartitionPlan { why: Some(why.into()), ..self.build_plan(strategy, Verdict::Unmappable, None, "") }
     }
 
     /// The group's position within the source log, or why there is none.
-    fn position(&self) -> Result<i64, String> {
+    fn find_position(&self) -> Result<i64, String> {
         match self.committed {
             None if self.source.log_start == 0 && self.source.end == 0 => Ok(0),
             None => Err("the group never committed an offset here".to_owned()),
@@ -162,15 +162,15 @@ impl Facts {
 /// the target. `left`: data records between the committed offset and the seam, as counted by reading them (`None`: not
 /// counted). Offsets alone do not tell: the last ones may be transaction markers.
 #[must_use]
-pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
+pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) -> PartitionPlan {
     const WORD: &str = "seam";
-    let at = match facts.position() {
+    let at = match facts.find_position() {
         Ok(at) => at,
-        Err(why) => return facts.no(WORD, why),
+        Err(why) => return facts.build_unmappable(WORD, why),
     };
     if facts.source.end < seam.source {
         let end = facts.source.end;
-        return facts.no(
+        return facts.build_unmappable(
             WORD,
             format!(
                 "the source ends at {end}, before the seam {}: a transaction is open there, or it is another log than \
@@ -183,20 +183,20 @@ pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
         _ if at >= seam.source => {}
         Some(0) => {}
         Some(n) => {
-            return facts.no(
+            return facts.build_unmappable(
                 WORD,
                 format!("{n} records below the seam {} are not consumed: drain the group first", seam.source),
             );
         }
         None => {
-            return facts.no(
+            return facts.build_unmappable(
                 WORD,
                 format!("committed {at} is below the seam {}, and what lies between was not read", seam.source),
             );
         }
     }
     if seam.target > facts.target.high_watermark {
-        return facts.no(
+        return facts.build_unmappable(
             WORD,
             format!(
                 "the seam {} is beyond the target's end {}: the log was truncated or the topic recreated",
@@ -205,13 +205,13 @@ pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
         );
     }
     if at > seam.source {
-        return facts.no(
+        return facts.build_unmappable(
             WORD,
             format!("committed {at} is beyond the seam {}: something was written to the source after its writers were stopped", seam.source),
         );
     }
     let expired = facts.target.log_start - seam.target;
-    let mut plan = facts.plan(WORD, Verdict::Proven, Some(seam.target), "journalled seam");
+    let mut plan = facts.build_plan(WORD, Verdict::Proven, Some(seam.target), "journalled seam");
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     if expired > 0 {
         plan.target.offset = Some(facts.target.log_start);
@@ -233,19 +233,24 @@ pub fn seam(facts: &Facts, seam: Seam, left: Option<u64>) -> PartitionPlan {
 /// offset, are compared record by record at equal offsets; one difference refutes it. Records that are all alike
 /// would also agree when shifted, so they prove nothing.
 #[must_use]
-pub fn identity(facts: &Facts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
+pub fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
     const WORD: &str = "identity";
-    let at = match facts.position() {
+    let at = match facts.find_position() {
         Ok(at) if at < facts.source.log_start => {
-            return facts
-                .no(WORD, format!("committed {at} is below the source's log start {}", facts.source.log_start));
+            return facts.build_unmappable(
+                WORD,
+                format!("committed {at} is below the source's log start {}", facts.source.log_start),
+            );
         }
         Ok(at) => at,
-        Err(why) => return facts.no(WORD, why),
+        Err(why) => return facts.build_unmappable(WORD, why),
     };
     if at > facts.target.end {
         let behind = facts.source.end.saturating_sub(facts.target.end);
-        return facts.no(WORD, format!("the mirror is {behind} offsets behind, at {}: wait for it", facts.target.end));
+        return facts.build_unmappable(
+            WORD,
+            format!("the mirror is {behind} offsets behind, at {}: wait for it", facts.target.end),
+        );
     }
     let (from, to) = (source.from().max(target.from()), source.to().min(target.to()));
     let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
@@ -255,10 +260,13 @@ pub fn identity(facts: &Facts, source: &LogWindow, target: &LogWindow) -> Partit
         .find(|i| ours.get(*i).map(|r| (r.offset, r.id)) != theirs.get(*i).map(|r| (r.offset, r.id)))
     {
         let offset = ours.get(i).into_iter().chain(theirs.get(i)).map(|r| r.offset).min().unwrap_or(from);
-        return facts
-            .no(WORD, format!("offset {offset} holds different records on both clusters: this is no mirror of it"));
+        return facts.build_unmappable(
+            WORD,
+            format!("offset {offset} holds different records on both clusters: this is no mirror of it"),
+        );
     }
-    let mut plan = facts.plan(WORD, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
+    let mut plan =
+        facts.build_plan(WORD, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     plan.read = (source.len() as u64, target.len() as u64);
     let empty = facts.source.end == facts.source.log_start && facts.target.end == facts.target.log_start;
@@ -290,8 +298,8 @@ mod tests {
         EndRead { log_start, end, high_watermark: end, asked: At(1), answered: At(2) }
     }
 
-    fn facts(committed: i64, source: (i64, i64), target: (i64, i64)) -> Facts {
-        Facts {
+    fn facts(committed: i64, source: (i64, i64), target: (i64, i64)) -> StrategyFacts {
+        StrategyFacts {
             tp: TopicPartition::new("t", 0),
             committed: Some(committed),
             source: end(source.0, source.1),
@@ -302,61 +310,69 @@ mod tests {
     fn log(from: i64, payloads: &[u128]) -> LogWindow {
         let records: Vec<Rec> =
             (from..).zip(payloads).map(|(offset, id)| Rec { offset, ts: offset, id: Identity(*id) }).collect();
-        LogWindow::of(from, from + payloads.len() as i64, &records).unwrap()
+        LogWindow::from_records(from, from + payloads.len() as i64, &records).unwrap()
     }
 
     #[test]
     fn a_seam_is_taken_only_when_everything_below_it_was_consumed() {
-        let cut = Seam { source: 100, target: 40 };
-        let plan = seam(&facts(100, (0, 100), (0, 90)), cut, None);
+        let cut = SeamOffsets { source: 100, target: 40 };
+        let plan = plan_seam(&facts(100, (0, 100), (0, 90)), cut, None);
         assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Proven, Some(40), Some(0)));
-        assert_eq!(seam(&facts(98, (0, 100), (0, 90)), cut, Some(0)).target.offset, Some(40), "only markers are left");
+        assert_eq!(
+            plan_seam(&facts(98, (0, 100), (0, 90)), cut, Some(0)).target.offset,
+            Some(40),
+            "only markers are left"
+        );
         for (committed, left, why) in [(98, Some(2), "drain"), (98, None, "not read"), (101, Some(0), "beyond")] {
-            let plan = seam(&facts(committed, (0, 101), (0, 90)), cut, left);
+            let plan = plan_seam(&facts(committed, (0, 101), (0, 90)), cut, left);
             assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
             assert!(plan.why.unwrap().contains(why), "{why}");
         }
-        assert_eq!(seam(&facts(100, (0, 100), (0, 30)), cut, None).verdict, Verdict::Unmappable, "truncated");
-        let held = seam(&facts(90, (0, 90), (0, 90)), cut, Some(0));
+        assert_eq!(plan_seam(&facts(100, (0, 100), (0, 30)), cut, None).verdict, Verdict::Unmappable, "truncated");
+        let held = plan_seam(&facts(90, (0, 90), (0, 90)), cut, Some(0));
         assert_eq!((held.verdict, held.target.offset), (Verdict::Unmappable, None), "the source ends before the seam");
-        let plan = seam(&facts(100, (0, 100), (55, 90)), cut, None);
-        assert_eq!((plan.target.offset, plan.missing, plan.blocks()), (Some(55), Some(15), true));
+        let plan = plan_seam(&facts(100, (0, 100), (55, 90)), cut, None);
+        assert_eq!((plan.target.offset, plan.missing, plan.blocks_cutover()), (Some(55), Some(15), true));
     }
 
     #[test]
     fn a_mirror_is_believed_only_record_by_record() {
         let f = facts(12, (0, 15), (0, 15));
         let source = log(10, &[1, 2, 3, 4, 5]);
-        let plan = identity(&f, &source, &source);
+        let plan = plan_identity(&f, &source, &source);
         assert_eq!((plan.verdict, plan.target.offset, plan.re_read), (Verdict::Proven, Some(12), Some(0)));
         // a shift by one of distinct payloads, either way
         for shifted in [log(11, &[1, 2, 3, 4]), log(9, &[1, 2, 3, 4, 5, 6])] {
-            let plan = identity(&f, &source, &shifted);
+            let plan = plan_identity(&f, &source, &shifted);
             assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
         }
         // payloads that are all alike agree when shifted, too
         let alike = log(10, &[7, 7, 7, 7, 7]);
-        assert_eq!(identity(&f, &alike, &alike).verdict, Verdict::Guess);
+        assert_eq!(plan_identity(&f, &alike, &alike).verdict, Verdict::Guess);
         // a record that one side lacks
-        let hole = LogWindow::of(10, 15, &source.iter().filter(|r| r.offset != 13).collect::<Vec<_>>()).unwrap();
-        assert!(identity(&f, &source, &hole).why.unwrap().contains("offset 13"));
+        let hole =
+            LogWindow::from_records(10, 15, &source.iter().filter(|r| r.offset != 13).collect::<Vec<_>>()).unwrap();
+        assert!(plan_identity(&f, &source, &hole).why.unwrap().contains("offset 13"));
     }
 
     #[test]
     fn a_mirror_that_lags_or_expired() {
         let source = log(10, &[1, 2, 3, 4, 5]);
-        let plan = identity(&facts(12, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3]));
+        let plan = plan_identity(&facts(12, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3]));
         assert_eq!((plan.verdict, plan.unsettled.unconsumed), (Verdict::Bounded, 2));
-        assert_eq!(identity(&facts(14, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3])).verdict, Verdict::Unmappable);
-        let plan = identity(&facts(10, (0, 15), (12, 15)), &source, &log(12, &[3, 4, 5]));
+        assert_eq!(
+            plan_identity(&facts(14, (0, 15), (0, 13)), &source, &log(10, &[1, 2, 3])).verdict,
+            Verdict::Unmappable
+        );
+        let plan = plan_identity(&facts(10, (0, 15), (12, 15)), &source, &log(12, &[3, 4, 5]));
         assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(12), Some(2)));
-        let empty = identity(&facts(0, (0, 0), (0, 0)), &LogWindow::new(0), &LogWindow::new(0));
+        let empty = plan_identity(&facts(0, (0, 0), (0, 0)), &LogWindow::new(0), &LogWindow::new(0));
         assert_eq!((empty.verdict, empty.target.offset), (Verdict::Proven, Some(0)));
     }
 
     #[test]
     fn without_a_position_a_mirror_says_nothing() {
-        let never = Facts { committed: None, ..facts(80, (0, 100), (20, 90)) };
-        assert_eq!(identity(&never, &log(0, &[1]), &log(0, &[1])).verdict, Verdict::Unmappable);
+        let never = StrategyFacts { committed: None, ..facts(80, (0, 100), (20, 90)) };
+        assert_eq!(plan_identity(&never, &log(0, &[1]), &log(0, &[1])).verdict, Verdict::Unmappable);
     }
 }

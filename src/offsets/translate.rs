@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::align::Axioms;
 use super::identity::IdentityRule;
-use super::strategy::{Claim, Seam, Strategy};
+use super::strategy::{Claim, SeamOffsets, Strategy};
 use super::verdict::PartitionPlan;
 use super::window::{EndRead, EndSample, LogWindow, Rec};
 use crate::base::{At, TopicPartition, Trouble};
@@ -19,18 +19,18 @@ use crate::base::{At, TopicPartition, Trouble};
 mod asked;
 mod conclude;
 mod decide;
+mod loaded_log;
 pub mod pool;
 mod reach;
 mod settling;
-mod side;
 mod straight;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_strategies;
 
+use loaded_log::LoadedLog;
 use settling::Settling;
-use side::Side;
 
 /// One of the two logs of a translation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
@@ -85,7 +85,7 @@ pub struct Params {
     /// For `timestamp`: the moment; `None`: that of the oldest unconsumed record.
     pub at: Option<At>,
     /// The recorded seam, when there is one.
-    pub seam: Option<Seam>,
+    pub seam: Option<SeamOffsets>,
     /// Where MirrorMaker 2 would put the group, when it says so.
     pub mm2: Option<Claim>,
     /// What an asked-for offset costs is counted by reading up to this many offsets of both logs together; beyond it
@@ -164,7 +164,7 @@ pub enum Need {
 
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Batch {
+pub struct LogPiece {
     /// Everything below this offset (and from where the request began) was read.
     pub next: i64,
     /// The records, in offset order.
@@ -175,7 +175,7 @@ pub struct Batch {
 
 /// The answer to a [`Need`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum TranslationAnswer {
     /// To `Ends`.
     Ends {
         /// Asked second.
@@ -186,7 +186,7 @@ pub enum Answer {
     /// To `OffsetForTime`: `None` when no record is that young.
     Offset(Option<i64>),
     /// To `Read`.
-    Records(Batch),
+    Records(LogPiece),
     /// To `Read`: the same as `Records`, packed and perhaps shared with others. Begins where the request did.
     Window(LogWindow),
     /// To `Wait`.
@@ -204,8 +204,8 @@ const OPEN_FOR_MS: i64 = 900_000;
 #[derive(Debug, Clone)]
 pub struct Translation {
     params: Params,
-    source: Side,
-    target: Side,
+    source: LoadedLog,
+    target: LoadedLog,
     /// A1 as it is applied, ms: `pair_delta_ms`, widened when unique pairs are seen to lie further apart.
     delta: i64,
     /// The oldest timestamp that anything owed or unsettled may have, and how far the windows reached when it was
@@ -231,10 +231,10 @@ impl Translation {
     /// A translation that has not read anything yet.
     #[must_use]
     pub fn new(params: Params) -> Self {
-        let source = Side { seen: params.source_seen.clone(), ..Side::default() };
-        let target = Side { seen: params.target_seen.clone(), ..Side::default() };
+        let source = LoadedLog { seen: params.source_seen.clone(), ..LoadedLog::default() };
+        let target = LoadedLog { seen: params.target_seen.clone(), ..LoadedLog::default() };
         Translation {
-            delta: ms(params.pair_delta_ms),
+            delta: signed_ms(params.pair_delta_ms),
             evidence: i64::from(params.evidence),
             params,
             source,
@@ -260,7 +260,7 @@ impl Translation {
         if let Some(asked) = &self.asked {
             return asked.clone();
         }
-        let need = self.decide();
+        let need = self.decide_next();
         if let Need::Done(plan) = &need {
             self.done = Some(plan.clone());
         } else {
@@ -271,33 +271,35 @@ impl Translation {
 
     /// The answer to what `next` asked for, and when it was there. An answer to another question ends the
     /// translation UNMAPPABLE: the caller is broken then, and no offset may come of it.
-    pub fn supply(&mut self, answer: Answer, at: At) {
+    pub fn supply(&mut self, answer: TranslationAnswer, at: At) {
         self.now = at;
         let Some(asked) = self.asked.take() else { return };
         let result = match (asked, answer) {
-            (_, Answer::Failed(why)) => Err(why.what),
-            (Need::Ends, Answer::Ends { source, target }) => self.note_ends(source, target),
-            (Need::OffsetForTime { log, ts }, Answer::Offset(offset)) => {
-                self.side(log).note_time(ts, offset);
+            (_, TranslationAnswer::Failed(why)) => Err(why.what),
+            (Need::Ends, TranslationAnswer::Ends { source, target }) => self.note_ends(source, target),
+            (Need::OffsetForTime { log, ts }, TranslationAnswer::Offset(offset)) => {
+                self.log_mut(log).note_time(ts, offset);
                 Ok(())
             }
-            (Need::Read { log, from, to, .. }, Answer::Records(batch)) => {
+            (Need::Read { log, from, to, .. }, TranslationAnswer::Records(batch)) => {
                 let mut piece = LogWindow::new(from);
                 let next = batch.next.clamp(from, to.max(from));
                 let packed = piece.append(next, &batch.records, &batch.keys).map_err(|e| e.to_string());
-                packed.and_then(|()| self.side(log).take(from, piece)).map_err(|e| format!("reading the {log}: {e}"))
+                packed
+                    .and_then(|()| self.log_mut(log).take_piece(from, piece))
+                    .map_err(|e| format!("reading the {log}: {e}"))
             }
-            (Need::Read { log, from, to, .. }, Answer::Window(piece)) => {
-                self.side(log).take(from, piece.slice(from, to)).map_err(|e| format!("reading the {log}: {e}"))
+            (Need::Read { log, from, to, .. }, TranslationAnswer::Window(piece)) => {
+                self.log_mut(log).take_piece(from, piece.slice(from, to)).map_err(|e| format!("reading the {log}: {e}"))
             }
-            (Need::Wait { .. }, Answer::Waited) => {
+            (Need::Wait { .. }, TranslationAnswer::Waited) => {
                 (self.source.ends, self.target.ends) = (None, None);
                 Ok(())
             }
             (asked, _) => Err(format!("the answer does not belong to the question {asked:?}")),
         };
         if let Err(why) = result {
-            self.done = Some(Box::new(self.unmappable(why)));
+            self.done = Some(Box::new(self.plan_unmappable(why)));
         }
     }
 
@@ -308,7 +310,7 @@ impl Translation {
         self.axioms.as_ref().map(|a| (a, self.source.window.from(), self.target.window.from()))
     }
 
-    fn side(&mut self, log: Log) -> &mut Side {
+    fn log_mut(&mut self, log: Log) -> &mut LoadedLog {
         match log {
             Log::Source => &mut self.source,
             Log::Target => &mut self.target,
@@ -321,6 +323,6 @@ impl Translation {
     }
 }
 
-pub(super) fn ms(v: u64) -> i64 {
+pub(super) fn signed_ms(v: u64) -> i64 {
     i64::try_from(v).unwrap_or(i64::MAX)
 }

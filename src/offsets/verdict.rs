@@ -109,7 +109,7 @@ pub struct TimeSpan {
 impl TimeSpan {
     /// From timestamps, ms.
     #[must_use]
-    pub fn of((first, last): (i64, i64)) -> Self {
+    pub fn from_timestamps((first, last): (i64, i64)) -> Self {
         TimeSpan { first: At(first), last: At(last) }
     }
 }
@@ -138,7 +138,7 @@ pub struct CommitMetadata {
 impl CommitMetadata {
     /// It does not go along.
     #[must_use]
-    pub fn left(text: String) -> Self {
+    pub fn left_behind(text: String) -> Self {
         Self { text, carried: false }
     }
 }
@@ -221,7 +221,7 @@ impl PartitionPlan {
 
     /// Whether it stands in the way of a cutover: something would be lost, or nothing can be said.
     #[must_use]
-    pub fn blocks(&self) -> bool {
+    pub fn blocks_cutover(&self) -> bool {
         self.verdict == Verdict::Unmappable || self.missing != Some(0)
     }
 }
@@ -237,7 +237,7 @@ pub struct Totals {
 
 /// A whole group's translation.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct GroupPlan {
+pub struct GroupTranslation {
     /// By topic and partition.
     pub partitions: Vec<PartitionPlan>,
     /// The sums.
@@ -247,7 +247,7 @@ pub struct GroupPlan {
     pub target_names: BTreeMap<String, String>,
 }
 
-impl GroupPlan {
+impl GroupTranslation {
     /// Sorts the partitions and sums them up.
     #[must_use]
     pub fn new(mut partitions: Vec<PartitionPlan>) -> Self {
@@ -256,12 +256,12 @@ impl GroupPlan {
             re_read: partitions.iter().map(|p| p.re_read).sum(),
             missing: partitions.iter().map(|p| p.missing).sum(),
         };
-        GroupPlan { partitions, totals, target_names: BTreeMap::new() }
+        GroupTranslation { partitions, totals, target_names: BTreeMap::new() }
     }
 
     /// The same, with the names that its topics have on the target.
     #[must_use]
-    pub fn named(mut self, name: impl Fn(&str) -> String) -> Self {
+    pub fn with_target_names(mut self, name: impl Fn(&str) -> String) -> Self {
         let topics: BTreeSet<&String> = self.partitions.iter().map(|p| &p.tp.topic).collect();
         let named = topics.into_iter().map(|t| (t.clone(), name(t))).filter(|(here, there)| here != there);
         self.target_names = named.collect();
@@ -272,7 +272,7 @@ impl GroupPlan {
     #[must_use]
     pub fn without(&self, topics: &BTreeSet<String>) -> Self {
         let partitions = self.partitions.iter().filter(|p| !topics.contains(&p.tp.topic)).cloned().collect();
-        GroupPlan { target_names: self.target_names.clone(), ..GroupPlan::new(partitions) }
+        GroupTranslation { target_names: self.target_names.clone(), ..GroupTranslation::new(partitions) }
     }
 
     /// A topic's name on the target.
@@ -289,20 +289,20 @@ impl GroupPlan {
 
     /// Whether something would be lost or nothing can be said, for any partition.
     #[must_use]
-    pub fn blocks(&self) -> bool {
-        self.partitions.iter().any(PartitionPlan::blocks)
+    pub fn blocks_cutover(&self) -> bool {
+        self.partitions.iter().any(PartitionPlan::blocks_cutover)
     }
 
     /// Unconsumed records that are not on the target, and may still come: as long as there are some, `missing` may grow by
     /// so many.
     #[must_use]
-    pub fn unsettled(&self) -> u64 {
+    pub fn count_unsettled(&self) -> u64 {
         self.partitions.iter().map(|p| p.unsettled.unconsumed).sum()
     }
 
     /// When the oldest of its facts was read: the age to show. `None` without partitions.
     #[must_use]
-    pub fn at(&self) -> Option<At> {
+    pub fn oldest_fact_at(&self) -> Option<At> {
         self.partitions.iter().map(|p| p.at).min()
     }
 }
@@ -319,21 +319,23 @@ mod tests {
 
     #[test]
     fn unknown_is_not_zero() {
-        let known = GroupPlan::new(vec![
+        let known = GroupTranslation::new(vec![
             plan(1, Verdict::Bounded, Some(2), Some(0)),
             plan(0, Verdict::Proven, Some(0), Some(0)),
         ]);
         assert_eq!((known.totals.re_read, known.totals.missing), (Some(2), Some(0)));
         assert_eq!(known.worst_verdict(), Some(Verdict::Bounded));
-        assert!(!known.blocks());
+        assert!(!known.blocks_cutover());
         assert_eq!(known.partitions[0].tp.partition, 0);
-        let unknown =
-            GroupPlan::new(vec![plan(1, Verdict::Proven, Some(2), Some(0)), plan(0, Verdict::Unmappable, None, None)]);
+        let unknown = GroupTranslation::new(vec![
+            plan(1, Verdict::Proven, Some(2), Some(0)),
+            plan(0, Verdict::Unmappable, None, None),
+        ]);
         assert_eq!((unknown.totals.re_read, unknown.totals.missing), (None, None));
         assert_eq!(unknown.worst_verdict(), Some(Verdict::Unmappable));
-        assert!(unknown.blocks());
-        assert!(GroupPlan::new(vec![plan(0, Verdict::Proven, Some(0), Some(1))]).blocks());
-        assert_eq!(GroupPlan::default().worst_verdict(), None);
+        assert!(unknown.blocks_cutover());
+        assert!(GroupTranslation::new(vec![plan(0, Verdict::Proven, Some(0), Some(1))]).blocks_cutover());
+        assert_eq!(GroupTranslation::default().worst_verdict(), None);
     }
 
     #[test]

@@ -84,14 +84,14 @@ pub struct LogWindow {
     from: i64,
     to: i64,
     /// None is empty; in offset order.
-    pieces: Vec<Piece>,
+    pieces: Vec<BlockSlice>,
     len: usize,
 }
 
 /// Some of the rows of a stretch: `lo..hi`.
 #[derive(Debug, Clone)]
-struct Piece {
-    stretch: Arc<Stretch>,
+struct BlockSlice {
+    stretch: Arc<RecordBlock>,
     lo: usize,
     hi: usize,
     /// Records of the window before this piece.
@@ -100,10 +100,10 @@ struct Piece {
 
 /// Records that were read in one go.
 #[derive(Debug, Clone, Default)]
-struct Stretch {
+struct RecordBlock {
     base_offset: i64,
     base_ts: i64,
-    rows: Vec<Row>,
+    rows: Vec<PackedRecord>,
     /// Timestamps further than 24 days from `base_ts`, by offset.
     far: BTreeMap<i64, i64>,
     /// Key hashes, only for compacted topics; then one a row.
@@ -113,7 +113,7 @@ struct Stretch {
 /// 24 bytes: two 32-bit distances from the stretch's base, and the identity in two halves (a `u128` would be
 /// aligned to 16 bytes and take 32).
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Row {
+struct PackedRecord {
     id: [u64; 2],
     offset: i32,
     ts: i32,
@@ -135,7 +135,7 @@ impl LogWindow {
     ///
     /// # Errors
     /// When the records are out of order or outside of `from..to`.
-    pub fn of(from: i64, to: i64, records: &[Rec]) -> Result<Self, WindowError> {
+    pub fn from_records(from: i64, to: i64, records: &[Rec]) -> Result<Self, WindowError> {
         let mut window = LogWindow::new(from);
         window.append(to, records, &[])?;
         Ok(window)
@@ -171,26 +171,26 @@ impl LogWindow {
     /// When `i` is not below `len()`.
     #[must_use]
     pub fn get(&self, i: usize) -> Rec {
-        let piece = self.piece(i);
+        let piece = self.slice_at(i);
         piece.stretch.get(piece.lo + i - piece.before)
     }
 
     /// All records by offset.
     pub fn iter(&self) -> impl Iterator<Item = Rec> + '_ {
-        self.pieces.iter().flat_map(|p| p.stretch.rows[p.lo..p.hi].iter().map(|row| p.stretch.unpack(row)))
+        self.pieces.iter().flat_map(|p| p.stretch.rows[p.lo..p.hi].iter().map(|row| p.stretch.unpack_record(row)))
     }
 
     /// Key hash of the record at index `i`, if keys were loaded.
     #[must_use]
-    pub fn key(&self, i: usize) -> Option<u64> {
-        let piece = (i < self.len).then(|| self.piece(i))?;
+    pub fn key_hash(&self, i: usize) -> Option<u64> {
+        let piece = (i < self.len).then(|| self.slice_at(i))?;
         piece.stretch.keys.get(piece.lo + i - piece.before).copied()
     }
 
     /// Index of the first record at or beyond `offset`.
     #[must_use]
     pub fn index_of(&self, offset: i64) -> usize {
-        let n = self.pieces.partition_point(|p| p.stretch.offset(p.hi - 1) < offset);
+        let n = self.pieces.partition_point(|p| p.stretch.offset_at(p.hi - 1) < offset);
         let Some(p) = self.pieces.get(n) else { return self.len };
         p.before + p.stretch.rows[p.lo..p.hi].partition_point(|row| p.stretch.offset_of(row) < offset)
     }
@@ -204,7 +204,7 @@ impl LogWindow {
         let mut part = LogWindow { from, to, pieces: Vec::new(), len: 0 };
         for p in &self.pieces {
             let cut = |i: usize| p.lo + i.clamp(p.before, p.before + p.hi - p.lo) - p.before;
-            part.put(Arc::clone(&p.stretch), cut(first), cut(last));
+            part.put_slice(Arc::clone(&p.stretch), cut(first), cut(last));
         }
         part
     }
@@ -214,10 +214,10 @@ impl LogWindow {
     /// # Errors
     /// When a record is out of order or outside of that range; the window is unchanged then.
     pub fn append(&mut self, next: i64, records: &[Rec], keys: &[u64]) -> Result<(), WindowError> {
-        check(records, self.to, next)?;
-        let mut filling = Filling::after(std::mem::take(self));
+        check_order(records, self.to, next)?;
+        let mut filling = Filling::continue_after(std::mem::take(self));
         for (i, r) in records.iter().enumerate() {
-            filling.put(*r, keys.get(i).copied());
+            filling.put_record(*r, keys.get(i).copied());
         }
         *self = filling.finish(next);
         Ok(())
@@ -231,32 +231,32 @@ impl LogWindow {
         if next.from != self.to {
             return Err(WindowError::Apart { to: self.to, from: next.from });
         }
-        let small = |p: Option<&Piece>| p.is_none_or(|p| p.hi - p.lo < SMALL);
+        let small = |p: Option<&BlockSlice>| p.is_none_or(|p| p.hi - p.lo < SMALL);
         if small(self.pieces.last()) && next.len < SMALL {
-            let mut filling = Filling::after(std::mem::take(self));
+            let mut filling = Filling::continue_after(std::mem::take(self));
             for (i, r) in next.iter().enumerate() {
-                filling.put(r, next.key(i));
+                filling.put_record(r, next.key_hash(i));
             }
             *self = filling.finish(next.to);
             return Ok(());
         }
         for p in next.pieces {
-            self.put(p.stretch, p.lo, p.hi);
+            self.put_slice(p.stretch, p.lo, p.hi);
         }
         self.to = next.to;
         Ok(())
     }
 
-    fn piece(&self, i: usize) -> &Piece {
+    fn slice_at(&self, i: usize) -> &BlockSlice {
         match &self.pieces[..] {
             [one] => one,
             some => &some[some.partition_point(|p| p.before <= i) - 1],
         }
     }
 
-    fn put(&mut self, stretch: Arc<Stretch>, lo: usize, hi: usize) {
+    fn put_slice(&mut self, stretch: Arc<RecordBlock>, lo: usize, hi: usize) {
         if lo < hi {
-            self.pieces.push(Piece { stretch, lo, hi, before: self.len });
+            self.pieces.push(BlockSlice { stretch, lo, hi, before: self.len });
             self.len += hi - lo;
         }
     }
@@ -266,7 +266,7 @@ impl PartialEq for LogWindow {
     fn eq(&self, other: &Self) -> bool {
         (self.from, self.to, self.len) == (other.from, other.to, other.len)
             && self.iter().eq(other.iter())
-            && (0..self.len).all(|i| self.key(i) == other.key(i))
+            && (0..self.len).all(|i| self.key_hash(i) == other.key_hash(i))
     }
 }
 
@@ -276,7 +276,7 @@ pub struct Filling {
     /// What is complete.
     window: LogWindow,
     /// What is being filled.
-    stretch: Stretch,
+    stretch: RecordBlock,
     /// The rows of it that belong to the window begin here.
     lo: usize,
 }
@@ -287,12 +287,12 @@ impl Filling {
     #[must_use]
     pub fn new(from: i64, expected: usize) -> Self {
         let rows = Vec::with_capacity(expected);
-        Filling { window: LogWindow::new(from), stretch: Stretch { rows, ..Stretch::default() }, lo: 0 }
+        Filling { window: LogWindow::new(from), stretch: RecordBlock { rows, ..RecordBlock::default() }, lo: 0 }
     }
 
     /// Goes on behind a window: in its last stretch, when nobody else has that.
-    fn after(mut window: LogWindow) -> Self {
-        let mut filling = Filling { window: LogWindow::default(), stretch: Stretch::default(), lo: 0 };
+    fn continue_after(mut window: LogWindow) -> Self {
+        let mut filling = Filling { window: LogWindow::default(), stretch: RecordBlock::default(), lo: 0 };
         if let Some(piece) = window.pieces.pop() {
             let (lo, hi) = (piece.lo, piece.hi);
             match Arc::try_unwrap(piece.stretch) {
@@ -300,8 +300,8 @@ impl Filling {
                     window.len -= hi - lo;
                     (filling.stretch, filling.lo) = (stretch, lo);
                 }
-                Ok(stretch) => window.pieces.push(Piece { stretch: Arc::new(stretch), ..piece }),
-                Err(stretch) => window.pieces.push(Piece { stretch, ..piece }),
+                Ok(stretch) => window.pieces.push(BlockSlice { stretch: Arc::new(stretch), ..piece }),
+                Err(stretch) => window.pieces.push(BlockSlice { stretch, ..piece }),
             }
         }
         filling.window = window;
@@ -317,24 +317,24 @@ impl Filling {
         if record.offset < least {
             return Err(WindowError::OutOfOrder { offset: record.offset, from: least, to: i64::MAX });
         }
-        self.put(record, key);
+        self.put_record(record, key);
         Ok(())
     }
 
-    fn put(&mut self, record: Rec, key: Option<u64>) {
+    fn put_record(&mut self, record: Rec, key: Option<u64>) {
         let stretch = &mut self.stretch;
         if stretch.rows.is_empty() {
             (stretch.base_offset, stretch.base_ts) = (record.offset, record.ts);
         }
         let Ok(offset) = i32::try_from(record.offset - stretch.base_offset) else {
-            self.close();
-            return self.put(record, key);
+            self.close_block();
+            return self.put_record(record, key);
         };
-        let ts = near(stretch.base_ts, record.ts);
+        let ts = delta_from_base(stretch.base_ts, record.ts);
         if ts == FAR {
             stretch.far.insert(record.offset, record.ts);
         }
-        stretch.rows.push(Row { id: [(record.id.0 >> 64) as u64, record.id.0 as u64], offset, ts });
+        stretch.rows.push(PackedRecord { id: [(record.id.0 >> 64) as u64, record.id.0 as u64], offset, ts });
         stretch.keys.extend(key);
     }
 
@@ -353,37 +353,37 @@ impl Filling {
     /// There is nothing more below `to`.
     #[must_use]
     pub fn finish(mut self, to: i64) -> LogWindow {
-        self.close();
+        self.close_block();
         self.window.to = self.window.to.max(to);
         self.window
     }
 
-    fn close(&mut self) {
+    fn close_block(&mut self) {
         let mut stretch = std::mem::take(&mut self.stretch);
         let (lo, hi) = (std::mem::take(&mut self.lo), stretch.rows.len());
         if let Some(row) = stretch.rows.last() {
             self.window.to = self.window.to.max(stretch.offset_of(row) + 1);
             stretch.rows.shrink_to_fit();
             stretch.keys.shrink_to_fit();
-            self.window.put(Arc::new(stretch), lo, hi);
+            self.window.put_slice(Arc::new(stretch), lo, hi);
         }
     }
 }
 
-impl Stretch {
-    fn offset_of(&self, row: &Row) -> i64 {
+impl RecordBlock {
+    fn offset_of(&self, row: &PackedRecord) -> i64 {
         self.base_offset + i64::from(row.offset)
     }
 
-    fn offset(&self, i: usize) -> i64 {
+    fn offset_at(&self, i: usize) -> i64 {
         self.offset_of(&self.rows[i])
     }
 
     fn get(&self, i: usize) -> Rec {
-        self.unpack(&self.rows[i])
+        self.unpack_record(&self.rows[i])
     }
 
-    fn unpack(&self, row: &Row) -> Rec {
+    fn unpack_record(&self, row: &PackedRecord) -> Rec {
         let offset = self.offset_of(row);
         let ts = match row.ts {
             FAR => self.far.get(&offset).copied().unwrap_or(-1),
@@ -393,11 +393,11 @@ impl Stretch {
     }
 }
 
-fn near(base: i64, ts: i64) -> i32 {
+fn delta_from_base(base: i64, ts: i64) -> i32 {
     ts.checked_sub(base).and_then(|d| i32::try_from(d).ok()).unwrap_or(FAR)
 }
 
-fn check(records: &[Rec], from: i64, to: i64) -> Result<(), WindowError> {
+fn check_order(records: &[Rec], from: i64, to: i64) -> Result<(), WindowError> {
     let mut least = from;
     for r in records {
         if r.offset < least || r.offset >= to {
@@ -418,7 +418,7 @@ mod tests {
 
     #[test]
     fn a_record_takes_24_bytes() {
-        assert_eq!(size_of::<Row>(), 24);
+        assert_eq!(size_of::<PackedRecord>(), 24);
         assert_eq!(size_of::<Rec>(), 32);
     }
 
@@ -440,7 +440,7 @@ mod tests {
         let w = before;
         assert_eq!((w.from(), w.to(), w.len()), (2, 41, 7));
         assert_eq!(w.iter().collect::<Vec<_>>(), all);
-        assert_eq!((0..7).map(|i| w.key(i).unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!((0..7).map(|i| w.key_hash(i).unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!((w.index_of(0), w.index_of(6), w.index_of(7), w.index_of(41)), (0, 2, 3, 7));
     }
 
@@ -451,7 +451,7 @@ mod tests {
         // holes, and timestamps too far for 32 bits
         let of = |o: i64| rec(o, if o % 7 == 0 { o } else { NOW + o * 3_000_000 });
         let records: Vec<Rec> = (0..n).filter(|o| o % 5 != 2).map(of).collect();
-        let whole = LogWindow::of(0, n, &records).unwrap();
+        let whole = LogWindow::from_records(0, n, &records).unwrap();
         let cuts = [0, 1, 2, 3, 700, SMALL as i64, 2 * SMALL as i64 + 2, n - 1, n];
         let mut joined = LogWindow::new(0);
         for pair in cuts.windows(2) {
@@ -497,7 +497,7 @@ mod tests {
     #[test]
     fn offsets_may_lie_any_distance_apart() {
         let far = [rec(1, 5), rec(1 << 39, 6), rec((1 << 39) + 1, 7), rec(1 << 50, 8)];
-        let w = LogWindow::of(0, 1 << 51, &far).unwrap();
+        let w = LogWindow::from_records(0, 1 << 51, &far).unwrap();
         assert_eq!(w.iter().collect::<Vec<_>>(), far);
         assert_eq!((w.index_of(2), w.index_of(1 << 45), w.get(3)), (1, 3, far[3]));
     }

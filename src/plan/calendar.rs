@@ -6,13 +6,13 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::model::{Plan, WindowPlan};
-use super::problem::nearest;
+use super::problem::find_nearest;
 use super::reader::{Report, TableReader};
 use super::schedule::DAYS;
 pub use super::windows::Opening;
-use super::windows::weekday;
+use super::windows::iso_weekday;
 use crate::base::At;
-use crate::base::sanitise::{quoted, visible_name};
+use crate::base::sanitise::{quoted_name, visible_name};
 use crate::migration::facts::settings::Slot;
 
 /// When a group or producer is planned to move (keys `date` and `window`).
@@ -27,7 +27,7 @@ pub struct Appointment {
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum MoveKind {
     /// A producer.
     Producer,
     /// A consumer group.
@@ -38,7 +38,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// What.
-    pub kind: Kind,
+    pub kind: MoveKind,
     /// Its name.
     pub name: String,
     /// Owning team; empty when the plan names none.
@@ -97,7 +97,7 @@ pub struct Calendar {
 
 /// When a move is due, seen from a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
+pub enum MoveTiming {
     /// Its time is now.
     Now {
         /// For how long still, ms.
@@ -123,7 +123,7 @@ pub enum Due {
 impl Conflict {
     /// What contradicts what, and what to write instead.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         format!("{}; {}", self.what, self.advice)
     }
 
@@ -131,8 +131,8 @@ impl Conflict {
     #[must_use]
     pub fn concerns(&self, planned: &Move) -> bool {
         match planned.kind {
-            Kind::Producer => planned.name == self.producer,
-            Kind::Group => planned.name == self.group,
+            MoveKind::Producer => planned.name == self.producer,
+            MoveKind::Group => planned.name == self.group,
         }
     }
 }
@@ -140,14 +140,14 @@ impl Conflict {
 impl Calendar {
     /// When one of its moves is due.
     #[must_use]
-    pub fn due(&self, planned: &Move, now: At) -> Due {
+    pub fn timing_of(&self, planned: &Move, now: At) -> MoveTiming {
         match planned.opening {
-            Some(o) if now < o.from => Due::In { ms: o.from.since(now) },
-            Some(o) if now < o.to => Due::Now { left_ms: o.to.since(now) },
-            Some(o) => Due::Missed { ms: now.since(o.to) },
+            Some(o) if now < o.from => MoveTiming::In { ms: o.from.since(now) },
+            Some(o) if now < o.to => MoveTiming::Now { left_ms: o.to.since(now) },
+            Some(o) => MoveTiming::Missed { ms: now.since(o.to) },
             None => {
                 let window = planned.window.as_ref().and_then(|name| self.windows.iter().find(|w| w.name == *name));
-                Due::NoDay { opens: window.and_then(|w| w.openings.iter().copied().find(|o| o.to > now)) }
+                MoveTiming::NoDay { opens: window.and_then(|w| w.openings.iter().copied().find(|o| o.to > now)) }
             }
         }
     }
@@ -159,12 +159,12 @@ impl Plan {
     pub fn calendar(&self, from: At, until: At) -> Calendar {
         let producers = self.producers.iter().map(|p| {
             let hard = !p.transactional_ids.blue.is_empty();
-            self.entry((Kind::Producer, &p.name, &p.team, hard), &p.when, p.keep_blue_ms)
+            self.make_move((MoveKind::Producer, &p.name, &p.team, hard), &p.when, p.keep_blue_ms)
         });
         let groups = self
             .groups
             .iter()
-            .map(|g| self.entry((Kind::Group, &g.name, &g.team, false), &g.when, g.limits.keep_blue_ms));
+            .map(|g| self.make_move((MoveKind::Group, &g.name, &g.team, false), &g.when, g.limits.keep_blue_ms));
         let mut moves: Vec<Move> = producers.chain(groups).collect();
         moves.sort_by(|a, b| {
             let key = |m: &Move| (m.opening.is_none(), m.opening.map(|o| o.from), m.kind);
@@ -176,20 +176,20 @@ impl Plan {
             openings: w.openings(from, until),
         });
         let windows = windows.collect();
-        let conflicts = self.conflicts(&moves);
+        let conflicts = self.find_conflicts(&moves);
         Calendar { migration: self.name.clone(), moves, windows, conflicts }
     }
 
     /// What can be told from the plan alone: a group that a hard cutover moves along has no time of its own, and a group
     /// that reads what such a producer writes finds nothing new on green before it.
-    fn conflicts(&self, moves: &[Move]) -> Vec<Conflict> {
+    fn find_conflicts(&self, moves: &[Move]) -> Vec<Conflict> {
         let planned = |kind, name: &str| moves.iter().find(|m| m.kind == kind && m.name == name);
         let mut found = Vec::new();
         for producer in self.producers.iter().filter(|p| !p.transactional_ids.blue.is_empty()) {
-            let Some(cut) = planned(Kind::Producer, &producer.name) else { continue };
+            let Some(cut) = planned(MoveKind::Producer, &producer.name) else { continue };
             let coupled = |name: &String| producer.reads.as_ref().is_some_and(|reads| reads.contains(name));
             for group in &self.groups {
-                let Some(own) = planned(Kind::Group, &group.name) else { continue };
+                let Some(own) = planned(MoveKind::Group, &group.name) else { continue };
                 let said = own.window.is_some() || own.date.is_some();
                 let topic = group.topics.iter().find(|t| producer.topics.contains(t));
                 let (reads, writes) = (visible_name(&group.name), visible_name(&producer.name));
@@ -226,16 +226,16 @@ impl Plan {
         if *when == Appointment::default() {
             return None;
         }
-        let planned = self.entry((Kind::Group, "", "", false), when, 0);
+        let planned = self.make_move((MoveKind::Group, "", "", false), when, 0);
         Some(Slot { window: when.window.clone(), day: planned.opening.map(|o| (o.from, o.to)) })
     }
 
-    fn entry(&self, (kind, name, team, hard): (Kind, &str, &str, bool), when: &Appointment, keep: u64) -> Move {
+    fn make_move(&self, (kind, name, team, hard): (MoveKind, &str, &str, bool), when: &Appointment, keep: u64) -> Move {
         let window = when.window.as_ref().and_then(|name| self.windows.iter().find(|w| w.name == *name));
         let zone = window.map_or("UTC", |w| w.zone.as_str());
         let opening = when.date.and_then(|date| match window {
-            Some(window) => on(window, date),
-            None => whole(date, zone),
+            Some(window) => opening_on(window, date),
+            None => whole_day(date, zone),
         });
         Move {
             kind,
@@ -252,12 +252,12 @@ impl Plan {
 }
 
 /// The opening of a window that begins on a day.
-fn on(window: &WindowPlan, date: Date) -> Option<Opening> {
-    let day = whole(date, &window.zone)?;
+fn opening_on(window: &WindowPlan, date: Date) -> Option<Opening> {
+    let day = whole_day(date, &window.zone)?;
     window.openings(day.from, day.to).into_iter().find(|o| o.from >= day.from)
 }
 
-fn whole(date: Date, zone: &str) -> Option<Opening> {
+fn whole_day(date: Date, zone: &str) -> Option<Opening> {
     let zone = TimeZone::get(zone).ok()?;
     let begin = |date: Date| Some(At(date.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()));
     Some(Opening { from: begin(date)?, to: begin(date.tomorrow().ok()?)? })
@@ -265,22 +265,24 @@ fn whole(date: Date, zone: &str) -> Option<Opening> {
 
 /// A moment as a clock of a zone shows it: `2026-12-06 02:00`.
 #[must_use]
-pub fn local(at: At, zone: &str) -> Option<String> {
+pub fn format_local_time(at: At, zone: &str) -> Option<String> {
     let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
     Some(zoned.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// A moment in little room: `Sun 12-06 02:00`.
 #[must_use]
-pub fn short(at: At, zone: &str) -> Option<String> {
+pub fn format_short_time(at: At, zone: &str) -> Option<String> {
     let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
     Some(zoned.strftime("%a %m-%d %H:%M").to_string())
 }
 
 /// `2026-12-06 02:00-04:00`, with the second day where it is another one.
 #[must_use]
-pub fn span(from: At, to: At, zone: &str) -> String {
-    let (Some(from), Some(to)) = (local(from, zone), local(to, zone)) else { return "?".into() };
+pub fn format_time_span(from: At, to: At, zone: &str) -> String {
+    let (Some(from), Some(to)) = (format_local_time(from, zone), format_local_time(to, zone)) else {
+        return "?".into();
+    };
     match to.strip_prefix(&from[..from.len().min(11)]) {
         Some(time) => format!("{from}-{time}"),
         None => format!("{from} to {to}"),
@@ -288,7 +290,7 @@ pub fn span(from: At, to: At, zone: &str) -> String {
 }
 
 /// Reads `date` and `window` of a group or producer.
-pub(super) fn appointment(t: &mut TableReader<'_>) -> Appointment {
+pub(super) fn read_appointment(t: &mut TableReader<'_>) -> Appointment {
     let window = t.name("window");
     let date = t.get("date").and_then(|field| {
         // TOML's own local date, without quotes, is as clear.
@@ -304,30 +306,32 @@ pub(super) fn appointment(t: &mut TableReader<'_>) -> Appointment {
 }
 
 /// A window that nobody defined, or that does not open that day, is a slip that would be found that night.
-pub(super) fn check(plan: &Plan, report: &Report) {
+pub(super) fn check_appointments(plan: &Plan, report: &Report) {
     let producers = plan.producers.iter().enumerate().map(|(i, p)| ("producers", i, &p.when));
     let groups = plan.groups.iter().enumerate().map(|(i, g)| ("groups", i, &g.when));
     for (section, i, when) in producers.chain(groups) {
         let Some(name) = &when.window else { continue };
         let Some(window) = plan.windows.iter().find(|w| w.name == *name) else {
-            let near = nearest(name, plan.windows.iter().map(|w| w.name.as_str()));
-            let hint = near
-                .map_or_else(|| "add a [[windows]] entry".to_owned(), |n| format!("did you mean {n}?", n = quoted(n)));
+            let near = find_nearest(name, plan.windows.iter().map(|w| w.name.as_str()));
+            let hint = near.map_or_else(
+                || "add a [[windows]] entry".to_owned(),
+                |n| format!("did you mean {n}?", n = quoted_name(n)),
+            );
             report.error(
                 &format!("{section}[{i}].window"),
-                format!("no window is named {name}", name = quoted(name)),
+                format!("no window is named {name}", name = quoted_name(name)),
                 Some(hint),
             );
             continue;
         };
         let Some(date) = when.date else { continue };
-        let day = weekday(date);
+        let day = iso_weekday(date);
         if !window.days.is_empty() && !window.days.contains(&day) {
             let word = |day: u8| DAYS.iter().find(|(_, n)| *n == day).map_or("?", |(word, _)| word);
             let days: Vec<&str> = window.days.iter().map(|d| word(*d)).collect();
             report.error(
                 &format!("{section}[{i}].date"),
-                format!("{date} is a {}, but {name} opens on {}", word(day), days.join(", "), name = quoted(name)),
+                format!("{date} is a {}, but {name} opens on {}", word(day), days.join(", "), name = quoted_name(name)),
                 None,
             );
         }
@@ -383,7 +387,7 @@ date = "2026-12-01"
         let opening = Opening { from: at("2026-12-07T04:00:00Z"), to: at("2026-12-07T07:00:00Z") };
         assert_eq!(ledger.opening, Some(opening), "over midnight, in its own zone");
         assert_eq!(ledger.blue_until, Some(at("2026-12-10T07:00:00Z")), "72 h for an exactly-once producer");
-        assert_eq!(local(opening.from, &ledger.zone).as_deref(), Some("2026-12-06 23:00"));
+        assert_eq!(format_local_time(opening.from, &ledger.zone).as_deref(), Some("2026-12-06 23:00"));
         assert_eq!(calendar.moves[1].opening.map(|o| o.from), Some(at("2026-12-01T00:00:00Z")));
         assert_eq!(calendar.windows[0].openings.len(), 3, "the one that touches the beginning counts");
     }
@@ -395,19 +399,31 @@ date = "2026-12-01"
             .calendar(at("2026-11-23T00:00:00Z"), at("2026-12-08T00:00:00Z"));
         let due = |name: &str, now: &str| {
             let planned = calendar.moves.iter().find(|m| m.name == name).unwrap();
-            calendar.due(planned, at(now))
+            calendar.timing_of(planned, at(now))
         };
         const H: u64 = 3_600_000;
-        assert_eq!(due("ledger", "2026-12-07T03:00:00Z"), Due::In { ms: H });
-        assert_eq!(due("ledger", "2026-12-07T04:00:00Z"), Due::Now { left_ms: 3 * H });
-        assert_eq!(due("ledger", "2026-12-07T06:59:59.999Z"), Due::Now { left_ms: 1 });
-        assert_eq!(due("ledger", "2026-12-07T07:00:00Z"), Due::Missed { ms: 0 });
-        let Due::NoDay { opens: Some(next) } = due("later", "2026-12-01T00:00:00Z") else { panic!("it has a window") };
+        assert_eq!(due("ledger", "2026-12-07T03:00:00Z"), MoveTiming::In { ms: H });
+        assert_eq!(due("ledger", "2026-12-07T04:00:00Z"), MoveTiming::Now { left_ms: 3 * H });
+        assert_eq!(due("ledger", "2026-12-07T06:59:59.999Z"), MoveTiming::Now { left_ms: 1 });
+        assert_eq!(due("ledger", "2026-12-07T07:00:00Z"), MoveTiming::Missed { ms: 0 });
+        let MoveTiming::NoDay { opens: Some(next) } = due("later", "2026-12-01T00:00:00Z") else {
+            panic!("it has a window")
+        };
         assert_eq!(next.from, at("2026-12-07T04:00:00Z"));
-        assert_eq!(due("later", "2026-12-09T00:00:00Z"), Due::NoDay { opens: None }, "beyond what was asked for");
-        assert_eq!(due("by-day", "2026-12-01T12:00:00Z"), Due::Now { left_ms: 12 * H });
-        assert_eq!(short(at("2026-12-07T04:00:00Z"), "America/New_York").as_deref(), Some("Sun 12-06 23:00"));
-        assert_eq!(span(at("2026-12-07T04:00:00Z"), at("2026-12-07T07:00:00Z"), "UTC"), "2026-12-07 04:00-07:00");
+        assert_eq!(
+            due("later", "2026-12-09T00:00:00Z"),
+            MoveTiming::NoDay { opens: None },
+            "beyond what was asked for"
+        );
+        assert_eq!(due("by-day", "2026-12-01T12:00:00Z"), MoveTiming::Now { left_ms: 12 * H });
+        assert_eq!(
+            format_short_time(at("2026-12-07T04:00:00Z"), "America/New_York").as_deref(),
+            Some("Sun 12-06 23:00")
+        );
+        assert_eq!(
+            format_time_span(at("2026-12-07T04:00:00Z"), at("2026-12-07T07:00:00Z"), "UTC"),
+            "2026-12-07 04:00-07:00"
+        );
     }
 
     #[test]
@@ -418,7 +434,7 @@ date = "2026-12-01"
             .replace("name = \"audit\"", "name = \"audit\"\ntopics = [\"ledger\"]");
         let told = |text: &str| {
             let conflicts = plan(text).calendar(now, now).conflicts;
-            conflicts.into_iter().map(|c| (c.group.clone(), c.words())).collect::<Vec<_>>()
+            conflicts.into_iter().map(|c| (c.group.clone(), c.describe())).collect::<Vec<_>>()
         };
         let [(group, words)] = &told(&base)[..] else { panic!("{:?}", told(&base)) };
         assert!(group == "audit" && words.contains("moves before ledger"), "{words}");

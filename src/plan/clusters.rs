@@ -10,31 +10,34 @@ use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::{address, properties};
 use crate::base::redact;
-use crate::base::sanitise::{quoted, visible_name};
+use crate::base::sanitise::{quoted_name, visible_name};
 
-pub(super) fn clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
+pub(super) fn read_clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
     let Some(mut both) = root.table("clusters") else {
         if !root.has("clusters") {
-            root.missing("clusters", "[clusters.blue] and [clusters.green], each with bootstrap = \"HOST:PORT\"");
+            root.report_missing(
+                "clusters",
+                "[clusters.blue] and [clusters.green], each with bootstrap = \"HOST:PORT\"",
+            );
         }
         return (ClusterPlan::default(), ClusterPlan::default());
     };
     let mut side = |key: &'static str| {
         if !both.has(key) {
-            both.missing(key, &format!("[clusters.{key}] with bootstrap = \"HOST:PORT\""));
+            both.report_missing(key, &format!("[clusters.{key}] with bootstrap = \"HOST:PORT\""));
         }
-        both.table(key).map(|t| cluster(t, base)).unwrap_or_default()
+        both.table(key).map(|t| read_cluster(t, base)).unwrap_or_default()
     };
     let pair = (side("blue"), side("green"));
-    both.finish();
+    both.report_unknown_keys();
     pair
 }
 
-fn cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {
+fn read_cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {
     let bootstrap = match t.get("bootstrap") {
-        Some(field) => bootstrap(&field),
+        Some(field) => read_bootstrap(&field),
         None => {
-            t.missing("bootstrap", "bootstrap = \"HOST:PORT\"");
+            t.report_missing("bootstrap", "bootstrap = \"HOST:PORT\"");
             Vec::new()
         }
     };
@@ -42,14 +45,14 @@ fn cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {
         name: t.name("name"),
         bootstrap,
         cluster_id: t.name("cluster_id"),
-        registry: t.table("registry").and_then(|r| registry(r, base)),
-        client: t.table("client").map(|c| checked(&c, base)).unwrap_or_default(),
+        registry: t.table("registry").and_then(|r| read_registry(r, base)),
+        client: t.table("client").map(|c| read_checked_client(&c, base)).unwrap_or_default(),
     };
-    t.finish();
+    t.report_unknown_keys();
     cluster
 }
 
-fn bootstrap(field: &Field<'_>) -> Vec<String> {
+fn read_bootstrap(field: &Field<'_>) -> Vec<String> {
     let Some(items) = field.items("a text such as \"host-1:9092,host-2:9092\", or a list of them", true) else {
         return Vec::new();
     };
@@ -59,35 +62,35 @@ fn bootstrap(field: &Field<'_>) -> Vec<String> {
     let mut all = Vec::new();
     for item in items {
         let Some(text) = item.string() else { continue };
-        let (addresses, wrong) = address::list(&text);
+        let (addresses, wrong) = address::parse_list(&text);
         wrong.into_iter().for_each(|w| item.error(w.message, w.suggestion));
         all.extend(addresses.into_iter().map(|a| a.text));
     }
     all
 }
 
-fn registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
+fn read_registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
     let url = t.get("url");
     if url.is_none() {
-        t.missing("url", "url = \"https://HOST\"");
+        t.report_missing("url", "url = \"https://HOST\"");
     }
-    let address = url.as_ref().and_then(self::url);
+    let address = url.as_ref().and_then(self::read_url);
     let username = t.name("username");
-    let password = t.get("password").and_then(|f| secret(&f, base));
-    t.finish();
+    let password = t.get("password").and_then(|f| read_secret(&f, base));
+    t.report_unknown_keys();
     address.map(|url| RegistryPlan { url, username, password })
 }
 
 /// A base URL of HTTP, without credentials and without a slash at its end.
-pub(super) fn url(f: &Field<'_>) -> Option<String> {
+pub(super) fn read_url(f: &Field<'_>) -> Option<String> {
     let text = f.name()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
-        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => credentials(f),
-        None if text.contains('@') => credentials(f),
+        Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => refuse_credentials(f),
+        None if text.contains('@') => refuse_credentials(f),
         None | Some("") => {
             f.error(
-                format!("{text} is not a URL", text = quoted(&text)),
+                format!("{text} is not a URL", text = quoted_name(&text)),
                 Some("write \"https://HOST:PORT/PATH\"".to_owned()),
             );
             None
@@ -97,21 +100,21 @@ pub(super) fn url(f: &Field<'_>) -> Option<String> {
 }
 
 /// A URL with somebody's password in it: not repeated.
-fn credentials(f: &Field<'_>) -> Option<String> {
+fn refuse_credentials(f: &Field<'_>) -> Option<String> {
     let hint = "use username = \"...\" and password = { env = \"...\" }".to_owned();
     f.error("the URL holds credentials", Some(hint));
     None
 }
 
 /// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about. The redactor knows it from here on.
-pub(super) fn secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
-    let secret = named(field, base)?;
-    secret.learn(&field.label, false);
+pub(super) fn read_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
+    let secret = read_unlearned_secret(field, base)?;
+    secret.tell_redactor(&field.label, false);
     Some(secret)
 }
 
-/// As [`secret`], of what may be none.
-fn named(field: &Field<'_>, base: &Path) -> Option<Secret> {
+/// As [`read_secret`], of what may be none.
+fn read_unlearned_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let text = match field.value {
         DeValue::String(_) => Some(field.string()?),
         DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str().to_owned()),
@@ -138,7 +141,7 @@ fn named(field: &Field<'_>, base: &Path) -> Option<Secret> {
         (Some(env), None) => env.name().map(Secret::Env),
         (None, Some(file)) => file.name().map(|path| {
             let secret = Secret::File(base.join(path));
-            if let Some(doubt) = secret.doubt() {
+            if let Some(doubt) = secret.describe_doubt() {
                 file.warning(doubt, None);
             }
             secret
@@ -151,13 +154,13 @@ fn named(field: &Field<'_>, base: &Path) -> Option<Secret> {
             None
         }
     };
-    t.finish();
+    t.report_unknown_keys();
     secret
 }
 
 /// A cluster's client properties, each finding of theirs at its place.
-fn checked(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
-    let client = client(t, base);
+fn read_checked_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+    let client = read_client(t, base);
     // A value that is no secret can be looked at wherever it comes from, if it is there now.
     let known = |name: &String, value: &ClientValue| match value {
         ClientValue::Plain(text) => Some(text.clone()),
@@ -180,7 +183,7 @@ fn checked(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     client
 }
 
-pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let mut out = BTreeMap::new();
     // `sasl.password = ...` without quotes makes nested tables: meant all the same
     let mut open: Vec<(String, Field<'_>)> = t.all();
@@ -198,11 +201,11 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
                     }
                     continue;
                 }
-                let value = named(&field, base);
-                value.iter().for_each(|v| v.learn(&key, properties::is_public(&key)));
+                let value = read_unlearned_secret(&field, base);
+                value.iter().for_each(|v| v.tell_redactor(&key, properties::is_public(&key)));
                 value.map(ClientValue::Secret)
             }
-            _ if properties::is_secret(&key) => secret(&field, base).map(ClientValue::Secret),
+            _ if properties::is_secret(&key) => read_secret(&field, base).map(ClientValue::Secret),
             DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
             DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
             // what stands under a name that nobody knows may be a secret: it is not repeated, and refused by its name
@@ -210,11 +213,11 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
                 if let DeValue::String(text) = field.value
                     && properties::means_secret(&key)
                 {
-                    redact::learn(text);
+                    redact::learn_secret(text);
                 }
                 Some(ClientValue::Secret(Secret::inline(String::new())))
             }
-            _ => field.string().map(|s| ClientValue::Plain(relative(&key, s, base))),
+            _ => field.string().map(|s| ClientValue::Plain(resolve_property_path(&key, s, base))),
         };
         if matches!(key.as_str(), "bootstrap.servers" | "metadata.broker.list") {
             field.error(
@@ -231,7 +234,7 @@ pub(super) fn client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, Clien
 }
 
 /// Properties that name files are relative to the plan, as every path in it.
-fn relative(key: &str, value: String, base: &Path) -> String {
+fn resolve_property_path(key: &str, value: String, base: &Path) -> String {
     let is_path = key.ends_with(".location") || matches!(key, "sasl.kerberos.keytab");
     // librdkafka's own word for "look in the usual places"
     if !is_path || value.is_empty() || value == "probe" {

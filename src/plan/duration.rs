@@ -9,9 +9,9 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 ///
 /// # Errors
 /// What is wrong, and what could be meant.
-pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
+pub fn parse_duration(text: &str) -> Result<u64, (String, Option<String>)> {
     let wrong = |hint: &str| {
-        (format!("{text} is not a duration", text = crate::base::sanitise::quoted(text)), Some(hint.to_owned()))
+        (format!("{text} is not a duration", text = crate::base::sanitise::quoted_name(text)), Some(hint.to_owned()))
     };
     if text.len() > 40 {
         return Err(("this is not a duration: it is far too long".to_owned(), None));
@@ -38,7 +38,7 @@ pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
                 "" if after.starts_with(char::is_whitespace) => wrong("leave out the space"),
                 "" => wrong(&format!(
                     "add a unit: {} for seconds; ms, s, m, h and d are known",
-                    crate::base::sanitise::quoted(&format!("{text}s"))
+                    crate::base::sanitise::quoted_name(&format!("{text}s"))
                 )),
                 _ => wrong("units are ms, s, m, h and d"),
             });
@@ -54,7 +54,7 @@ pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
             .and_then(|part| total.checked_add(part))
             .filter(|t| *t <= LONGEST_MS)
             .ok_or_else(|| {
-                (format!("{text} is longer than ten years", text = crate::base::sanitise::quoted(text)), None)
+                (format!("{text} is longer than ten years", text = crate::base::sanitise::quoted_name(text)), None)
             })?;
         rest = after;
     }
@@ -63,7 +63,7 @@ pub fn parse(text: &str) -> Result<u64, (String, Option<String>)> {
 
 /// A duration as one would write it in a plan: `90m` is `1h30m`, 0 is `0s`.
 #[must_use]
-pub fn format(ms: u64) -> String {
+pub fn format_duration(ms: u64) -> String {
     if ms == 0 {
         return "0s".to_owned();
     }
@@ -98,7 +98,7 @@ mod tests {
             ("14d", 1_209_600_000),
             ("0s", 0),
         ] {
-            assert_eq!(parse(text), Ok(ms), "{text}");
+            assert_eq!(parse_duration(text), Ok(ms), "{text}");
         }
     }
 
@@ -113,21 +113,21 @@ mod tests {
             ("30m1h", "larger units first"),
             ("", "a number and a unit"),
         ] {
-            let (_, suggestion) = parse(text).unwrap_err();
+            let (_, suggestion) = parse_duration(text).unwrap_err();
             let suggestion = suggestion.unwrap_or_default();
             assert!(suggestion.contains(hint), "{text}: {suggestion}");
         }
-        assert!(parse("99999999999999999999s").unwrap_err().0.contains("ten years"));
-        assert!(parse("4000d").unwrap_err().0.contains("ten years"));
+        assert!(parse_duration("99999999999999999999s").unwrap_err().0.contains("ten years"));
+        assert!(parse_duration("4000d").unwrap_err().0.contains("ten years"));
     }
 
     #[test]
     fn writes_what_it_reads() {
         for ms in [1, 250, 1_000, 90_000, 5_400_000, 172_800_000, 1_209_600_000, 86_400_001] {
-            assert_eq!(parse(&format(ms)), Ok(ms), "{}", format(ms));
+            assert_eq!(parse_duration(&format_duration(ms)), Ok(ms), "{}", format_duration(ms));
         }
-        assert_eq!(format(172_800_000), "48h");
-        assert_eq!(format(1_209_600_000), "14d");
-        assert_eq!(format(5_400_000), "1h30m");
+        assert_eq!(format_duration(172_800_000), "48h");
+        assert_eq!(format_duration(1_209_600_000), "14d");
+        assert_eq!(format_duration(5_400_000), "1h30m");
     }
 }

@@ -8,7 +8,7 @@ use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
 use crate::base::Side;
 use crate::base::redact;
-use crate::base::sanitise::{is_inert, is_legible, visible, visible_name};
+use crate::base::sanitise::{is_inert, is_legible, visible_name, visible_text};
 use crate::estate::{ClusterView, GroupKind, GroupView, TopicView};
 use crate::migration::rules::app;
 
@@ -19,7 +19,7 @@ const LONGEST_NAME: usize = 1024;
 
 /// One cluster as `init` found it.
 #[derive(Debug, Clone, Copy)]
-pub struct Found<'a> {
+pub struct FoundCluster<'a> {
     /// How it was reached: written into the plan, inline secrets excepted.
     pub plan: &'a ClusterPlan,
     /// What was seen.
@@ -28,16 +28,16 @@ pub struct Found<'a> {
 
 /// A commented `cutover.toml` for two clusters. The same views give the same text; [`super::Plan::parse`] takes it.
 #[must_use]
-pub fn generate(name: &str, blue: Found<'_>, green: Found<'_>) -> String {
-    let mut out = Writer(String::with_capacity(16 * 1024));
-    head(&mut out, name, blue.view, green.view);
-    cluster(&mut out, Side::Blue, blue);
-    cluster(&mut out, Side::Green, green);
-    out.raw(DEFAULTS);
-    topics(&mut out, blue.view, green.view);
-    out.raw(PRODUCERS);
-    groups(&mut out, blue.view, green.view);
-    out.raw(WINDOWS);
+pub fn generate_plan(name: &str, blue: FoundCluster<'_>, green: FoundCluster<'_>) -> String {
+    let mut out = PlanWriter(String::with_capacity(16 * 1024));
+    write_head(&mut out, name, blue.view, green.view);
+    write_cluster(&mut out, Side::Blue, blue);
+    write_cluster(&mut out, Side::Green, green);
+    out.push_raw(DEFAULTS);
+    write_topics(&mut out, blue.view, green.view);
+    out.push_raw(PRODUCERS);
+    write_groups(&mut out, blue.view, green.view);
+    out.push_raw(WINDOWS);
     out.0
 }
 
@@ -95,26 +95,26 @@ const SWITCHES: &str = r#"
 # Its states: blue, green, both, off.
 "#;
 
-struct Writer(String);
+struct PlanWriter(String);
 
-impl Writer {
-    fn raw(&mut self, text: &str) {
+impl PlanWriter {
+    fn push_raw(&mut self, text: &str) {
         self.0.push_str(text);
     }
 
-    fn line(&mut self, text: &str) {
+    fn push_line(&mut self, text: &str) {
         self.0.push_str(text);
         self.0.push('\n');
     }
 
     /// A comment: whatever the text holds, it stays on its line.
-    fn note(&mut self, text: &str) {
-        let _ = writeln!(self.0, "# {}", visible(&redact::hide_cow(text)));
+    fn push_comment(&mut self, text: &str) {
+        let _ = writeln!(self.0, "# {}", visible_text(&redact::hide_cow(text)));
     }
 }
 
 /// A TOML string, in which everything can be seen: the rest is written as `\uXXXX`.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quote_toml(text: &str) -> String {
     if is_legible(text) {
         return toml::Value::String(text.to_owned()).to_string();
     }
@@ -130,88 +130,96 @@ pub(super) fn quoted(text: &str) -> String {
     out + "\""
 }
 
-fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
-    let items: Vec<String> = items.into_iter().map(quoted).collect();
+fn format_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    let items: Vec<String> = items.into_iter().map(quote_toml).collect();
     format!("[{}]", items.join(", "))
 }
 
-fn count(n: usize, what: &str) -> String {
+fn format_count(n: usize, what: &str) -> String {
     if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// Whether the loader would take it as a name.
-fn usable(name: &str) -> bool {
+fn is_usable_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= LONGEST_NAME && is_inert(name)
 }
 
 /// Whether the loader would take it as the id of a group.
-fn usable_id(id: &str) -> bool {
+fn is_usable_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= LONGEST_NAME && !id.contains('\0')
 }
 
 /// The beginning of a foreign name, for a comment.
-fn named(name: &str) -> String {
+fn shorten_name(name: &str) -> String {
     let shown: String = name.chars().take(200).collect();
     visible_name(&shown)
 }
 
-fn head(out: &mut Writer, name: &str, blue: &ClusterView, green: &ClusterView) {
-    out.line("# A plan for cutover, written by `cutover init` from what it found.");
-    out.line("# What is not listed here is shown too, and can't be acted on. `cutover plan check` checks this file.");
+fn write_head(out: &mut PlanWriter, name: &str, blue: &ClusterView, green: &ClusterView) {
+    out.push_line("# A plan for cutover, written by `cutover init` from what it found.");
+    out.push_line(
+        "# What is not listed here is shown too, and can't be acted on. `cutover plan check` checks this file.",
+    );
     for (side, view) in [("blue", blue), ("green", green)] {
-        let (topics, groups) = (count(view.topics.len(), "topic"), count(view.groups.len(), "group"));
-        out.note(&format!("found on {side}: {}, {topics}, {groups}", count(view.brokers.len(), "broker")));
+        let (topics, groups) = (format_count(view.topics.len(), "topic"), format_count(view.groups.len(), "group"));
+        out.push_comment(&format!(
+            "found on {side}: {}, {topics}, {groups}",
+            format_count(view.brokers.len(), "broker")
+        ));
     }
-    out.line("\n[migration]");
-    out.line(&format!("name = {}", quoted(if usable(name) { name } else { "migration" })));
-    out.line("# approvers = [\"anna\", \"ben\"]");
-    out.line("# journal = \".cutover/NAME.journal\"     # on a local disk; everyone who uses this plan shares it");
+    out.push_line("\n[migration]");
+    out.push_line(&format!("name = {}", quote_toml(if is_usable_name(name) { name } else { "migration" })));
+    out.push_line("# approvers = [\"anna\", \"ben\"]");
+    out.push_line("# journal = \".cutover/NAME.journal\"     # on a local disk; everyone who uses this plan shares it");
 }
 
-fn cluster(out: &mut Writer, side: Side, found: Found<'_>) {
+fn write_cluster(out: &mut PlanWriter, side: Side, found: FoundCluster<'_>) {
     let plan = found.plan;
-    out.line(&format!("\n[clusters.{side}]"));
-    if let Some(name) = plan.name.as_deref().filter(|n| usable(n)) {
-        out.line(&format!("name = {}", quoted(name)));
+    out.push_line(&format!("\n[clusters.{side}]"));
+    if let Some(name) = plan.name.as_deref().filter(|n| is_usable_name(n)) {
+        out.push_line(&format!("name = {}", quote_toml(name)));
     }
-    out.line(&format!("bootstrap = {}", quoted(&plan.bootstrap.join(","))));
+    out.push_line(&format!("bootstrap = {}", quote_toml(&plan.bootstrap.join(","))));
     match found.view.cluster_id.as_deref().or(plan.cluster_id.as_deref()) {
-        Some(id) if usable(id) => {
-            out.line(&format!("cluster_id = {}     # pinned: another cluster at this address is refused", quoted(id)));
+        Some(id) if is_usable_name(id) => {
+            out.push_line(&format!(
+                "cluster_id = {}     # pinned: another cluster at this address is refused",
+                quote_toml(id)
+            ));
         }
-        _ => out.line("# cluster_id = \"...\"     # the cluster told none"),
+        _ => out.push_line("# cluster_id = \"...\"     # the cluster told none"),
     }
     if let Some(registry) = &plan.registry {
-        out.line(&format!("registry = {{ url = {} }}", quoted(&registry.url)));
+        out.push_line(&format!("registry = {{ url = {} }}", quote_toml(&registry.url)));
     } else {
-        out.line("# registry = { url = \"https://...\" }");
+        out.push_line("# registry = { url = \"https://...\" }");
     }
     if plan.client.is_empty() {
-        out.line(&format!("# [clusters.{side}.client]     # client properties under librdkafka's names"));
-        out.line("# \"security.protocol\" = \"SASL_SSL\"");
-        out.line("# \"sasl.mechanisms\" = \"PLAIN\"");
-        out.line("# \"sasl.username\" = \"cutover\"");
-        out.line(&format!("# \"sasl.password\" = {{ env = \"{}_PASSWORD\" }}", side.name().to_uppercase()));
+        out.push_line(&format!("# [clusters.{side}.client]     # client properties under librdkafka's names"));
+        out.push_line("# \"security.protocol\" = \"SASL_SSL\"");
+        out.push_line("# \"sasl.mechanisms\" = \"PLAIN\"");
+        out.push_line("# \"sasl.username\" = \"cutover\"");
+        out.push_line(&format!("# \"sasl.password\" = {{ env = \"{}_PASSWORD\" }}", side.name().to_uppercase()));
         return;
     }
-    out.line(&format!("\n[clusters.{side}.client]"));
+    out.push_line(&format!("\n[clusters.{side}.client]"));
     for (key, value) in &plan.client {
         let written = match value {
-            ClientValue::Plain(text) if matches!(redact::hide_cow(text), Cow::Borrowed(_)) => quoted(text),
-            ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quoted(name)),
-            ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quoted(&path.to_string_lossy())),
+            ClientValue::Plain(text) if matches!(redact::hide_cow(text), Cow::Borrowed(_)) => quote_toml(text),
+            ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quote_toml(name)),
+            ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quote_toml(&path.to_string_lossy())),
             // a secret that was typed is not written down, under whatever name
             ClientValue::Plain(_) | ClientValue::Secret(Secret::Inline(_)) => {
                 let variable = key.replace(['.', '-'], "_").to_uppercase();
                 format!("{{ env = \"{}_{variable}\" }}", side.name().to_uppercase())
             }
         };
-        out.line(&format!("{} = {written}", quoted(key)));
+        out.push_line(&format!("{} = {written}", quote_toml(key)));
     }
 }
 
 /// Topics that belong to a machinery, with what to do instead of moving them as such.
-fn machinery(name: &str) -> Option<&'static str> {
+fn explain_machinery(name: &str) -> Option<&'static str> {
     match name {
         "_schemas" => Some("the schema registry's own: replicate the registry instead"),
         _ if name.starts_with("_confluent") => Some("Confluent's own"),
@@ -221,26 +229,26 @@ fn machinery(name: &str) -> Option<&'static str> {
     }
 }
 
-fn topics(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
-    out.line("\n# Topics of blue. An exact name beats a pattern, the first pattern wins; `auto` takes the strongest evidence there is.");
+fn write_topics(out: &mut PlanWriter, blue: &ClusterView, green: &ClusterView) {
+    out.push_line("\n# Topics of blue. An exact name beats a pattern, the first pattern wins; `auto` takes the strongest evidence there is.");
     if blue.topics.is_empty() {
-        out.line("# (none found)");
+        out.push_line("# (none found)");
     }
     let mut left_out = Vec::new();
     for (name, topic) in &blue.topics {
-        if !usable(name) {
-            left_out.push(format!("\"{}\" (its name can't be written in a plan)", named(name)));
+        if !is_usable_name(name) {
+            left_out.push(format!("\"{}\" (its name can't be written in a plan)", shorten_name(name)));
             continue;
         }
-        if let Some(why) = machinery(name) {
-            left_out.push(format!("{} ({why})", named(name)));
+        if let Some(why) = explain_machinery(name) {
+            left_out.push(format!("{} ({why})", shorten_name(name)));
             continue;
         }
-        out.line("\n[[topics]]");
-        out.line(&format!("name = {}", quoted(name)));
-        out.note(&compared(topic, green.topics.get(name)));
+        out.push_line("\n[[topics]]");
+        out.push_line(&format!("name = {}", quote_toml(name)));
+        out.push_comment(&describe_partitions(topic, green.topics.get(name)));
         if ["-changelog", "-repartition"].iter().any(|end| name.ends_with(end)) {
-            out.line("# looks like a Kafka Streams internal topic: the application makes its own on green");
+            out.push_line("# looks like a Kafka Streams internal topic: the application makes its own on green");
         }
         let open: Vec<String> = topic
             .partitions
@@ -251,46 +259,46 @@ fn topics(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
             .take(MEMBERS_SHOWN)
             .collect();
         if !open.is_empty() {
-            out.note(&format!(
+            out.push_comment(&format!(
                 "a transaction was open on partition {}: a transactional producer writes here, which can't be dual-written",
                 open.join(", ")
             ));
         }
     }
-    leave_out(out, &left_out);
+    write_left_out(out, &left_out);
     let only_green: Vec<&str> =
         green.topics.keys().filter(|t| !blue.topics.contains_key(*t)).map(String::as_str).collect();
     if !only_green.is_empty() {
-        out.line("");
-        let shown: Vec<String> = only_green.iter().take(20).map(|t| named(t)).collect();
+        out.push_line("");
+        let shown: Vec<String> = only_green.iter().take(20).map(|t| shorten_name(t)).collect();
         let more = only_green.len() - shown.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        out.note(&format!("on green only: {}{more}", shown.join(", ")));
+        out.push_comment(&format!("on green only: {}{more}", shown.join(", ")));
     }
 }
 
-fn leave_out(out: &mut Writer, what: &[String]) {
+fn write_left_out(out: &mut PlanWriter, what: &[String]) {
     if !what.is_empty() {
-        out.line("");
+        out.push_line("");
     }
     for one in what {
-        out.note(&format!("left out: {one}"));
+        out.push_comment(&format!("left out: {one}"));
     }
 }
 
-fn compared(blue: &TopicView, green: Option<&TopicView>) -> String {
+fn describe_partitions(blue: &TopicView, green: Option<&TopicView>) -> String {
     let n = blue.partitions.len();
     match green.map(|g| g.partitions.len()) {
-        None => format!("{}; MISSING on green", count(n, "partition")),
-        Some(g) if g == n => format!("{} on both", count(n, "partition")),
+        None => format!("{}; MISSING on green", format_count(n, "partition")),
+        Some(g) if g == n => format!("{} on both", format_count(n, "partition")),
         Some(g) => format!("PARTITIONS DIFFER: {n} on blue, {g} on green"),
     }
 }
 
-fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
-    out.raw(SWITCHES);
+fn write_groups(out: &mut PlanWriter, blue: &ClusterView, green: &ClusterView) {
+    out.push_raw(SWITCHES);
     if blue.groups.is_empty() {
-        out.line("# (none found)");
+        out.push_line("# (none found)");
     }
     let mut left_out = Vec::new();
     for (name, group) in &blue.groups {
@@ -304,23 +312,23 @@ fn groups(out: &mut Writer, blue: &ClusterView, green: &ClusterView) {
         };
         let streams = app::streams_evidence(name, group);
         if let Some(why) = refused {
-            left_out.push(format!("{} ({why})", named(name)));
+            left_out.push(format!("{} ({why})", shorten_name(name)));
         } else if let Some(why) = streams {
-            let name = named(name);
+            let name = shorten_name(name);
             left_out.push(format!("{name} (a Kafka Streams application: {why}; its state does not move with offsets)"));
-        } else if usable_id(name) {
-            one_group(out, name, group, (blue, green));
+        } else if is_usable_id(name) {
+            write_group(out, name, group, (blue, green));
         } else {
-            left_out.push(format!("\"{}\" (its name can't be written in a plan)", named(name)));
+            left_out.push(format!("\"{}\" (its name can't be written in a plan)", shorten_name(name)));
         }
     }
-    leave_out(out, &left_out);
+    write_left_out(out, &left_out);
 }
 
-fn one_group(out: &mut Writer, name: &str, group: &GroupView, (blue, green): (&ClusterView, &ClusterView)) {
-    out.line("\n[[groups]]");
-    out.line(&format!("name = {}", quoted(name)));
-    out.note(&format!("{} on blue, {}", group.state, count(group.members.len(), "member")));
+fn write_group(out: &mut PlanWriter, name: &str, group: &GroupView, (blue, green): (&ClusterView, &ClusterView)) {
+    out.push_line("\n[[groups]]");
+    out.push_line(&format!("name = {}", quote_toml(name)));
+    out.push_comment(&format!("{} on blue, {}", group.state, format_count(group.members.len(), "member")));
     // one line a host and client id, however many threads
     let mut members: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for member in &group.members {
@@ -328,27 +336,29 @@ fn one_group(out: &mut Writer, name: &str, group: &GroupView, (blue, green): (&C
     }
     for ((client, host), n) in members.iter().take(MEMBERS_SHOWN) {
         let times = if *n > 1 { format!(" ({n} members)") } else { String::new() };
-        out.note(&format!("  client id {client} at {}{times}", host.trim_start_matches('/')));
+        out.push_comment(&format!("  client id {client} at {}{times}", host.trim_start_matches('/')));
     }
     if members.len() > MEMBERS_SHOWN {
-        out.note(&format!("  and {} more", members.len() - MEMBERS_SHOWN));
+        out.push_comment(&format!("  and {} more", members.len() - MEMBERS_SHOWN));
     }
     if group.members.iter().any(|m| m.instance_id.is_some()) {
-        out.line("# static members: they do not leave when they stop, so a drain waits for the session timeout");
+        out.push_line("# static members: they do not leave when they stop, so a drain waits for the session timeout");
     }
     if let Some(trouble) = &group.trouble {
-        out.note(&format!("could not be read as a whole: {}", trouble.what));
+        out.push_comment(&format!("could not be read as a whole: {}", trouble.what));
     }
     let made = app::streams_topics(name, blue);
     if !made.is_empty() {
-        out.note(&format!(
+        out.push_comment(&format!(
             "looks like a Kafka Streams application, whose state does not move: {}",
-            made.into_iter().map(named).collect::<Vec<_>>().join(", ")
+            made.into_iter().map(shorten_name).collect::<Vec<_>>().join(", ")
         ));
     }
     if app::only_commits(group) {
-        out.line("# only commits (assign()): nobody is in it who could be seen to stop, so say how often it commits");
-        out.line("# commit_interval = \"20s\"");
+        out.push_line(
+            "# only commits (assign()): nobody is in it who could be seen to stop, so say how often it commits",
+        );
+        out.push_line("# commit_interval = \"20s\"");
     }
     let assigned = group.members.iter().flat_map(|m| &m.assigned).map(|tp| tp.topic.as_str());
     let subscribed = group.members.iter().flat_map(|m| &m.subscribed).map(String::as_str);
@@ -356,16 +366,16 @@ fn one_group(out: &mut Writer, name: &str, group: &GroupView, (blue, green): (&C
     let topics: BTreeSet<&str> = group.offsets.keys().map(String::as_str).chain(assigned).chain(subscribed).collect();
     let missing: Vec<&str> = topics.iter().filter(|t| !green.topics.contains_key(**t)).copied().collect();
     if !missing.is_empty() {
-        let missing: Vec<String> = missing.into_iter().map(named).collect();
-        out.note(&format!("MISSING on green: {}", missing.join(", ")));
+        let missing: Vec<String> = missing.into_iter().map(shorten_name).collect();
+        out.push_comment(&format!("MISSING on green: {}", missing.join(", ")));
     }
     if green.groups.get(name).is_some_and(|g| !g.offsets.is_empty()) {
-        out.line("# has committed offsets on green already");
+        out.push_line("# has committed offsets on green already");
     }
-    out.line("# team = \"\"");
-    out.line(&format!("topics = {}", list(topics.into_iter().filter(|t| usable(t)))));
-    out.line("# mode = \"handover\"");
-    out.line("# switch = { provider = \"manual\" }");
+    out.push_line("# team = \"\"");
+    out.push_line(&format!("topics = {}", format_list(topics.into_iter().filter(|t| is_usable_name(t)))));
+    out.push_line("# mode = \"handover\"");
+    out.push_line("# switch = { provider = \"manual\" }");
 }
 
 #[cfg(test)]
@@ -374,7 +384,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{Plan, Severity};
+    use super::super::{Plan, ProblemSeverity};
     use super::*;
     use crate::base::{TopicPartition, Trouble};
     use crate::estate::{BrokerView, Committed, GroupState, MemberView, PartitionView};
@@ -454,7 +464,7 @@ mod tests {
         let (b, g) = clusters();
         let green =
             ClusterView { cluster_id: green.cluster_id.as_ref().map(|id| format!("{id}-green")), ..green.clone() };
-        generate(name, Found { plan: &b, view: blue }, Found { plan: &g, view: &green })
+        generate_plan(name, FoundCluster { plan: &b, view: blue }, FoundCluster { plan: &g, view: &green })
     }
 
     #[test]
@@ -484,7 +494,7 @@ mod tests {
         for name in ["sasl.username", "client.id"] {
             b.client.insert(name.into(), ClientValue::Plain(secret.into()));
         }
-        let text = generate("x", Found { plan: &b, view: &blue }, Found { plan: &g, view: &green });
+        let text = generate_plan("x", FoundCluster { plan: &b, view: &blue }, FoundCluster { plan: &g, view: &green });
         assert!(!text.contains("c4nary"), "{text}");
         for variable in ["BLUE_SASL_USERNAME", "BLUE_CLIENT_ID", "BLUE_SASL_PASSWORD"] {
             assert!(text.contains(&format!("{{ env = \"{variable}\" }}")), "{variable} in\n{text}");
@@ -524,7 +534,7 @@ mod tests {
             }
             Err(problems) => problems.0,
         };
-        assert!(found.iter().all(|f| f.severity == Severity::Warning), "{found:#?}\n{uncommented}");
+        assert!(found.iter().all(|f| f.severity == ProblemSeverity::Warning), "{found:#?}\n{uncommented}");
         assert_eq!(
             Plan::parse(&uncommented, Path::new("x.toml")).unwrap().plan.defaults,
             super::super::GroupLimits::default(),
@@ -553,7 +563,7 @@ mod tests {
             prop_assert!(crate::base::sanitise::is_clean(&text.replace('\n', "")), "{text:?}");
             let loaded = loaded.unwrap_or_else(|e| panic!("{e}")).plan;
             let ids: std::collections::BTreeSet<&str> = loaded.groups.iter().map(|g| g.name.as_str()).collect();
-            for (id, _) in groups.iter().filter(|(id, _)| usable_id(id)) {
+            for (id, _) in groups.iter().filter(|(id, _)| is_usable_id(id)) {
                 prop_assert!(ids.contains(id), "{id:?} is not in\n{text}");
             }
         }

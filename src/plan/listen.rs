@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::base::Trouble;
-use crate::base::sanitise::quoted;
+use crate::base::sanitise::quoted_name;
 
 /// Where the metrics are served when only "serve them" is said. The port is the usual one of exporters that come with a
 /// program of their own.
@@ -14,12 +14,12 @@ pub const METRICS: &str = "127.0.0.1:9464";
 ///
 /// # Errors
 /// It is none of these: what was written, and what can be.
-pub fn parse(text: &str) -> Result<SocketAddr, Trouble> {
+pub fn parse_listen_address(text: &str) -> Result<SocketAddr, Trouble> {
     let port = |text: &str| text.parse::<u16>().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let trimmed = text.trim();
     let found = trimmed.parse().ok().or_else(|| port(trimmed));
     found.or_else(|| trimmed.strip_prefix("localhost:").and_then(port)).ok_or_else(|| {
-        let shown = quoted(&trimmed.chars().take(60).collect::<String>());
+        let shown = quoted_name(&trimmed.chars().take(60).collect::<String>());
         let advice = format!("write \"{METRICS}\", a port alone, or the address of one of this host's interfaces");
         Trouble::new(format!("{shown} is no address to listen on"), advice)
     })
@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<SocketAddr, Trouble> {
 
 /// What has to be said of an address that others can reach; `None` of loopback.
 #[must_use]
-pub fn exposed(address: SocketAddr) -> Option<Trouble> {
+pub fn exposure_trouble(address: SocketAddr) -> Option<Trouble> {
     (!address.ip().to_canonical().is_loopback()).then(|| {
         Trouble::new(
             format!("whoever reaches {address} reads every name and number of the migration: there is no password"),
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn only_this_host_unless_another_address_is_written_out() {
-        let read = |text: &str| parse(text).map(|a| (a.to_string(), exposed(a).is_some()));
+        let read = |text: &str| parse_listen_address(text).map(|a| (a.to_string(), exposure_trouble(a).is_some()));
         assert_eq!(read("9464"), Ok(("127.0.0.1:9464".into(), false)));
         assert_eq!(read("localhost:0"), Ok(("127.0.0.1:0".into(), false)));
         assert_eq!(read(METRICS), Ok((METRICS.into(), false)));
@@ -51,7 +51,7 @@ mod tests {
         assert_eq!(read("0.0.0.0:9464"), Ok(("0.0.0.0:9464".into(), true)));
         assert_eq!(read("[::]:9464"), Ok(("[::]:9464".into(), true)));
         for bad in ["", ":9464", "host:9464", "127.0.0.1", "http://127.0.0.1:9464", "70000", "-1", "a\u{1b}[2J"] {
-            let trouble = parse(bad).unwrap_err();
+            let trouble = parse_listen_address(bad).unwrap_err();
             assert!(trouble.what.contains("no address") && !trouble.what.contains('\u{1b}'), "{trouble:?}");
         }
     }

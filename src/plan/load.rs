@@ -7,19 +7,19 @@ use toml::de::{DeTable, DeValue};
 
 use super::metrics::MetricsSource;
 use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
-use super::problem::{PlanError, Problems, Severity};
-use super::reader::{Places, Report, TableReader, quoted};
+use super::problem::{PlanError, ProblemSeverity, Problems};
+use super::reader::{Places, Report, TableReader, quoted_name};
 use super::secrets::ClientValue;
 use super::{address, properties, sections, validate};
 use crate::base::redact;
-use crate::base::sanitise::{visible, visible_path};
+use crate::base::sanitise::{visible_path, visible_text};
 
 /// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
 const MAX_PLAN: u64 = 4 * 1024 * 1024;
 
 /// A plan that can be used.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Loaded {
+pub struct LoadedPlan {
     /// The plan.
     pub plan: Plan,
     /// What a person should know, in the order of the file.
@@ -28,7 +28,7 @@ pub struct Loaded {
     pub places: Places,
 }
 
-impl Loaded {
+impl LoadedPlan {
     /// A warning for each file that a client property names and that can't be read here: the plan may be meant for
     /// another machine.
     fn doubt_files(&mut self) {
@@ -45,7 +45,7 @@ impl Loaded {
         for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
             for (name, value) in client {
                 if let ClientValue::Plain(path) = value
-                    && let Some(trouble) = properties::unreadable(name, path)
+                    && let Some(trouble) = properties::check_file(name, path)
                 {
                     let at = format!("{section}.client.{name}");
                     self.warnings.push(self.places.warning(&at, trouble.what, Some(trouble.advice)));
@@ -61,9 +61,10 @@ impl Plan {
     ///
     /// # Errors
     /// Every error in it, not only the first, each with file, line, column and a suggestion.
-    pub fn load(path: &Path) -> Result<Loaded, Problems> {
+    pub fn load(path: &Path) -> Result<LoadedPlan, Problems> {
         let shown = visible_path(path);
-        let text = read(path).map_err(|(message, suggestion)| PlanError::whole(shown.clone(), message, suggestion))?;
+        let text = read_file(path)
+            .map_err(|(message, suggestion)| PlanError::without_place(shown.clone(), message, suggestion))?;
         let text = match String::from_utf8(text) {
             Ok(text) => text,
             Err(e) => {
@@ -72,10 +73,10 @@ impl Plan {
                 let places = Places::new(shown, String::from_utf8_lossy(&bytes[..valid]).into_owned());
                 let message = format!("not UTF-8 text (byte 0x{:02x})", bytes.get(valid).copied().unwrap_or(0));
                 let hint = Some("save the file as UTF-8".to_owned());
-                return Err(places.finding(Some(valid..valid), Severity::Error, message, hint).into());
+                return Err(places.finding(Some(valid..valid), ProblemSeverity::Error, message, hint).into());
             }
         };
-        let mut loaded = parse(text, shown, Some(&resolved(path)))?;
+        let mut loaded = parse_plan(text, shown, Some(&resolve_real_path(path)))?;
         loaded.doubt_files();
         Ok(loaded)
     }
@@ -85,26 +86,30 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::load`].
-    pub fn parse(text: &str, file: &Path) -> Result<Loaded, Problems> {
-        parse(text.to_owned(), visible_path(file), Some(file))
+    pub fn parse(text: &str, file: &Path) -> Result<LoadedPlan, Problems> {
+        parse_plan(text.to_owned(), visible_path(file), Some(file))
     }
 
     /// The smallest plan: two bootstrap addresses and no file. Everything is discovered, nothing can be acted on.
     ///
     /// # Errors
     /// What is wrong with the addresses, named by the arguments `--blue` and `--green`.
-    pub fn from_bootstraps(blue: &str, green: &str) -> Result<Loaded, Problems> {
+    pub fn from_bootstraps(blue: &str, green: &str) -> Result<LoadedPlan, Problems> {
         let mut problems = Vec::new();
         let mut read = |argument: &str, text: &str| {
-            let (addresses, wrong) = address::list(text);
-            problems.extend(wrong.into_iter().map(|w| PlanError::whole(argument, w.message, w.suggestion)));
+            let (addresses, wrong) = address::parse_list(text);
+            problems.extend(wrong.into_iter().map(|w| PlanError::without_place(argument, w.message, w.suggestion)));
             let bootstrap = addresses.into_iter().map(|a| a.text).collect();
             ClusterPlan { bootstrap, ..ClusterPlan::default() }
         };
         let (blue, green) = (read("--blue", blue), read("--green", green));
-        if let Some(shared) = validate::shared_address(&blue.bootstrap, &green.bootstrap) {
+        if let Some(shared) = validate::find_shared_address(&blue.bootstrap, &green.bootstrap) {
             let message = format!("{shared} is given for blue too: both would be the same cluster");
-            problems.push(PlanError::whole("--green", message, Some("give the new cluster's address".to_owned())));
+            problems.push(PlanError::without_place(
+                "--green",
+                message,
+                Some("give the new cluster's address".to_owned()),
+            ));
         }
         if !problems.is_empty() {
             return Err(Problems(problems));
@@ -129,7 +134,7 @@ impl Plan {
             notify: Vec::new(),
             controller: ControllerPlan::default(),
         };
-        Ok(Loaded { plan, warnings: Vec::new(), places: Places::default() })
+        Ok(LoadedPlan { plan, warnings: Vec::new(), places: Places::default() })
     }
 }
 
@@ -144,7 +149,7 @@ pub(super) fn default_journal(base: &Path, name: &str) -> PathBuf {
 }
 
 /// The file by the real path of its folder: it is one plan, and one journal, from wherever it is named.
-fn resolved(path: &Path) -> PathBuf {
+fn resolve_real_path(path: &Path) -> PathBuf {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match (folder.canonicalize(), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
@@ -152,13 +157,13 @@ fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
+fn read_file(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
     let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => (
             "no such file".to_owned(),
             Some("write one with `cutover init --blue HOST:PORT --green HOST:PORT`, or name it with --plan".to_owned()),
         ),
-        _ => unreadable(&e),
+        _ => explain_unreadable(&e),
     })?;
     if meta.is_dir() {
         return Err(("is a directory".to_owned(), Some("name the plan file in it".to_owned())));
@@ -166,16 +171,16 @@ fn read(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
     if !meta.is_file() {
         return Err(("is not a regular file".to_owned(), Some("name the plan file with --plan".to_owned())));
     }
-    let file = std::fs::File::open(path).map_err(|e| unreadable(&e))?;
+    let file = std::fs::File::open(path).map_err(|e| explain_unreadable(&e))?;
     let mut bytes = Vec::new();
-    file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+    file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| explain_unreadable(&e))?;
     if bytes.len() as u64 > MAX_PLAN {
         return Err((format!("is larger than {} MiB: this is no plan", MAX_PLAN >> 20), None));
     }
     Ok(bytes)
 }
 
-fn unreadable(e: &std::io::Error) -> (String, Option<String>) {
+fn explain_unreadable(e: &std::io::Error) -> (String, Option<String>) {
     let advice = match e.kind() {
         std::io::ErrorKind::PermissionDenied => "let this user read it: `ls -l` shows whose it is",
         _ => "check the path and the disk it is on",
@@ -184,7 +189,7 @@ fn unreadable(e: &std::io::Error) -> (String, Option<String>) {
 }
 
 /// The parser's words, and what to do about the mistakes people make most.
-fn syntax(message: &str, source: &str) -> (String, Option<String>) {
+fn explain_syntax_error(message: &str, source: &str) -> (String, Option<String>) {
     let hint = match message {
         "duplicate key" => "keep one of them",
         m if m.contains("basic string") => "close the quotes on the same line; a backslash is written \\\\",
@@ -192,30 +197,34 @@ fn syntax(message: &str, source: &str) -> (String, Option<String>) {
         m if m.contains("unquoted") || m.contains("string values must be quoted") => "put the text in quotes",
         _ => "one key = value a line; tables are [name], lists of tables [[name]]",
     };
-    let what = if message == "duplicate key" { format!("duplicate key {}", quoted(source)) } else { visible(message) };
+    let what = if message == "duplicate key" {
+        format!("duplicate key {}", quoted_name(source))
+    } else {
+        visible_text(message)
+    };
     (what, Some(hint.to_owned()))
 }
 
 /// Tells the redactor of credentials inside of any text of a plan: of a URL, of its query, of a JAAS text.
 fn learn_embedded(table: &DeTable<'_>) {
-    fn of(value: &DeValue<'_>) {
+    fn learn_value(value: &DeValue<'_>) {
         match value {
             DeValue::String(text) => redact::learn_embedded(text),
-            DeValue::Array(items) => items.iter().for_each(|item| of(item.get_ref())),
+            DeValue::Array(items) => items.iter().for_each(|item| learn_value(item.get_ref())),
             DeValue::Table(table) => learn_embedded(table),
             _ => {}
         }
     }
-    table.iter().for_each(|(_, value)| of(value.get_ref()));
+    table.iter().for_each(|(_, value)| learn_value(value.get_ref()));
 }
 
-fn parse(text: String, shown: String, file: Option<&Path>) -> Result<Loaded, Problems> {
+fn parse_plan(text: String, shown: String, file: Option<&Path>) -> Result<LoadedPlan, Problems> {
     let report = Report::new(Places::new(shown, text.clone()));
     let (root, errors) = DeTable::parse_recoverable(&text);
     for e in &errors {
         let span = e.span().unwrap_or(0..0);
-        let (message, hint) = syntax(e.message(), text.get(span.clone()).unwrap_or_default());
-        report.at_span(span, Severity::Error, message, hint);
+        let (message, hint) = explain_syntax_error(e.message(), text.get(span.clone()).unwrap_or_default());
+        report.at_span(span, ProblemSeverity::Error, message, hint);
     }
     if !errors.is_empty() {
         // what could be recovered of broken TOML would only add noise
@@ -225,13 +234,13 @@ fn parse(text: String, shown: String, file: Option<&Path>) -> Result<Loaded, Pro
     }
     learn_embedded(root.get_ref());
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-    let plan = sections::plan(TableReader::root(root.get_ref(), &report), &base, file);
-    validate::validate(&plan, &report);
+    let plan = sections::read_plan(TableReader::root(root.get_ref(), &report), &base, file);
+    validate::validate_plan(&plan, &report);
     let (findings, places) = report.into_parts();
-    if findings.iter().any(|f| f.severity == Severity::Error) {
+    if findings.iter().any(|f| f.severity == ProblemSeverity::Error) {
         return Err(Problems(findings));
     }
-    Ok(Loaded { plan, warnings: findings, places })
+    Ok(LoadedPlan { plan, warnings: findings, places })
 }
 
 #[cfg(test)]
@@ -273,7 +282,7 @@ mod tests {
     fn the_example_loads_without_a_word() {
         let loaded = Plan::parse(EXAMPLE, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(loaded.warnings, []);
-        assert_eq!(loaded.plan.topic("audit-raw").green_name, "psc.audit-raw");
+        assert_eq!(loaded.plan.topic_rule("audit-raw").green_name, "psc.audit-raw");
         assert_eq!(loaded.plan.group("loan-ledger").unwrap().limits.criteria.lag_for_ms, 4 * 3_600_000);
         let json = serde_json::to_string(&loaded.plan).unwrap();
         assert!(json.contains(r#""sasl.password":{"env":"BLUE_PASSWORD"}"#), "{json}");
@@ -295,7 +304,7 @@ mod tests {
     fn the_documentation_names_every_key() {
         let report = Report::new(Places::default());
         let (root, _) = DeTable::parse_recoverable(EXAMPLE);
-        let _ = sections::plan(TableReader::root(root.get_ref(), &report), Path::new(""), None);
+        let _ = sections::read_plan(TableReader::root(root.get_ref(), &report), Path::new(""), None);
         let docs = concat!(include_str!("../../docs/plan.md"), include_str!("../../docs/switches.md"));
         let known = report.known.borrow().clone();
         assert!(known.len() > 60, "{known:?}");

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::clusters;
 use super::model::Metric;
-use super::problem::nearest;
+use super::problem::find_nearest;
 use super::properties;
-use super::provider::{expand, placeholders};
+use super::provider::{expand_placeholders, find_placeholders};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
-use super::sections::positive;
+use super::sections::read_positive_duration;
 use crate::base::sanitise::visible_name;
 
 /// How often a query runs when the plan does not say, ms.
@@ -118,24 +118,24 @@ impl QueryPlan {
     /// The query with its placeholders replaced by what `value` gives for them.
     #[must_use]
     pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Vec<String> {
-        self.text.iter().map(|t| expand(t, &value)).collect()
+        self.text.iter().map(|t| expand_placeholders(t, &value)).collect()
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+enum SourceKind {
     Prometheus,
     NewRelic,
     Command,
 }
 
 /// All sections. `names` are what the clusters are called, blue first.
-pub(super) fn metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&str>; 2]) -> Vec<MetricsPlan> {
+pub(super) fn read_metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&str>; 2]) -> Vec<MetricsPlan> {
     let Some(all) = root.table("metrics") else { return Vec::new() };
     let mut sections: Vec<MetricsPlan> = Vec::new();
     for (name, field) in all.all() {
         let Some(table) = field.table() else { continue };
-        let Some(section) = section(table, &name, base, names) else { continue };
+        let Some(section) = read_section(table, &name, base, names) else { continue };
         for metric in section.queries.keys() {
             if let Some(other) = sections.iter().find(|s| s.queries.contains_key(metric)) {
                 let text = format!("{metric} is asked for by [metrics.{}] too", visible_name(&other.name));
@@ -147,21 +147,22 @@ pub(super) fn metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&s
     sections
 }
 
-fn section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>; 2]) -> Option<MetricsPlan> {
+fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>; 2]) -> Option<MetricsPlan> {
     let Some(field) = t.get("provider") else {
-        t.missing("provider", "provider = \"prometheus\", \"newrelic\" or \"command\"");
+        t.report_missing("provider", "provider = \"prometheus\", \"newrelic\" or \"command\"");
         return None;
     };
-    let kinds = [("prometheus", Kind::Prometheus), ("newrelic", Kind::NewRelic), ("command", Kind::Command)];
+    let kinds =
+        [("prometheus", SourceKind::Prometheus), ("newrelic", SourceKind::NewRelic), ("command", SourceKind::Command)];
     let kind = field.word(&kinds)?;
     let source = match kind {
-        Kind::Prometheus => prometheus(&mut t, base),
-        Kind::NewRelic => new_relic(&mut t, base),
-        Kind::Command => Some(MetricsSource::Command { dir: base.to_owned() }),
+        SourceKind::Prometheus => read_prometheus(&mut t, base),
+        SourceKind::NewRelic => read_new_relic(&mut t, base),
+        SourceKind::Command => Some(MetricsSource::Command { dir: base.to_owned() }),
     };
     let clusters = t.table("clusters").map(|mut c| {
         let both = [c.name("blue"), c.name("green")];
-        c.finish();
+        c.report_unknown_keys();
         both
     });
     let [blue, green] = clusters.unwrap_or_default();
@@ -169,27 +170,27 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>
         named.or_else(|| names[side].map(str::to_owned)).unwrap_or_else(|| word.to_owned())
     };
     let queries = match t.get("queries") {
-        Some(field) => queries(&field, kind),
+        Some(field) => read_queries(&field, kind),
         None => {
-            t.missing("queries", "[metrics.NAME.queries] with error_rate = \"...\" or p99 = \"...\"");
+            t.report_missing("queries", "[metrics.NAME.queries] with error_rate = \"...\" or p99 = \"...\"");
             BTreeMap::new()
         }
     };
     let section = MetricsPlan {
         name: name.to_owned(),
-        every_ms: bounded(&mut t, "every", EVERY_MS, 1_000..=3_600_000),
-        timeout_ms: bounded(&mut t, "timeout", TIMEOUT_MS, 100..=300_000),
-        max_age_ms: positive(&mut t, "max_age").unwrap_or(MAX_AGE_MS),
+        every_ms: read_bounded_duration(&mut t, "every", EVERY_MS, 1_000..=3_600_000),
+        timeout_ms: read_bounded_duration(&mut t, "timeout", TIMEOUT_MS, 100..=300_000),
+        max_age_ms: read_positive_duration(&mut t, "max_age").unwrap_or(MAX_AGE_MS),
         clusters: [of(blue, 0, "blue"), of(green, 1, "green")],
         queries,
         source: source?,
     };
-    t.finish();
+    t.report_unknown_keys();
     Some(section)
 }
 
 /// A duration of a section that must lie in a range, ms.
-pub(super) fn bounded(
+pub(super) fn read_bounded_duration(
     t: &mut TableReader<'_>,
     key: &'static str,
     otherwise: u64,
@@ -198,22 +199,23 @@ pub(super) fn bounded(
     let Some(field) = t.get(key) else { return otherwise };
     let Some(ms) = field.duration() else { return otherwise };
     if !range.contains(&ms) {
-        let (least, most) = (super::duration::format(*range.start()), super::duration::format(*range.end()));
+        let (least, most) =
+            (super::duration::format_duration(*range.start()), super::duration::format_duration(*range.end()));
         field.error(format!("\"{key}\" must be from {least} to {most}"), None);
     }
     ms
 }
 
-fn prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
+fn read_prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
     let url = match t.get("url") {
-        Some(field) => clusters::url(&field),
+        Some(field) => clusters::read_url(&field),
         None => {
-            t.missing("url", "url = \"https://HOST:9090\"");
+            t.report_missing("url", "url = \"https://HOST:9090\"");
             None
         }
     };
-    let (username, password) = (t.name("username"), t.get("password").and_then(|f| clusters::secret(&f, base)));
-    let bearer = t.get("bearer").and_then(|f| clusters::secret(&f, base));
+    let (username, password) = (t.name("username"), t.get("password").and_then(|f| clusters::read_secret(&f, base)));
+    let bearer = t.get("bearer").and_then(|f| clusters::read_secret(&f, base));
     let credentials = match (username, password, bearer) {
         (None, None, None) => Credentials::None,
         (Some(username), Some(password), None) => Credentials::Basic { username, password },
@@ -229,38 +231,38 @@ fn prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
             Credentials::None
         }
     };
-    let client = client(t, base);
+    let client = read_tls_client(t, base);
     Some(MetricsSource::Prometheus { url: url?, credentials, client })
 }
 
-fn new_relic(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
+fn read_new_relic(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {
     if !t.has("account") {
-        t.missing("account", "account = 1234567");
+        t.report_missing("account", "account = 1234567");
     }
     if !t.has("key") {
-        t.missing("key", "key = { env = \"NEW_RELIC_API_KEY\" }");
+        t.report_missing("key", "key = { env = \"NEW_RELIC_API_KEY\" }");
     }
     let account = t.get("account").and_then(|f| f.integer(1..=u64::from(u32::MAX)));
-    let key = t.get("key").and_then(|f| clusters::secret(&f, base));
+    let key = t.get("key").and_then(|f| clusters::read_secret(&f, base));
     let hosts = [("us", "https://api.newrelic.com"), ("eu", "https://api.eu.newrelic.com")];
     let region = t.get("region").and_then(|f| f.word(&hosts)).unwrap_or(hosts[0].1);
-    let url = t.get("url").and_then(|f| clusters::url(&f)).unwrap_or_else(|| region.to_owned());
-    let client = client(t, base);
+    let url = t.get("url").and_then(|f| clusters::read_url(&f)).unwrap_or_else(|| region.to_owned());
+    let client = read_tls_client(t, base);
     Some(MetricsSource::NewRelic { url, account: account?, key: key?, client })
 }
 
 /// What HTTP trusts, under librdkafka's names.
-pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+pub(super) fn read_tls_client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let Some(field) = t.get("client") else { return BTreeMap::new() };
     let Some(table) = field.table() else { return BTreeMap::new() };
-    let client = clusters::client(&table, base);
+    let client = clusters::read_client(&table, base);
     for (name, value) in &client {
         let at = format!("{}.{name}", table.path);
         if !TLS.contains(&name.as_str()) {
-            let near = nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
+            let near = find_nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
             let all =
                 || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
-            let what = format!("{} says nothing to HTTP", crate::base::sanitise::quoted(name));
+            let what = format!("{} says nothing to HTTP", crate::base::sanitise::quoted_name(name));
             t.report.error(&at, what, near.or_else(all));
         } else if let ClientValue::Plain(text) = value
             && let Some(trouble) = properties::check_value(name, text)
@@ -271,7 +273,7 @@ pub(super) fn client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<String, C
     client
 }
 
-fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
+fn read_queries(field: &Field<'_>, kind: SourceKind) -> BTreeMap<Metric, QueryPlan> {
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
@@ -284,13 +286,13 @@ fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
                 continue;
             }
             other => {
-                let near = nearest(other, ["error_rate", "p99"]).map(|w| format!("did you mean {w:?}?"));
-                let shown = crate::base::sanitise::quoted(other);
+                let near = find_nearest(other, ["error_rate", "p99"]).map(|w| format!("did you mean {w:?}?"));
+                let shown = crate::base::sanitise::quoted_name(other);
                 field.error(format!("{shown} is not a metric (known here: \"error_rate\", \"p99\")"), near);
                 continue;
             }
         };
-        if let Some(query) = query(&field, metric, kind) {
+        if let Some(query) = read_query(&field, metric, kind) {
             found.insert(metric, query);
         }
     }
@@ -301,33 +303,33 @@ fn queries(field: &Field<'_>, kind: Kind) -> BTreeMap<Metric, QueryPlan> {
 }
 
 /// `"..."`, `[argv]`, or `{ query = ..., unit = "s" }`.
-fn query(field: &Field<'_>, metric: Metric, kind: Kind) -> Option<QueryPlan> {
+fn read_query(field: &Field<'_>, metric: Metric, kind: SourceKind) -> Option<QueryPlan> {
     let units: &[(&str, f64)] = match metric {
         Metric::P99 => &[("ms", 1.0), ("s", 1_000.0), ("us", 0.001), ("ns", 0.000_001)],
         _ => &[("share", 1.0), ("%", 0.01)],
     };
     let toml::de::DeValue::Table(_) = field.value else {
-        return text(field, kind).map(|text| QueryPlan { text, scale: 1.0 });
+        return read_query_text(field, kind).map(|text| QueryPlan { text, scale: 1.0 });
     };
     let mut t = field.table()?;
     let of = match t.get("query") {
-        Some(field) => text(&field, kind),
+        Some(field) => read_query_text(&field, kind),
         None => {
-            t.missing("query", "query = \"...\"");
+            t.report_missing("query", "query = \"...\"");
             None
         }
     };
     let scale = t.get("unit").and_then(|f| f.word(units)).unwrap_or(1.0);
-    t.finish();
+    t.report_unknown_keys();
     of.map(|text| QueryPlan { text, scale })
 }
 
-fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
-    if kind == Kind::Command {
+fn read_query_text(field: &Field<'_>, kind: SourceKind) -> Option<Vec<String>> {
+    if kind == SourceKind::Command {
         let items = field.items("a list of the program and its arguments", false)?;
         let args: Vec<String> = items.iter().filter_map(Field::string).collect();
         for (item, arg) in items.iter().zip(&args) {
-            known(item, arg, PLACEHOLDERS);
+            check_known_placeholders(item, arg, PLACEHOLDERS);
         }
         if args.first().is_none_or(|program| program.trim().is_empty()) {
             field.error("a command needs a program", Some("write [\"PROGRAM\", \"ARGUMENT\"]".to_owned()));
@@ -336,14 +338,14 @@ fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
         return (args.len() == items.len()).then_some(args);
     }
     let text = field.string()?;
-    known(field, &text, PLACEHOLDERS);
+    check_known_placeholders(field, &text, PLACEHOLDERS);
     if text.trim().is_empty() {
         field.error("a query must not be empty", None);
         return None;
     }
-    let quotes: &[char] = if kind == Kind::Prometheus { &['"', '\''] } else { &['\''] };
-    if let Some(word) = outside(&text, quotes) {
-        let like = if kind == Kind::Prometheus { "group=\"{group}\"" } else { "group = '{group}'" };
+    let quotes: &[char] = if kind == SourceKind::Prometheus { &['"', '\''] } else { &['\''] };
+    if let Some(word) = find_unquoted_placeholder(&text, quotes) {
+        let like = if kind == SourceKind::Prometheus { "group=\"{group}\"" } else { "group = '{group}'" };
         field.error(
             format!("{{{word}}} stands outside of a quoted text: a name could become part of the query"),
             Some(format!("write it inside quotes, as in {like}")),
@@ -353,9 +355,9 @@ fn text(field: &Field<'_>, kind: Kind) -> Option<Vec<String>> {
 }
 
 /// An error for each placeholder that is none of these.
-pub(super) fn known(field: &Field<'_>, text: &str, words: &[&str]) {
-    for word in placeholders(text).into_iter().filter(|w| !words.contains(w)) {
-        let near = nearest(word, words.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+pub(super) fn check_known_placeholders(field: &Field<'_>, text: &str, words: &[&str]) {
+    for word in find_placeholders(text).into_iter().filter(|w| !words.contains(w)) {
+        let near = find_nearest(word, words.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
         let all: Vec<String> = words.iter().map(|w| format!("{{{w}}}")).collect();
         field.error(
             format!("unknown placeholder {{{word}}}"),
@@ -365,13 +367,13 @@ pub(super) fn known(field: &Field<'_>, text: &str, words: &[&str]) {
 }
 
 /// The first placeholder that does not stand inside a text in one of these quotes.
-fn outside<'a>(text: &'a str, quotes: &[char]) -> Option<&'a str> {
+fn find_unquoted_placeholder<'a>(text: &'a str, quotes: &[char]) -> Option<&'a str> {
     let mut open: Option<char> = None;
     let mut escaped = false;
     for (i, c) in text.char_indices() {
         if open.is_none_or(|o| !quotes.contains(&o))
             && c == '{'
-            && let Some(word) = placeholders(&text[i..]).first().copied()
+            && let Some(word) = find_placeholders(&text[i..]).first().copied()
             && text[i + 1..].starts_with(word)
             && text[i + 1 + word.len()..].starts_with('}')
         {
@@ -395,11 +397,11 @@ mod tests {
 
     #[test]
     fn a_placeholder_outside_of_quotes_is_found() {
-        let of = |text| outside(text, &['"', '\'']);
+        let of = |text| find_unquoted_placeholder(text, &['"', '\'']);
         assert_eq!(of(r#"sum(rate(x{group="{group}",c='{cluster}'}[5m]))"#), None);
         assert_eq!(of(r#"x{group={group}}"#), Some("group"));
         assert_eq!(of(r#"x{a="\"{group}"} + {side}"#), Some("side"));
         assert_eq!(of("x{a=`{group}`}"), Some("group"), "nothing can be escaped in there");
-        assert_eq!(outside("WHERE g = '{group}' FACET \"{group}\"", &['\'']), Some("group"));
+        assert_eq!(find_unquoted_placeholder("WHERE g = '{group}' FACET \"{group}\"", &['\'']), Some("group"));
     }
 }

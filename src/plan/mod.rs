@@ -28,14 +28,14 @@ pub mod size;
 mod validate;
 mod windows;
 
-pub use load::Loaded;
+pub use load::LoadedPlan;
 pub use model::{
-    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, Comparison, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits,
-    GroupPlan, Metric, PAIR_DELTA_MS, Pattern, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPlan,
-    TransactionalIds, Trigger, TriggerMode, WindowPlan,
+    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
+    Metric, PAIR_DELTA_MS, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPattern, TopicPlan,
+    TransactionalIds, Trigger, TriggerComparison, TriggerMode, WindowPlan,
 };
-pub use problem::{PlanError, Problems, Severity};
-pub use provider::{Names, Of, ProviderPlan, SetCommand};
+pub use problem::{PlanError, ProblemSeverity, Problems};
+pub use provider::{PlaceholderValues, ProviderPlan, SetCommand, SettingKind};
 pub use reader::Places;
 pub use settings::TopicRule;
 pub use windows::Opening;

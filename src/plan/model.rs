@@ -14,7 +14,7 @@ use super::secrets::{self, ClientValue, Secret};
 use crate::base::{At, Side, Trouble};
 use crate::migration::facts::settings::Mode;
 pub use crate::migration::soak::criteria::Metric;
-pub use crate::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
+pub use crate::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode};
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
 
@@ -237,12 +237,12 @@ impl Default for GroupLimits {
 /// An anchored regular expression over topic names.
 #[derive(Clone, Serialize)]
 #[serde(into = "String")]
-pub struct Pattern {
+pub struct TopicPattern {
     text: String,
     regex: regex::Regex,
 }
 
-impl Pattern {
+impl TopicPattern {
     /// Compiles a pattern so that it must match a whole name.
     ///
     /// # Errors
@@ -282,20 +282,20 @@ impl Pattern {
     }
 }
 
-impl PartialEq for Pattern {
+impl PartialEq for TopicPattern {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl fmt::Debug for Pattern {
+impl fmt::Debug for TopicPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.text)
     }
 }
 
-impl From<Pattern> for String {
-    fn from(p: Pattern) -> Self {
+impl From<TopicPattern> for String {
+    fn from(p: TopicPattern) -> Self {
         p.text
     }
 }
@@ -307,7 +307,7 @@ pub enum Selector {
     /// One topic.
     Name(String),
     /// All topics whose whole name matches.
-    Pattern(Pattern),
+    Pattern(TopicPattern),
 }
 
 /// Where the writers of one partition were cut over hard, as a person recorded it.

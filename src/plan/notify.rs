@@ -7,15 +7,15 @@ use serde::Serialize;
 use strum::IntoEnumIterator as _;
 
 use super::clusters;
-use super::metrics::{bounded, client, known};
+use super::metrics::{check_known_placeholders, read_bounded_duration, read_tls_client};
 use super::model::Plan;
-use super::problem::nearest;
-use super::provider::expand;
+use super::problem::find_nearest;
+use super::provider::expand_placeholders;
 use super::reader::{Field, Report, TableReader};
 use super::secrets::{ClientValue, Secret};
 use crate::base::redact;
-use crate::base::sanitise::quoted;
-use crate::migration::tell::notifications::Topic;
+use crate::base::sanitise::quoted_name;
+use crate::migration::tell::notifications::NotificationTopic;
 
 /// How long one try may take when the plan does not say, ms.
 const TIMEOUT_MS: u64 = 10_000;
@@ -75,7 +75,7 @@ pub struct NotifyPlan {
     /// The body with placeholders; `None`: what the kind says by itself.
     pub template: Option<String>,
     /// What it is told.
-    pub on: Vec<Topic>,
+    pub on: Vec<NotificationTopic>,
     /// Only of these teams' groups and producers, and of `groups`; both empty: of all.
     pub teams: Vec<String>,
     /// Only of these groups, and of `teams`.
@@ -113,9 +113,9 @@ impl NotifyPlan {
     /// The template with its placeholders replaced by what `value` gives for them, escaped for where they stand. `None`
     /// without a template.
     #[must_use]
-    pub fn fill(&self, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    pub fn fill_template(&self, value: impl Fn(&str) -> Option<String>) -> Option<String> {
         let how = escape_of(self.kind, &self.content_type);
-        self.template.as_ref().map(|t| expand(t, |word| value(word).map(|v| escaped(how, &v))))
+        self.template.as_ref().map(|t| expand_placeholders(t, |word| value(word).map(|v| escape_value(how, &v))))
     }
 }
 
@@ -149,7 +149,7 @@ fn escape_of(kind: NotifyKind, content_type: &str) -> Escape {
     }
 }
 
-fn escaped(how: Escape, text: &str) -> String {
+fn escape_value(how: Escape, text: &str) -> String {
     let json = |text: &str| {
         let quoted = serde_json::Value::from(text).to_string();
         quoted[1..quoted.len() - 1].to_owned()
@@ -170,36 +170,36 @@ fn escaped(how: Escape, text: &str) -> String {
 }
 
 /// All sections.
-pub(super) fn notify(root: &mut TableReader<'_>, base: &Path) -> Vec<NotifyPlan> {
+pub(super) fn read_notify(root: &mut TableReader<'_>, base: &Path) -> Vec<NotifyPlan> {
     let Some(all) = root.table("notify") else { return Vec::new() };
-    let section = |(name, field): (String, Field<'_>)| section(field.table()?, &name, base);
+    let section = |(name, field): (String, Field<'_>)| read_section(field.table()?, &name, base);
     all.all().into_iter().filter_map(section).collect()
 }
 
-fn section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan> {
+fn read_section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan> {
     let Some(field) = t.get("kind") else {
-        t.missing("kind", "kind = \"webhook\" or \"slack\"");
+        t.report_missing("kind", "kind = \"webhook\" or \"slack\"");
         return None;
     };
     let kind = field.word(&[("webhook", NotifyKind::Webhook), ("slack", NotifyKind::Slack)])?;
     let url = match t.get("url") {
-        Some(field) => url(&field, kind, base),
+        Some(field) => read_url(&field, kind, base),
         None => {
-            t.missing("url", "url = { env = \"VARIABLE\" }");
+            t.report_missing("url", "url = { env = \"VARIABLE\" }");
             None
         }
     };
     let put = t.get("method").and_then(|f| f.word(&[("POST", false), ("PUT", true)])).unwrap_or(false);
-    let headers = t.get("headers").map(|f| headers(&f, base)).unwrap_or_default();
+    let headers = t.get("headers").map(|f| read_headers(&f, base)).unwrap_or_default();
     let content_type = match kind {
         NotifyKind::Webhook => t.name("content_type"),
         NotifyKind::Slack => None,
     };
     let content_type = content_type.unwrap_or_else(|| "application/json".to_owned());
-    let values = t.get("values").map(|f| values(&f, base)).unwrap_or_default();
+    let values = t.get("values").map(|f| read_values(&f, base)).unwrap_or_default();
     let escape = escape_of(kind, &content_type);
-    let template = t.get("template").and_then(|f| template(&f, escape, values.keys().map(String::as_str)));
-    let on = t.get("on").map_or_else(|| Topic::DEFAULT.to_vec(), |f| topics(&f));
+    let template = t.get("template").and_then(|f| read_template(&f, escape, values.keys().map(String::as_str)));
+    let on = t.get("on").map_or_else(|| NotificationTopic::DEFAULT.to_vec(), |f| read_topics(&f));
     let section = NotifyPlan {
         name: name.to_owned(),
         kind,
@@ -211,18 +211,18 @@ fn section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<NotifyPlan
         on,
         teams: t.names("teams"),
         groups: t.group_ids("groups"),
-        client: client(&mut t, base),
-        timeout_ms: bounded(&mut t, "timeout", TIMEOUT_MS, 100..=60_000),
+        client: read_tls_client(&mut t, base),
+        timeout_ms: read_bounded_duration(&mut t, "timeout", TIMEOUT_MS, 100..=60_000),
         retries: t.get("retries").and_then(|f| f.integer(0..=10)).unwrap_or(RETRIES).try_into().unwrap_or(0),
         url: url?,
     };
-    t.finish();
+    t.report_unknown_keys();
     Some(section)
 }
 
 /// Where messages go: who knows the address can post there, so the redactor knows it whole and by what tells it.
-fn url(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
-    let secret = address(field, kind, base)?;
+fn read_url(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
+    let secret = read_address(field, kind, base)?;
     if let Some(url) = secret.peek("url") {
         redact::learn_address(url.trim());
     }
@@ -230,26 +230,26 @@ fn url(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
 }
 
 /// A URL that is written into the plan is checked at once and never shown; Slack's must not stand there.
-fn address(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
-    let toml::de::DeValue::String(text) = field.value else { return clusters::secret(field, base) };
+fn read_address(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secret> {
+    let toml::de::DeValue::String(text) = field.value else { return clusters::read_secret(field, base) };
     if split_url(text).is_none() {
         let hint = "write \"https://HOST/PATH\" without credentials: they go into headers".to_owned();
         field.error("\"url\" is not a URL of HTTP", Some(hint));
         return None;
     }
     match kind {
-        NotifyKind::Slack => clusters::secret(field, base),
+        NotifyKind::Slack => clusters::read_secret(field, base),
         NotifyKind::Webhook => Some(Secret::inline(text.to_string())),
     }
 }
 
-fn headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || !name.bytes().all(token) {
-            field.error(format!("{} is no name of a header", quoted(&name)), None);
+            field.error(format!("{} is no name of a header", quoted_name(&name)), None);
             continue;
         }
         let lower = name.to_ascii_lowercase();
@@ -267,7 +267,7 @@ fn headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
                 }
                 Some(ClientValue::Plain(text.to_string()))
             }
-            _ => clusters::secret(&field, base).map(ClientValue::Secret),
+            _ => clusters::read_secret(&field, base).map(ClientValue::Secret),
         };
         found.extend(value.map(|value| (lower, value)));
     }
@@ -278,22 +278,22 @@ fn headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
 }
 
 /// Words of the plan's own for a template: a key that must not stand in it.
-fn values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
+fn read_values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> {
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
         let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && name != "end";
         if !word || PLACEHOLDERS.contains(&name.as_str()) {
             let why = if word { "has a meaning already" } else { "must be lower-case letters and underscores" };
-            field.error(format!("{} {why}", quoted(&name)), None);
+            field.error(format!("{} {why}", quoted_name(&name)), None);
             continue;
         }
-        found.extend(clusters::secret(&field, base).map(|value| (name, ClientValue::Secret(value))));
+        found.extend(clusters::read_secret(&field, base).map(|value| (name, ClientValue::Secret(value))));
     }
     found
 }
 
-fn template<'v>(field: &Field<'_>, how: Escape, values: impl Iterator<Item = &'v str>) -> Option<String> {
+fn read_template<'v>(field: &Field<'_>, how: Escape, values: impl Iterator<Item = &'v str>) -> Option<String> {
     let text = field.string()?;
     if text.len() > MAX_TEMPLATE {
         field.error(format!("\"template\" is longer than {} KiB", MAX_TEMPLATE >> 10), None);
@@ -304,12 +304,12 @@ fn template<'v>(field: &Field<'_>, how: Escape, values: impl Iterator<Item = &'v
         return None;
     }
     let words: Vec<&str> = PLACEHOLDERS.iter().copied().chain(values).collect();
-    known(field, &text, &words);
+    check_known_placeholders(field, &text, &words);
     if matches!(how, Escape::Json | Escape::Slack) {
         // A placeholder outside of quotes breaks with one of the two, whatever it stands for later.
         for sample in ["x\"}],\\ \n<!channel>", ""] {
             let value = |word: &str| Some(if NUMBERS.contains(&word) { "7" } else { sample }.to_owned());
-            let filled = expand(&text, |word| value(word).map(|v| escaped(how, &v)));
+            let filled = expand_placeholders(&text, |word| value(word).map(|v| escape_value(how, &v)));
             if let Err(e) = serde_json::from_str::<serde::de::IgnoredAny>(&filled) {
                 let hint = "texts stand in quotes, as in {\"text\": \"{what}\"}".to_owned();
                 field.error(format!("the template does not become JSON: {e}"), Some(hint));
@@ -320,10 +320,10 @@ fn template<'v>(field: &Field<'_>, how: Escape, values: impl Iterator<Item = &'v
     Some(text)
 }
 
-fn topics(field: &Field<'_>) -> Vec<Topic> {
-    let words: Vec<(&'static str, Topic)> = Topic::iter().map(|t| (t.into(), t)).collect();
+fn read_topics(field: &Field<'_>) -> Vec<NotificationTopic> {
+    let words: Vec<(&'static str, NotificationTopic)> = NotificationTopic::iter().map(|t| (t.into(), t)).collect();
     let items = field.items("a list such as [\"alarm\", \"trigger\"]", false).unwrap_or_default();
-    let mut found: Vec<Topic> = items.iter().filter_map(|item| item.word(&words)).collect();
+    let mut found: Vec<NotificationTopic> = items.iter().filter_map(|item| item.word(&words)).collect();
     if items.is_empty() {
         let hint = "leave it out for what a person wants to be woken by".to_owned();
         field.error("\"on\" names nothing: nobody would ever be told", Some(hint));
@@ -334,17 +334,22 @@ fn topics(field: &Field<'_>) -> Vec<Topic> {
 }
 
 /// Names that nothing in the plan has: what is meant for them would be told to nobody.
-pub(super) fn check(plan: &Plan, report: &Report) {
+pub(super) fn check_targets(plan: &Plan, report: &Report) {
     let teams: Vec<&str> =
         plan.groups.iter().map(|g| g.team.as_str()).chain(plan.producers.iter().map(|p| p.team.as_str())).collect();
     let groups: Vec<&str> = plan.groups.iter().map(|g| g.name.as_str()).collect();
     for target in &plan.notify {
         for (key, named, known) in [("teams", &target.teams, &teams), ("groups", &target.groups, &groups)] {
             for (i, name) in named.iter().enumerate().filter(|(_, name)| !known.contains(&name.as_str())) {
-                let near = nearest(name, known.iter().copied()).map(|n| format!("did you mean {n}?", n = quoted(n)));
+                let near =
+                    find_nearest(name, known.iter().copied()).map(|n| format!("did you mean {n}?", n = quoted_name(n)));
                 let one = &key[..key.len() - 1];
                 let path = format!("notify.{}.{key}[{i}]", target.name);
-                report.warning(&path, format!("nothing in the plan has the {one} {name}", name = quoted(name)), near);
+                report.warning(
+                    &path,
+                    format!("nothing in the plan has the {one} {name}", name = quoted_name(name)),
+                    near,
+                );
             }
         }
     }
@@ -377,10 +382,10 @@ mod tests {
     #[test]
     fn what_nobody_says_has_good_defaults() {
         let plan = good(HOOK);
-        assert_eq!(plan.on, Topic::DEFAULT);
+        assert_eq!(plan.on, NotificationTopic::DEFAULT);
         assert_eq!((plan.timeout_ms, plan.retries, plan.put), (10_000, 4, false));
         assert_eq!(plan.content_type, "application/json");
-        assert_eq!(plan.fill(|_| None), None);
+        assert_eq!(plan.fill_template(|_| None), None);
     }
 
     #[test]
@@ -414,7 +419,7 @@ mod tests {
     fn values_never_leave_the_place_they_were_given() {
         let with = |more: &str| good(&format!("{HOOK}{more}"));
         let hostile = "g\"}],\"x\":\"\\\n<!channel>&'";
-        let fill = |plan: &NotifyPlan| plan.fill(|_| Some(hostile.to_owned())).unwrap();
+        let fill = |plan: &NotifyPlan| plan.fill_template(|_| Some(hostile.to_owned())).unwrap();
         let json = fill(&with("template = '{\"text\": \"{what} {what}\", \"n\": 1}'"));
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value, serde_json::json!({ "text": format!("{hostile} {hostile}"), "n": 1 }));

@@ -9,7 +9,7 @@ use crate::base::redact;
 /// Whether a plan can be used in spite of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub enum ProblemSeverity {
     /// The plan is refused (exit code 2).
     Error,
     /// The plan is used; a person should know.
@@ -27,7 +27,7 @@ pub struct PlanError {
     /// Column from 1, in characters; 0 when it is about the file as a whole.
     pub column: usize,
     /// Error or warning.
-    pub severity: Severity,
+    pub severity: ProblemSeverity,
     /// What is wrong, in one sentence, made visible.
     pub message: String,
     /// What to write instead.
@@ -36,14 +36,18 @@ pub struct PlanError {
 
 impl PlanError {
     /// An error about a file or argument as a whole.
-    pub fn whole(file: impl Into<String>, message: impl Into<String>, suggestion: impl Into<Option<String>>) -> Self {
+    pub fn without_place(
+        file: impl Into<String>,
+        message: impl Into<String>,
+        suggestion: impl Into<Option<String>>,
+    ) -> Self {
         Self {
             file: file.into(),
             line: 0,
             column: 0,
-            severity: Severity::Error,
-            message: redact::hide(&message.into()),
-            suggestion: suggestion.into().map(|s| redact::hide(&s)),
+            severity: ProblemSeverity::Error,
+            message: redact::hide_secrets(&message.into()),
+            suggestion: suggestion.into().map(|s| redact::hide_secrets(&s)),
         }
     }
 }
@@ -55,7 +59,7 @@ impl fmt::Display for PlanError {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
         f.write_str(": ")?;
-        if self.severity == Severity::Warning {
+        if self.severity == ProblemSeverity::Warning {
             f.write_str("warning: ")?;
         }
         f.write_str(&self.message)?;
@@ -92,7 +96,7 @@ impl From<PlanError> for Problems {
 
 /// The candidate nearest to a word that is none of them, when it is near enough to be meant.
 #[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn find_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // strsim is quadratic: a hostile word of a megabyte is no typo
     if word.chars().count() > 64 {
         return None;
@@ -108,7 +112,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 
 /// `"a", "b" or "c"`.
 #[must_use]
-pub fn alternatives(words: &[&str]) -> String {
+pub fn format_alternatives(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => format!("{one:?}"),
@@ -126,17 +130,18 @@ mod tests {
     #[test]
     fn nearest_finds_typos_and_nothing_far() {
         let words = ["bootstrap", "cluster_id", "name", "registry", "client"];
-        assert_eq!(nearest("bootsrap", words), Some("bootstrap"));
-        assert_eq!(nearest("Name", words), Some("name"));
-        assert_eq!(nearest("zebra", words), None);
-        assert_eq!(nearest(&"x".repeat(1_000_000), words), None);
+        assert_eq!(find_nearest("bootsrap", words), Some("bootstrap"));
+        assert_eq!(find_nearest("Name", words), Some("name"));
+        assert_eq!(find_nearest("zebra", words), None);
+        assert_eq!(find_nearest(&"x".repeat(1_000_000), words), None);
     }
 
     #[test]
     fn an_error_reads_like_a_compilers() {
-        let mut e = PlanError::whole("cutover.toml", "unknown key \"x\"", Some("did you mean \"y\"?".to_owned()));
+        let mut e =
+            PlanError::without_place("cutover.toml", "unknown key \"x\"", Some("did you mean \"y\"?".to_owned()));
         assert_eq!(e.to_string(), "cutover.toml: unknown key \"x\" (did you mean \"y\"?)");
-        (e.line, e.column, e.severity) = (3, 7, Severity::Warning);
+        (e.line, e.column, e.severity) = (3, 7, ProblemSeverity::Warning);
         assert_eq!(e.to_string(), "cutover.toml:3:7: warning: unknown key \"x\" (did you mean \"y\"?)");
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::model::Plan;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
-use crate::base::sanitise::{is_legible, visible, visible_name, visible_path};
+use crate::base::sanitise::{is_legible, visible_name, visible_path, visible_text};
 use crate::migration::facts::command::shell_word;
 
 /// How long one command of a provider may take when the plan does not say, ms.
@@ -76,20 +76,20 @@ impl SetCommand {
 /// Whether a provider belongs to a group's switch or a producer's flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Of {
+pub enum SettingKind {
     /// A consumer group's switch.
     Group,
     /// A producer's flag.
     Producer,
 }
 
-impl Of {
+impl SettingKind {
     /// The states it may have, in our words.
     #[must_use]
     pub fn states(self) -> &'static [&'static str] {
         match self {
-            Of::Group => &["blue", "green", "both", "off"],
-            Of::Producer => &["blue", "dual", "green", "off"],
+            SettingKind::Group => &["blue", "green", "both", "off"],
+            SettingKind::Producer => &["blue", "dual", "green", "off"],
         }
     }
 
@@ -97,19 +97,21 @@ impl Of {
     #[must_use]
     pub fn placeholders(self) -> &'static [&'static str] {
         match self {
-            Of::Group => {
+            SettingKind::Group => {
                 &["state", "value", "side", "key", "group", "green_group", "team", "migration", "blue", "green"]
             }
-            Of::Producer => &["state", "value", "side", "key", "producer", "team", "migration", "blue", "green"],
+            SettingKind::Producer => {
+                &["state", "value", "side", "key", "producer", "team", "migration", "blue", "green"]
+            }
         }
     }
 }
 
 /// What placeholders stand for, for one group or producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Names {
+pub struct PlaceholderValues {
     /// Switch or flag.
-    pub of: Of,
+    pub of: SettingKind,
     /// Group id or producer name.
     pub name: String,
     /// Group id on green (groups only).
@@ -124,22 +126,22 @@ pub struct Names {
     pub green: String,
 }
 
-impl Names {
+impl PlaceholderValues {
     /// The names of a group; those of an unknown one carry only its id.
     #[must_use]
-    pub fn group(plan: &Plan, name: &str) -> Self {
+    pub fn for_group(plan: &Plan, name: &str) -> Self {
         let group = plan.group(name);
         let green_group = group.map_or_else(|| name.to_owned(), |g| g.green_group.clone());
-        Self::new(plan, Of::Group, name, green_group, group.map_or("", |g| &g.team))
+        Self::new(plan, SettingKind::Group, name, green_group, group.map_or("", |g| &g.team))
     }
 
     /// The names of a producer.
     #[must_use]
-    pub fn producer(plan: &Plan, name: &str) -> Self {
-        Self::new(plan, Of::Producer, name, String::new(), plan.producer(name).map_or("", |p| &p.team))
+    pub fn for_producer(plan: &Plan, name: &str) -> Self {
+        Self::new(plan, SettingKind::Producer, name, String::new(), plan.producer(name).map_or("", |p| &p.team))
     }
 
-    fn new(plan: &Plan, of: Of, name: &str, green_group: String, team: &str) -> Self {
+    fn new(plan: &Plan, of: SettingKind, name: &str, green_group: String, team: &str) -> Self {
         Self {
             of,
             name: name.to_owned(),
@@ -155,7 +157,7 @@ impl Names {
 impl ProviderPlan {
     /// The outside word for one of our states.
     #[must_use]
-    pub fn outside<'a>(&'a self, state: &'a str) -> &'a str {
+    pub fn outside_word<'a>(&'a self, state: &'a str) -> &'a str {
         match self {
             ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. } => {
                 states.get(state).map_or(state, String::as_str)
@@ -166,7 +168,7 @@ impl ProviderPlan {
 
     /// Our state for an outside word; the word itself where the plan maps nothing to it.
     #[must_use]
-    pub fn inside<'a>(&'a self, word: &'a str) -> Option<&'a str> {
+    pub fn own_state<'a>(&'a self, word: &'a str) -> Option<&'a str> {
         let (ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. }) = self else {
             return Some(word);
         };
@@ -180,11 +182,11 @@ impl ProviderPlan {
 
     /// `argv` with its placeholders replaced. `state` is one of ours; in a `get` there is none.
     #[must_use]
-    pub fn fill(&self, argv: &[String], names: &Names, state: Option<&str>) -> Vec<String> {
-        argv.iter().map(|arg| expand(arg, |word| self.placeholder(word, names, state))).collect()
+    pub fn fill_arguments(&self, argv: &[String], names: &PlaceholderValues, state: Option<&str>) -> Vec<String> {
+        argv.iter().map(|arg| expand_placeholders(arg, |word| self.placeholder_value(word, names, state))).collect()
     }
 
-    fn placeholder(&self, word: &str, names: &Names, state: Option<&str>) -> Option<String> {
+    fn placeholder_value(&self, word: &str, names: &PlaceholderValues, state: Option<&str>) -> Option<String> {
         let own_key = match self {
             ProviderPlan::File { key, .. } => Some(key.clone()),
             ProviderPlan::Command { key, .. } => key.clone(),
@@ -192,7 +194,7 @@ impl ProviderPlan {
         };
         match word {
             "state" => state.map(str::to_owned),
-            "value" => state.map(|s| self.outside(s).to_owned()),
+            "value" => state.map(|s| self.outside_word(s).to_owned()),
             "side" => state.map(|s| if s == "dual" { "both" } else { s }.to_owned()),
             "key" => own_key,
             "group" | "producer" => Some(names.name.clone()),
@@ -208,49 +210,54 @@ impl ProviderPlan {
     /// What setting a state does, in words for a dialog: the command line (what looks like a secret hidden), the file
     /// and key, or what a person is asked to do. Made visible.
     #[must_use]
-    pub fn words(&self, names: &Names, state: &str) -> String {
+    pub fn describe_setting(&self, names: &PlaceholderValues, state: &str) -> String {
         let text = match self {
             ProviderPlan::File { path, key, .. } => {
-                format!("set {} to {} in {}", visible_name(key), visible_name(self.outside(state)), visible_path(path))
+                format!(
+                    "set {} to {} in {}",
+                    visible_name(key),
+                    visible_name(self.outside_word(state)),
+                    visible_path(path)
+                )
             }
             ProviderPlan::Command { set, .. } => match set.argv(state) {
-                Some(argv) => command_line(&self.fill(argv, names, Some(state))),
+                Some(argv) => command_line(&self.fill_arguments(argv, names, Some(state))),
                 None => format!("no command in the plan for {state}"),
             },
-            ProviderPlan::Manual { ask: Some(ask) } => {
-                expand(ask, |word| self.placeholder(word, names, Some(state)).map(|name| visible_name(&name)))
-            }
-            ProviderPlan::Manual { ask: None } => manual_words(names, state),
+            ProviderPlan::Manual { ask: Some(ask) } => expand_placeholders(ask, |word| {
+                self.placeholder_value(word, names, Some(state)).map(|name| visible_name(&name))
+            }),
+            ProviderPlan::Manual { ask: None } => describe_manual_setting(names, state),
         };
-        visible(&text)
+        visible_text(&text)
     }
 }
 
-fn manual_words(names: &Names, state: &str) -> String {
+fn describe_manual_setting(names: &PlaceholderValues, state: &str) -> String {
     let name = visible_name(&names.name);
     let who = if names.team.is_empty() { String::new() } else { format!(" (team {})", visible_name(&names.team)) };
     match (names.of, state) {
         (_, "off") => format!("by hand: stop {name}{who}"),
-        (Of::Group, "both") => format!("by hand: run {name}{who} on both clusters"),
-        (Of::Group, side) => format!("by hand: run {name}{who} on {side} only"),
-        (Of::Producer, "dual") => format!("by hand: let {name}{who} send to both clusters"),
-        (Of::Producer, side) => format!("by hand: let {name}{who} send to {side} only"),
+        (SettingKind::Group, "both") => format!("by hand: run {name}{who} on both clusters"),
+        (SettingKind::Group, side) => format!("by hand: run {name}{who} on {side} only"),
+        (SettingKind::Producer, "dual") => format!("by hand: let {name}{who} send to both clusters"),
+        (SettingKind::Producer, side) => format!("by hand: let {name}{who} send to {side} only"),
     }
 }
 
 /// The placeholders in a text. `{word}` is one when it is lower-case letters and underscores; everything else in
 /// braces is literal, so that `jsonpath={.spec.replicas}` and `{{.metadata.name}}` need no escapes, and neither
 /// does jsonpath's `{end}`.
-pub fn placeholders(text: &str) -> Vec<&str> {
+pub fn find_placeholders(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    scan(text, |_| {}, |word| found.push(word));
+    scan_placeholders(text, |_| {}, |word| found.push(word));
     found
 }
 
 /// A text with its placeholders replaced; one without a value stays as it is.
-pub(super) fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
+pub(super) fn expand_placeholders(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
     let out = std::cell::RefCell::new(String::with_capacity(text.len()));
-    scan(
+    scan_placeholders(
         text,
         |literal| out.borrow_mut().push_str(literal),
         |word| match value(word) {
@@ -261,7 +268,7 @@ pub(super) fn expand(text: &str, value: impl Fn(&str) -> Option<String>) -> Stri
     out.into_inner()
 }
 
-fn scan<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut placeholder: impl FnMut(&'a str)) {
+fn scan_placeholders<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut placeholder: impl FnMut(&'a str)) {
     let mut rest = text;
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
@@ -289,14 +296,14 @@ pub fn command_line(argv: &[String]) -> String {
         let named = before.starts_with('-') && !before.contains('=') && redact::looks_secret(before);
         // curl's way to give a name and a password
         let user = matches!(before, "-u" | "-U" | "--user" | "--proxy-user") && arg.contains(':');
-        out.push(quote(&if named || user { HIDDEN.to_owned() } else { hide(arg) }));
+        out.push(quote_argument(&if named || user { HIDDEN.to_owned() } else { hide_credentials(arg) }));
         before = arg;
     }
     out.join(" ")
 }
 
 /// Hides `--password=...` and what else holds a credential.
-fn hide(arg: &str) -> String {
+fn hide_credentials(arg: &str) -> String {
     if let Some((name, value)) = arg.split_once('=')
         && redact::looks_secret(name)
         && !value.is_empty()
@@ -306,12 +313,12 @@ fn hide(arg: &str) -> String {
     // Of an argument that is a header, all that follows: no text is destroyed here, and a scheme may be anything.
     const HEADER: &str = "authorization:";
     if let Some(at) = arg.as_bytes().windows(HEADER.len()).position(|b| b.eq_ignore_ascii_case(HEADER.as_bytes())) {
-        return format!("{} {HIDDEN}", redact::hide(&arg[..at + HEADER.len()]));
+        return format!("{} {HIDDEN}", redact::hide_secrets(&arg[..at + HEADER.len()]));
     }
-    redact::hide(arg)
+    redact::hide_secrets(arg)
 }
 
-fn quote(arg: &str) -> String {
+fn quote_argument(arg: &str) -> String {
     if !is_legible(arg) {
         return shell_word(arg); // what can't be told by looking at it can be pasted all the same
     }
@@ -327,8 +334,8 @@ fn quote(arg: &str) -> String {
 mod tests {
     use super::*;
 
-    fn names(of: Of) -> Names {
-        Names {
+    fn names(of: SettingKind) -> PlaceholderValues {
+        PlaceholderValues {
             of,
             name: "loan-audit".to_owned(),
             green_group: "loan-audit-2".to_owned(),
@@ -345,11 +352,12 @@ mod tests {
 
     #[test]
     fn only_bare_words_in_single_braces_are_placeholders() {
-        assert_eq!(placeholders("deploy/{group}-{state}"), ["group", "state"]);
+        assert_eq!(find_placeholders("deploy/{group}-{state}"), ["group", "state"]);
         assert!(
-            placeholders("{.spec.replicas} {{.metadata.name}} {{end}} {end} {range .x[*]} {a b} { {} }{").is_empty()
+            find_placeholders("{.spec.replicas} {{.metadata.name}} {{end}} {end} {range .x[*]} {a b} { {} }{")
+                .is_empty()
         );
-        assert_eq!(placeholders("{{state}} {sate} {über}"), ["sate"]);
+        assert_eq!(find_placeholders("{{state}} {sate} {über}"), ["sate"]);
     }
 
     #[test]
@@ -362,12 +370,15 @@ mod tests {
             timeout_ms: 1,
             dir: PathBuf::new(),
         };
-        let filled =
-            p.fill(&argv(&["{state}/{value}/{key}/{group}", "{.x}{{state}}"]), &names(Of::Group), Some("blue"));
+        let filled = p.fill_arguments(
+            &argv(&["{state}/{value}/{key}/{group}", "{.x}{{state}}"]),
+            &names(SettingKind::Group),
+            Some("blue"),
+        );
         assert_eq!(filled, ["blue/legacy/{state}/loan-audit", "{.x}{{state}}"]);
-        assert_eq!(p.inside("legacy"), Some("blue"));
-        assert_eq!(p.inside("blue"), None, "a mapped state has one spelling");
-        assert_eq!(p.inside("green"), Some("green"));
+        assert_eq!(p.own_state("legacy"), Some("blue"));
+        assert_eq!(p.own_state("blue"), None, "a mapped state has one spelling");
+        assert_eq!(p.own_state("green"), Some("green"));
     }
 
     #[test]
@@ -387,6 +398,6 @@ mod tests {
         assert!(line.contains("https://(hidden)@host/x"), "{line}");
         assert!(line.ends_with(r"'it'\''s' ''"), "{line}");
         let manual = ProviderPlan::Manual { ask: Some("call \u{1b}[31m{team} for {group}: {state}".to_owned()) };
-        assert_eq!(manual.words(&names(Of::Group), "off"), "call ␛[31mloans for loan-audit: off");
+        assert_eq!(manual.describe_setting(&names(SettingKind::Group), "off"), "call ␛[31mloans for loan-audit: off");
     }
 }

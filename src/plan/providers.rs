@@ -5,34 +5,38 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
-use super::problem::{alternatives, nearest};
-use super::provider::{COMMAND_TIMEOUT_MS, Of, ProviderPlan, SetCommand, placeholders};
+use super::problem::{find_nearest, format_alternatives};
+use super::provider::{COMMAND_TIMEOUT_MS, ProviderPlan, SetCommand, SettingKind, find_placeholders};
 use super::reader::{Field, TableReader};
-use crate::base::sanitise::quoted;
+use crate::base::sanitise::quoted_name;
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum ProviderKind {
     File,
     Command,
     Manual,
 }
 
-pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan> {
+pub(super) fn read_provider(mut t: TableReader<'_>, of: SettingKind, base: &Path) -> Option<ProviderPlan> {
     let Some(field) = t.get("provider") else {
-        t.missing("provider", "provider = \"file\", \"command\" or \"manual\"");
+        t.report_missing("provider", "provider = \"file\", \"command\" or \"manual\"");
         return None;
     };
-    let kind = field.word(&[("file", Kind::File), ("command", Kind::Command), ("manual", Kind::Manual)])?;
+    let kind = field.word(&[
+        ("file", ProviderKind::File),
+        ("command", ProviderKind::Command),
+        ("manual", ProviderKind::Manual),
+    ])?;
     let provider = match kind {
-        Kind::File => {
+        ProviderKind::File => {
             let path = t.required_name("path", "path = \"flags.json\"");
             let key = t.required_name("key", "key = \"FLAG-KEY\"");
-            let states = states(&mut t, of);
+            let states = read_states(&mut t, of);
             let comments = t.get("comments").and_then(|f| f.boolean()).unwrap_or(false);
             path.zip(key).map(|(path, key)| ProviderPlan::File { path: base.join(path), key, states, comments })
         }
-        Kind::Command => command(&mut t, of, base),
-        Kind::Manual => {
+        ProviderKind::Command => read_command(&mut t, of, base),
+        ProviderKind::Manual => {
             let ask = t.get("ask");
             let text = ask.as_ref().and_then(Field::string);
             if let (Some(field), Some(text)) = (&ask, &text) {
@@ -41,23 +45,23 @@ pub(super) fn provider(mut t: TableReader<'_>, of: Of, base: &Path) -> Option<Pr
             Some(ProviderPlan::Manual { ask: text })
         }
     };
-    t.finish();
+    t.report_unknown_keys();
     provider
 }
 
-fn command(t: &mut TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan> {
+fn read_command(t: &mut TableReader<'_>, of: SettingKind, base: &Path) -> Option<ProviderPlan> {
     let get = match t.get("get") {
-        Some(field) => argv(&field, of, false),
+        Some(field) => read_argv(&field, of, false),
         None => {
-            t.missing("get", "get = [\"PROGRAM\", \"ARGUMENT\"]: it prints the state as one word");
+            t.report_missing("get", "get = [\"PROGRAM\", \"ARGUMENT\"]: it prints the state as one word");
             None
         }
     };
     let set = match t.get("set") {
         Some(field) => match field.value {
-            DeValue::Table(_) => set_each(&field, of),
-            _ => argv(&field, of, true).map(|argv| {
-                let uses = |name: &str| argv.iter().any(|a| placeholders(a).contains(&name));
+            DeValue::Table(_) => read_set_commands(&field, of),
+            _ => read_argv(&field, of, true).map(|argv| {
+                let uses = |name: &str| argv.iter().any(|a| find_placeholders(a).contains(&name));
                 if !uses("state") && !uses("value") && !uses("side") {
                     field.error(
                         "\"set\" does the same for every state",
@@ -68,12 +72,12 @@ fn command(t: &mut TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan>
             }),
         },
         None => {
-            t.missing("set", "set = [\"PROGRAM\", \"{state}\"]");
+            t.report_missing("set", "set = [\"PROGRAM\", \"{state}\"]");
             None
         }
     };
     let key = t.name("key");
-    let states = states(t, of);
+    let states = read_states(t, of);
     let timeout = t.get("timeout");
     let timeout_ms = timeout.as_ref().and_then(Field::duration).unwrap_or(COMMAND_TIMEOUT_MS);
     if let Some(field) = timeout
@@ -84,11 +88,11 @@ fn command(t: &mut TableReader<'_>, of: Of, base: &Path) -> Option<ProviderPlan>
     Some(ProviderPlan::Command { get: get?, set: set?, key, states, timeout_ms, dir: base.to_owned() })
 }
 
-fn set_each(field: &Field<'_>, of: Of) -> Option<SetCommand> {
+fn read_set_commands(field: &Field<'_>, of: SettingKind) -> Option<SetCommand> {
     let mut by_state = BTreeMap::new();
     for (state, field) in field.table()?.all() {
-        if known_state(&state, &field, of)
-            && let Some(argv) = argv(&field, of, true)
+        if check_state(&state, &field, of)
+            && let Some(argv) = read_argv(&field, of, true)
         {
             by_state.insert(state, argv);
         }
@@ -106,10 +110,10 @@ fn set_each(field: &Field<'_>, of: Of) -> Option<SetCommand> {
 }
 
 /// A program and its arguments; no shell reads them.
-fn argv(field: &Field<'_>, of: Of, setting: bool) -> Option<Vec<String>> {
+fn read_argv(field: &Field<'_>, of: SettingKind, setting: bool) -> Option<Vec<String>> {
     if let DeValue::String(_) = field.value {
         let words = field.string()?;
-        let parts: Vec<String> = words.split_whitespace().map(quoted).collect();
+        let parts: Vec<String> = words.split_whitespace().map(quoted_name).collect();
         let suggestion = if parts.len() <= 12 { Some(format!("write [{}]", parts.join(", "))) } else { None };
         field.error("a command is a list of the program and its arguments: no shell reads it", suggestion);
         return None;
@@ -129,11 +133,11 @@ fn argv(field: &Field<'_>, of: Of, setting: bool) -> Option<Vec<String>> {
     Some(args)
 }
 
-fn check_placeholders(field: &Field<'_>, text: &str, of: Of, setting: bool) {
-    for word in placeholders(text) {
+fn check_placeholders(field: &Field<'_>, text: &str, of: SettingKind, setting: bool) {
+    for word in find_placeholders(text) {
         let known = of.placeholders();
         if !known.contains(&word) {
-            let near = nearest(word, known.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+            let near = find_nearest(word, known.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
             let list: Vec<String> = known.iter().map(|w| format!("{{{w}}}")).collect();
             let all = format!("known here: {}", list.join(" "));
             field.error(format!("unknown placeholder {{{word}}}"), Some(near.unwrap_or(all)));
@@ -146,28 +150,28 @@ fn check_placeholders(field: &Field<'_>, text: &str, of: Of, setting: bool) {
     }
 }
 
-fn known_state(state: &str, field: &Field<'_>, of: Of) -> bool {
+fn check_state(state: &str, field: &Field<'_>, of: SettingKind) -> bool {
     let known = of.states();
     if known.contains(&state) {
         return true;
     }
-    let near = nearest(state, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
-    field.error(format!("{} is not a state (known: {})", quoted(state), alternatives(known)), near);
+    let near = find_nearest(state, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
+    field.error(format!("{} is not a state (known: {})", quoted_name(state), format_alternatives(known)), near);
     false
 }
 
-fn states(t: &mut TableReader<'_>, of: Of) -> BTreeMap<String, String> {
+fn read_states(t: &mut TableReader<'_>, of: SettingKind) -> BTreeMap<String, String> {
     let mut out: BTreeMap<String, String> = BTreeMap::new();
     let Some(table) = t.table("states") else { return out };
     for (state, field) in table.all() {
-        if !known_state(&state, &field, of) {
+        if !check_state(&state, &field, of) {
             continue;
         }
         let Some(word) = field.name() else { continue };
         let word = word.trim().to_owned();
         if let Some((other, _)) = out.iter().find(|(_, w)| **w == word) {
             field.error(
-                format!("{word} already stands for {other}", word = quoted(&word)),
+                format!("{word} already stands for {other}", word = quoted_name(&word)),
                 Some("give each state its own word".to_owned()),
             );
         }

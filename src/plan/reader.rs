@@ -7,10 +7,10 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{PlanError, Severity, alternatives, nearest};
+use super::problem::{PlanError, ProblemSeverity, find_nearest, format_alternatives};
 use super::{duration, size};
 use crate::base::redact;
-use crate::base::sanitise::{is_inert, visible, visible_name};
+use crate::base::sanitise::{is_inert, visible_name, visible_text};
 
 /// At most this many findings are kept: a hostile file must not fill the memory or the screen.
 const MAX_FINDINGS: usize = 200;
@@ -44,13 +44,13 @@ impl Places {
     pub(super) fn finding(
         &self,
         span: Option<Range<usize>>,
-        severity: Severity,
+        severity: ProblemSeverity,
         message: String,
         suggestion: Option<String>,
     ) -> PlanError {
         let (line, column) = span.map_or((0, 0), |s| self.position(s.start));
         // what stands in the wrong place of a plan may be a secret
-        let (message, suggestion) = (redact::hide(&message), suggestion.map(|s| redact::hide(&s)));
+        let (message, suggestion) = (redact::hide_secrets(&message), suggestion.map(|s| redact::hide_secrets(&s)));
         PlanError { file: self.file.clone(), line, column, severity, message, suggestion }
     }
 
@@ -69,13 +69,13 @@ impl Places {
     /// rooms make (unknown client properties, say). A path that is not in the file points at its nearest parent.
     #[must_use]
     pub fn error(&self, path: &str, message: impl Into<String>, suggestion: Option<String>) -> PlanError {
-        self.finding(self.span(path), Severity::Error, message.into(), suggestion)
+        self.finding(self.span(path), ProblemSeverity::Error, message.into(), suggestion)
     }
 
     /// As [`Places::error`], a warning.
     #[must_use]
     pub fn warning(&self, path: &str, message: impl Into<String>, suggestion: Option<String>) -> PlanError {
-        self.finding(self.span(path), Severity::Warning, message.into(), suggestion)
+        self.finding(self.span(path), ProblemSeverity::Warning, message.into(), suggestion)
     }
 }
 
@@ -98,7 +98,13 @@ impl Report {
         }
     }
 
-    pub(super) fn at_span(&self, span: Range<usize>, severity: Severity, message: String, suggestion: Option<String>) {
+    pub(super) fn at_span(
+        &self,
+        span: Range<usize>,
+        severity: ProblemSeverity,
+        message: String,
+        suggestion: Option<String>,
+    ) {
         let finding = self.places.borrow().finding(Some(span), severity, message, suggestion);
         self.push(finding);
     }
@@ -132,17 +138,17 @@ impl Report {
     }
 
     /// The line of a path.
-    pub(super) fn line(&self, path: &str) -> usize {
+    pub(super) fn line_of(&self, path: &str) -> usize {
         let places = self.places.borrow();
         places.span(path).map_or(0, |span| places.position(span.start).0)
     }
 
     /// Whether the file has this very path.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(super) fn has_path(&self, path: &str) -> bool {
         self.places.borrow().spans.contains_key(path)
     }
 
-    fn place(&self, path: &str, span: Range<usize>) {
+    fn note_place(&self, path: &str, span: Range<usize>) {
         self.places.borrow_mut().spans.insert(path.to_owned(), span);
     }
 
@@ -151,8 +157,8 @@ impl Report {
         let mut findings = self.findings.into_inner();
         // what stands under a public name may be said to be a secret further down
         for finding in &mut findings {
-            finding.message = redact::hide(&finding.message);
-            finding.suggestion = finding.suggestion.as_deref().map(redact::hide);
+            finding.message = redact::hide_secrets(&finding.message);
+            finding.suggestion = finding.suggestion.as_deref().map(redact::hide_secrets);
         }
         findings.sort_by_key(|f| (f.line, f.column, f.severity));
         findings.dedup();
@@ -172,12 +178,12 @@ pub(super) struct Field<'a> {
 }
 
 /// What a value is, for "expected X, found Y".
-fn describe(value: &DeValue<'_>) -> String {
+fn describe_value(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(s) if s.chars().count() > 40 => "a long text".to_owned(),
-        DeValue::String(s) => format!("the text {}", quoted(s)),
-        DeValue::Integer(i) => format!("the number {}", shorten(i.as_str())),
-        DeValue::Float(f) => format!("the number {}", shorten(f.as_str())),
+        DeValue::String(s) => format!("the text {}", quoted_name(s)),
+        DeValue::Integer(i) => format!("the number {}", shorten_number(i.as_str())),
+        DeValue::Float(f) => format!("the number {}", shorten_number(f.as_str())),
         DeValue::Boolean(b) => b.to_string(),
         DeValue::Datetime(_) => "a date or time without quotes".to_owned(),
         DeValue::Array(_) => "a list".to_owned(),
@@ -185,12 +191,12 @@ fn describe(value: &DeValue<'_>) -> String {
     }
 }
 
-fn shorten(text: &str) -> String {
+fn shorten_number(text: &str) -> String {
     if text.len() > 30 { format!("{}...", text.chars().take(27).collect::<String>()) } else { text.to_owned() }
 }
 
 /// `groups[3]` as people write it, `[[groups]]`; `groups[3].switch` as `[groups.switch]`.
-fn heading(path: &str) -> String {
+fn format_heading(path: &str) -> String {
     let mut out = String::new();
     for part in path.split(']') {
         out.push_str(part.split('[').next().unwrap_or_default());
@@ -198,19 +204,19 @@ fn heading(path: &str) -> String {
     if path.ends_with(']') { format!("[[{out}]]") } else { format!("[{out}]") }
 }
 
-pub(super) use crate::base::sanitise::quoted;
+pub(super) use crate::base::sanitise::quoted_name;
 
 impl<'a> Field<'a> {
     pub(super) fn error(&self, message: impl Into<String>, suggestion: Option<String>) {
-        self.report.at_span(self.span.clone(), Severity::Error, message.into(), suggestion);
+        self.report.at_span(self.span.clone(), ProblemSeverity::Error, message.into(), suggestion);
     }
 
     pub(super) fn warning(&self, message: impl Into<String>, suggestion: Option<String>) {
-        self.report.at_span(self.span.clone(), Severity::Warning, message.into(), suggestion);
+        self.report.at_span(self.span.clone(), ProblemSeverity::Warning, message.into(), suggestion);
     }
 
-    fn expected(&self, what: &str, suggestion: Option<String>) {
-        self.error(format!("\"{}\" must be {what}, found {}", self.label, describe(self.value)), suggestion);
+    fn report_expected(&self, what: &str, suggestion: Option<String>) {
+        self.error(format!("\"{}\" must be {what}, found {}", self.label, describe_value(self.value)), suggestion);
     }
 
     pub(super) fn string(&self) -> Option<String> {
@@ -221,18 +227,18 @@ impl<'a> Field<'a> {
             }
             DeValue::String(s) => Some(s.to_string()),
             DeValue::Array(a) if a.len() == 1 => {
-                self.expected("a text", Some("write it without the brackets".to_owned()));
+                self.report_expected("a text", Some("write it without the brackets".to_owned()));
                 None
             }
             other => {
                 let hint = match other {
-                    DeValue::Integer(i) => Some(format!("write it in quotes: {:?}", shorten(i.as_str()))),
-                    DeValue::Float(i) => Some(format!("write it in quotes: {:?}", shorten(i.as_str()))),
+                    DeValue::Integer(i) => Some(format!("write it in quotes: {:?}", shorten_number(i.as_str()))),
+                    DeValue::Float(i) => Some(format!("write it in quotes: {:?}", shorten_number(i.as_str()))),
                     DeValue::Boolean(b) => Some(format!("write it in quotes: \"{b}\"")),
                     DeValue::Datetime(d) => Some(format!("write it in quotes: \"{d}\"")),
                     _ => None,
                 };
-                self.expected("a text", hint);
+                self.report_expected("a text", hint);
                 None
             }
         }
@@ -247,7 +253,7 @@ impl<'a> Field<'a> {
         } else if s.len() > 1024 {
             self.error(format!("\"{key}\" is {} bytes long; 1024 is the most", s.len()), None);
         } else if !is_inert(&s) {
-            self.error(format!("\"{key}\" holds characters that can't be seen: {}", quoted(&s)), None);
+            self.error(format!("\"{key}\" holds characters that can't be seen: {}", quoted_name(&s)), None);
         } else {
             return Some(s);
         }
@@ -263,8 +269,8 @@ impl<'a> Field<'a> {
         } else if s.len() > 1024 {
             self.error(format!("\"{key}\" is {} bytes long; 1024 is the most", s.len()), None);
         } else if !self.report.source(self.span.clone()).is_some_and(|written| is_inert(&written)) {
-            let message = format!("\"{key}\" holds characters that can't be seen: {}", quoted(&s));
-            self.error(message, Some(format!("write it as {}", super::generate::quoted(&s))));
+            let message = format!("\"{key}\" holds characters that can't be seen: {}", quoted_name(&s));
+            self.error(message, Some(format!("write it as {}", super::generate::quote_toml(&s))));
         } else {
             return Some(s);
         }
@@ -278,22 +284,22 @@ impl<'a> Field<'a> {
 
     pub(super) fn duration(&self) -> Option<u64> {
         match self.value {
-            DeValue::String(s) => match duration::parse(s) {
+            DeValue::String(s) => match duration::parse_duration(s) {
                 Ok(ms) => Some(ms),
                 Err((message, suggestion)) => {
-                    self.error(visible(&message), suggestion.map(|s| visible(&s)));
+                    self.error(visible_text(&message), suggestion.map(|s| visible_text(&s)));
                     None
                 }
             },
             DeValue::Integer(i) => {
-                self.expected(
+                self.report_expected(
                     "a duration such as \"15s\"",
-                    Some(format!("write \"{}s\" for seconds", shorten(i.as_str()))),
+                    Some(format!("write \"{}s\" for seconds", shorten_number(i.as_str()))),
                 );
                 None
             }
             _ => {
-                self.expected("a duration such as \"15s\"", None);
+                self.report_expected("a duration such as \"15s\"", None);
                 None
             }
         }
@@ -307,13 +313,13 @@ impl<'a> Field<'a> {
                 }
                 _ => None,
             };
-            self.expected("a whole number", hint);
+            self.report_expected("a whole number", hint);
             return None;
         };
         match i128::from_str_radix(i.as_str(), i.radix()).ok().and_then(|n| u64::try_from(n).ok()) {
             Some(n) if range.contains(&n) => Some(n),
             _ => {
-                self.expected(&format!("a whole number from {} to {}", range.start(), range.end()), None);
+                self.report_expected(&format!("a whole number from {} to {}", range.start(), range.end()), None);
                 None
             }
         }
@@ -322,15 +328,15 @@ impl<'a> Field<'a> {
     /// Bytes.
     pub(super) fn size(&self, range: RangeInclusive<u64>) -> Option<u64> {
         let text = self.string()?;
-        match size::parse(&text) {
+        match size::parse_size(&text) {
             Ok(bytes) if range.contains(&bytes) => Some(bytes),
             Ok(_) => {
-                let (least, most) = (size::format(*range.start()), size::format(*range.end()));
+                let (least, most) = (size::format_size(*range.start()), size::format_size(*range.end()));
                 self.error(format!("\"{}\" must be from {least} to {most}", self.label), None);
                 None
             }
             Err(why) => {
-                self.error(visible(&why), None);
+                self.error(visible_text(&why), None);
                 None
             }
         }
@@ -339,7 +345,7 @@ impl<'a> Field<'a> {
     /// Bytes a second.
     pub(super) fn rate(&self) -> Option<u64> {
         let text = self.string()?;
-        size::parse_rate(&text).map_err(|why| self.error(visible(&why), None)).ok()
+        size::parse_rate(&text).map_err(|why| self.error(visible_text(&why), None)).ok()
     }
 
     pub(super) fn float(&self, range: RangeInclusive<f64>) -> Option<f64> {
@@ -347,14 +353,14 @@ impl<'a> Field<'a> {
             DeValue::Float(f) => f.as_str().parse::<f64>().ok(),
             DeValue::Integer(i) if i.radix() == 10 => i.as_str().parse::<f64>().ok(),
             _ => {
-                self.expected("a number", None);
+                self.report_expected("a number", None);
                 return None;
             }
         };
         match number {
             Some(n) if range.contains(&n) => Some(n),
             _ => {
-                self.expected(&format!("a number from {} to {}", range.start(), range.end()), None);
+                self.report_expected(&format!("a number from {} to {}", range.start(), range.end()), None);
                 None
             }
         }
@@ -364,11 +370,11 @@ impl<'a> Field<'a> {
         match self.value {
             DeValue::Boolean(b) => Some(*b),
             DeValue::String(s) if matches!(s.as_ref(), "true" | "false") => {
-                self.expected("true or false", Some(format!("write it without quotes: {}", visible_name(s))));
+                self.report_expected("true or false", Some(format!("write it without quotes: {}", visible_name(s))));
                 None
             }
             _ => {
-                self.expected("true or false", None);
+                self.report_expected("true or false", None);
                 None
             }
         }
@@ -380,9 +386,9 @@ impl<'a> Field<'a> {
             return Some(*value);
         }
         let known: Vec<&str> = words.iter().map(|(w, _)| *w).collect();
-        let suggestion = nearest(&s, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
-        let shown = if s.chars().count() > 40 { "(a long text)".to_owned() } else { quoted(&s) };
-        let known = alternatives(&known);
+        let suggestion = find_nearest(&s, known.iter().copied()).map(|w| format!("did you mean {w:?}?"));
+        let shown = if s.chars().count() > 40 { "(a long text)".to_owned() } else { quoted_name(&s) };
+        let known = format_alternatives(&known);
         self.error(format!("unknown value {shown} for \"{}\" (known: {known})", self.label), suggestion);
         None
     }
@@ -399,18 +405,18 @@ impl<'a> Field<'a> {
                         // its label is visible already
                         Field {
                             label: self.label.clone(),
-                            ..field(self.report, path, String::new(), item, item.span())
+                            ..make_field(self.report, path, String::new(), item, item.span())
                         }
                     })
                     .collect(),
             ),
             _ if one => Some(vec![self.clone()]),
             DeValue::String(s) if s.chars().count() < 60 => {
-                self.expected(what, Some(format!("write it as a list: [{}]", quoted(s))));
+                self.report_expected(what, Some(format!("write it as a list: [{}]", quoted_name(s))));
                 None
             }
             _ => {
-                self.expected(what, None);
+                self.report_expected(what, None);
                 None
             }
         }
@@ -426,21 +432,21 @@ impl<'a> Field<'a> {
                 report: self.report,
             }),
             _ => {
-                self.expected("a table", None);
+                self.report_expected("a table", None);
                 None
             }
         }
     }
 }
 
-fn field<'a>(
+fn make_field<'a>(
     report: &'a Report,
     path: String,
     label: String,
     value: &'a Spanned<DeValue<'a>>,
     span: Range<usize>,
 ) -> Field<'a> {
-    report.place(&path, span.clone());
+    report.note_place(&path, span.clone());
     Field { value: value.get_ref(), path, label: visible_name(&label), span, report }
 }
 
@@ -467,7 +473,7 @@ impl<'a> TableReader<'a> {
         #[cfg(test)]
         self.report.known.borrow_mut().insert(key);
         let (_, value) = self.table.iter().find(|(k, _)| k.get_ref() == key)?;
-        Some(field(self.report, self.path_of(key), key.to_owned(), value, value.span()))
+        Some(make_field(self.report, self.path_of(key), key.to_owned(), value, value.span()))
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
@@ -480,7 +486,7 @@ impl<'a> TableReader<'a> {
             .iter()
             .map(|(k, v)| {
                 let key = k.get_ref().to_string();
-                (key.clone(), field(self.report, self.path_of(&key), key, v, k.span()))
+                (key.clone(), make_field(self.report, self.path_of(&key), key, v, k.span()))
             })
             .collect()
     }
@@ -490,7 +496,7 @@ impl<'a> TableReader<'a> {
         match self.get(key) {
             Some(f) => f.name(),
             None => {
-                self.missing(key, example);
+                self.report_missing(key, example);
                 None
             }
         }
@@ -501,16 +507,17 @@ impl<'a> TableReader<'a> {
         match self.get(key) {
             Some(f) => f.group_id(),
             None => {
-                self.missing(key, example);
+                self.report_missing(key, example);
                 None
             }
         }
     }
 
-    pub(super) fn missing(&self, key: &str, example: &str) {
-        let shown = if self.path.is_empty() { "the plan".to_owned() } else { visible_name(&heading(&self.path)) };
+    pub(super) fn report_missing(&self, key: &str, example: &str) {
+        let shown =
+            if self.path.is_empty() { "the plan".to_owned() } else { visible_name(&format_heading(&self.path)) };
         let message = format!("{shown} has no \"{key}\"");
-        self.report.at_span(self.span.clone(), Severity::Error, message, Some(format!("add {example}")));
+        self.report.at_span(self.span.clone(), ProblemSeverity::Error, message, Some(format!("add {example}")));
     }
 
     pub(super) fn name(&mut self, key: &'static str) -> Option<String> {
@@ -549,16 +556,19 @@ impl<'a> TableReader<'a> {
     }
 
     /// Reports the keys nobody asked for.
-    pub(super) fn finish(self) {
-        let shown =
-            if self.path.is_empty() { String::new() } else { format!(" in {}", visible_name(&heading(&self.path))) };
+    pub(super) fn report_unknown_keys(self) {
+        let shown = if self.path.is_empty() {
+            String::new()
+        } else {
+            format!(" in {}", visible_name(&format_heading(&self.path)))
+        };
         for (key, _) in self.table.iter() {
             let name = key.get_ref().as_ref();
             if self.asked.contains(&name) {
                 continue;
             }
             let known = self.asked.iter().copied();
-            let suggestion = nearest(name, known).map(|k| format!("did you mean \"{k}\"?"));
+            let suggestion = find_nearest(name, known).map(|k| format!("did you mean \"{k}\"?"));
             let suggestion = suggestion.or_else(|| {
                 let mut known: Vec<&str> = self.asked.clone();
                 known.sort_unstable();
@@ -567,7 +577,7 @@ impl<'a> TableReader<'a> {
             });
             let name = if name.chars().count() > 60 { "(a very long one)".to_owned() } else { visible_name(name) };
             let message = format!("unknown key \"{name}\"{shown}");
-            self.report.at_span(key.span(), Severity::Error, message, suggestion);
+            self.report.at_span(key.span(), ProblemSeverity::Error, message, suggestion);
         }
     }
 }

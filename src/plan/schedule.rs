@@ -2,11 +2,11 @@
 
 use toml::de::DeValue;
 
-use super::model::{Arm, Comparison, Metric, Trigger, TriggerMode, WindowPlan};
-use super::problem::{alternatives, nearest};
+use super::model::{Arm, Metric, Trigger, TriggerComparison, TriggerMode, WindowPlan};
+use super::problem::{find_nearest, format_alternatives};
 use super::reader::{Field, TableReader};
-use super::sections::positive;
-use crate::base::sanitise::quoted;
+use super::sections::read_positive_duration;
+use crate::base::sanitise::quoted_name;
 
 /// How long a person has to hold a trigger that fired when the plan does not say, ms.
 const COUNTDOWN_MS: u64 = 60_000;
@@ -22,27 +22,27 @@ const METRICS: &[(&str, Metric)] = &[
 pub(super) const DAYS: &[(&str, u8)] =
     &[("Mon", 1), ("Tue", 2), ("Wed", 3), ("Thu", 4), ("Fri", 5), ("Sat", 6), ("Sun", 7)];
 
-pub(super) fn trigger(mut t: TableReader<'_>) -> Trigger {
+pub(super) fn read_trigger(mut t: TableReader<'_>) -> Trigger {
     let name = t.required_name("name", "name = \"green-lag\"").unwrap_or_default();
     let when = match t.get("when") {
-        Some(field) => condition(&field),
+        Some(field) => read_condition(&field),
         None => {
-            t.missing("when", "when = \"lag > 10000\"");
+            t.report_missing("when", "when = \"lag > 10000\"");
             None
         }
     };
-    let (metric, comparison, value) = when.unwrap_or((Metric::Lag, Comparison::Above, 0.0));
+    let (metric, comparison, value) = when.unwrap_or((Metric::Lag, TriggerComparison::Above, 0.0));
     if !t.has("for") {
-        t.missing("for", "for = \"15m\"");
+        t.report_missing("for", "for = \"15m\"");
     }
     if !t.has("mode") {
-        t.missing("mode", "mode = \"sustained\" (every sample) or \"any\" (one sample is enough)");
+        t.report_missing("mode", "mode = \"sustained\" (every sample) or \"any\" (one sample is enough)");
     }
-    let for_ms = positive(&mut t, "for").unwrap_or(1);
+    let for_ms = read_positive_duration(&mut t, "for").unwrap_or(1);
     let mode = t.get("mode").and_then(|f| f.word(&[("any", TriggerMode::Any), ("sustained", TriggerMode::Sustained)]));
     let arm = t.get("arm").and_then(|f| f.word(&[("shadow", Arm::Shadow), ("armed", Arm::Armed)]));
     let countdown_ms = t.duration("countdown").unwrap_or(COUNTDOWN_MS);
-    t.finish();
+    t.report_unknown_keys();
     Trigger {
         name,
         metric,
@@ -56,37 +56,41 @@ pub(super) fn trigger(mut t: TableReader<'_>) -> Trigger {
 }
 
 /// `lag > 10000`: one named metric, one comparison, one number.
-fn condition(field: &Field<'_>) -> Option<(Metric, Comparison, f64)> {
+fn read_condition(field: &Field<'_>) -> Option<(Metric, TriggerComparison, f64)> {
     let text = field.name()?;
     let hint = Some("write one metric, one comparison and one number, such as \"lag > 10000\"".to_owned());
     let Some(at) = text.find(['<', '>', '=', '!']) else {
-        field.error(format!("{text} is not a condition", text = quoted(&text)), hint);
+        field.error(format!("{text} is not a condition", text = quoted_name(&text)), hint);
         return None;
     };
     let (metric, rest) = text.split_at(at);
     let metric = metric.trim();
     let Some((_, metric)) = METRICS.iter().find(|(word, _)| *word == metric) else {
         let words = METRICS.iter().map(|(w, _)| *w);
-        let near = nearest(metric, words).map(|w| format!("did you mean {w:?}?"));
+        let near = find_nearest(metric, words).map(|w| format!("did you mean {w:?}?"));
         let known: Vec<&str> = METRICS.iter().map(|(w, _)| *w).collect();
         field.error(
-            format!("{metric} is not a metric (known: {})", alternatives(&known), metric = quoted(metric)),
+            format!("{metric} is not a metric (known: {})", format_alternatives(&known), metric = quoted_name(metric)),
             near.or(hint),
         );
         return None;
     };
-    let comparisons =
-        [(">=", Comparison::AtLeast), ("<=", Comparison::AtMost), (">", Comparison::Above), ("<", Comparison::Below)];
+    let comparisons = [
+        (">=", TriggerComparison::AtLeast),
+        ("<=", TriggerComparison::AtMost),
+        (">", TriggerComparison::Above),
+        ("<", TriggerComparison::Below),
+    ];
     let parsed = comparisons.iter().find_map(|(word, c)| rest.strip_prefix(word).map(|n| (*c, n.trim())));
     let Some((comparison, number)) = parsed else {
-        field.error(format!("{text}: the comparison must be one of >, >=, <, <=", text = quoted(&text)), hint);
+        field.error(format!("{text}: the comparison must be one of >, >=, <, <=", text = quoted_name(&text)), hint);
         return None;
     };
     match number.replace('_', "").parse::<f64>() {
         Ok(n) if n.is_finite() && n >= 0.0 => Some((*metric, comparison, n)),
         _ => {
             field.error(
-                format!("{number} is not a number that {metric} can be compared with", number = quoted(number)),
+                format!("{number} is not a number that {metric} can be compared with", number = quoted_name(number)),
                 hint,
             );
             None
@@ -94,7 +98,7 @@ fn condition(field: &Field<'_>) -> Option<(Metric, Comparison, f64)> {
     }
 }
 
-pub(super) fn window(mut t: TableReader<'_>) -> WindowPlan {
+pub(super) fn read_window(mut t: TableReader<'_>) -> WindowPlan {
     let name = t.required_name("name", "name = \"sunday-night\"").unwrap_or_default();
     let mut days = Vec::new();
     match t.get("days") {
@@ -105,11 +109,11 @@ pub(super) fn window(mut t: TableReader<'_>) -> WindowPlan {
             }
             days.extend(items.iter().filter_map(|item| item.word(DAYS)));
         }
-        None => t.missing("days", "days = [\"Sun\"]"),
+        None => t.report_missing("days", "days = [\"Sun\"]"),
     }
     days.sort_unstable();
     days.dedup();
-    let (from, to) = (minute(&mut t, "from", "02:00"), minute(&mut t, "to", "04:00"));
+    let (from, to) = (read_time_of_day(&mut t, "from", "02:00"), read_time_of_day(&mut t, "to", "04:00"));
     if let (Some(from), Some(to), Some(field)) = (from, to, t.get("to"))
         && from == to
     {
@@ -118,18 +122,18 @@ pub(super) fn window(mut t: TableReader<'_>) -> WindowPlan {
     let zone = match t.get("zone") {
         Some(field) => field.name().unwrap_or_default(),
         None => {
-            t.missing("zone", "zone = \"UTC\" or a name such as \"America/New_York\"");
+            t.report_missing("zone", "zone = \"UTC\" or a name such as \"America/New_York\"");
             String::new()
         }
     };
-    t.finish();
+    t.report_unknown_keys();
     WindowPlan { name, days, from_minute: from.unwrap_or(0), to_minute: to.unwrap_or(0), zone }
 }
 
 /// `HH:MM` as minutes after midnight.
-fn minute(t: &mut TableReader<'_>, key: &'static str, example: &str) -> Option<u16> {
+fn read_time_of_day(t: &mut TableReader<'_>, key: &'static str, example: &str) -> Option<u16> {
     let Some(field) = t.get(key) else {
-        t.missing(key, &format!("{key} = \"{example}\""));
+        t.report_missing(key, &format!("{key} = \"{example}\""));
         return None;
     };
     // TOML's own local time `02:00:00`, without quotes, is as clear
@@ -148,7 +152,7 @@ fn minute(t: &mut TableReader<'_>, key: &'static str, example: &str) -> Option<u
         }
         _ => {
             field.error(
-                format!("{text} is not a time of day", text = quoted(&text)),
+                format!("{text} is not a time of day", text = quoted_name(&text)),
                 Some(format!("write HH:MM, such as \"{example}\"")),
             );
             None

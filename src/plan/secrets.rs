@@ -19,9 +19,9 @@ const MAX_SECRET: u64 = 256 * 1024;
 
 /// A text that `Debug` and `Serialize` hide.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(String);
+pub struct HiddenText(String);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for HiddenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HIDDEN)
     }
@@ -35,15 +35,15 @@ pub enum Secret {
     /// In a file; one newline at its end is not part of it.
     File(PathBuf),
     /// In the plan itself, which is warned about.
-    Inline(Hidden),
+    Inline(HiddenText),
 }
 
 impl Secret {
     /// A secret that was written into the plan.
     #[must_use]
     pub fn inline(text: String) -> Self {
-        redact::learn(&text);
-        Secret::Inline(Hidden(text))
+        redact::learn_secret(&text);
+        Secret::Inline(HiddenText(text))
     }
 
     /// Reads the secret, and tells the redactor of it. `what` names its use in the error, e.g. `sasl.password`.
@@ -51,13 +51,13 @@ impl Secret {
     /// # Errors
     /// The variable is not set or empty, the file can't be read, is too large or not text: by name, never with contents.
     pub fn resolve(&self, what: &str) -> Result<String, Trouble> {
-        let secret = self.read(what)?;
-        redact::learn(&secret);
+        let secret = self.read_unlearned(what)?;
+        redact::learn_secret(&secret);
         Ok(secret)
     }
 
     /// As [`Self::resolve`], without telling the redactor.
-    fn read(&self, what: &str) -> Result<String, Trouble> {
+    fn read_unlearned(&self, what: &str) -> Result<String, Trouble> {
         match self {
             Secret::Inline(text) => Ok(text.0.clone()),
             Secret::Env(name) => match std::env::var(name) {
@@ -75,29 +75,29 @@ impl Secret {
                     "put the secret into a file and name it with { file = \"...\" }",
                 )),
             },
-            Secret::File(path) => read(path, what),
+            Secret::File(path) => read_file(path, what),
         }
     }
 
-    /// As [`Self::read`], for a look before it is used; `None` where that would say why not: its use says so. Only ordinary
+    /// As [`Self::read_unlearned`], for a look before it is used; `None` where that would say why not: its use says so. Only ordinary
     /// files are read: what a pipe holds can be read once, and one that nobody writes to is waited for for ever.
     pub(super) fn peek(&self, what: &str) -> Option<String> {
         let ready = !matches!(self, Secret::File(path) if !path.is_file());
-        ready.then(|| self.read(what).ok()).flatten()
+        ready.then(|| self.read_unlearned(what).ok()).flatten()
     }
 
     /// Tells the redactor of what can be read of it now. `public`: the property under whose name it stands holds no secret.
-    pub(super) fn learn(&self, what: &str, public: bool) {
+    pub(super) fn tell_redactor(&self, what: &str, public: bool) {
         match self.peek(what) {
             Some(value) if public => learn_elsewhere(what, &value),
-            Some(value) => redact::learn(&value),
+            Some(value) => redact::learn_secret(&value),
             None => {}
         }
     }
 
     /// What is doubtful about where the secret is kept, if anything; looks at the file's mode.
     #[must_use]
-    pub fn doubt(&self) -> Option<String> {
+    pub fn describe_doubt(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt as _;
         let Secret::File(path) = self else { return None };
         match std::fs::metadata(path) {
@@ -110,7 +110,7 @@ impl Secret {
     }
 }
 
-fn read(path: &Path, what: &str) -> Result<String, Trouble> {
+fn read_file(path: &Path, what: &str) -> Result<String, Trouble> {
     let trouble = |why: String| {
         Trouble::new(
             format!("{what}: can't read the secret file {}: {why}", visible_path(path)),
@@ -189,12 +189,12 @@ impl ClientValue {
 
     /// The value of a client property. Another secret than was meant may stand where it comes from, so it is judged here,
     /// where that is still known.
-    fn property(&self, name: &str) -> Result<String, Trouble> {
+    fn resolve_property(&self, name: &str) -> Result<String, Trouble> {
         let ClientValue::Secret(secret) = self else { return self.resolve(name) };
         if !is_public(name) {
             return secret.resolve(name);
         }
-        let value = secret.read(name)?;
+        let value = secret.read_unlearned(name)?;
         learn_elsewhere(name, &value);
         match properties::check_elsewhere(name, &value) {
             Some(trouble) => Err(trouble),
@@ -207,7 +207,7 @@ impl ClientValue {
 ///
 /// # Errors
 /// As [`Secret::resolve`].
-pub fn resolved(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
+pub fn resolve_all(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
     values.iter().map(|(key, value)| Ok((key.clone(), value.resolve(key)?))).collect()
 }
 
@@ -216,8 +216,8 @@ pub fn resolved(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<Strin
 /// # Errors
 /// As [`Secret::resolve`]; or what comes from a variable or a file is none that its property takes.
 pub fn client_properties(client: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
-    let values = client.iter().map(|(name, value)| value.property(name).map(|value| (name.clone(), value)));
-    values.collect::<Result<_, Trouble>>().map(properties::effective)
+    let values = client.iter().map(|(name, value)| value.resolve_property(name).map(|value| (name.clone(), value)));
+    values.collect::<Result<_, Trouble>>().map(properties::normalise_values)
 }
 
 #[cfg(test)]
@@ -243,9 +243,9 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let secret = Secret::File(path.clone());
         assert_eq!(secret.resolve("x").unwrap(), "hun ter2\n");
-        assert!(secret.doubt().unwrap().contains("chmod 600"));
+        assert!(secret.describe_doubt().unwrap().contains("chmod 600"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert_eq!(secret.doubt(), None);
+        assert_eq!(secret.describe_doubt(), None);
         std::fs::write(&path, vec![b'x'; 300 * 1024]).unwrap();
         assert!(secret.resolve("x").unwrap_err().what.contains("larger than"));
     }
@@ -298,11 +298,15 @@ mod tests {
                     \"sasl.username\" = { file = \"user\" }\n\"sasl.password\" = { file = \"pw\" }\n\
                     \"client.id\" = \"c4nary-of-a-pw\"\n[clusters.green]\nbootstrap = \"g:1\"\n";
         let plan = Plan::parse(plan, &dir.path().join("x.toml")).unwrap_or_else(|e| panic!("{e}")).plan;
-        assert_eq!(redact::hide("SASL PLAIN as `c4nary-of-a-user`"), "SASL PLAIN as `(hidden)`");
-        assert_eq!(redact::hide("c4nary-of-a-user-events"), "c4nary-of-a-user-events", "a user name is part of others");
-        assert_eq!(redact::hide("id c4nary-of-a-pw"), "id (hidden)");
+        assert_eq!(redact::hide_secrets("SASL PLAIN as `c4nary-of-a-user`"), "SASL PLAIN as `(hidden)`");
+        assert_eq!(
+            redact::hide_secrets("c4nary-of-a-user-events"),
+            "c4nary-of-a-user-events",
+            "a user name is part of others"
+        );
+        assert_eq!(redact::hide_secrets("id c4nary-of-a-pw"), "id (hidden)");
         let words = "use a SASL_SSL listener, or `PLAIN`";
-        assert_eq!(redact::hide(words), words, "what a property foresees is nobody's secret");
+        assert_eq!(redact::hide_secrets(words), words, "what a property foresees is nobody's secret");
         assert!(!format!("{plan:?}").contains("c4nary"), "{plan:?}");
         assert_eq!(client_properties(&plan.blue.client).unwrap()["sasl.username"], "c4nary-of-a-user");
     }
@@ -348,7 +352,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let loaded = Plan::load(&file).map(drop).map_err(|problems| problems.to_string());
-            let ca = properties::unreadable("ssl.ca.location", &pipe.to_string_lossy());
+            let ca = properties::check_file("ssl.ca.location", &pipe.to_string_lossy());
             let _ = tell.send((loaded, ca)); // who waited may have given up
         });
         let (loaded, ca) = told.recv_timeout(std::time::Duration::from_secs(20)).expect("nobody waits for the pipe");

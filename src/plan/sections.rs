@@ -4,17 +4,17 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::calendar::appointment;
+use super::calendar::read_appointment;
 use super::model::{
-    BaselinePlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Pattern, Plan, ProducerPlan,
-    SeamPlan, Selector, TopicPlan, TransactionalIds,
+    BaselinePlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Plan, ProducerPlan, SeamPlan,
+    Selector, TopicPattern, TopicPlan, TransactionalIds,
 };
-use super::problem::nearest;
-use super::provider::Of;
-use super::reader::{Field, TableReader, quoted};
+use super::problem::find_nearest;
+use super::provider::SettingKind;
+use super::reader::{Field, TableReader, quoted_name};
 use super::{clusters, listen, load, metrics, model, notify, providers, schedule};
 use crate::base::At;
-use crate::base::sanitise::visible;
+use crate::base::sanitise::visible_text;
 use crate::migration::facts::settings::Mode;
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
@@ -34,20 +34,20 @@ const STRATEGIES: &[(&str, Strategy)] = &[
     ("earliest", Strategy::Earliest),
 ];
 
-pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) -> Plan {
+pub(super) fn read_plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) -> Plan {
     let mut migration = root.table("migration");
     let name = migration.as_mut().and_then(|m| m.name("name"));
     let name = name.unwrap_or_else(|| {
-        let stem = file.and_then(Path::file_stem).map(|s| visible(&s.to_string_lossy()));
+        let stem = file.and_then(Path::file_stem).map(|s| visible_text(&s.to_string_lossy()));
         stem.unwrap_or_else(|| "cutover".to_owned())
     });
     let journal = migration.as_mut().and_then(|m| m.name("journal")).map(|j| base.join(j));
     let approvers = migration.as_mut().map(|m| m.names("approvers")).unwrap_or_default();
     if let Some(m) = migration {
-        m.finish();
+        m.report_unknown_keys();
     }
-    let (blue, green) = clusters::clusters(&mut root, base);
-    let (defaults, stale_after_ms) = defaults(&mut root);
+    let (blue, green) = clusters::read_clusters(&mut root, base);
+    let (defaults, stale_after_ms) = read_defaults(&mut root);
     let names = [blue.name.clone(), green.name.clone()];
     let plan = Plan {
         journal: journal.unwrap_or_else(|| load::default_journal(base, &name)),
@@ -58,34 +58,34 @@ pub(super) fn plan(mut root: TableReader<'_>, base: &Path, file: Option<&Path>) 
         green,
         defaults,
         stale_after_ms,
-        triggers: root.tables("triggers").into_iter().map(schedule::trigger).collect(),
-        topics: root.tables("topics").into_iter().map(topic).collect(),
-        producers: root.tables("producers").into_iter().map(|t| producer(t, base)).collect(),
-        groups: root.tables("groups").into_iter().map(|t| group(t, base, &defaults)).collect(),
-        windows: root.tables("windows").into_iter().map(schedule::window).collect(),
-        diff: diff(&mut root, base),
-        metrics: metrics::metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
-        notify: notify::notify(&mut root, base),
-        controller: controller(&mut root),
+        triggers: root.tables("triggers").into_iter().map(schedule::read_trigger).collect(),
+        topics: root.tables("topics").into_iter().map(read_topic).collect(),
+        producers: root.tables("producers").into_iter().map(|t| read_producer(t, base)).collect(),
+        groups: root.tables("groups").into_iter().map(|t| read_group(t, base, &defaults)).collect(),
+        windows: root.tables("windows").into_iter().map(schedule::read_window).collect(),
+        diff: read_diff(&mut root, base),
+        metrics: metrics::read_metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
+        notify: notify::read_notify(&mut root, base),
+        controller: read_controller(&mut root),
     };
-    root.finish();
+    root.report_unknown_keys();
     plan
 }
 
-fn controller(root: &mut TableReader<'_>) -> ControllerPlan {
+fn read_controller(root: &mut TableReader<'_>) -> ControllerPlan {
     let mut controller = ControllerPlan::default();
     if let Some(mut t) = root.table("controller") {
-        controller.metrics = t.get("metrics").and_then(|field| listen(&field));
-        t.finish();
+        controller.metrics = t.get("metrics").and_then(|field| read_listen_address(&field));
+        t.report_unknown_keys();
     }
     controller
 }
 
 /// An address to listen on; one that others reach is warned about.
-fn listen(field: &Field<'_>) -> Option<SocketAddr> {
-    match listen::parse(&field.string()?) {
+fn read_listen_address(field: &Field<'_>) -> Option<SocketAddr> {
+    match listen::parse_listen_address(&field.string()?) {
         Ok(address) => {
-            if let Some(trouble) = listen::exposed(address) {
+            if let Some(trouble) = listen::exposure_trouble(address) {
                 field.warning(trouble.what, Some(trouble.advice));
             }
             Some(address)
@@ -97,25 +97,25 @@ fn listen(field: &Field<'_>) -> Option<SocketAddr> {
     }
 }
 
-fn diff(root: &mut TableReader<'_>, base: &Path) -> DiffPlan {
+fn read_diff(root: &mut TableReader<'_>, base: &Path) -> DiffPlan {
     let mut diff = DiffPlan::default();
     if let Some(mut t) = root.table("diff") {
         // Less than this holds no batch; more than this is no bastion's.
         let memory = t.get("memory").and_then(|f| f.size(4 << 20..=1 << 40));
-        set(&mut diff.memory, memory);
+        set_if_given(&mut diff.memory, memory);
         diff.rate = t.get("rate").and_then(|f| f.rate());
-        set(&mut diff.back_off_above_ms, positive(&mut t, "back_off_above"));
+        set_if_given(&mut diff.back_off_above_ms, read_positive_duration(&mut t, "back_off_above"));
         diff.dir = t.name("dir").map(|d| base.join(d));
         if let Some(field) = t.get("fidelity") {
-            diff.fidelity_ms = fidelity(&field).unwrap_or(diff.fidelity_ms);
+            diff.fidelity_ms = read_fidelity(&field).unwrap_or(diff.fidelity_ms);
         }
-        t.finish();
+        t.report_unknown_keys();
     }
     diff
 }
 
 /// A duration from a second on, or `"off"`.
-fn fidelity(field: &Field<'_>) -> Option<Option<u64>> {
+fn read_fidelity(field: &Field<'_>) -> Option<Option<u64>> {
     if field.is_text("off") {
         return Some(None);
     }
@@ -127,25 +127,25 @@ fn fidelity(field: &Field<'_>) -> Option<Option<u64>> {
     Some(Some(ms))
 }
 
-fn defaults(root: &mut TableReader<'_>) -> (GroupLimits, u64) {
+fn read_defaults(root: &mut TableReader<'_>) -> (GroupLimits, u64) {
     let mut limits = GroupLimits::default();
     let mut stale_after = STALE_AFTER_MS;
     if let Some(mut t) = root.table("defaults") {
         read_limits(&mut t, &mut limits);
-        set(&mut stale_after, positive(&mut t, "stale_after"));
-        t.finish();
+        set_if_given(&mut stale_after, read_positive_duration(&mut t, "stale_after"));
+        t.report_unknown_keys();
     }
     (limits, stale_after)
 }
 
-fn set<T>(slot: &mut T, value: Option<T>) {
+fn set_if_given<T>(slot: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *slot = value;
     }
 }
 
 /// A duration that must not be zero.
-pub(super) fn positive(t: &mut TableReader<'_>, key: &'static str) -> Option<u64> {
+pub(super) fn read_positive_duration(t: &mut TableReader<'_>, key: &'static str) -> Option<u64> {
     let field = t.get(key)?;
     let ms = field.duration()?;
     if ms == 0 {
@@ -157,43 +157,43 @@ pub(super) fn positive(t: &mut TableReader<'_>, key: &'static str) -> Option<u64
 
 /// The keys of `[defaults]` that a group may set too, merged key by key over what is there.
 fn read_limits(t: &mut TableReader<'_>, limits: &mut GroupLimits) {
-    set(&mut limits.mode, t.get("mode").and_then(|f| f.word(MODES)));
+    set_if_given(&mut limits.mode, t.get("mode").and_then(|f| f.word(MODES)));
     if let Some(c) = t.table("criteria") {
-        criteria(c, &mut limits.criteria);
+        read_criteria(c, &mut limits.criteria);
     }
-    set(&mut limits.max_re_read, t.get("max_re_read").and_then(|f| f.integer(0..=u64::from(u32::MAX))));
-    set(&mut limits.settle_timeout_ms, t.duration("settle_timeout"));
-    set(&mut limits.zero_age_ms, positive(t, "zero_age"));
-    set(&mut limits.sample_gap_ms, positive(t, "sample_gap"));
-    set(&mut limits.drain_still_ms, positive(t, "drain_still"));
-    set(&mut limits.drain_timeout_ms, positive(t, "drain_timeout"));
-    set(&mut limits.stable_timeout_ms, positive(t, "stable_timeout"));
-    set(&mut limits.keep_blue_ms, t.duration("keep_blue"));
+    set_if_given(&mut limits.max_re_read, t.get("max_re_read").and_then(|f| f.integer(0..=u64::from(u32::MAX))));
+    set_if_given(&mut limits.settle_timeout_ms, t.duration("settle_timeout"));
+    set_if_given(&mut limits.zero_age_ms, read_positive_duration(t, "zero_age"));
+    set_if_given(&mut limits.sample_gap_ms, read_positive_duration(t, "sample_gap"));
+    set_if_given(&mut limits.drain_still_ms, read_positive_duration(t, "drain_still"));
+    set_if_given(&mut limits.drain_timeout_ms, read_positive_duration(t, "drain_timeout"));
+    set_if_given(&mut limits.stable_timeout_ms, read_positive_duration(t, "stable_timeout"));
+    set_if_given(&mut limits.keep_blue_ms, t.duration("keep_blue"));
 }
 
-fn criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
-    set(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
-    set(&mut c.lag_for_ms, t.duration("lag_for"));
-    if let Some(ms) = positive(&mut t, "time_lag_below") {
+fn read_criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
+    set_if_given(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
+    set_if_given(&mut c.lag_for_ms, t.duration("lag_for"));
+    if let Some(ms) = read_positive_duration(&mut t, "time_lag_below") {
         c.time_lag_below_ms = Some(ms);
     }
-    set(&mut c.time_lag_for_ms, t.duration("time_lag_for"));
-    set(&mut c.error_rate_below, t.get("error_rate_below").and_then(|f| f.float(0.0..=1.0)));
-    set(&mut c.error_rate_for_ms, t.duration("error_rate_for"));
-    set(&mut c.p99_within, t.get("p99_within").and_then(|f| f.float(0.0..=100.0)));
-    set(&mut c.p99_for_ms, t.duration("p99_for"));
-    set(&mut c.dlq_growth, t.get("dlq_growth").and_then(|f| f.integer(0..=i64::MAX.unsigned_abs())));
-    t.finish();
+    set_if_given(&mut c.time_lag_for_ms, t.duration("time_lag_for"));
+    set_if_given(&mut c.error_rate_below, t.get("error_rate_below").and_then(|f| f.float(0.0..=1.0)));
+    set_if_given(&mut c.error_rate_for_ms, t.duration("error_rate_for"));
+    set_if_given(&mut c.p99_within, t.get("p99_within").and_then(|f| f.float(0.0..=100.0)));
+    set_if_given(&mut c.p99_for_ms, t.duration("p99_for"));
+    set_if_given(&mut c.dlq_growth, t.get("dlq_growth").and_then(|f| f.integer(0..=i64::MAX.unsigned_abs())));
+    t.report_unknown_keys();
 }
 
-fn topic(mut t: TableReader<'_>) -> TopicPlan {
+fn read_topic(mut t: TableReader<'_>) -> TopicPlan {
     let selector = match (t.get("name"), t.get("pattern")) {
         (Some(name), None) => name.name().map(Selector::Name),
-        (None, Some(field)) => field.name().and_then(|text| match Pattern::new(&text) {
+        (None, Some(field)) => field.name().and_then(|text| match TopicPattern::new(&text) {
             Ok(pattern) => Some(Selector::Pattern(pattern)),
             Err(why) => {
                 field.error(
-                    format!("{text} is not a regular expression: {}", visible(&why), text = quoted(&text)),
+                    format!("{text} is not a regular expression: {}", visible_text(&why), text = quoted_name(&text)),
                     None,
                 );
                 None
@@ -204,7 +204,7 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
             None
         }
         (None, None) => {
-            t.missing("name", "name = \"TOPIC\" or pattern = \"PREFIX-.*\"");
+            t.report_missing("name", "name = \"TOPIC\" or pattern = \"PREFIX-.*\"");
             None
         }
     };
@@ -213,12 +213,12 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
         match text.parse::<IdentityRule>() {
             Ok(rule) => Some(rule),
             Err(_) => {
-                let near = nearest(&text, ["content", "key", "header:"]);
+                let near = find_nearest(&text, ["content", "key", "header:"]);
                 let near = near.map(|w| format!("did you mean {:?}?", if w == "header:" { "header:NAME" } else { w }));
                 f.error(
                     format!(
                         "{text} is not an identity (known: \"content\", \"key\" or \"header:NAME\")",
-                        text = quoted(&text)
+                        text = quoted_name(&text)
                     ),
                     near,
                 );
@@ -226,7 +226,8 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
             }
         }
     });
-    let (strategy, at) = (t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(), moment(&mut t, "at"));
+    let (strategy, at) =
+        (t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(), read_moment(&mut t, "at"));
     only_with_timestamp(&mut t, "at", Some(strategy));
     let rule = TopicPlan {
         selector: selector.unwrap_or(Selector::Name(String::new())),
@@ -234,16 +235,16 @@ fn topic(mut t: TableReader<'_>) -> TopicPlan {
         at,
         identity: identity.unwrap_or_default(),
         pair_delta_ms: t.duration("pair_delta").unwrap_or(model::PAIR_DELTA_MS),
-        arrival_skew_ms: positive(&mut t, "arrival_skew").unwrap_or(model::ARRIVAL_SKEW_MS),
-        seam: seam(&mut t, strategy),
+        arrival_skew_ms: read_positive_duration(&mut t, "arrival_skew").unwrap_or(model::ARRIVAL_SKEW_MS),
+        seam: read_seam(&mut t, strategy),
         green_name: t.name("green_name"),
     };
-    t.finish();
+    t.report_unknown_keys();
     rule
 }
 
 /// The recorded seam of each partition.
-fn seam(t: &mut TableReader<'_>, strategy: Strategy) -> Vec<SeamPlan> {
+fn read_seam(t: &mut TableReader<'_>, strategy: Strategy) -> Vec<SeamPlan> {
     let pattern = t.has("pattern");
     let Some(field) = t.get("seam") else { return Vec::new() };
     if pattern {
@@ -257,13 +258,13 @@ fn seam(t: &mut TableReader<'_>, strategy: Strategy) -> Vec<SeamPlan> {
         let Some(mut table) = row.table() else { continue };
         let mut number = |key: &'static str, most: u64| {
             if !table.has(key) {
-                table.missing(key, &format!("{key} = 0"));
+                table.report_missing(key, &format!("{key} = 0"));
             }
             table.get(key).and_then(|f| f.integer(0..=most))
         };
         let most = i64::MAX.unsigned_abs();
         let read = (number("partition", i32::MAX.unsigned_abs().into()), number("blue", most), number("green", most));
-        table.finish();
+        table.report_unknown_keys();
         let (Some(partition), Some(blue), Some(green)) = read else { continue };
         let as_offset = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         let partition = i32::try_from(partition).unwrap_or(i32::MAX);
@@ -276,13 +277,13 @@ fn seam(t: &mut TableReader<'_>, strategy: Strategy) -> Vec<SeamPlan> {
 }
 
 /// A moment in RFC 3339, with its offset from UTC.
-fn moment(t: &mut TableReader<'_>, key: &'static str) -> Option<At> {
+fn read_moment(t: &mut TableReader<'_>, key: &'static str) -> Option<At> {
     let field = t.get(key)?;
     let text = field.string()?;
     match text.parse::<jiff::Timestamp>() {
         Ok(ts) => Some(At(ts.as_millisecond())),
         Err(_) => {
-            let shown = if text.chars().count() > 40 { "that text".to_owned() } else { quoted(&text) };
+            let shown = if text.chars().count() > 40 { "that text".to_owned() } else { quoted_name(&text) };
             let hint = "write it as \"2026-11-22T02:00:00Z\" or \"2026-11-22T02:00:00-05:00\"".to_owned();
             field.error(format!("{shown} is not a moment with a time zone"), Some(hint));
             None
@@ -300,9 +301,9 @@ fn only_with_timestamp(t: &mut TableReader<'_>, key: &'static str, strategy: Opt
 }
 
 /// A group's own strategy, with the reason that it must have.
-fn chosen(t: &mut TableReader<'_>) -> Option<Chosen> {
+fn read_chosen_strategy(t: &mut TableReader<'_>) -> Option<Chosen> {
     let strategy = t.get("strategy").and_then(|f| f.word(STRATEGIES));
-    let (at, reason) = (moment(t, "strategy_at"), t.name("strategy_reason"));
+    let (at, reason) = (read_moment(t, "strategy_at"), t.name("strategy_reason"));
     only_with_timestamp(t, "strategy_at", strategy);
     if !t.has("strategy") {
         if let Some(field) = t.get("strategy_reason") {
@@ -311,21 +312,21 @@ fn chosen(t: &mut TableReader<'_>) -> Option<Chosen> {
         return None;
     }
     if !t.has("strategy_reason") {
-        t.missing("strategy_reason", "strategy_reason = \"WHY this group and not the topics' own strategy\"");
+        t.report_missing("strategy_reason", "strategy_reason = \"WHY this group and not the topics' own strategy\"");
     }
     Some(Chosen { strategy: strategy?, at, reason: reason? })
 }
 
-fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
+fn read_producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
     let ids = t.table("transactional_ids").map(|mut ids| {
         let both = TransactionalIds { blue: ids.names("blue"), green: ids.names("green") };
         if both.blue.is_empty() && !ids.has("blue") {
-            ids.missing("blue", "blue = [\"ID\"]");
+            ids.report_missing("blue", "blue = [\"ID\"]");
         }
         if both.green.is_empty() && !ids.has("green") {
-            ids.missing("green", "green = [\"NEW-ID\"]: transactional ids are new on green");
+            ids.report_missing("green", "green = [\"NEW-ID\"]: transactional ids are new on green");
         }
-        ids.finish();
+        ids.report_unknown_keys();
         both
     });
     let transactional_ids = ids.unwrap_or_default();
@@ -333,7 +334,7 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
     let keep_hours = if transactional_ids.blue.is_empty() { 48 } else { 72 };
     let principals = t.table("principal").map(|mut p| {
         let both = [p.name("blue"), p.name("green")];
-        p.finish();
+        p.report_unknown_keys();
         both
     });
     let producer = ProducerPlan {
@@ -341,48 +342,48 @@ fn producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         team: t.name("team").unwrap_or_default(),
         topics: t.names("topics"),
         critical: t.get("critical").and_then(|f| f.boolean()).unwrap_or(false),
-        flag: t.table("flag").and_then(|f| providers::provider(f, Of::Producer, base)),
-        registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Producer, base)),
+        flag: t.table("flag").and_then(|f| providers::read_provider(f, SettingKind::Producer, base)),
+        registry_flag: t.table("registry_flag").and_then(|f| providers::read_provider(f, SettingKind::Producer, base)),
         transactional_ids,
-        when: appointment(&mut t),
+        when: read_appointment(&mut t),
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
         reads: t.has("reads").then(|| t.group_ids("reads")),
         principals: principals.unwrap_or_default(),
-        still_ms: positive(&mut t, "still").unwrap_or(10_000),
-        drain_timeout_ms: positive(&mut t, "drain_timeout").unwrap_or(120_000),
-        commit_timeout_ms: positive(&mut t, "commit_timeout").unwrap_or(120_000),
+        still_ms: read_positive_duration(&mut t, "still").unwrap_or(10_000),
+        drain_timeout_ms: read_positive_duration(&mut t, "drain_timeout").unwrap_or(120_000),
+        commit_timeout_ms: read_positive_duration(&mut t, "commit_timeout").unwrap_or(120_000),
         needs_approval: t.get("second_person").and_then(|f| f.boolean()).unwrap_or(false),
     };
-    t.finish();
+    t.report_unknown_keys();
     producer
 }
 
-fn group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPlan {
+fn read_group(mut t: TableReader<'_>, base: &Path, defaults: &GroupLimits) -> GroupPlan {
     let mut limits = *defaults;
     read_limits(&mut t, &mut limits);
     let name = t.required_group_id("name", "name = \"loan-audit\"").unwrap_or_default();
     let group = GroupPlan {
         team: t.name("team").unwrap_or_default(),
         topics: t.names("topics"),
-        switch: t.table("switch").and_then(|f| providers::provider(f, Of::Group, base)),
-        registry_flag: t.table("registry_flag").and_then(|f| providers::provider(f, Of::Group, base)),
-        group_id_flag: t.table("group_id_flag").and_then(|f| providers::provider(f, Of::Group, base)),
+        switch: t.table("switch").and_then(|f| providers::read_provider(f, SettingKind::Group, base)),
+        registry_flag: t.table("registry_flag").and_then(|f| providers::read_provider(f, SettingKind::Group, base)),
+        group_id_flag: t.table("group_id_flag").and_then(|f| providers::read_provider(f, SettingKind::Group, base)),
         dlq: t.name("dlq"),
         green_group: t.get("green_group").and_then(|f| f.group_id()).unwrap_or_else(|| name.clone()),
         baseline: t.table("baseline").and_then(|mut b| {
             if !b.has("p99") {
-                b.missing("p99", "p99 = \"84ms\"");
+                b.report_missing("p99", "p99 = \"84ms\"");
             }
-            let p99 = positive(&mut b, "p99");
-            b.finish();
+            let p99 = read_positive_duration(&mut b, "p99");
+            b.report_unknown_keys();
             p99.map(|p99_ms| BaselinePlan { p99_ms })
         }),
-        commit_interval_ms: positive(&mut t, "commit_interval"),
-        when: appointment(&mut t),
-        chosen: chosen(&mut t),
+        commit_interval_ms: read_positive_duration(&mut t, "commit_interval"),
+        when: read_appointment(&mut t),
+        chosen: read_chosen_strategy(&mut t),
         name,
         limits,
     };
-    t.finish();
+    t.report_unknown_keys();
     group
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::model::{ARRIVAL_SKEW_MS, GroupPlan, PAIR_DELTA_MS, Plan, ProducerPlan, SeamPlan, Selector, TopicPlan};
-use super::provider::{Names, ProviderPlan};
+use super::provider::{PlaceholderValues, ProviderPlan};
 use crate::base::At;
 use crate::migration::facts::settings::{Criteria, GroupSettings, ProducerSettings, Settings, Words};
 use crate::migration::soak::criteria::{Criterion, Limit, Metric};
@@ -35,7 +35,7 @@ impl Plan {
     /// How a topic (by its name on blue) is translated: an exact name beats a pattern, the first pattern wins,
     /// defaults where nothing matches.
     #[must_use]
-    pub fn topic(&self, name: &str) -> TopicRule {
+    pub fn topic_rule(&self, name: &str) -> TopicRule {
         let exact = self.topics.iter().find(|t| matches!(&t.selector, Selector::Name(n) if n == name));
         let rule = exact
             .or_else(|| self.topics.iter().find(|t| matches!(&t.selector, Selector::Pattern(p) if p.matches(name))));
@@ -79,14 +79,14 @@ impl Plan {
     }
 
     fn group_settings(&self, group: &GroupPlan) -> GroupSettings {
-        let names = Names::group(self, &group.name);
+        let names = PlaceholderValues::for_group(self, &group.name);
         let limits = &group.limits;
         GroupSettings {
             team: group.team.clone(),
             topics: group.topics.clone(),
             mode: limits.mode,
             has_switch: group.switch.is_some(),
-            switch_words: group.switch.as_ref().map(|s| words(s, &names)).unwrap_or_default(),
+            switch_words: group.switch.as_ref().map(|s| describe_states(s, &names)).unwrap_or_default(),
             green_group: group.green_group.clone(),
             max_re_read: limits.max_re_read,
             drain_still_ms: limits.drain_still_ms,
@@ -95,12 +95,12 @@ impl Plan {
             slot: self.slot(&group.when),
             stable_timeout_ms: limits.stable_timeout_ms,
             settle_timeout_ms: limits.settle_timeout_ms,
-            criteria: self.criteria(group),
+            criteria: self.soak_criteria(group),
         }
     }
 
     /// What a group's soak is judged by. What the plan gives no way to measure is shown, and not judged.
-    fn criteria(&self, group: &GroupPlan) -> Criteria {
+    fn soak_criteria(&self, group: &GroupPlan) -> Criteria {
         let c = &group.limits.criteria;
         #[allow(clippy::cast_precision_loss)] // limits and durations far below 2^52
         let number = |n: u64| n as f64;
@@ -114,7 +114,7 @@ impl Plan {
             Criterion::new(Metric::DlqGrowth, Limit::AtMost(number(c.dlq_growth)), 0),
         ]);
         for rule in &mut rules {
-            rule.unmeasured = self.unmeasured(group, rule.metric);
+            rule.unmeasured = self.why_unmeasured(group, rule.metric);
         }
         Criteria {
             rules,
@@ -126,7 +126,7 @@ impl Plan {
 
     /// Why the plan gives no way to measure a metric of a group, if so.
     #[must_use]
-    pub fn unmeasured(&self, group: &GroupPlan, metric: Metric) -> Option<String> {
+    pub fn why_unmeasured(&self, group: &GroupPlan, metric: Metric) -> Option<String> {
         match metric {
             Metric::Lag | Metric::TimeLag => None,
             Metric::DlqGrowth if group.dlq.is_some() => None,
@@ -139,14 +139,14 @@ impl Plan {
     }
 
     fn producer_settings(&self, producer: &ProducerPlan) -> ProducerSettings {
-        let names = Names::producer(self, &producer.name);
+        let names = PlaceholderValues::for_producer(self, &producer.name);
         ProducerSettings {
             team: producer.team.clone(),
             topics: producer.topics.clone(),
             critical: producer.critical,
             has_flag: producer.flag.is_some(),
             flag_by_hand: matches!(producer.flag, Some(crate::plan::ProviderPlan::Manual { .. })),
-            flag_words: producer.flag.as_ref().map(|f| words(f, &names)).unwrap_or_default(),
+            flag_words: producer.flag.as_ref().map(|f| describe_states(f, &names)).unwrap_or_default(),
             transactional_blue: producer.transactional_ids.blue.clone(),
             transactional_green: producer.transactional_ids.green.clone(),
             reads: producer.reads.clone(),
@@ -160,8 +160,8 @@ impl Plan {
     }
 }
 
-fn words(provider: &ProviderPlan, names: &Names) -> Words {
-    Words::new(names.of.states().iter().map(|state| ((*state).to_owned(), provider.words(names, state))))
+fn describe_states(provider: &ProviderPlan, names: &PlaceholderValues) -> Words {
+    Words::new(names.of.states().iter().map(|state| ((*state).to_owned(), provider.describe_setting(names, state))))
 }
 
 fn green_name(rule: &TopicPlan, name: &str) -> String {
@@ -203,14 +203,18 @@ mod tests {
             pattern = "audit"
             "#,
         );
-        let exact = plan.topic("loan-events");
+        let exact = plan.topic_rule("loan-events");
         assert_eq!((exact.strategy, exact.pair_delta_ms), (Strategy::Auto, 1_000));
         assert_eq!(exact.identity, IdentityRule::Header("dual-id".to_owned()));
-        let first = plan.topic("loan-evidence");
+        let first = plan.topic_rule("loan-evidence");
         assert_eq!((first.strategy, first.green_name.as_str()), (Strategy::Seam, "psc.evidence"));
         // patterns match whole names only
-        assert!(!plan.topic("audit-raw").listed && !plan.topic("xaudit").listed && plan.topic("audit").listed);
-        let other = plan.topic("else");
+        assert!(
+            !plan.topic_rule("audit-raw").listed
+                && !plan.topic_rule("xaudit").listed
+                && plan.topic_rule("audit").listed
+        );
+        let other = plan.topic_rule("else");
         assert_eq!((other.pair_delta_ms, other.arrival_skew_ms), (5_000, 130_000));
         assert_eq!(other.green_name, "else");
     }
@@ -230,7 +234,7 @@ mod tests {
             strategy_reason = "audited by hand"
             "#,
         );
-        assert_eq!(plan.topic("a").at, Some(At(1_795_330_800_000)));
+        assert_eq!(plan.topic_rule("a").at, Some(At(1_795_330_800_000)));
         let chosen = plan.group("g").unwrap().chosen.clone().unwrap();
         assert_eq!((chosen.strategy, chosen.at), (Strategy::Timestamp, Some(At(1_500))));
         assert_eq!(chosen.reason, "audited by hand");
@@ -265,7 +269,7 @@ mod tests {
         assert_eq!((b.max_re_read, b.mode, b.has_switch), (7, Mode::Handover, false));
         assert_eq!((b.drain_still_ms, b.green_group.as_str()), (15_000, "b"));
         assert_eq!(settings.zero_age_ms, 9_000);
-        assert_eq!(a.switch_words.setting("off"), "by hand: stop a");
+        assert_eq!(a.switch_words.words_for("off"), "by hand: stop a");
         assert_eq!(a.switch_words.in_brackets("green"), " (by hand: run a on green only)");
         assert_eq!(a.switch_words.after_by_hand("green"), "");
         assert_eq!(b.switch_words.in_brackets("off"), "");

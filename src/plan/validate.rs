@@ -3,29 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Metric, Plan, Selector};
-use super::problem::nearest;
+use super::problem::find_nearest;
 use super::reader::Report;
-use crate::base::sanitise::quoted;
+use crate::base::sanitise::quoted_name;
 use crate::migration::facts::settings::Mode;
 
-pub(super) fn validate(plan: &Plan, report: &Report) {
-    clusters(plan, report);
-    unique(report, "triggers", plan.triggers.iter().map(|t| t.name.as_str()));
-    unique(report, "producers", plan.producers.iter().map(|p| p.name.as_str()));
-    unique(report, "groups", plan.groups.iter().map(|g| g.name.as_str()));
-    unique(report, "windows", plan.windows.iter().map(|w| w.name.as_str()));
-    topics(plan, report);
-    producers(plan, report);
-    groups(plan, report);
-    windows(plan, report);
-    super::calendar::check(plan, report);
-    measured(plan, report);
-    super::notify::check(plan, report);
-    not_acted_on(plan, report);
+pub(super) fn validate_plan(plan: &Plan, report: &Report) {
+    check_clusters(plan, report);
+    check_unique(report, "triggers", plan.triggers.iter().map(|t| t.name.as_str()));
+    check_unique(report, "producers", plan.producers.iter().map(|p| p.name.as_str()));
+    check_unique(report, "groups", plan.groups.iter().map(|g| g.name.as_str()));
+    check_unique(report, "windows", plan.windows.iter().map(|w| w.name.as_str()));
+    check_topics(plan, report);
+    check_producers(plan, report);
+    check_groups(plan, report);
+    check_windows(plan, report);
+    super::calendar::check_appointments(plan, report);
+    check_measured(plan, report);
+    super::notify::check_targets(plan, report);
+    warn_of_ignored_keys(plan, report);
 }
 
 /// A criterion that the plan spells out, or a trigger, and no way to measure it.
-fn measured(plan: &Plan, report: &Report) {
+fn check_measured(plan: &Plan, report: &Report) {
     const KEYS: &[(Metric, &[&str])] =
         &[(Metric::ErrorRate, &["error_rate_below", "error_rate_for"]), (Metric::P99, &["p99_within", "p99_for"])];
     let asked = |metric: Metric| plan.metrics.iter().any(|m| m.queries.contains_key(&metric));
@@ -33,7 +33,7 @@ fn measured(plan: &Plan, report: &Report) {
     for (metric, keys) in KEYS.iter().filter(|(metric, _)| !asked(*metric)) {
         let sections = (0..plan.groups.len()).map(|i| format!("groups[{i}]")).chain(["defaults".to_owned()]);
         let named = sections.flat_map(|s| keys.iter().map(move |k| format!("{s}.criteria.{k}")));
-        if let Some(path) = named.into_iter().find(|path| report.has(path)) {
+        if let Some(path) = named.into_iter().find(|path| report.has_path(path)) {
             report.warning(&path, format!("nothing in the plan asks for {metric}: it is not judged"), hint(*metric));
         }
     }
@@ -59,7 +59,7 @@ fn measured(plan: &Plan, report: &Report) {
 }
 
 /// What is read and checked, and not acted on by this version: nobody may rely on it without a word.
-fn not_acted_on(plan: &Plan, report: &Report) {
+fn warn_of_ignored_keys(plan: &Plan, report: &Report) {
     let flags =
         plan.producers.iter().enumerate().map(|(i, p)| (format!("producers[{i}].registry_flag"), &p.registry_flag));
     let groups = plan.groups.iter().enumerate().flat_map(|(i, g)| {
@@ -75,12 +75,12 @@ fn not_acted_on(plan: &Plan, report: &Report) {
 }
 
 /// The first address that both lists name.
-pub(super) fn shared_address<'a>(blue: &'a [String], green: &[String]) -> Option<&'a str> {
+pub(super) fn find_shared_address<'a>(blue: &'a [String], green: &[String]) -> Option<&'a str> {
     blue.iter().find(|b| green.iter().any(|g| g.eq_ignore_ascii_case(b))).map(String::as_str)
 }
 
-fn clusters(plan: &Plan, report: &Report) {
-    if let Some(shared) = shared_address(&plan.blue.bootstrap, &plan.green.bootstrap) {
+fn check_clusters(plan: &Plan, report: &Report) {
+    if let Some(shared) = find_shared_address(&plan.blue.bootstrap, &plan.green.bootstrap) {
         report.error(
             "clusters.green.bootstrap",
             format!("{shared} is named for blue too: both would be the same cluster"),
@@ -94,14 +94,14 @@ fn clusters(plan: &Plan, report: &Report) {
     }
 }
 
-fn unique<'a>(report: &Report, section: &str, names: impl Iterator<Item = &'a str>) {
+fn check_unique<'a>(report: &Report, section: &str, names: impl Iterator<Item = &'a str>) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (i, name) in names.enumerate().filter(|(_, n)| !n.is_empty()) {
         if let Some(first) = seen.get(name) {
-            let place = report.line(&format!("{section}[{first}].name"));
+            let place = report.line_of(&format!("{section}[{first}].name"));
             report.error(
                 &format!("{section}[{i}].name"),
-                format!("{name} is in [[{section}]] twice", name = quoted(name)),
+                format!("{name} is in [[{section}]] twice", name = quoted_name(name)),
                 Some(format!("the first is on line {place}")),
             );
         } else {
@@ -126,11 +126,11 @@ fn check_topic(report: &Report, path: &str, name: &str) {
     if let Some(why) = topic_name_problem(name) {
         let pattern = name.contains(['*', '+', '|', '(', '[']);
         let hint = pattern.then(|| "patterns are for [[topics]] only: list the names here".to_owned());
-        report.error(path, format!("{name} {why}", name = quoted(name)), hint);
+        report.error(path, format!("{name} {why}", name = quoted_name(name)), hint);
     }
 }
 
-fn topics(plan: &Plan, report: &Report) {
+fn check_topics(plan: &Plan, report: &Report) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     let mut green: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, rule) in plan.topics.iter().enumerate() {
@@ -142,35 +142,39 @@ fn topics(plan: &Plan, report: &Report) {
         let path = format!("topics[{i}].{key}");
         if let Some(first) = seen.insert(text, i) {
             let (message, place) = (
-                format!("{text} is in [[topics]] twice", text = quoted(text)),
-                report.line(&format!("topics[{first}].{key}")),
+                format!("{text} is in [[topics]] twice", text = quoted_name(text)),
+                report.line_of(&format!("topics[{first}].{key}")),
             );
             report.error(&path, message, Some(format!("the first is on line {place}")));
         }
         if key == "name" {
             let hint = text
                 .contains(['*', '|', '(', '['])
-                .then(|| format!("did you mean pattern = {text}?", text = quoted(text)));
+                .then(|| format!("did you mean pattern = {text}?", text = quoted_name(text)));
             if let Some(why) = topic_name_problem(text) {
-                report.error(&path, format!("{text} {why}", text = quoted(text)), hint);
+                report.error(&path, format!("{text} {why}", text = quoted_name(text)), hint);
             }
         }
         let Some(name) = &rule.green_name else { continue };
         let path = format!("topics[{i}].green_name");
         if key == "name" {
             if let Some(why) = topic_name_problem(name) {
-                report.error(&path, format!("{name} {why}", name = quoted(name)), None);
+                report.error(&path, format!("{name} {why}", name = quoted_name(name)), None);
             } else if let Some(other) = green.insert(name, text) {
                 report.error(
                     &path,
-                    format!("{other} has the green name {name} too", other = quoted(other), name = quoted(name)),
+                    format!(
+                        "{other} has the green name {name} too",
+                        other = quoted_name(other),
+                        name = quoted_name(name)
+                    ),
                     None,
                 );
             }
         } else if !name.contains('$') {
             report.error(
                 &path,
-                format!("every topic of the pattern would be {name} on green", name = quoted(name)),
+                format!("every topic of the pattern would be {name} on green", name = quoted_name(name)),
                 Some("use $0 for the whole name, or $1 for a part in brackets".to_owned()),
             );
         }
@@ -178,7 +182,7 @@ fn topics(plan: &Plan, report: &Report) {
 }
 
 /// Names a topic that no rule knows but one nearly does: likely a slip, certainly not an error.
-fn slip(plan: &Plan, report: &Report, path: &str, topic: &str) {
+fn warn_of_slip(plan: &Plan, report: &Report, path: &str, topic: &str) {
     let matched = plan.topics.iter().any(|rule| match &rule.selector {
         Selector::Name(name) => name == topic,
         Selector::Pattern(pattern) => pattern.matches(topic),
@@ -187,38 +191,38 @@ fn slip(plan: &Plan, report: &Report, path: &str, topic: &str) {
         Selector::Name(name) if !name.is_empty() => Some(name.as_str()),
         _ => None,
     });
-    if !matched && let Some(near) = nearest(topic, names) {
+    if !matched && let Some(near) = find_nearest(topic, names) {
         report.warning(
             path,
-            format!("no [[topics]] rule is for {topic}: defaults apply to it", topic = quoted(topic)),
-            Some(format!("did you mean {near}?", near = quoted(near))),
+            format!("no [[topics]] rule is for {topic}: defaults apply to it", topic = quoted_name(topic)),
+            Some(format!("did you mean {near}?", near = quoted_name(near))),
         );
     }
 }
 
-fn topic_list(plan: &Plan, report: &Report, path: &str, topics: &[String]) {
+fn check_topic_list(plan: &Plan, report: &Report, path: &str, topics: &[String]) {
     let mut seen = BTreeSet::new();
     for (i, topic) in topics.iter().enumerate() {
         let path = format!("{path}.topics[{i}]");
         check_topic(report, &path, topic);
-        slip(plan, report, &path, topic);
+        warn_of_slip(plan, report, &path, topic);
         if !seen.insert(topic) {
-            report.warning(&path, format!("{topic} is listed twice", topic = quoted(topic)), None);
+            report.warning(&path, format!("{topic} is listed twice", topic = quoted_name(topic)), None);
         }
     }
 }
 
-fn producers(plan: &Plan, report: &Report) {
+fn check_producers(plan: &Plan, report: &Report) {
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, producer) in plan.producers.iter().enumerate() {
         let path = format!("producers[{i}]");
-        topic_list(plan, report, &path, &producer.topics);
+        check_topic_list(plan, report, &path, &producer.topics);
         let ids = &producer.transactional_ids;
         let transactional = !ids.blue.is_empty() || !ids.green.is_empty();
         if let Some(shared) = ids.blue.iter().find(|id| ids.green.contains(id)) {
             report.error(
                 &format!("{path}.transactional_ids.green"),
-                format!("transactional id {shared} is on blue and on green", shared = quoted(shared)),
+                format!("transactional id {shared} is on blue and on green", shared = quoted_name(shared)),
                 Some("give green new ids: an id is fenced on one cluster only".to_owned()),
             );
         }
@@ -228,7 +232,11 @@ fn producers(plan: &Plan, report: &Report) {
             {
                 report.error(
                     &format!("{path}.transactional_ids"),
-                    format!("transactional id {id} belongs to {other} too", id = quoted(id), other = quoted(other)),
+                    format!(
+                        "transactional id {id} belongs to {other} too",
+                        id = quoted_name(id),
+                        other = quoted_name(other)
+                    ),
                     None,
                 );
             }
@@ -238,29 +246,28 @@ fn producers(plan: &Plan, report: &Report) {
                 &format!("{path}.critical"),
                 format!(
                     "{} is transactional: it can't pass through dual, as a critical producer must",
-                    quoted(&producer.name)
+                    quoted_name(&producer.name)
                 ),
                 Some("leave out critical: an exactly-once producer is cut over hard, on a seam".to_owned()),
             );
         }
-        if transactional && dual_words(producer.flag.as_ref()) {
+        if transactional && has_dual_state(producer.flag.as_ref()) {
             report.error(
                 &format!("{path}.flag"),
                 format!(
                     "{} is transactional and its flag has a dual state: a transaction can't span clusters",
-                    quoted(&producer.name)
+                    quoted_name(&producer.name)
                 ),
                 Some("leave out dual".to_owned()),
             );
         }
     }
-    let bare = plan
-        .producers
-        .iter()
-        .enumerate()
-        .filter(|(i, p)| p.flag.is_none() && !p.name.is_empty() && !report.has(&format!("producers[{i}].flag")));
+    let bare =
+        plan.producers.iter().enumerate().filter(|(i, p)| {
+            p.flag.is_none() && !p.name.is_empty() && !report.has_path(&format!("producers[{i}].flag"))
+        });
     let bare: Vec<(usize, &str)> = bare.map(|(i, p)| (i, p.name.as_str())).collect();
-    without(
+    warn_of_missing_setting(
         report,
         "producers",
         &bare,
@@ -270,7 +277,7 @@ fn producers(plan: &Plan, report: &Report) {
 }
 
 /// Whether the plan itself spells out a dual state for a flag.
-fn dual_words(flag: Option<&super::provider::ProviderPlan>) -> bool {
+fn has_dual_state(flag: Option<&super::provider::ProviderPlan>) -> bool {
     use super::provider::{ProviderPlan, SetCommand};
     match flag {
         Some(ProviderPlan::File { states, .. }) => states.contains_key("dual"),
@@ -281,17 +288,21 @@ fn dual_words(flag: Option<&super::provider::ProviderPlan>) -> bool {
     }
 }
 
-fn groups(plan: &Plan, report: &Report) {
+fn check_groups(plan: &Plan, report: &Report) {
     let mut green: BTreeMap<&str, &str> = BTreeMap::new();
     for (i, group) in plan.groups.iter().enumerate().filter(|(_, g)| !g.name.is_empty()) {
         let path = format!("groups[{i}]");
-        topic_list(plan, report, &path, &group.topics);
+        check_topic_list(plan, report, &path, &group.topics);
         if let Some(other) = green.insert(&group.green_group, &group.name)
             && other != group.name
         {
             report.error(
                 &format!("{path}.green_group"),
-                format!("{other} is the group {} on green too", quoted(&group.green_group), other = quoted(other)),
+                format!(
+                    "{other} is the group {} on green too",
+                    quoted_name(&group.green_group),
+                    other = quoted_name(other)
+                ),
                 Some("two groups can't share their offsets".to_owned()),
             );
         }
@@ -300,37 +311,37 @@ fn groups(plan: &Plan, report: &Report) {
             if group.topics.contains(dlq) {
                 report.error(
                     &format!("{path}.dlq"),
-                    format!("{dlq} is one of the topics that the group reads", dlq = quoted(dlq)),
+                    format!("{dlq} is one of the topics that the group reads", dlq = quoted_name(dlq)),
                     None,
                 );
             }
         }
         if group.limits.mode == Mode::Overlap {
             let path =
-                if report.has(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
+                if report.has_path(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
             let message =
-                format!("{} overlaps: every record is processed on both sides for a while", quoted(&group.name));
+                format!("{} overlaps: every record is processed on both sides for a while", quoted_name(&group.name));
             report.warning(&path, message, Some("only for idempotent processing; \"handover\" otherwise".to_owned()));
         }
     }
     // What commits its offsets in the transactions of a producer moves with that one, and has no switch of its own.
     let coupled = |name: &String| plan.producers.iter().filter_map(|p| p.reads.as_ref()).any(|r| r.contains(name));
     let bare = plan.groups.iter().enumerate().filter(|(i, g)| {
-        let unsaid = g.switch.is_none() && !report.has(&format!("groups[{i}].switch"));
+        let unsaid = g.switch.is_none() && !report.has_path(&format!("groups[{i}].switch"));
         unsaid && !g.name.is_empty() && !coupled(&g.name)
     });
     let bare: Vec<(usize, &str)> = bare.map(|(i, g)| (i, g.name.as_str())).collect();
     let so = ["it is shown and can be planned for, not moved", "they are shown and can be planned for, not moved"];
-    without(report, "groups", &bare, "switch", so);
+    warn_of_missing_setting(report, "groups", &bare, "switch", so);
 }
 
 /// One warning for everything that has no switch or flag: a plan from `init` has none at first.
-fn without(report: &Report, section: &str, bare: &[(usize, &str)], key: &str, so: [&str; 2]) {
+fn warn_of_missing_setting(report: &Report, section: &str, bare: &[(usize, &str)], key: &str, so: [&str; 2]) {
     let Some((first, name)) = bare.first() else { return };
     let message = match bare.len() {
-        1 => format!("{name} has no {key}: {}", so[0], name = quoted(name)),
+        1 => format!("{name} has no {key}: {}", so[0], name = quoted_name(name)),
         n => {
-            let names: Vec<String> = bare.iter().take(3).map(|(_, name)| quoted(name)).collect();
+            let names: Vec<String> = bare.iter().take(3).map(|(_, name)| quoted_name(name)).collect();
             let more = if n > 3 { ", ..." } else { "" };
             format!("{n} {section} have no {key} ({}{more}): {}", names.join(", "), so[1])
         }
@@ -339,7 +350,7 @@ fn without(report: &Report, section: &str, bare: &[(usize, &str)], key: &str, so
     report.warning(&format!("{section}[{first}].name"), message, Some(hint));
 }
 
-fn windows(plan: &Plan, report: &Report) {
+fn check_windows(plan: &Plan, report: &Report) {
     for (i, window) in plan.windows.iter().enumerate().filter(|(_, w)| !w.zone.is_empty()) {
         let zone = &window.zone;
         if jiff::tz::TimeZone::get(zone).is_ok() {
@@ -352,19 +363,19 @@ fn windows(plan: &Plan, report: &Report) {
             let hint = "install the package tzdata, or use zone = \"UTC\"".to_owned();
             report.error(
                 &path,
-                format!("this machine has no time zone database to look up {zone}", zone = quoted(zone)),
+                format!("this machine has no time zone database to look up {zone}", zone = quoted_name(zone)),
                 Some(hint),
             );
             continue;
         }
         // people write the city, or the wrong continent
         let city = |name: &str| name.rsplit('/').next().unwrap_or(name).to_lowercase();
-        let near = nearest(zone, known.iter().map(String::as_str))
+        let near = find_nearest(zone, known.iter().map(String::as_str))
             .or_else(|| known.iter().map(String::as_str).find(|n| city(n) == city(&zone.replace(' ', "_"))));
         let hint = near.map_or_else(
             || "write an IANA name such as \"America/New_York\" or \"UTC\"".to_owned(),
-            |n| format!("did you mean {n}?", n = quoted(n)),
+            |n| format!("did you mean {n}?", n = quoted_name(n)),
         );
-        report.error(&path, format!("{zone} is not a time zone", zone = quoted(zone)), Some(hint));
+        report.error(&path, format!("{zone} is not a time zone", zone = quoted_name(zone)), Some(hint));
     }
 }

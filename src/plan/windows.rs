@@ -32,7 +32,7 @@ impl WindowPlan {
 
     /// When it opens next after now; `None` when that can't be told (no time zone database, a moment beyond all years).
     #[must_use]
-    pub fn opens(&self, now: At) -> Option<At> {
+    pub fn opens_next(&self, now: At) -> Option<At> {
         let end = At(now.0.saturating_add(AHEAD_DAYS * DAY_MS));
         self.openings(now, end).into_iter().map(|o| o.from).find(|from| *from > now)
     }
@@ -43,13 +43,13 @@ impl WindowPlan {
     #[must_use]
     pub fn openings(&self, from: At, until: At) -> Vec<Opening> {
         let Ok(zone) = TimeZone::get(&self.zone) else { return Vec::new() };
-        let (Some(first), Some(last)) = (date(from, &zone), date(until, &zone)) else { return Vec::new() };
+        let (Some(first), Some(last)) = (local_date(from, &zone), local_date(until, &zone)) else { return Vec::new() };
         // it may have opened the day before `from`, and last over midnight
         let mut day = first.yesterday().unwrap_or(first);
         let mut found = Vec::new();
         while day <= last {
-            if self.days.contains(&weekday(day))
-                && let Some(opening) = self.on(day, &zone)
+            if self.days.contains(&iso_weekday(day))
+                && let Some(opening) = self.opening_on(day, &zone)
                 && opening.to > from
                 && opening.from < until
             {
@@ -61,25 +61,28 @@ impl WindowPlan {
         found
     }
 
-    fn on(&self, day: Date, zone: &TimeZone) -> Option<Opening> {
+    fn opening_on(&self, day: Date, zone: &TimeZone) -> Option<Opening> {
         let closes = if self.to_minute <= self.from_minute { day.tomorrow().ok()? } else { day };
-        let opening = Opening { from: moment(day, self.from_minute, zone)?, to: moment(closes, self.to_minute, zone)? };
+        let opening = Opening {
+            from: local_moment(day, self.from_minute, zone)?,
+            to: local_moment(closes, self.to_minute, zone)?,
+        };
         (opening.from < opening.to).then_some(opening)
     }
 }
 
 const DAY_MS: i64 = 86_400_000;
 
-fn date(at: At, zone: &TimeZone) -> Option<Date> {
+fn local_date(at: At, zone: &TimeZone) -> Option<Date> {
     Some(Timestamp::from_millisecond(at.0).ok()?.to_zoned(zone.clone()).date())
 }
 
 /// ISO number: 1 Monday to 7 Sunday.
-pub(super) fn weekday(day: Date) -> u8 {
+pub(super) fn iso_weekday(day: Date) -> u8 {
     u8::try_from(day.weekday().to_monday_one_offset()).unwrap_or(0)
 }
 
-fn moment(day: Date, minute: u16, zone: &TimeZone) -> Option<At> {
+fn local_moment(day: Date, minute: u16, zone: &TimeZone) -> Option<At> {
     let hour = i8::try_from(minute / 60).ok()?;
     let time = Time::new(hour, i8::try_from(minute % 60).ok()?, 0, 0).ok()?;
     Some(At(day.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()))
@@ -108,11 +111,15 @@ mod tests {
         let sunday = window(&[7], 2, 4, "America/New_York");
         // 2026-11-22 is a Sunday; New York is at -05:00
         assert_eq!(sunday.open_until(at("2026-11-22T06:59:59Z")), None);
-        assert_eq!(sunday.opens(at("2026-11-22T06:59:59Z")), Some(at("2026-11-22T07:00:00Z")));
+        assert_eq!(sunday.opens_next(at("2026-11-22T06:59:59Z")), Some(at("2026-11-22T07:00:00Z")));
         assert_eq!(sunday.open_until(at("2026-11-22T07:00:00Z")), Some(at("2026-11-22T09:00:00Z")));
         assert_eq!(sunday.open_until(at("2026-11-22T08:59:59.999Z")), Some(at("2026-11-22T09:00:00Z")));
         assert_eq!(sunday.open_until(at("2026-11-22T09:00:00Z")), None);
-        assert_eq!(sunday.opens(at("2026-11-22T07:00:00Z")), Some(at("2026-11-29T07:00:00Z")), "the one after this");
+        assert_eq!(
+            sunday.opens_next(at("2026-11-22T07:00:00Z")),
+            Some(at("2026-11-29T07:00:00Z")),
+            "the one after this"
+        );
     }
 
     #[test]
@@ -131,7 +138,7 @@ mod tests {
         let skipped = window(&[7], 2, 3, "America/New_York");
         let day = (at("2026-03-08T00:00:00Z"), at("2026-03-09T00:00:00Z"));
         assert_eq!(skipped.openings(day.0, day.1), []);
-        assert_eq!(skipped.opens(at("2026-03-08T00:00:00Z")), Some(at("2026-03-15T06:00:00Z")));
+        assert_eq!(skipped.opens_next(at("2026-03-08T00:00:00Z")), Some(at("2026-03-15T06:00:00Z")));
         let over = window(&[7], 1, 4, "America/New_York");
         let opening = over.openings(day.0, day.1);
         assert_eq!(opening, [Opening { from: at("2026-03-08T06:00:00Z"), to: at("2026-03-08T08:00:00Z") }]);
@@ -147,7 +154,7 @@ mod tests {
     #[test]
     fn an_unknown_zone_opens_nothing() {
         let nowhere = window(&[1, 2, 3, 4, 5, 6, 7], 0, 23, "Nowhere/City");
-        assert_eq!((nowhere.open_until(At(0)), nowhere.opens(At(0))), (None, None));
-        assert_eq!(window(&[1], 0, 1, "UTC").opens(At(i64::MAX - 5)), None);
+        assert_eq!((nowhere.open_until(At(0)), nowhere.opens_next(At(0))), (None, None));
+        assert_eq!(window(&[1], 0, 1, "UTC").opens_next(At(i64::MAX - 5)), None);
     }
 }

@@ -2,7 +2,7 @@
 
 /// Bounds of one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct BatchLimits {
     /// Records.
     pub records: u64,
     /// Bytes of keys and values.
@@ -12,7 +12,7 @@ pub struct Limits {
     pub ms: u64,
 }
 
-impl Default for Limits {
+impl Default for BatchLimits {
     fn default() -> Self {
         Self { records: 50_000, bytes: 16 << 20, ms: 500 }
     }
@@ -38,13 +38,13 @@ impl Batch {
 
     /// Whether it has to be committed now.
     #[must_use]
-    pub fn is_full(&self, limits: &Limits, now_ms: u64) -> bool {
+    pub fn is_full(&self, limits: &BatchLimits, now_ms: u64) -> bool {
         self.records >= limits.records || self.bytes >= limits.bytes || self.is_old(limits, now_ms)
     }
 
     /// Whether it has been open for as long as it may.
     #[must_use]
-    pub fn is_old(&self, limits: &Limits, now_ms: u64) -> bool {
+    pub fn is_old(&self, limits: &BatchLimits, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.begun_ms) >= limits.ms
     }
 }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn each_bound_fills_a_batch() {
-        let limits = Limits { records: 3, bytes: 100, ms: 50 };
+        let limits = BatchLimits { records: 3, bytes: 100, ms: 50 };
         let mut batch = Batch { begun_ms: 1_000, ..Batch::default() };
         batch.add(10);
         assert!(!batch.is_full(&limits, 1_049));

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, TopicPartition, Trouble};
 
 /// The part of a record batch of its own (message format 2) that does not depend on the record.
@@ -47,7 +47,7 @@ pub struct Census {
 
 impl Census {
     /// Counts a record.
-    pub fn add(&mut self, tp: &TopicPartition, offset: i64, record: &Counted) {
+    pub fn count_record(&mut self, tp: &TopicPartition, offset: i64, record: &Counted) {
         self.records += 1;
         self.bytes += (record.key.unwrap_or(0) + record.value.unwrap_or(0)) as u64;
         let size = batch_size(record);
@@ -71,25 +71,29 @@ impl Census {
 /// Bytes that a header takes in a record of message format 2.
 #[must_use]
 pub fn header_size(name: usize, value: Option<usize>) -> u64 {
-    field(Some(name)) + field(value)
+    field_size(Some(name)) + field_size(value)
 }
 
 /// Bytes of a length-prefixed field.
-fn field(bytes: Option<usize>) -> u64 {
-    let length = bytes.map_or(1, |n| varint(n as u64)); // -1 is one byte
+fn field_size(bytes: Option<usize>) -> u64 {
+    let length = bytes.map_or(1, |n| varint_size(n as u64)); // -1 is one byte
     length + bytes.unwrap_or(0) as u64
 }
 
 /// Bytes of a zigzag varint that is not negative.
-fn varint(n: u64) -> u64 {
+fn varint_size(n: u64) -> u64 {
     u64::from((64 - (n << 1).leading_zeros()).max(1).div_ceil(7))
 }
 
 /// The size of a batch that holds this record alone, uncompressed: what `max.message.bytes` is compared with.
 fn batch_size(record: &Counted) -> u64 {
     // attributes, timestamp delta 0, offset delta 0
-    let body = 3 + field(record.key) + field(record.value) + varint(record.headers as u64) + record.header_bytes;
-    BATCH_HEAD + varint(body) + body
+    let body = 3
+        + field_size(record.key)
+        + field_size(record.value)
+        + varint_size(record.headers as u64)
+        + record.header_bytes;
+    BATCH_HEAD + varint_size(body) + body
 }
 
 /// What is known of a topic on the target.
@@ -116,7 +120,7 @@ pub struct TargetTopic {
 impl TargetTopic {
     /// Why this topic would refuse some of the records: nothing may be sent then.
     #[must_use]
-    pub fn refuses(&self, census: &Census, now: At) -> Vec<Trouble> {
+    pub fn list_refusals(&self, census: &Census, now: At) -> Vec<Trouble> {
         let mut out = Vec::new();
         if let (Some((size, tp, offset)), Some(max)) = (&census.largest, self.max_message_bytes)
             && *size > max
@@ -155,9 +159,9 @@ impl TargetTopic {
         {
             let what = format!(
                 "the newest record lies {} ahead of now, and {} takes none that lies further ahead than {} (message.timestamp.after.max.ms)",
-                span(At(newest).since(now)),
+                format_duration(At(newest).since(now)),
                 visible_name(&self.name),
-                span(after)
+                format_duration(after)
             );
             let advice = "raise message.timestamp.after.max.ms of that topic for the replay (before Kafka 3.6: \
                           message.timestamp.difference.max.ms)";
@@ -168,7 +172,7 @@ impl TargetTopic {
 
     /// What a person should know before saying yes.
     #[must_use]
-    pub fn warnings(&self, census: &Census, now: At) -> Vec<String> {
+    pub fn list_warnings(&self, census: &Census, now: At) -> Vec<String> {
         let mut out = Vec::new();
         if self.stamps_itself {
             out.push(format!(
@@ -202,7 +206,7 @@ mod tests {
 
     #[test]
     fn sizes_are_the_formats() {
-        assert_eq!([0, 63, 64, 8_191, 8_192].map(varint), [1, 1, 2, 2, 3]);
+        assert_eq!([0, 63, 64, 8_191, 8_192].map(varint_size), [1, 1, 2, 2, 3]);
         // 61 + length 1 + attributes, deltas 3 + null key 1 + null value 1 + header count 1
         assert_eq!(batch_size(&record(None, None)), 68);
         assert_eq!(batch_size(&record(Some(2), Some(1_000))), 61 + 2 + 3 + 3 + 1_002 + 1);
@@ -214,34 +218,34 @@ mod tests {
     fn what_a_topic_would_refuse_is_known_before() {
         let tp = TopicPartition::new("t", 3);
         let mut census = Census::default();
-        census.add(&tp, 7, &record(Some(1), Some(10)));
-        census.add(&tp, 8, &record(None, Some(1_000)));
-        census.add(&tp, 9, &Counted { ts: Some(-1), ..record(None, None) });
+        census.count_record(&tp, 7, &record(Some(1), Some(10)));
+        census.count_record(&tp, 8, &record(None, Some(1_000)));
+        census.count_record(&tp, 9, &Counted { ts: Some(-1), ..record(None, None) });
         assert_eq!((census.records, census.bytes, census.keyless, census.timeless), (3, 1_011, 2, 1));
         assert_eq!(census.largest.as_ref().map(|l| l.2), Some(8));
         let plain = TargetTopic { name: "u".into(), max_message_bytes: Some(1_070), ..TargetTopic::default() };
         let now = At(1_000 + 10 * 3_600_000);
-        assert_eq!(plain.refuses(&census, now), [], "{:?}", census.largest);
-        assert_eq!(plain.warnings(&census, now).len(), 1);
+        assert_eq!(plain.list_refusals(&census, now), [], "{:?}", census.largest);
+        assert_eq!(plain.list_warnings(&census, now).len(), 1);
         let small = TargetTopic { max_message_bytes: Some(1_069), ..plain.clone() };
-        assert!(small.refuses(&census, now)[0].what.contains("t-3 at offset 8 takes 1070 bytes"));
-        assert_eq!(TargetTopic { compressed: true, ..small }.refuses(&census, now), []);
+        assert!(small.list_refusals(&census, now)[0].what.contains("t-3 at offset 8 takes 1070 bytes"));
+        assert_eq!(TargetTopic { compressed: true, ..small }.list_refusals(&census, now), []);
         let compacted = TargetTopic { compacted: true, ..plain.clone() };
-        assert!(compacted.refuses(&census, now)[0].what.contains("2 records have no key"));
+        assert!(compacted.list_refusals(&census, now)[0].what.contains("2 records have no key"));
         let strict = TargetTopic { before_max_ms: Some(3_600_000), ..plain.clone() };
-        assert!(strict.refuses(&census, now)[0].what.contains("from 10 hours ago"));
+        assert!(strict.list_refusals(&census, now)[0].what.contains("from 10 hours ago"));
         let short = TargetTopic { retention_ms: Some(3_600_000), ..plain.clone() };
-        assert_eq!(short.warnings(&census, now).len(), 2);
+        assert_eq!(short.list_warnings(&census, now).len(), 2);
         let ahead = Census { newest: Some(now.0 + 7_200_000), ..census.clone() };
         let usual = TargetTopic { after_max_ms: Some(3_600_000), ..plain.clone() };
         assert!(
-            usual.refuses(&ahead, now)[0].what.contains("lies 2h00m ahead of now"),
+            usual.list_refusals(&ahead, now)[0].what.contains("lies 2h00m ahead of now"),
             "{:?}",
-            usual.refuses(&ahead, now)
+            usual.list_refusals(&ahead, now)
         );
-        assert_eq!((usual.refuses(&census, now), plain.refuses(&ahead, now)), (vec![], vec![]));
-        assert_eq!(TargetTopic { stamps_itself: true, ..usual }.refuses(&ahead, now), []);
+        assert_eq!((usual.list_refusals(&census, now), plain.list_refusals(&ahead, now)), (vec![], vec![]));
+        assert_eq!(TargetTopic { stamps_itself: true, ..usual }.list_refusals(&ahead, now), []);
         let own = TargetTopic { stamps_itself: true, before_max_ms: Some(1), ..plain };
-        assert_eq!((own.refuses(&census, now), own.warnings(&census, now).len()), (vec![], 1));
+        assert_eq!((own.list_refusals(&census, now), own.list_warnings(&census, now).len()), (vec![], 1));
     }
 }

@@ -9,7 +9,7 @@ use crate::base::TopicPartition;
 pub const HEADER: &str = "cutover-replay";
 
 /// `RUN/TOPIC-PARTITION@OFFSET`, written into `out`.
-pub fn write(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
+pub fn write_mark(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
     out.clear();
     [run, "/", &tp.topic, "-"].iter().for_each(|piece| out.push_str(piece));
     let _ = write!(out, "{}@{offset}", tp.partition); // writing to a String can't fail
@@ -17,7 +17,7 @@ pub fn write(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
 
 /// Source partition and offset, if the mark is of that run.
 #[must_use]
-pub fn parse<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
+pub fn parse_mark<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
     let text = std::str::from_utf8(mark).ok()?;
     let (place, offset) = text.strip_prefix(run)?.strip_prefix('/')?.rsplit_once('@')?;
     let (topic, partition) = place.rsplit_once('-')?;
@@ -27,7 +27,7 @@ pub fn parse<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
 /// Counts marks as they are read back from the target. Records of one source partition land in one target partition
 /// in the order of their offsets, so a second copy shows as an offset that does not rise: no memory of records needed.
 #[derive(Debug, Clone, Default)]
-pub struct Tally {
+pub struct MarkTally {
     /// The last offset of each source topic, by target partition and source partition.
     last: BTreeMap<(usize, i32), Vec<(String, i64)>>,
     /// Marks seen of each source partition.
@@ -36,9 +36,9 @@ pub struct Tally {
     pub again: u64,
 }
 
-impl Tally {
+impl MarkTally {
     /// A mark found in target partition number `target` (any number that tells them apart).
-    pub fn take(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
+    pub fn note_mark(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
         self.seen += 1;
         let last = self.last.entry((target, partition)).or_default();
         match last.iter_mut().find(|(of, _)| of == topic) {
@@ -56,24 +56,24 @@ mod tests {
     #[test]
     fn a_mark_says_where_it_came_from() {
         let mut text = "left over".to_owned();
-        write(&mut text, "r1", &TopicPartition::new("a-b@2", 4), 77);
+        write_mark(&mut text, "r1", &TopicPartition::new("a-b@2", 4), 77);
         assert_eq!(text, "r1/a-b@2-4@77");
-        assert_eq!(parse(text.as_bytes(), "r1"), Some(("a-b@2", 4, 77)));
-        assert_eq!(parse(text.as_bytes(), "r"), None);
-        assert_eq!(parse(b"\xff", "r1"), None);
-        assert_eq!(parse(b"r1/a-4@", "r1"), None);
+        assert_eq!(parse_mark(text.as_bytes(), "r1"), Some(("a-b@2", 4, 77)));
+        assert_eq!(parse_mark(text.as_bytes(), "r"), None);
+        assert_eq!(parse_mark(b"\xff", "r1"), None);
+        assert_eq!(parse_mark(b"r1/a-4@", "r1"), None);
     }
 
     #[test]
     fn a_second_copy_is_counted() {
-        let mut tally = Tally::default();
+        let mut tally = MarkTally::default();
         for offset in [4, 6, 9] {
-            tally.take(0, ("t", 1, offset));
+            tally.note_mark(0, ("t", 1, offset));
         }
-        tally.take(0, ("t", 2, 5));
-        tally.take(1, ("t", 1, 5)); // by key: another target partition
+        tally.note_mark(0, ("t", 2, 5));
+        tally.note_mark(1, ("t", 1, 5)); // by key: another target partition
         assert_eq!((tally.seen, tally.again), (5, 0));
-        tally.take(0, ("t", 1, 9));
+        tally.note_mark(0, ("t", 1, 9));
         assert_eq!((tally.seen, tally.again), (6, 1));
     }
 }

@@ -16,10 +16,10 @@ pub mod report;
 pub mod route;
 pub mod spec;
 
-pub use batch::{Batch, Limits, Throttle};
+pub use batch::{Batch, BatchLimits, Throttle};
 pub use census::{Census, TargetTopic};
 pub use order::{KeyBook, Reordered};
-pub use progress::{Slot, Slots};
+pub use progress::{ProgressSlot, ProgressSlots};
 pub use ranges::{Piece, Ranges};
 pub use report::ReplayReport;
 pub use route::{By, Route, Routes};

@@ -88,43 +88,43 @@ impl KeyBook {
 
     /// The timestamp from which on the target has to be looked at; `None`: there is nothing with a key.
     #[must_use]
-    pub fn from(&self) -> Option<i64> {
+    pub fn oldest_ts(&self) -> Option<i64> {
         self.from
     }
 
     /// Starts comparing with the target.
     #[must_use]
-    pub fn compare(&self) -> Comparison<'_> {
-        Comparison { book: self, found: BTreeSet::new(), first: Vec::new() }
+    pub fn start_comparison(&self) -> KeyComparison<'_> {
+        KeyComparison { book: self, found: BTreeSet::new(), first: Vec::new() }
     }
 }
 
 /// A comparison with the target's records that is under way.
 #[derive(Debug)]
-pub struct Comparison<'a> {
+pub struct KeyComparison<'a> {
     book: &'a KeyBook,
     found: BTreeSet<u64>,
     first: Vec<String>,
 }
 
-impl Comparison<'_> {
+impl KeyComparison<'_> {
     /// A record of the target: newer than one that is to be carried with the same key, and not its copy?
-    pub fn take(&mut self, record: Keyed, key: &[u8]) {
+    pub fn compare_record(&mut self, record: Keyed, key: &[u8]) {
         let Some((ts, id)) = self.book.oldest.get(&record.key) else { return };
         let newer = record.ts > *ts || (record.ts == *ts && record.id != *id);
         if newer && self.found.insert(record.key) && self.first.len() < NAMED {
-            self.first.push(shown(key));
+            self.first.push(shorten_key(key));
         }
     }
 
     /// What was found.
     #[must_use]
-    pub fn end(self) -> Reordered {
+    pub fn into_reordered(self) -> Reordered {
         Reordered { keys: self.found.len() as u64, first: self.first, complete: !self.book.overflow }
     }
 }
 
-fn shown(key: &[u8]) -> String {
+fn shorten_key(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
     if key.len() > SHOWN { text + "..." } else { text }
 }
@@ -144,25 +144,25 @@ mod tests {
         book.add(keyed(1, 10, 100));
         book.add(keyed(2, 20, 100));
         book.add(keyed(3, 30, 100));
-        let mut seen = book.compare();
-        seen.take(keyed(1, 10, 100), b"its own copy");
-        seen.take(keyed(1, 11, 99), b"older");
-        seen.take(keyed(2, 21, 100), b"same moment, other record");
-        seen.take(keyed(3, 31, 101), b"\x1b[2J");
-        seen.take(keyed(3, 32, 102), b"again");
-        seen.take(keyed(4, 40, 900), b"another key");
-        let found = seen.end();
+        let mut seen = book.start_comparison();
+        seen.compare_record(keyed(1, 10, 100), b"its own copy");
+        seen.compare_record(keyed(1, 11, 99), b"older");
+        seen.compare_record(keyed(2, 21, 100), b"same moment, other record");
+        seen.compare_record(keyed(3, 31, 101), b"\x1b[2J");
+        seen.compare_record(keyed(3, 32, 102), b"again");
+        seen.compare_record(keyed(4, 40, 900), b"another key");
+        let found = seen.into_reordered();
         assert_eq!((found.keys, found.first.len(), found.complete), (2, 2, true));
         assert!(!found.is_none());
-        assert_eq!(book.from(), Some(100));
-        assert!(KeyBook::with_room(9).compare().end().is_none());
+        assert_eq!(book.oldest_ts(), Some(100));
+        assert!(KeyBook::with_room(9).start_comparison().into_reordered().is_none());
     }
 
     #[test]
     fn what_was_not_compared_is_not_none() {
         let mut book = KeyBook::with_room(1);
         (1..3).for_each(|key| book.add(keyed(key, 0, 5)));
-        let found = book.compare().end();
+        let found = book.start_comparison().into_reordered();
         assert_eq!((found.keys, found.complete, found.is_none()), (0, false, false));
         let mut all = Reordered { complete: true, ..Reordered::default() };
         all.add("t", Reordered { keys: 1, first: vec!["k".into()], complete: true });
@@ -181,15 +181,15 @@ mod tests {
         ) {
             let mut book = KeyBook::with_room(9);
             carried.iter().for_each(|(k, i, t)| book.add(keyed(*k, *i, *t)));
-            let mut seen = book.compare();
-            there.iter().for_each(|(k, i, t)| seen.take(keyed(*k, *i, *t), b"k"));
+            let mut seen = book.start_comparison();
+            there.iter().for_each(|(k, i, t)| seen.compare_record(keyed(*k, *i, *t), b"k"));
             let wanted: BTreeSet<u64> = (0..4).filter(|k| {
                 let oldest = carried.iter().filter(|(c, ..)| c == k).min_by_key(|(_, _, t)| *t);
                 oldest.is_some_and(|(_, id, ts)| {
                     there.iter().any(|(c, i, t)| c == k && (t > ts || (t == ts && i != id)))
                 })
             }).collect();
-            prop_assert_eq!(seen.end().keys, wanted.len() as u64);
+            prop_assert_eq!(seen.into_reordered().keys, wanted.len() as u64);
         }
     }
 }

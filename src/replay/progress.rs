@@ -18,7 +18,7 @@ const MOST: usize = 150;
 
 /// One committed offset with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
+pub struct ProgressSlot {
     /// Topic on the target and partition, under which it is committed.
     pub at: TopicPartition,
     /// Next source offset of the first source partition.
@@ -52,14 +52,14 @@ pub enum SlotError {
 
 /// The slots of a replay. The same ranges and routes give the same slots, so they are never stored.
 #[derive(Debug, Clone)]
-pub struct Slots {
+pub struct ProgressSlots {
     /// Source partitions in order, with the hull of their ranges.
     sources: Vec<(TopicPartition, i64, i64)>,
     /// Indices into `sources`, by slot.
     by_slot: BTreeMap<TopicPartition, Vec<usize>>,
 }
 
-impl Slots {
+impl ProgressSlots {
     /// The slots of these ranges. Errors: too many source partitions for one slot.
     pub fn new(ranges: &Ranges, routes: &Routes) -> Result<Self, SlotError> {
         let sources: Vec<_> = ranges.hulls().map(|p| (p.tp, p.from, p.to)).collect();
@@ -87,41 +87,41 @@ impl Slots {
 
     /// Nothing carried yet: the first offset of each source partition's part.
     #[must_use]
-    pub fn start(&self) -> Vec<i64> {
+    pub fn start_offsets(&self) -> Vec<i64> {
         self.sources.iter().map(|(_, from, _)| *from).collect()
     }
 
     /// Everything carried: the end of each source partition's part.
     #[must_use]
-    pub fn end(&self) -> Vec<i64> {
+    pub fn end_offsets(&self) -> Vec<i64> {
         self.sources.iter().map(|(.., to)| *to).collect()
     }
 
     /// What to commit for the slots in which a source partition moved. `next` is by index of [`Self::sources`].
     #[must_use]
-    pub fn commit(&self, next: &[i64], moved: &[bool]) -> Vec<Slot> {
+    pub fn slots_to_commit(&self, next: &[i64], moved: &[bool]) -> Vec<ProgressSlot> {
         let changed = self.by_slot.iter().filter(|(_, of)| of.iter().any(|i| moved[*i]));
-        changed.map(|(at, of)| self.encode(at, of, next)).collect()
+        changed.map(|(at, of)| self.encode_slot(at, of, next)).collect()
     }
 
-    fn encode(&self, at: &TopicPartition, of: &[usize], next: &[i64]) -> Slot {
+    fn encode_slot(&self, at: &TopicPartition, of: &[usize], next: &[i64]) -> ProgressSlot {
         let mut metadata = String::new();
         for i in of.iter().skip(1) {
             let _ = write!(metadata, "{i}={} ", next[*i]); // writing to a String can't fail
         }
         metadata.truncate(metadata.trim_end().len());
-        Slot { at: at.clone(), offset: of.first().map_or(0, |i| next[*i]), metadata }
+        ProgressSlot { at: at.clone(), offset: of.first().map_or(0, |i| next[*i]), metadata }
     }
 
     /// The positions that these commits stand for; a slot that was never committed stands at its start.
-    pub fn read(&self, committed: &[Slot]) -> Result<Vec<i64>, SlotError> {
-        let mut next = self.start();
+    pub fn read_positions(&self, committed: &[ProgressSlot]) -> Result<Vec<i64>, SlotError> {
+        let mut next = self.start_offsets();
         for slot in committed {
             let wrong =
                 || SlotError::NotOurs { at: slot.at.clone(), offset: slot.offset, metadata: slot.metadata.clone() };
             let of = self.by_slot.get(&slot.at).ok_or_else(wrong)?;
             let first = *of.first().ok_or_else(wrong)?;
-            next[first] = self.within(first, slot.offset).ok_or_else(wrong)?;
+            next[first] = self.check_within(first, slot.offset).ok_or_else(wrong)?;
             let entries: Vec<&str> = slot.metadata.split(' ').filter(|e| !e.is_empty()).collect();
             if entries.len() + 1 != of.len() {
                 return Err(wrong());
@@ -133,13 +133,13 @@ impl Slots {
                 if i != *expected {
                     return Err(wrong());
                 }
-                next[i] = self.within(i, offset).ok_or_else(wrong)?;
+                next[i] = self.check_within(i, offset).ok_or_else(wrong)?;
             }
         }
         Ok(next)
     }
 
-    fn within(&self, i: usize, offset: i64) -> Option<i64> {
+    fn check_within(&self, i: usize, offset: i64) -> Option<i64> {
         let (_, from, to) = &self.sources[i];
         (*from..=*to).contains(&offset).then_some(offset)
     }
@@ -152,19 +152,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn slots(sources: i32, partitions: i32) -> Slots {
-        let ranges = Ranges::of((0..sources).map(|p| Piece::new(TopicPartition::new("t", p), 10, 100)));
+    fn slots(sources: i32, partitions: i32) -> ProgressSlots {
+        let ranges = Ranges::from_pieces((0..sources).map(|p| Piece::new(TopicPartition::new("t", p), 10, 100)));
         let route = Route { to: "u".into(), partitions, by: By::Key };
-        Slots::new(&ranges, &[("t".to_owned(), route)].into()).unwrap()
+        ProgressSlots::new(&ranges, &[("t".to_owned(), route)].into()).unwrap()
     }
 
     #[test]
     fn usually_the_committed_offset_says_it_all() {
         let slots = slots(2, 2);
-        let commits = slots.commit(&[40, 10], &[true, false]);
-        assert_eq!(commits, [Slot { at: TopicPartition::new("u", 0), offset: 40, metadata: String::new() }]);
-        assert_eq!(slots.read(&commits).unwrap(), [40, 10]);
-        assert_eq!(slots.read(&[]).unwrap(), slots.start());
+        let commits = slots.slots_to_commit(&[40, 10], &[true, false]);
+        assert_eq!(commits, [ProgressSlot { at: TopicPartition::new("u", 0), offset: 40, metadata: String::new() }]);
+        assert_eq!(slots.read_positions(&commits).unwrap(), [40, 10]);
+        assert_eq!(slots.read_positions(&[]).unwrap(), slots.start_offsets());
     }
 
     #[test]
@@ -172,17 +172,17 @@ mod tests {
         let slots = slots(3, 2);
         let at = TopicPartition::new("u", 0);
         let bad = |offset, metadata: &str| {
-            slots.read(&[Slot { at: at.clone(), offset, metadata: metadata.to_owned() }]).is_err()
+            slots.read_positions(&[ProgressSlot { at: at.clone(), offset, metadata: metadata.to_owned() }]).is_err()
         };
         assert!(!bad(10, "2=100"));
         for (offset, metadata) in [(9, "2=10"), (101, "2=10"), (10, ""), (10, "1=10"), (10, "2=10 2=10"), (10, "2=x")] {
             assert!(bad(offset, metadata), "{offset} {metadata}");
         }
-        let other = Slot { at: TopicPartition::new("v", 0), offset: 10, metadata: String::new() };
-        assert!(slots.read(&[other]).is_err());
-        let ranges = Ranges::of((0..200).map(|p| Piece::new(TopicPartition::new("t", p), 0, 1)));
+        let other = ProgressSlot { at: TopicPartition::new("v", 0), offset: 10, metadata: String::new() };
+        assert!(slots.read_positions(&[other]).is_err());
+        let ranges = Ranges::from_pieces((0..200).map(|p| Piece::new(TopicPartition::new("t", p), 0, 1)));
         let route = Route { to: "u".into(), partitions: 1, by: By::Key };
-        assert!(Slots::new(&ranges, &[("t".to_owned(), route)].into()).is_err());
+        assert!(ProgressSlots::new(&ranges, &[("t".to_owned(), route)].into()).is_err());
     }
 
     proptest! {
@@ -193,19 +193,19 @@ mod tests {
             steps in proptest::collection::vec((0..20usize, 0..90i64), 0..60),
         ) {
             let slots = slots(sources, partitions);
-            let mut next = slots.start();
-            let mut broker: BTreeMap<TopicPartition, Slot> = BTreeMap::new();
+            let mut next = slots.start_offsets();
+            let mut broker: BTreeMap<TopicPartition, ProgressSlot> = BTreeMap::new();
             for (i, to) in steps {
                 let i = i % next.len();
                 next[i] = next[i].max(10 + to);
                 let mut moved = vec![false; next.len()];
                 moved[i] = true;
-                for slot in slots.commit(&next, &moved) {
+                for slot in slots.slots_to_commit(&next, &moved) {
                     prop_assert!(slot.metadata.len() <= 4096);
                     broker.insert(slot.at.clone(), slot);
                 }
-                let committed: Vec<Slot> = broker.values().cloned().collect();
-                prop_assert_eq!(slots.read(&committed).unwrap(), next.clone());
+                let committed: Vec<ProgressSlot> = broker.values().cloned().collect();
+                prop_assert_eq!(slots.read_positions(&committed).unwrap(), next.clone());
             }
         }
     }

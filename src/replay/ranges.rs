@@ -69,7 +69,7 @@ pub struct Ranges {
 
 impl From<Vec<Piece>> for Ranges {
     fn from(pieces: Vec<Piece>) -> Self {
-        Ranges::of(pieces)
+        Ranges::from_pieces(pieces)
     }
 }
 
@@ -82,14 +82,14 @@ impl From<Ranges> for Vec<Piece> {
 impl Ranges {
     /// The set that these stretches make up, however they overlap.
     #[must_use]
-    pub fn of(pieces: impl IntoIterator<Item = Piece>) -> Self {
+    pub fn from_pieces(pieces: impl IntoIterator<Item = Piece>) -> Self {
         let mut by_partition: BTreeMap<TopicPartition, Vec<(i64, i64)>> = BTreeMap::new();
         for piece in pieces.into_iter().filter(|p| p.from < p.to) {
             by_partition.entry(piece.tp).or_default().push((piece.from, piece.to));
         }
         for spans in by_partition.values_mut() {
             spans.sort_unstable();
-            *spans = joined(spans, 0);
+            *spans = join_spans(spans, 0);
         }
         Self { by_partition }
     }
@@ -113,7 +113,7 @@ impl Ranges {
 
     /// Number of offsets: at least as many as there are records.
     #[must_use]
-    pub fn offsets(&self) -> u64 {
+    pub fn count_offsets(&self) -> u64 {
         self.by_partition.values().flatten().map(|(f, t)| t.abs_diff(*f)).sum()
     }
 
@@ -143,13 +143,13 @@ impl Ranges {
             let theirs = other.of_partition(&piece.tp).to_vec();
             theirs.into_iter().map(move |(f, t)| Piece::new(piece.tp.clone(), piece.from.max(f), piece.to.min(t)))
         };
-        Ranges::of(self.pieces().flat_map(both))
+        Ranges::from_pieces(self.pieces().flat_map(both))
     }
 
     /// What is left of a partition's part from offset `next` on.
     #[must_use]
-    pub fn left(&self, next: &BTreeMap<TopicPartition, i64>) -> Ranges {
-        Ranges::of(self.pieces().map(|p| {
+    pub fn left_from(&self, next: &BTreeMap<TopicPartition, i64>) -> Ranges {
+        Ranges::from_pieces(self.pieces().map(|p| {
             let from = next.get(&p.tp).map_or(p.from, |n| p.from.max(*n));
             Piece { from, ..p }
         }))
@@ -158,7 +158,7 @@ impl Ranges {
     /// What lies below the given log starts: expired, it can't be carried any more.
     #[must_use]
     pub fn below(&self, starts: &BTreeMap<TopicPartition, i64>) -> Ranges {
-        Ranges::of(self.pieces().filter_map(|p| {
+        Ranges::from_pieces(self.pieces().filter_map(|p| {
             let start = *starts.get(&p.tp)?;
             Some(Piece { to: p.to.min(start), ..p })
         }))
@@ -167,7 +167,7 @@ impl Ranges {
     /// What lies at or beyond the given ends: not written yet, or held by an open transaction.
     #[must_use]
     pub fn beyond(&self, ends: &BTreeMap<TopicPartition, i64>) -> Ranges {
-        Ranges::of(self.pieces().filter_map(|p| {
+        Ranges::from_pieces(self.pieces().filter_map(|p| {
             let end = *ends.get(&p.tp)?;
             Some(Piece { from: p.from.max(end), ..p })
         }))
@@ -176,10 +176,10 @@ impl Ranges {
     /// Stretches to read: those that lie at most `gap` offsets apart are read in one go, and what is between them
     /// is left out by asking [`Cursor::has`].
     #[must_use]
-    pub fn spans(&self, gap: i64) -> Vec<Piece> {
+    pub fn reading_spans(&self, gap: i64) -> Vec<Piece> {
         let read = |(tp, spans): (&TopicPartition, &Vec<(i64, i64)>)| {
             let tp = tp.clone();
-            joined(spans, gap).into_iter().map(move |(f, t)| Piece::new(tp.clone(), f, t)).collect::<Vec<_>>()
+            join_spans(spans, gap).into_iter().map(move |(f, t)| Piece::new(tp.clone(), f, t)).collect::<Vec<_>>()
         };
         self.by_partition.iter().flat_map(read).collect()
     }
@@ -209,7 +209,7 @@ impl Cursor {
 }
 
 /// Sorted spans with those joined that are at most `gap` apart.
-fn joined(spans: &[(i64, i64)], gap: i64) -> Vec<(i64, i64)> {
+fn join_spans(spans: &[(i64, i64)], gap: i64) -> Vec<(i64, i64)> {
     let mut out: Vec<(i64, i64)> = Vec::with_capacity(spans.len());
     for (from, to) in spans {
         match out.last_mut() {
@@ -222,7 +222,7 @@ fn joined(spans: &[(i64, i64)], gap: i64) -> Vec<(i64, i64)> {
 
 /// Some pieces in words: the first `most` of them, and how many more there are.
 #[must_use]
-pub fn words(ranges: &Ranges, most: usize) -> String {
+pub fn describe_ranges(ranges: &Ranges, most: usize) -> String {
     let shown: Vec<String> = ranges.pieces().take(most).map(|p| visible_name(&p.to_string())).collect();
     let more = ranges.len().saturating_sub(most);
     match more {
@@ -268,20 +268,20 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_the_set_of_its_offsets(a in pieces(), b in pieces(), at in 0..50i64, gap in 0..6i64) {
-            let (left, right) = (Ranges::of(a.clone()), Ranges::of(b.clone()));
+            let (left, right) = (Ranges::from_pieces(a.clone()), Ranges::from_pieces(b.clone()));
             let (sa, sb) = (brute(&a), brute(&b));
             prop_assert_eq!(&set(&left), &sa);
-            prop_assert_eq!(left.offsets(), sa.len() as u64);
+            prop_assert_eq!(left.count_offsets(), sa.len() as u64);
             prop_assert_eq!(set(&left.common(&right)), sa.intersection(&sb).copied().collect::<Set>());
             let marks: BTreeMap<_, _> = (0..3).map(|p| (tp(p), at)).collect();
-            prop_assert_eq!(set(&left.left(&marks)), sa.iter().filter(|(_, o)| *o >= at).copied().collect::<Set>());
-            prop_assert_eq!(set(&left.beyond(&marks)), set(&left.left(&marks)));
+            prop_assert_eq!(set(&left.left_from(&marks)), sa.iter().filter(|(_, o)| *o >= at).copied().collect::<Set>());
+            prop_assert_eq!(set(&left.beyond(&marks)), set(&left.left_from(&marks)));
             prop_assert_eq!(set(&left.below(&marks)), sa.iter().filter(|(_, o)| *o < at).copied().collect::<Set>());
             // Read with gaps and asked of each offset: the same set, in order.
             let mut seen = Set::new();
             for p in 0..3 {
                 let mut cursor = left.cursor(&tp(p));
-                for span in left.spans(gap).into_iter().filter(|s| s.tp == tp(p)) {
+                for span in left.reading_spans(gap).into_iter().filter(|s| s.tp == tp(p)) {
                     for o in span.from..span.to {
                         if cursor.has(o) {
                             seen.insert((p, o));

@@ -64,7 +64,7 @@ pub struct After {
 
 /// How far a replay is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReplayProgress {
     /// What it does now: `counting`, `comparing keys`, `carrying`, `reading back`, `waiting for open transactions`
     /// (there ms of the longest wait).
     pub what: &'static str,
@@ -78,7 +78,7 @@ pub struct Progress {
     pub ms: u64,
 }
 
-impl Progress {
+impl ReplayProgress {
     /// Time left at the rate so far, ms; `None` while there is no rate.
     #[must_use]
     pub fn left_ms(&self, before: u64) -> Option<u64> {
@@ -94,9 +94,9 @@ mod tests {
 
     #[test]
     fn time_left_goes_by_this_goes_rate() {
-        let progress = Progress { what: "carrying", done: 600, total: 1_000, bytes: 0, ms: 2_000 };
+        let progress = ReplayProgress { what: "carrying", done: 600, total: 1_000, bytes: 0, ms: 2_000 };
         assert_eq!(progress.left_ms(400), Some(4_000));
         assert_eq!(progress.left_ms(600), None);
-        assert_eq!(Progress { ms: 0, ..progress }.left_ms(0), None);
+        assert_eq!(ReplayProgress { ms: 0, ..progress }.left_ms(0), None);
     }
 }

@@ -36,17 +36,17 @@ pub type Routes = BTreeMap<String, Route>;
 impl Route {
     /// The partition on the target of a record from partition `partition` with this key.
     #[must_use]
-    pub fn partition(&self, partition: i32, key: Option<&[u8]>) -> i32 {
+    pub fn choose_partition(&self, partition: i32, key: Option<&[u8]>) -> i32 {
         match (self.by, key) {
             (By::Number, _) => partition,
-            (By::Key, Some(key)) => by_key(key, self.partitions),
+            (By::Key, Some(key)) => partition_of_key(key, self.partitions),
             (By::Key, None) => partition % self.partitions.max(1),
         }
     }
 
     /// The partitions on the target that records of these source partitions can go to.
     #[must_use]
-    pub fn reach(&self, sources: &[i32]) -> Vec<TopicPartition> {
+    pub fn reachable_partitions(&self, sources: &[i32]) -> Vec<TopicPartition> {
         let of = |p: i32| TopicPartition::new(&self.to, p);
         match self.by {
             By::Number => sources.iter().map(|p| of(*p)).collect(),
@@ -57,7 +57,7 @@ impl Route {
 
 /// The partition that Kafka's default partitioner gives a key.
 #[must_use]
-pub fn by_key(key: &[u8], partitions: i32) -> i32 {
+pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key).cast_signed() & 0x7fff_ffff) % partitions.max(1)
 }
 
@@ -107,10 +107,13 @@ mod tests {
     #[test]
     fn a_record_has_one_partition() {
         let route = Route { to: "t".into(), partitions: 3, by: By::Key };
-        assert_eq!(route.partition(7, None), 1);
-        assert_eq!(route.partition(7, Some(b"abc")), 479_470_107 % 3);
-        assert_eq!(route.reach(&[9]).len(), 3);
+        assert_eq!(route.choose_partition(7, None), 1);
+        assert_eq!(route.choose_partition(7, Some(b"abc")), 479_470_107 % 3);
+        assert_eq!(route.reachable_partitions(&[9]).len(), 3);
         let route = Route { by: By::Number, ..route };
-        assert_eq!((route.partition(2, Some(b"abc")), route.reach(&[2])), (2, vec![TopicPartition::new("t", 2)]));
+        assert_eq!(
+            (route.choose_partition(2, Some(b"abc")), route.reachable_partitions(&[2])),
+            (2, vec![TopicPartition::new("t", 2)])
+        );
     }
 }

@@ -6,81 +6,93 @@ use icalendar::Component as _;
 use jiff::Timestamp;
 
 use crate::base::At;
-use crate::base::sanitise::{visible, visible_name};
-use crate::snapshot::calendar::{Calendar, Kind, Move, WindowDates, local, span};
+use crate::base::sanitise::{visible_name, visible_text};
+use crate::snapshot::calendar::{Calendar, Move, MoveKind, WindowDates, format_local_time, format_time_span};
 
-fn kind(m: &Move) -> &'static str {
+fn describe_kind(m: &Move) -> &'static str {
     match (m.kind, m.hard) {
-        (Kind::Producer, true) => "producer, hard cutover",
-        (Kind::Producer, false) => "producer",
-        (Kind::Group, _) => "group",
+        (MoveKind::Producer, true) => "producer, hard cutover",
+        (MoveKind::Producer, false) => "producer",
+        (MoveKind::Group, _) => "group",
     }
 }
 
 /// As Markdown: what moves, in order; what has no day yet; what contradicts what; when windows open.
 #[must_use]
 pub fn markdown(calendar: &Calendar) -> String {
-    let mut out = format!("# Migration calendar: {}\n", cell(&calendar.migration));
+    let mut out = format!("# Migration calendar: {}\n", format_cell(&calendar.migration));
     let (dated, open): (Vec<&Move>, Vec<&Move>) = calendar.moves.iter().partition(|m| m.opening.is_some());
     if !dated.is_empty() {
         out +=
             "\n| when | UTC | what | name | team | window | blue kept until (UTC) |\n|---|---|---|---|---|---|---|\n";
-        dated.iter().for_each(|m| out += &row(m));
+        dated.iter().for_each(|m| out += &format_row(m));
     }
     if !open.is_empty() {
         out += "\n## Without a day\n\n| what | name | team | window |\n|---|---|---|---|\n";
         for m in open {
             let window = m.window.as_deref().unwrap_or("");
-            let _ = writeln!(out, "| {} | {} | {} | {} |", kind(m), cell(&m.name), cell(&m.team), cell(window));
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} |",
+                describe_kind(m),
+                format_cell(&m.name),
+                format_cell(&m.team),
+                format_cell(window)
+            );
         }
     }
     if !calendar.conflicts.is_empty() {
         out += "\n## Conflicts\n\n";
         for conflict in &calendar.conflicts {
-            let _ = writeln!(out, "- {}", escaped(&visible(&conflict.words())));
+            let _ = writeln!(out, "- {}", escape_markdown(&visible_text(&conflict.describe())));
         }
     }
     if calendar.windows.iter().any(|w| !w.openings.is_empty()) {
         out += "\n## Windows\n";
-        calendar.windows.iter().for_each(|w| out += &window(w));
+        calendar.windows.iter().for_each(|w| out += &format_window(w));
     }
     out
 }
 
-fn row(m: &Move) -> String {
+fn format_row(m: &Move) -> String {
     let Some(opening) = m.opening else { return String::new() };
     let when = match (&m.window, m.date) {
         (None, Some(date)) => date.to_string(),
-        _ => span(opening.from, opening.to, &m.zone),
+        _ => format_time_span(opening.from, opening.to, &m.zone),
     };
-    let utc = span(opening.from, opening.to, "UTC");
-    let until = m.blue_until.and_then(|at| local(at, "UTC")).unwrap_or_default();
+    let utc = format_time_span(opening.from, opening.to, "UTC");
+    let until = m.blue_until.and_then(|at| format_local_time(at, "UTC")).unwrap_or_default();
     let window = m.window.as_deref().unwrap_or("");
     format!(
         "| {when} {} | {utc} | {} | {} | {} | {} | {until} |\n",
-        cell(&m.zone),
-        kind(m),
-        cell(&m.name),
-        cell(&m.team),
-        cell(window)
+        format_cell(&m.zone),
+        describe_kind(m),
+        format_cell(&m.name),
+        format_cell(&m.team),
+        format_cell(window)
     )
 }
 
-fn window(w: &WindowDates) -> String {
-    let mut out = format!("\n**{}** ({})\n\n", cell(&w.name), cell(&w.zone));
+fn format_window(w: &WindowDates) -> String {
+    let mut out = format!("\n**{}** ({})\n\n", format_cell(&w.name), format_cell(&w.zone));
     for o in &w.openings {
-        let _ = writeln!(out, "- {} ({} UTC)", span(o.from, o.to, &w.zone), span(o.from, o.to, "UTC"));
+        let _ = writeln!(
+            out,
+            "- {} ({} UTC)",
+            format_time_span(o.from, o.to, &w.zone),
+            format_time_span(o.from, o.to, "UTC")
+        );
     }
     out
 }
 
 /// A name inside a Markdown table: visible, on one line, no cell of its own.
-fn cell(name: &str) -> String {
-    escaped(&visible_name(name))
+fn format_cell(name: &str) -> String {
+    escape_markdown(&visible_name(name))
 }
 
 /// A visible text in Markdown, where it means itself.
-fn escaped(text: &str) -> String {
+fn escape_markdown(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
 }
 
@@ -93,28 +105,32 @@ pub fn ics(calendar: &Calendar, now: At) -> String {
     for m in &calendar.moves {
         let Some(opening) = m.opening else { continue };
         let what = if m.hard { "hard cutover of" } else { "cut over" };
-        let noun = if m.kind == Kind::Group { "group" } else { "producer" };
+        let noun = if m.kind == MoveKind::Group { "group" } else { "producer" };
         let team = if m.team.is_empty() { String::new() } else { format!(" ({})", visible_name(&m.team)) };
         let mut event = icalendar::Event::new();
-        event.uid(&format!("{noun}-{}@{}.cutover", percent(&m.name), percent(&calendar.migration)));
+        event.uid(&format!("{noun}-{}@{}.cutover", percent_encode(&m.name), percent_encode(&calendar.migration)));
         event.summary(&format!("{what} {noun} {}{team}", visible_name(&m.name)));
         let mut words = format!("Migration {}.", visible_name(&calendar.migration));
         if let Some(window) = &m.window {
             let _ = write!(words, " Window {} ({}).", visible_name(window), visible_name(&m.zone));
         }
-        if let Some(until) = m.blue_until.and_then(|at| local(at, "UTC")) {
+        if let Some(until) = m.blue_until.and_then(|at| format_local_time(at, "UTC")) {
             let _ = write!(words, " Blue is kept until {until} UTC.");
         }
         event.description(&words);
-        event.add_property("DTSTAMP", stamp(now));
+        event.add_property("DTSTAMP", format_stamp(now));
         match (&m.window, m.date) {
             (None, Some(date)) => {
                 let day = |date: jiff::civil::Date| date.strftime("%Y%m%d").to_string();
                 let next = date.tomorrow().unwrap_or(date);
-                event.append_property(dated("DTSTART", &day(date))).append_property(dated("DTEND", &day(next)));
+                event
+                    .append_property(date_property("DTSTART", &day(date)))
+                    .append_property(date_property("DTEND", &day(next)));
             }
             _ => {
-                event.add_property("DTSTART", stamp(opening.from)).add_property("DTEND", stamp(opening.to));
+                event
+                    .add_property("DTSTART", format_stamp(opening.from))
+                    .add_property("DTEND", format_stamp(opening.to));
             }
         }
         out.push(event.done());
@@ -122,16 +138,16 @@ pub fn ics(calendar: &Calendar, now: At) -> String {
     out.to_string()
 }
 
-fn dated(name: &str, day: &str) -> icalendar::Property {
+fn date_property(name: &str, day: &str) -> icalendar::Property {
     icalendar::Property::new(name, day).add_parameter("VALUE", "DATE").done()
 }
 
-fn stamp(at: At) -> String {
+fn format_stamp(at: At) -> String {
     Timestamp::from_millisecond(at.0).map(|t| t.strftime("%Y%m%dT%H%M%SZ").to_string()).unwrap_or_default()
 }
 
 /// A name as a part of a UID: letters, digits, dots and dashes stay, everything else is its bytes.
-fn percent(name: &str) -> String {
+fn percent_encode(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
@@ -197,7 +213,7 @@ name = "later"
         let mut calendar = calendar();
         calendar.conflicts = vec![Conflict { producer: "p".into(), group: name.into(), what, advice }];
         let text = markdown(&calendar);
-        assert!(text.contains(&format!("- {} moves first; plan it later\n", cell(name))), "{text}");
+        assert!(text.contains(&format!("- {} moves first; plan it later\n", format_cell(name))), "{text}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::text::table;
-use crate::base::sanitise::{visible, visible_name};
-use crate::diff::document;
+use super::text::format_table;
+use crate::base::sanitise::{visible_name, visible_text};
+use crate::diff::build_document;
 use crate::diff::{DiffReport, PartitionDiff, TopicDiff};
 
 /// Ranges that are written out in words; JSON has them all.
@@ -12,13 +12,13 @@ const RANGES_SHOWN: usize = 8;
 
 /// The JSON of a diff (docs/json.md).
 #[must_use]
-pub fn json(report: &DiffReport) -> Value {
-    document(report)
+pub fn to_json(report: &DiffReport) -> Value {
+    build_document(report)
 }
 
 /// The table of a diff, and below it where the differences are.
 #[must_use]
-pub fn text(report: &DiffReport) -> String {
+pub fn to_text(report: &DiffReport) -> String {
     let (source, target) = (report.source, report.target);
     let heads = [
         "topic".to_owned(),
@@ -39,7 +39,7 @@ pub fn text(report: &DiffReport) -> String {
         let number = |n: u64| if known { n.to_string() } else { "-".to_owned() };
         rows.push(vec![
             visible_name(&t.topic),
-            t.said(),
+            t.describe_verdict(),
             number(f.equal),
             number(f.missing),
             number(f.only_target),
@@ -50,20 +50,20 @@ pub fn text(report: &DiffReport) -> String {
             number(f.superseded + f.before),
         ]);
     }
-    let mut out = table(&rows);
+    let mut out = format_table(&rows);
     for t in &report.topics {
         for why in &t.unknown {
-            out += &format!("{}: unknown: {}\n", visible_name(&t.topic), visible(why));
+            out += &format!("{}: unknown: {}\n", visible_name(&t.topic), visible_text(why));
         }
         for remark in &t.remarks {
-            out += &format!("{}: {}\n", visible_name(&t.topic), visible(remark));
+            out += &format!("{}: {}\n", visible_name(&t.topic), visible_text(remark));
         }
         for p in &t.partitions {
-            out += &of_partition(report, t, p);
+            out += &partition_lines(report, t, p);
         }
     }
     let part = report.topics.iter().filter(|t| !t.unknown.is_empty()).count();
-    if report.found().differs() && part > 0 {
+    if report.total_counts().differs() && part > 0 {
         out += &format!("not all of it is known: {part} of {} topics have something unknown\n", report.topics.len());
     }
     let seconds = (report.ms as f64 / 1_000.0).max(0.001);
@@ -76,11 +76,11 @@ pub fn text(report: &DiffReport) -> String {
     out
 }
 
-fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> String {
+fn partition_lines(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> String {
     let mut out = String::new();
-    for (what, spans) in p.findings(report.source, report.target) {
+    for (what, spans) in p.describe_findings(report.source, report.target) {
         let name = visible_name(&t.topic);
-        out += &format!("  {name}-{}: {} {what}: {}\n", p.partition, spans.count, spans.words(RANGES_SHOWN));
+        out += &format!("  {name}-{}: {} {what}: {}\n", p.partition, spans.count, spans.describe_ranges(RANGES_SHOWN));
     }
     out
 }
@@ -121,13 +121,13 @@ mod tests {
             ms: 1_000,
             topics: vec![differs, unknown],
         };
-        let text = text(&report);
+        let text = to_text(&report);
         assert!(!text.contains('\u{1b}'), "{text}");
         assert!(text.contains("-2: 4 missing on green (offsets on blue): 10-12, 15\n"), "{text}");
         assert!(text.contains("-2: 1 duplicated on green: 7\n"), "{text}");
         assert!(text.contains("gone: unknown: there is no topic gone on green\n"), "{text}");
         assert!(text.contains("not all of it is known: 1 of 2 topics have something unknown\n"), "{text}");
-        let json = super::json(&report);
+        let json = super::to_json(&report);
         assert_eq!((&json["verdict"], &json["known"]), (&json!("differs"), &json!(false)));
         let p = &json["topics"][0]["partitions"][0];
         assert_eq!((&p["missing_ranges"], &p["missing"]), (&json!([[10, 13], [15, 16]]), &json!(4)));

@@ -13,7 +13,7 @@ use crate::estate::{FlagState, GroupState, SwitchState};
 use crate::migration::eos::EosView;
 use crate::migration::facts::stage::{RunView, SideState, Stage, WayBack};
 use crate::migration::rules::gate::Gate;
-use crate::migration::soak::watch::whole;
+use crate::migration::soak::watch::combine_rows;
 use crate::snapshot::{
     Arming, Baseline, Countdown, DiffView, Fidelity, FidelityFigure, FidelityVerdict, GateRow, GroupRow, GroupSide,
     PartitionRow, PartitionSide, PhaseView, ProducerRow, SideView, Snapshot, TriggerRow, Witnessed,
@@ -24,29 +24,29 @@ pub const SCHEMA: u32 = 1;
 
 /// `cutover lag --json`.
 #[derive(Debug, Serialize)]
-pub struct Lag<'a> {
+pub struct LagJson<'a> {
     /// Number of this layout ([`SCHEMA`]).
     pub schema: u32,
     /// When the snapshot was made.
     pub at_ms: i64,
     /// Both clusters.
-    pub clusters: Clusters<'a>,
+    pub clusters: ClustersJson<'a>,
     /// Every group that was found, and every one of the plan.
-    pub groups: Vec<GroupLag<'a>>,
+    pub groups: Vec<GroupLagJson<'a>>,
 }
 
 /// Blue and green.
 #[derive(Debug, Serialize)]
-pub struct Clusters<'a> {
+pub struct ClustersJson<'a> {
     /// The cluster that is left.
-    pub blue: Cluster<'a>,
+    pub blue: ClusterJson<'a>,
     /// The cluster that everything moves to.
-    pub green: Cluster<'a>,
+    pub green: ClusterJson<'a>,
 }
 
 /// One cluster, as far as it is known now.
 #[derive(Debug, Serialize)]
-pub struct Cluster<'a> {
+pub struct ClusterJson<'a> {
     /// Bootstrap list as the plan has it.
     pub bootstrap: &'a str,
     /// Its id, as its brokers tell it.
@@ -81,7 +81,7 @@ pub struct Cluster<'a> {
 
 /// One group's lag on both sides.
 #[derive(Debug, Serialize)]
-pub struct GroupLag<'a> {
+pub struct GroupLagJson<'a> {
     /// Group id on blue.
     pub group: &'a str,
     /// Protocol family: classic, consumer, share, streams, other.
@@ -89,16 +89,16 @@ pub struct GroupLag<'a> {
     /// Whether the plan lists it.
     pub listed: bool,
     /// What is known of it on blue.
-    pub blue: SideLag<'a>,
+    pub blue: SideLagJson<'a>,
     /// What is known of it on green, under its id there.
-    pub green: SideLag<'a>,
+    pub green: SideLagJson<'a>,
     /// By topic and number.
-    pub partitions: Vec<Partition<'a>>,
+    pub partitions: Vec<PartitionJson<'a>>,
 }
 
 /// A group on one side.
 #[derive(Debug, Default, Serialize)]
-pub struct SideLag<'a> {
+pub struct SideLagJson<'a> {
     /// Kafka's word; `null` when the side knows no such group or could not be read.
     pub state: Option<String>,
     /// Whether the side has such a group; `null` when that is not known.
@@ -123,7 +123,7 @@ pub struct SideLag<'a> {
 
 /// A partition on both sides.
 #[derive(Debug, Serialize)]
-pub struct Partition<'a> {
+pub struct PartitionJson<'a> {
     /// Its topic, by the name on blue.
     pub topic: &'a str,
     /// Its number, from 0.
@@ -136,7 +136,7 @@ pub struct Partition<'a> {
 
 /// `cutover status --json`: the whole state.
 #[derive(Debug, Serialize)]
-pub struct Status<'a> {
+pub struct StatusJson<'a> {
     /// Number of this layout ([`SCHEMA`]).
     pub schema: u32,
     /// When the snapshot was made.
@@ -158,11 +158,11 @@ pub struct Status<'a> {
     /// The phase rail, in order.
     pub phases: &'a [PhaseView],
     /// Both clusters.
-    pub clusters: Clusters<'a>,
+    pub clusters: ClustersJson<'a>,
     /// Every group that was found, and every one of the plan.
-    pub groups: Vec<GroupStatus<'a>>,
+    pub groups: Vec<GroupStatusJson<'a>>,
     /// Producers of the plan.
-    pub producers: Vec<ProducerStatus<'a>>,
+    pub producers: Vec<ProducerStatusJson<'a>>,
     /// Rollback triggers that fired, by when they act.
     pub countdowns: &'a [Countdown],
     /// What should be read now.
@@ -173,10 +173,10 @@ pub struct Status<'a> {
 
 /// A group: where it stands, besides its lag.
 #[derive(Debug, Serialize)]
-pub struct GroupStatus<'a> {
+pub struct GroupStatusJson<'a> {
     /// Lag on both sides and per partition.
     #[serde(flatten)]
-    pub lag: GroupLag<'a>,
+    pub lag: GroupLagJson<'a>,
     /// The team that owns it; empty when the plan does not list it.
     pub team: &'a str,
     /// Where it stands. Of a group that nothing moved: where it is found (`on_blue`, `on_green`, `on_both`); `null` for
@@ -195,7 +195,7 @@ pub struct GroupStatus<'a> {
     /// What consumers that keep count saw since the last move.
     pub witnessed: Option<Witnessed>,
     /// Its soak as a whole; `null` while it does not soak.
-    pub soak: Option<Soak>,
+    pub soak: Option<SoakJson>,
     /// The criteria of its soak, each with value, limit, baseline, clock and holes.
     pub gates: &'a [GateRow],
     /// Rollback triggers that watch its soak.
@@ -219,7 +219,7 @@ pub enum StageJson<'a> {
 
 /// All judged criteria of a soak together.
 #[derive(Debug, Serialize)]
-pub struct Soak {
+pub struct SoakJson {
     /// pass, hold, fail or unknown: what is worst speaks.
     #[serde(flatten)]
     pub gate: Gate,
@@ -229,7 +229,7 @@ pub struct Soak {
 
 /// A producer of the plan: where it writes, and where it stands.
 #[derive(Debug, Serialize)]
-pub struct ProducerStatus<'a> {
+pub struct ProducerStatusJson<'a> {
     /// Its name in the plan.
     pub producer: &'a str,
     /// The team that owns it.
@@ -278,8 +278,8 @@ pub struct FidelityJson<'a> {
 
 /// The lag of every group.
 #[must_use]
-pub fn lag(snapshot: &Snapshot) -> Lag<'_> {
-    Lag {
+pub fn lag(snapshot: &Snapshot) -> LagJson<'_> {
+    LagJson {
         schema: SCHEMA,
         at_ms: snapshot.now.0,
         clusters: clusters(snapshot),
@@ -289,9 +289,9 @@ pub fn lag(snapshot: &Snapshot) -> Lag<'_> {
 
 /// The whole state.
 #[must_use]
-pub fn status(snapshot: &Snapshot) -> Status<'_> {
-    let untrusted = snapshot.untrusted(snapshot.now);
-    Status {
+pub fn status(snapshot: &Snapshot) -> StatusJson<'_> {
+    let untrusted = snapshot.why_untrusted(snapshot.now);
+    StatusJson {
         schema: SCHEMA,
         at_ms: snapshot.now.0,
         migration: &snapshot.header.migration,
@@ -310,13 +310,13 @@ pub fn status(snapshot: &Snapshot) -> Status<'_> {
     }
 }
 
-fn clusters(snapshot: &Snapshot) -> Clusters<'_> {
-    Clusters { blue: cluster(&snapshot.blue, snapshot), green: cluster(&snapshot.green, snapshot) }
+fn clusters(snapshot: &Snapshot) -> ClustersJson<'_> {
+    ClustersJson { blue: cluster(&snapshot.blue, snapshot), green: cluster(&snapshot.green, snapshot) }
 }
 
 /// What stands in the way of believing a side, worst first.
 #[must_use]
-pub fn troubles(side: &SideView) -> Vec<&Trouble> {
+pub fn list_troubles(side: &SideView) -> Vec<&Trouble> {
     let link = match &side.link {
         Observed::Absent { why } => Some(why),
         Observed::Known { trouble, .. } => trouble.as_ref(),
@@ -328,13 +328,13 @@ pub fn troubles(side: &SideView) -> Vec<&Trouble> {
     side.identity_trouble.iter().chain(link).chain(&side.broker_troubles).chain(rights).chain(slow).collect()
 }
 
-fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> Cluster<'a> {
+fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> ClusterJson<'a> {
     // What another cluster shows is nothing of this one, and what it showed long ago nothing of now.
-    let seen = side.untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none();
-    Cluster {
+    let seen = side.why_untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none();
+    ClusterJson {
         bootstrap: &side.bootstrap,
         cluster_id: side.cluster_id.as_deref(),
-        state: words::cluster(side, snapshot),
+        state: words::cluster_word(side, snapshot),
         age_ms: side.link.age_ms(snapshot.now),
         stale: !seen,
         brokers_up: seen.then_some(side.brokers.0),
@@ -345,12 +345,12 @@ fn cluster<'a>(side: &'a SideView, snapshot: &Snapshot) -> Cluster<'a> {
         in_rate: side.in_rate.filter(|_| seen),
         groups_hidden: side.groups_hidden.as_ref(),
         throttle_ms: seen.then(|| side.throttled.as_ref().map_or(0, |t| t.ms)),
-        troubles: troubles(side),
+        troubles: list_troubles(side),
     }
 }
 
-fn group_lag<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupLag<'a> {
-    GroupLag {
+fn group_lag<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupLagJson<'a> {
+    GroupLagJson {
         group: &row.group,
         kind: row.kind.to_string(),
         listed: row.listed,
@@ -360,25 +360,26 @@ fn group_lag<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupLag<'a> {
     }
 }
 
-fn partition<'a>(row: &GroupRow, p: &'a PartitionRow, snapshot: &Snapshot) -> Partition<'a> {
+fn partition<'a>(row: &GroupRow, p: &'a PartitionRow, snapshot: &Snapshot) -> PartitionJson<'a> {
     let (now, stale_after_ms) = (snapshot.now, snapshot.header.stale_after_ms);
     // The group may have been looked at after the whole cluster was.
     let known = |side: Side| {
-        snapshot.side(side).untrusted(now, stale_after_ms).is_none() || row.on(side).is_fresh(now, stale_after_ms)
+        snapshot.side(side).why_untrusted(now, stale_after_ms).is_none()
+            || row.on_side(side).is_fresh(now, stale_after_ms)
     };
     let kept = |side: Side, seen: PartitionSide| if known(side) { seen } else { PartitionSide::default() };
     let (blue, green) = (kept(Side::Blue, p.blue), kept(Side::Green, p.green));
-    Partition { topic: &p.topic, partition: p.partition, blue, green }
+    PartitionJson { topic: &p.topic, partition: p.partition, blue, green }
 }
 
-fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLag<'a> {
+fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLagJson<'a> {
     let now = snapshot.now;
     if side.at.is_some() && !side.is_fresh(now, snapshot.header.stale_after_ms) {
-        return SideLag {
+        return SideLagJson {
             age_ms: side.at.map(|at| now.since(at)),
             stale: true,
             trouble: side.trouble.as_ref(),
-            ..SideLag::default()
+            ..SideLagJson::default()
         };
     }
     let exists = match (side.is_there(), side.is_absent()) {
@@ -388,7 +389,7 @@ fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLag<'a> {
         (false, true) => Some(false),
         (false, false) => None,
     };
-    SideLag {
+    SideLagJson {
         state: side.state.map(|s| s.to_string()),
         exists,
         age_ms: side.at.map(|at| now.since(at)),
@@ -405,7 +406,7 @@ fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLag<'a> {
 
 /// Where a group stands, as JSON has it: the journal's stage, or where one that was never moved is found.
 #[must_use]
-pub fn stage<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>> {
+pub fn stage_json<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>> {
     match row.found_on() {
         _ if row.listed && snapshot.header.journal_trouble.is_some() => None,
         Some(place) => Some(StageJson::Found { stage: place.into() }),
@@ -414,18 +415,18 @@ pub fn stage<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>
     }
 }
 
-fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatus<'a> {
-    GroupStatus {
+fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatusJson<'a> {
+    GroupStatusJson {
         lag: group_lag(row, snapshot),
         team: &row.team,
-        stage: stage(row, snapshot),
+        stage: stage_json(row, snapshot),
         side_state: row.side_state.as_ref(),
-        switch: row.switch.as_ref().and_then(|s| fresh(s, snapshot)),
+        switch: row.switch.as_ref().and_then(|s| fresh_value(s, snapshot)),
         way_back: snapshot.way_back_of(row),
         next: snapshot.next_of(&row.next),
         run: row.run.as_ref(),
         witnessed: row.witnessed,
-        soak: soak(row),
+        soak: soak_json(row),
         gates: &row.gates,
         triggers: &row.triggers,
         baselines: &row.baselines,
@@ -434,15 +435,15 @@ fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatus<'a> {
 
 /// `None` while it does not soak.
 #[must_use]
-pub fn soak(row: &GroupRow) -> Option<Soak> {
-    row.gates.first().map(|first| Soak { gate: whole(&row.gates), since_ms: first.since })
+pub fn soak_json(row: &GroupRow) -> Option<SoakJson> {
+    row.gates.first().map(|first| SoakJson { gate: combine_rows(&row.gates), since_ms: first.since })
 }
 
 fn fidelity(of: &Fidelity, now: At) -> FidelityJson<'_> {
     let figure = if let Fidelity::Sampled(figure) = of { Some(figure) } else { None };
     FidelityJson {
         verdict: of.verdict(now),
-        words: of.sentence(),
+        words: of.describe_fully(),
         age_ms: figure.map(|f| now.since(f.at)),
         share: figure.and_then(FidelityFigure::share),
         of,
@@ -450,18 +451,18 @@ fn fidelity(of: &Fidelity, now: At) -> FidelityJson<'_> {
 }
 
 /// A switch or flag as it was read last, if that is how it stands now.
-pub(super) fn fresh<T: Copy>(of: &Observed<T>, snapshot: &Snapshot) -> Option<T> {
-    of.fresh(snapshot.now, snapshot.header.stale_after_ms).copied()
+pub(super) fn fresh_value<T: Copy>(of: &Observed<T>, snapshot: &Snapshot) -> Option<T> {
+    of.fresh_value(snapshot.now, snapshot.header.stale_after_ms).copied()
 }
 
-fn producer_status<'a>(row: &'a ProducerRow, snapshot: &Snapshot) -> ProducerStatus<'a> {
-    ProducerStatus {
+fn producer_status<'a>(row: &'a ProducerRow, snapshot: &Snapshot) -> ProducerStatusJson<'a> {
+    ProducerStatusJson {
         producer: &row.name,
         team: &row.team,
         topics: &row.topics,
         critical: row.critical,
         transactional: row.transactional,
-        flag: row.flag.as_ref().and_then(|f| fresh(f, snapshot)),
+        flag: row.flag.as_ref().and_then(|f| fresh_value(f, snapshot)),
         blue_rate: row.observed.blue_rate,
         green_rate: row.observed.green_rate,
         disagreement: row.disagreement.as_deref(),
@@ -477,12 +478,12 @@ fn producer_status<'a>(row: &'a ProducerRow, snapshot: &Snapshot) -> ProducerSta
 /// incomplete; those that may hide other groups do where none is shown and the plan names none, because that shows nothing
 /// (what the plan names was asked for by name).
 #[must_use]
-pub fn complete(snapshot: &Snapshot) -> bool {
+pub fn is_complete(snapshot: &Snapshot) -> bool {
     let read = |side: Side| {
         let view = snapshot.side(side);
-        let of = |g: &GroupRow| g.listed || g.on(side).is_there();
+        let of = |g: &GroupRow| g.listed || g.on_side(side).is_there();
         matches!(view.link, Observed::Known { trouble: None, .. })
-            && view.untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none()
+            && view.why_untrusted(snapshot.now, snapshot.header.stale_after_ms).is_none()
             && view.broker_troubles.is_empty()
             && view.topics_hidden.is_none()
             && (view.groups_hidden.is_none() || snapshot.groups.iter().any(of))

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::base::sanitise::{visible, visible_name};
-use crate::replay::report::Progress;
+use crate::base::sanitise::{visible_name, visible_text};
+use crate::replay::report::ReplayProgress;
 use crate::replay::{Piece, ReplayReport};
 
 /// `cutover replay --json`.
@@ -20,18 +20,18 @@ pub struct ReplayJson<'a> {
 
 /// The JSON of a replay.
 #[must_use]
-pub fn json(report: &ReplayReport) -> ReplayJson<'_> {
+pub fn to_json(report: &ReplayReport) -> ReplayJson<'_> {
     ReplayJson { schema: 1, report }
 }
 
 /// What came of a replay, in lines.
 #[must_use]
-pub fn text(report: &ReplayReport) -> String {
+pub fn to_text(report: &ReplayReport) -> String {
     let mut out = String::new();
     let mut line = |text: String| {
-        let _ = writeln!(out, "{}", visible(&text)); // writing to a String can't fail
+        let _ = writeln!(out, "{}", visible_text(&text)); // writing to a String can't fail
     };
-    let (records, bytes) = (report.records, size(report.bytes));
+    let (records, bytes) = (report.records, format_size(report.bytes));
     let verb = if report.dry_run { "would carry" } else { "carries" };
     line(format!("replay {verb} {records} records ({bytes}) from {} to {}", report.from, report.to));
     if report.dry_run {
@@ -44,13 +44,13 @@ pub fn text(report: &ReplayReport) -> String {
         }
     } else if report.run.is_some() {
         let rate = report.carried_bytes.checked_mul(1_000).and_then(|b| b.checked_div(report.took_ms));
-        let rate = rate.map_or_else(String::new, |rate| format!(", {}/s", size(rate)));
+        let rate = rate.map_or_else(String::new, |rate| format!(", {}/s", format_size(rate)));
         line(format!(
             "carried in this go: {} records ({}) in {} transactions, {}{rate}",
             report.carried,
-            size(report.carried_bytes),
+            format_size(report.carried_bytes),
             report.transactions,
-            time(report.took_ms)
+            format_duration(report.took_ms)
         ));
         let found = report.found.map_or_else(String::new, |n| format!(" ({n} marks)"));
         line(match report.verified {
@@ -72,15 +72,15 @@ pub fn text(report: &ReplayReport) -> String {
 
 /// Progress in one line; `before` is what was done when this go began.
 #[must_use]
-pub fn progress(p: &Progress, before: u64) -> String {
+pub fn progress_line(p: &ReplayProgress, before: u64) -> String {
     let percent = p.done.saturating_mul(100).checked_div(p.total).unwrap_or(100);
     let rate = p.bytes.checked_mul(1_000).and_then(|b| b.checked_div(p.ms)).unwrap_or(0);
-    let left = p.left_ms(before).map_or_else(|| "?".to_owned(), time);
-    format!("{}: {} of {} ({percent} %), {}/s, {left} left", p.what, p.done, p.total, size(rate))
+    let left = p.left_ms(before).map_or_else(|| "?".to_owned(), format_duration);
+    format!("{}: {} of {} ({percent} %), {}/s, {left} left", p.what, p.done, p.total, format_size(rate))
 }
 
 /// Bytes for people: `17 B`, `4.2 kB`, `1.5 GB`.
-fn size(bytes: u64) -> String {
+fn format_size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1_000 {
         return format!("{bytes} B");
@@ -95,7 +95,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// A duration for people: `0.4 s`, `12 s`, `3 min 5 s`.
-fn time(ms: u64) -> String {
+fn format_duration(ms: u64) -> String {
     match ms {
         0..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         10_000..120_000 => format!("{} s", ms / 1_000),
@@ -136,7 +136,7 @@ mod tests {
             exit_code: 0,
             trouble: None,
         };
-        let text = text(&report);
+        let text = to_text(&report);
         for line in [
             "  pay into pay\\u{20} (3 partitions, by number)\n",
             "  p\\u{430}y into pay (3 partitions, by number)\n",
@@ -149,11 +149,14 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_readable() {
-        let sizes = [999, 1_000, 4_250, 999_949, 1_500_000_000].map(size);
+        let sizes = [999, 1_000, 4_250, 999_949, 1_500_000_000].map(format_size);
         assert_eq!(sizes, ["999 B", "1.0 kB", "4.2 kB", "999.9 kB", "1.5 GB"]);
-        assert_eq!([420, 12_000, 185_000].map(time), ["0.4 s", "12 s", "3 min 5 s"]);
-        let p = Progress { what: "carrying", done: 500, total: 1_000, bytes: 2_000_000, ms: 1_000 };
-        assert_eq!(progress(&p, 0), "carrying: 500 of 1000 (50 %), 2.0 MB/s, 1.0 s left");
-        assert_eq!(progress(&Progress { total: 0, done: 0, ..p }, 0), "carrying: 0 of 0 (100 %), 2.0 MB/s, ? left");
+        assert_eq!([420, 12_000, 185_000].map(format_duration), ["0.4 s", "12 s", "3 min 5 s"]);
+        let p = ReplayProgress { what: "carrying", done: 500, total: 1_000, bytes: 2_000_000, ms: 1_000 };
+        assert_eq!(progress_line(&p, 0), "carrying: 500 of 1000 (50 %), 2.0 MB/s, 1.0 s left");
+        assert_eq!(
+            progress_line(&ReplayProgress { total: 0, done: 0, ..p }, 0),
+            "carrying: 0 of 0 (100 %), 2.0 MB/s, ? left"
+        );
     }
 }

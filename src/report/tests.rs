@@ -24,7 +24,7 @@ fn side(side: Side) -> SideView {
         side,
         name: side.name().into(),
         bootstrap: format!("{side}:9092"),
-        link: Observed::seen(40, JUST),
+        link: Observed::seen_at(40, JUST),
         cluster_id: Some(format!("id-of-{side}")),
         identity_trouble: None,
         brokers: (3, 3),
@@ -55,7 +55,7 @@ fn group(blue: GroupSide) -> GroupRow {
         kind: GroupKind::Classic,
         stage: Stage::OnBlue,
         side_state: None,
-        switch: Some(Observed::seen(SwitchState::Blue, JUST)),
+        switch: Some(Observed::seen_at(SwitchState::Blue, JUST)),
         blue,
         green: GroupSide { state: Some(GroupState::Dead), at: Some(JUST), ..GroupSide::unseen(None) },
         partitions: vec![PartitionRow {
@@ -86,7 +86,7 @@ fn producer() -> ProducerRow {
         topics: vec!["orders".into()],
         critical: true,
         transactional: false,
-        flag: Some(Observed::seen(FlagState::Dual, JUST)),
+        flag: Some(Observed::seen_at(FlagState::Dual, JUST)),
         observed: ObservedWriting::default(),
         fidelity: Fidelity::NotDual,
         disagreement: None,
@@ -140,7 +140,7 @@ fn snapshot() -> Snapshot {
 fn spoilt() -> [(&'static str, Snapshot); 3] {
     let why = || Trouble::new("blue is not as it should be", "look at it");
     let [mut stale, mut never, mut other] = [snapshot(), snapshot(), snapshot()];
-    stale.blue.link = Observed::seen(40, THEN);
+    stale.blue.link = Observed::seen_at(40, THEN);
     stale.groups[0].blue.at = Some(THEN);
     never.blue.link = Observed::Absent { why: why() };
     never.groups[0].blue = GroupSide::unseen(Some(why()));
@@ -156,7 +156,7 @@ fn status(s: &Snapshot) -> Value {
 #[test]
 fn an_old_figure_is_no_figure_of_now_in_any_output() {
     let well = snapshot();
-    assert!(json::complete(&well));
+    assert!(json::is_complete(&well));
     let (lag, all) = (text::lag(&well), text::status(&well));
     assert!(["4711", "lag 622", "Stable", "audit waits: an open"].iter().all(|w| lag.contains(w)), "{lag}");
     assert!(["4711", "EXACT", "ready  c", "1/1"].iter().all(|w| all.contains(w)), "{all}");
@@ -166,7 +166,7 @@ fn an_old_figure_is_no_figure_of_now_in_any_output() {
         (&622.into(), &4_711.into())
     );
     for (name, s) in spoilt() {
-        assert!(!json::complete(&s), "{name}: for exit code 4");
+        assert!(!json::is_complete(&s), "{name}: for exit code 4");
         for page in [text::lag(&s), text::status(&s)] {
             let blue = page.lines().find(|l| l.starts_with("[B]")).expect("a line of blue");
             let row = page.lines().find(|l| l.starts_with("audit  ")).expect("a row of the group");
@@ -194,11 +194,11 @@ fn an_old_figure_is_no_figure_of_now_in_any_output() {
             "{name}"
         );
         assert_eq!(value["producers"][0]["next"], "not known", "{name}");
-        let lines = log::json(None, &s);
+        let lines = log::change_lines(None, &s);
         let of = |kind: &str| lines.iter().find(|l| l.contains(&format!("\"kind\":\"{kind}\""))).expect("a line");
         assert!(of("group").contains("\"way_back\":\"unknown\""), "{name}: {lines:#?}");
         assert!(of("cluster").contains("\"brokers\":null"), "{name}: {lines:#?}");
-        let metrics = prometheus::text(&s, NOW);
+        let metrics = prometheus::to_text(&s, NOW);
         assert!(
             metrics.contains("cutover_group_way_back{group=\"audit\",way_back=\"unknown\"} 1"),
             "{name}:\n{metrics}"
@@ -238,12 +238,12 @@ fn a_switch_that_was_read_long_ago_is_no_switch_of_now() {
         (v["groups"][0]["switch"].clone(), v["producers"][0]["flag"].clone())
     };
     assert_eq!(of(&s), ("blue".into(), "dual".into()));
-    s.groups[0].switch = Some(Observed::seen(SwitchState::Blue, THEN));
-    s.producers[0].flag = Some(Observed::seen(FlagState::Dual, THEN));
+    s.groups[0].switch = Some(Observed::seen_at(SwitchState::Blue, THEN));
+    s.producers[0].flag = Some(Observed::seen_at(FlagState::Dual, THEN));
     assert_eq!(of(&s), (Value::Null, Value::Null));
     let row = text::status(&s);
     let row = row.lines().find(|l| l.starts_with("writer  ")).expect("a row of the producer");
     assert!(row.contains("STALE 47s") && !row.contains("dual"), "{row}");
-    let lines = log::json(None, &s);
+    let lines = log::change_lines(None, &s);
     assert!(lines.iter().any(|l| l.contains("\"kind\":\"producer\"") && l.contains("\"flag\":null")), "{lines:#?}");
 }

@@ -5,12 +5,12 @@ use crate::migration::rules::gate::Gate;
 use crate::migration::soak::trigger::{Arm, TriggerState};
 use crate::snapshot::{Countdown, SideView, Snapshot};
 
-/// The words of [`cluster`].
+/// The words of [`cluster_word`].
 pub const CLUSTERS: &[&str] = &["reachable", "stale", "unreachable", "another_cluster"];
 
 /// How a cluster stands.
 #[must_use]
-pub fn cluster(v: &SideView, s: &Snapshot) -> &'static str {
+pub fn cluster_word(v: &SideView, s: &Snapshot) -> &'static str {
     match &v.link {
         _ if v.identity_trouble.is_some() => "another_cluster",
         Observed::Absent { .. } | Observed::Known { trouble: Some(_), .. } => "unreachable",
@@ -19,12 +19,12 @@ pub fn cluster(v: &SideView, s: &Snapshot) -> &'static str {
     }
 }
 
-/// The words of [`gate`].
+/// The words of [`gate_word`].
 pub const GATES: &[&str] = &["pass", "hold", "fail", "unknown"];
 
 /// How a gate stands.
 #[must_use]
-pub fn gate(gate: &Gate) -> &'static str {
+pub fn gate_word(gate: &Gate) -> &'static str {
     match gate {
         Gate::Pass => "pass",
         Gate::Hold { .. } => "hold",
@@ -33,12 +33,12 @@ pub fn gate(gate: &Gate) -> &'static str {
     }
 }
 
-/// The words of [`trigger`].
+/// The words of [`trigger_word`].
 pub const TRIGGERS: &[&str] = &["quiet", "rising", "met", "unknown"];
 
 /// How a trigger stands.
 #[must_use]
-pub fn trigger(state: &TriggerState) -> &'static str {
+pub fn trigger_word(state: &TriggerState) -> &'static str {
     match state {
         TriggerState::Quiet { .. } => "quiet",
         TriggerState::Rising { .. } => "rising",
@@ -58,7 +58,7 @@ pub fn trigger_why(state: &TriggerState) -> Option<&str> {
 
 /// What a trigger that fired does.
 #[must_use]
-pub fn countdown(of: &Countdown) -> &'static str {
+pub fn countdown_word(of: &Countdown) -> &'static str {
     match (of.arm, &of.held, of.acts_at) {
         (Arm::Shadow, ..) => "shadow",
         (Arm::Armed, Some(_), _) => "held",

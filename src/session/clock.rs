@@ -45,7 +45,7 @@ pub struct Stopwatch(Instant);
 impl Stopwatch {
     /// Milliseconds since it was started.
     #[must_use]
-    pub fn ms(self) -> u64 {
+    pub fn elapsed_ms(self) -> u64 {
         u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 

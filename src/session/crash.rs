@@ -17,7 +17,7 @@ pub enum Boundary {
     Full,
 }
 
-/// `before:KEY`, `after-intent:KEY`, `after-effect:KEY` or `full:KEY`, KEY as in [`crate::migration::facts::effect::Issued`]: `7/2/1` is run 7, step 2, attempt 1.
+/// `before:KEY`, `after-intent:KEY`, `after-effect:KEY` or `full:KEY`, KEY as in [`crate::migration::facts::effect::IssuedEffect`]: `7/2/1` is run 7, step 2, attempt 1.
 /// Only honoured through a hidden command line option; never in a plan or an environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrashAt {
@@ -65,14 +65,14 @@ impl fmt::Display for CrashAt {
 impl CrashAt {
     /// Whether this is the point.
     #[must_use]
-    pub fn is(&self, boundary: Boundary, key: &str) -> bool {
+    pub fn is_at(&self, boundary: Boundary, key: &str) -> bool {
         self.boundary == boundary && self.key == key
     }
 }
 
 /// Dies here if this is the point: no destructor, no flush, nothing.
-pub fn point(crash_at: Option<&CrashAt>, boundary: Boundary, key: &str) {
-    if crash_at.is_some_and(|c| c.is(boundary, key)) {
+pub fn abort_if_at(crash_at: Option<&CrashAt>, boundary: Boundary, key: &str) {
+    if crash_at.is_some_and(|c| c.is_at(boundary, key)) {
         std::process::abort();
     }
 }
@@ -90,7 +90,7 @@ mod tests {
             assert!(word.parse::<CrashAt>().is_err(), "{word}");
         }
         let at: CrashAt = "after-intent:7/2/1".parse().unwrap();
-        assert!(at.is(Boundary::AfterIntent, "7/2/1"));
-        assert!(!at.is(Boundary::AfterEffect, "7/2/1") && !at.is(Boundary::AfterIntent, "7/2/2"));
+        assert!(at.is_at(Boundary::AfterIntent, "7/2/1"));
+        assert!(!at.is_at(Boundary::AfterEffect, "7/2/1") && !at.is_at(Boundary::AfterIntent, "7/2/2"));
     }
 }

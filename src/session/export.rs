@@ -8,7 +8,7 @@ use crate::base::sanitise::visible_path;
 
 /// Writes a file that only its owner reads (0600). One that is there is replaced only with `force`, and then all at
 /// once: a reader finds the old one or the new one. Errors name the file and what to do.
-pub fn write(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
+pub fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
     let failed = |e: &std::io::Error| {
         let what = format!("{} can't be written: {e}", visible_path(path));
         match e.kind() {
@@ -19,12 +19,12 @@ pub fn write(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
         }
     };
     if !force {
-        return create(path, text).map_err(|e| failed(&e));
+        return create_file(path, text).map_err(|e| failed(&e));
     }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
-    let written = create(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    let written = create_file(&beside, text).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|e| {
         let _ = std::fs::remove_file(&beside); // it may not even be there
         failed(&e)
@@ -32,7 +32,7 @@ pub fn write(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
 }
 
 /// Writes a file that is not there yet; what can't be written whole is taken away again.
-pub(crate) fn create(path: &Path, text: &str) -> std::io::Result<()> {
+pub(crate) fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
@@ -42,21 +42,21 @@ pub(crate) fn create(path: &Path, text: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::write;
+    use super::write_file;
 
     #[test]
     fn a_file_is_its_owners_and_is_never_overwritten_by_accident() {
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("plan.csv");
-        write(&path, "a,0,1\n", false).unwrap();
+        write_file(&path, "a,0,1\n", false).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(write(&path, "b,0,2\n", false).unwrap_err().advice.contains("--force"));
+        assert!(write_file(&path, "b,0,2\n", false).unwrap_err().advice.contains("--force"));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "a,0,1\n");
-        write(&path, "b,0,2\n", true).unwrap();
+        write_file(&path, "b,0,2\n", true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "b,0,2\n");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
-        let nowhere = write(&dir.path().join("no/such/plan.csv"), "", false).unwrap_err();
+        let nowhere = write_file(&dir.path().join("no/such/plan.csv"), "", false).unwrap_err();
         assert!(nowhere.what.contains("no/such/plan.csv"), "{nowhere:?}");
     }
 }

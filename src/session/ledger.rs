@@ -6,10 +6,10 @@ use super::clock::{Clock, Stopwatch};
 use super::lease::WriteLease;
 use super::options::{Options, Want};
 use crate::base::{At, Trouble};
-use crate::journal::{Holder, Journal, Opened, Reader, Room, is_read_only};
-use crate::migration::facts::event::{Entry, Event};
-use crate::migration::soak::watch::{Kept, Unsaved};
-use crate::migration::tell::notifications::Told;
+use crate::journal::{DiskRoom, Journal, LeaseHolder, Opened, Reader, is_read_only};
+use crate::migration::facts::event::{Event, JournalEntry};
+use crate::migration::soak::watch::{KeptSamples, UnsavedSeries};
+use crate::migration::tell::notifications::DeliveryProgress;
 use crate::plan::Plan;
 use crate::snapshot::Arming;
 
@@ -43,11 +43,11 @@ enum Store {
 pub(crate) struct Access {
     pub ledger: Ledger,
     /// Everything in it, oldest first.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<JournalEntry>,
     /// What was kept of soaks.
-    pub samples: Vec<Kept>,
+    pub samples: Vec<KeptSamples>,
     /// How far each target of notifications was told.
-    pub told: Vec<Told>,
+    pub told: Vec<DeliveryProgress>,
     /// What the session may do.
     pub arming: Arming,
     /// What a person should read about it.
@@ -61,7 +61,7 @@ impl Ledger {
     /// a session that only looks, with the reason.
     pub async fn open(plan: &Plan, options: &Options, now: At) -> Access {
         let (path, want) = (plan.journal.clone(), options.want);
-        let opened = tokio::task::spawn_blocking(move || open(path, want, now)).await;
+        let opened = tokio::task::spawn_blocking(move || open_access(path, want, now)).await;
         opened.unwrap_or_else(|e| {
             let broken = Trouble::new(format!("opening the journal broke off: {e}"), "this is a fault of cutover");
             Access::unusable(plan.journal.clone(), broken)
@@ -69,10 +69,10 @@ impl Ledger {
     }
 
     /// Writes a fact. Errors: it could not be written; nothing may be done then.
-    pub async fn append(&mut self, at: At, actor: String, event: Event) -> Result<Entry, Trouble> {
+    pub async fn append(&mut self, at: At, actor: String, event: Event) -> Result<JournalEntry, Trouble> {
         if let Some(rehearsed) = &mut self.rehearsed {
             *rehearsed += 1;
-            return Ok(Entry { seq: self.last + *rehearsed, at, actor, event });
+            return Ok(JournalEntry { seq: self.last + *rehearsed, at, actor, event });
         }
         let written = self.on_writer("writing the journal", move |journal| journal.append(at, &actor, &event)).await?;
         let entry = written
@@ -83,19 +83,19 @@ impl Ledger {
 
     /// Room for entries; a session that does not hold the journal needs none. Errors: the filesystem can't be asked or is
     /// read-only.
-    pub async fn room(&mut self) -> Result<Option<Room>, Trouble> {
+    pub async fn look_for_room(&mut self) -> Result<Option<DiskRoom>, Trouble> {
         self.on_writer("looking for room", Journal::look_for_room).await
     }
 
     /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
     /// not be written; then a restart counts less, and nothing else is lost.
-    pub async fn keep(&mut self, changes: Vec<Unsaved>) -> Result<(), Trouble> {
+    pub async fn keep_samples(&mut self, changes: Vec<UnsavedSeries>) -> Result<(), Trouble> {
         self.on_writer("writing beside the journal", move |journal| journal.keep_samples(&changes)).await.map(drop)
     }
 
-    /// Keeps how far targets of notifications were told, as [`Ledger::keep`] does. Errors: it could not be written; then
+    /// Keeps how far targets of notifications were told, as [`Ledger::keep_samples`] does. Errors: it could not be written; then
     /// a crash tells something twice.
-    pub async fn keep_told(&mut self, told: Vec<Told>) -> Result<(), Trouble> {
+    pub async fn keep_told(&mut self, told: Vec<DeliveryProgress>) -> Result<(), Trouble> {
         self.on_writer("writing beside the journal", move |journal| journal.keep_told(&told)).await.map(drop)
     }
 
@@ -124,13 +124,13 @@ impl Ledger {
     }
 
     /// What somebody else has written since. Errors: it can't be read.
-    pub async fn newer(&mut self) -> Result<Vec<Entry>, Trouble> {
-        if let Some((_, why)) = self.looked.as_ref().filter(|(looked, _)| looked.ms() < AGAIN_MS) {
+    pub async fn read_newer(&mut self) -> Result<Vec<JournalEntry>, Trouble> {
+        if let Some((_, why)) = self.looked.as_ref().filter(|(looked, _)| looked.elapsed_ms() < AGAIN_MS) {
             return Err(why.clone());
         }
         let (from, path, doubted) = (self.last + 1, self.path.clone(), self.doubted);
         let store = std::mem::replace(&mut self.store, Store::None);
-        let read = tokio::task::spawn_blocking(move || follow(store, &path, from, doubted));
+        let read = tokio::task::spawn_blocking(move || follow_journal(store, &path, from, doubted));
         let (store, entries) = read
             .await
             .map_err(|e| Trouble::new(format!("reading the journal broke off: {e}"), "start cutover again"))?;
@@ -145,7 +145,7 @@ impl Ledger {
     }
 
     /// Whether what opening found wrong with the file still stands.
-    pub fn doubted(&self) -> bool {
+    pub fn is_doubted(&self) -> bool {
         self.doubted
     }
 
@@ -181,30 +181,38 @@ impl Access {
     fn empty(path: PathBuf) -> Self {
         let ledger = Ledger { store: Store::None, path, last: 0, rehearsed: None, doubted: false, looked: None };
         let (entries, samples, told, troubles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { ledger, entries, samples, told, arming: super::options::asked_for(), troubles, unsound: None }
+        Self { ledger, entries, samples, told, arming: super::options::read_only_as_asked(), troubles, unsound: None }
     }
 }
 
-fn open(path: PathBuf, want: Want, now: At) -> Access {
+fn open_access(path: PathBuf, want: Want, now: At) -> Access {
     let opened = match want {
         Want::ReadOnly if !path.exists() => return Access::empty(path),
-        Want::ReadOnly => open_to_read(&path).map(|r| (Store::Reader(Box::new(r)), super::options::asked_for())),
-        Want::Armed | Want::DryRun => Journal::open(&path, &Holder::me(now)).map(|opened| match opened {
-            Opened::Writer(journal) => {
-                let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
-                (Store::Writer(Box::new(journal)), arming)
-            }
-            Opened::ReadOnly { journal, holder } => {
-                let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
-                let arming = match want {
-                    // Nothing that a dry run does needs the lease: it must work beside the cockpit that one practises for.
-                    Want::DryRun => Arming::DryRun,
-                    Want::Armed | Want::ReadOnly => Arming::ReadOnly { why: format!("the journal is held by {who}") },
-                };
-                (Store::Reader(Box::new(journal)), arming)
-            }
-            Opened::Damaged { journal, why } => (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what }),
-        }),
+        Want::ReadOnly => {
+            open_to_read(&path).map(|r| (Store::Reader(Box::new(r)), super::options::read_only_as_asked()))
+        }
+        Want::Armed | Want::DryRun => {
+            Journal::open(&path, &LeaseHolder::this_process(now)).map(|opened| match opened {
+                Opened::Writer(journal) => {
+                    let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
+                    (Store::Writer(Box::new(journal)), arming)
+                }
+                Opened::ReadOnly { journal, holder } => {
+                    let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
+                    let arming = match want {
+                        // Nothing that a dry run does needs the lease: it must work beside the cockpit that one practises for.
+                        Want::DryRun => Arming::DryRun,
+                        Want::Armed | Want::ReadOnly => {
+                            Arming::ReadOnly { why: format!("the journal is held by {who}") }
+                        }
+                    };
+                    (Store::Reader(Box::new(journal)), arming)
+                }
+                Opened::Damaged { journal, why } => {
+                    (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what })
+                }
+            })
+        }
     };
     let mut refused = None;
     let (mut store, mut arming) = match opened {
@@ -270,7 +278,7 @@ fn open_to_read(path: &Path) -> Result<Reader, Trouble> {
 
 /// What was written from entry `from` on. A journal that was not there may have been made since. A doubted one is looked
 /// through whole each time: what follows alone would not show again what opening found.
-fn follow(store: Store, path: &Path, from: u64, doubted: bool) -> (Store, Result<Vec<Entry>, Trouble>) {
+fn follow_journal(store: Store, path: &Path, from: u64, doubted: bool) -> (Store, Result<Vec<JournalEntry>, Trouble>) {
     let reader = match store {
         Store::Reader(reader) => reader,
         Store::None if path.exists() => match open_to_read(path) {
@@ -300,7 +308,9 @@ mod tests {
     /// A journal with one entry, closed again.
     fn journal(dir: &Path) -> PathBuf {
         let path = dir.join("x.journal");
-        let Opened::Writer(mut journal) = Journal::open(&path, &Holder::me(At(0))).unwrap() else { panic!("held") };
+        let Opened::Writer(mut journal) = Journal::open(&path, &LeaseHolder::this_process(At(0))).unwrap() else {
+            panic!("held")
+        };
         let event = Event::Noticed { subject: Subject::Migration, what: "one".into() };
         journal.append(At(1), "ann@bastion", &event).unwrap();
         path
@@ -315,16 +325,18 @@ mod tests {
         let rule: String = rusqlite::Connection::open(&path).unwrap().query_row(rule, [], |row| row.get(0)).unwrap();
         // The chain does not see it, and what follows in the chain does not either.
         sql("DROP TRIGGER entries_last");
-        let Access { mut ledger, entries, unsound, .. } = open(path.clone(), Want::ReadOnly, At(2));
+        let Access { mut ledger, entries, unsound, .. } = open_access(path.clone(), Want::ReadOnly, At(2));
         assert!(unsound.is_some_and(|why| why.what.contains("were changed")) && entries.len() == 1);
         for _ in 0..2 {
-            assert!(ledger.newer().await.is_err_and(|why| why.what.contains("were changed")) && ledger.doubted());
+            assert!(
+                ledger.read_newer().await.is_err_and(|why| why.what.contains("were changed")) && ledger.is_doubted()
+            );
         }
         sql(&rule);
-        assert!(ledger.newer().await.is_err(), "all of it is not read every second");
+        assert!(ledger.read_newer().await.is_err(), "all of it is not read every second");
         ledger.looked = None; // that time has passed
-        assert_eq!(ledger.newer().await, Ok(Vec::new()));
-        assert!(!ledger.doubted(), "it was looked through whole");
+        assert_eq!(ledger.read_newer().await, Ok(Vec::new()));
+        assert!(!ledger.is_doubted(), "it was looked through whole");
     }
 
     #[tokio::test]
@@ -333,16 +345,16 @@ mod tests {
         let (path, aside) = (journal(dir.path()), dir.path().join("aside"));
         std::fs::rename(&path, &aside).unwrap();
         std::fs::write(&path, "this is no journal. ".repeat(500)).unwrap();
-        let Access { mut ledger, entries, unsound, .. } = open(path.clone(), Want::ReadOnly, At(2));
+        let Access { mut ledger, entries, unsound, .. } = open_access(path.clone(), Want::ReadOnly, At(2));
         assert!(unsound.is_some() && entries.is_empty());
-        assert!(ledger.newer().await.is_err() && ledger.doubted());
+        assert!(ledger.read_newer().await.is_err() && ledger.is_doubted());
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(ledger.newer().await, Ok(Vec::new()));
-        assert!(ledger.doubted(), "that there is none proves nothing");
+        assert_eq!(ledger.read_newer().await, Ok(Vec::new()));
+        assert!(ledger.is_doubted(), "that there is none proves nothing");
         std::fs::rename(&aside, &path).unwrap();
-        assert_eq!(ledger.newer().await.map(|entries| entries.len()), Ok(1));
-        assert!(!ledger.doubted());
-        assert_eq!(ledger.room().await, Ok(None), "it is another session's");
-        assert_eq!(ledger.newer().await, Ok(Vec::new()), "asking for room did not close it");
+        assert_eq!(ledger.read_newer().await.map(|entries| entries.len()), Ok(1));
+        assert!(!ledger.is_doubted());
+        assert_eq!(ledger.look_for_room().await, Ok(None), "it is another session's");
+        assert_eq!(ledger.read_newer().await, Ok(Vec::new()), "asking for room did not close it");
     }
 }

@@ -33,13 +33,13 @@ impl TopicNames {
         };
         let groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
         let listed = groups.chain(plan.producers.iter().flat_map(|p| &p.topics));
-        listed.for_each(|topic| names.learn(plan, topic));
+        listed.for_each(|topic| names.learn_topic(plan, topic));
         names
     }
 
     /// Takes in a topic that blue has: a pattern of the plan may rename it.
-    pub fn learn(&self, plan: &Plan, topic: &str) {
-        let green = plan.topic(topic).green_name;
+    pub fn learn_topic(&self, plan: &Plan, topic: &str) {
+        let green = plan.topic_rule(topic).green_name;
         if green == topic {
             return;
         }
@@ -50,7 +50,7 @@ impl TopicNames {
 
     /// A group's id on a side, from its id on blue.
     #[must_use]
-    pub fn group(&self, group: &str, side: Side) -> String {
+    pub fn group_on(&self, group: &str, side: Side) -> String {
         match side {
             Side::Blue => group.to_owned(),
             Side::Green => self.groups.get(group).cloned().unwrap_or_else(|| group.to_owned()),
@@ -59,7 +59,7 @@ impl TopicNames {
 
     /// A topic's name on a side, from its name on blue.
     #[must_use]
-    pub fn on(&self, side: Side, topic: &str) -> String {
+    pub fn topic_on(&self, side: Side, topic: &str) -> String {
         let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
         let other = if side == Side::Green { renamed.to_green.get(topic) } else { None };
         other.cloned().unwrap_or_else(|| topic.to_owned())
@@ -67,7 +67,7 @@ impl TopicNames {
 
     /// A topic's name on blue, from its name on a side.
     #[must_use]
-    pub fn blue(&self, side: Side, topic: &str) -> String {
+    pub fn topic_on_blue(&self, side: Side, topic: &str) -> String {
         let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
         let other = if side == Side::Green { renamed.to_blue.get(topic) } else { None };
         other.cloned().unwrap_or_else(|| topic.to_owned())
@@ -75,56 +75,58 @@ impl TopicNames {
 
     /// A partition by its topic's name on a side.
     #[must_use]
-    pub fn tp_on(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
-        TopicPartition::new(self.on(side, &tp.topic), tp.partition)
+    pub fn partition_on(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
+        TopicPartition::new(self.topic_on(side, &tp.topic), tp.partition)
     }
 
     /// A partition by its topic's name on blue.
     #[must_use]
-    pub fn tp_blue(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
-        TopicPartition::new(self.blue(side, &tp.topic), tp.partition)
+    pub fn partition_on_blue(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
+        TopicPartition::new(self.topic_on_blue(side, &tp.topic), tp.partition)
     }
 
     /// What was seen of green, by blue's topic names. What was seen of blue teaches the names.
-    pub fn inward(&self, plan: &Plan, side: Side, view: &mut ClusterView) {
+    pub fn rename_to_blue(&self, plan: &Plan, side: Side, view: &mut ClusterView) {
         if side == Side::Blue {
-            view.topics.keys().for_each(|topic| self.learn(plan, topic));
+            view.topics.keys().for_each(|topic| self.learn_topic(plan, topic));
             return;
         }
         if self.is_same() {
             return;
         }
-        view.topics = std::mem::take(&mut view.topics).into_iter().map(|(t, v)| (self.blue(side, &t), v)).collect();
+        view.topics =
+            std::mem::take(&mut view.topics).into_iter().map(|(t, v)| (self.topic_on_blue(side, &t), v)).collect();
         let hidden = std::mem::take(&mut view.hidden_topics).into_iter();
-        view.hidden_topics = hidden.map(|(t, why)| (self.blue(side, &t), why)).collect();
-        view.groups.values_mut().for_each(|g| self.group_inward(side, g));
+        view.hidden_topics = hidden.map(|(t, why)| (self.topic_on_blue(side, &t), why)).collect();
+        view.groups.values_mut().for_each(|g| self.rename_group_to_blue(side, g));
     }
 
     /// The same for one group.
-    pub fn group_inward(&self, side: Side, group: &mut GroupView) {
+    pub fn rename_group_to_blue(&self, side: Side, group: &mut GroupView) {
         if side == Side::Blue || self.is_same() {
             return;
         }
-        group.offsets = std::mem::take(&mut group.offsets).into_iter().map(|(t, o)| (self.blue(side, &t), o)).collect();
+        group.offsets =
+            std::mem::take(&mut group.offsets).into_iter().map(|(t, o)| (self.topic_on_blue(side, &t), o)).collect();
         let metadata = std::mem::take(&mut group.metadata).into_iter();
-        group.metadata = metadata.map(|(t, m)| (self.blue(side, &t), m)).collect();
+        group.metadata = metadata.map(|(t, m)| (self.topic_on_blue(side, &t), m)).collect();
         for member in &mut group.members {
-            member.subscribed.iter_mut().for_each(|topic| *topic = self.blue(side, topic));
-            member.assigned.iter_mut().for_each(|tp| tp.topic = self.blue(side, &tp.topic));
+            member.subscribed.iter_mut().for_each(|topic| *topic = self.topic_on_blue(side, topic));
+            member.assigned.iter_mut().for_each(|tp| tp.topic = self.topic_on_blue(side, &tp.topic));
         }
     }
 
     /// How many partitions a topic (by its name on blue) has in a snapshot of a side, as that side names it; or why that
     /// can't be said.
-    pub fn partitions(&self, topic: &str, side: Side, view: &ClusterView) -> Result<usize, String> {
-        let name = self.on(side, topic);
+    pub fn count_partitions(&self, topic: &str, side: Side, view: &ClusterView) -> Result<usize, String> {
+        let name = self.topic_on(side, topic);
         let absent = format!("there is no topic {} on {side}", visible_name(&name));
         let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);
         match partitions {
             [] => Err(absent),
             // One that was asked for by name, and of which the cluster tells only why it tells nothing.
             [one] if one.leader < 0 && one.replicas == 0 => Err(match &one.trouble {
-                Some(why) if why.is(Cause::NoSuchTopic) => absent,
+                Some(why) if why.has_cause(Cause::NoSuchTopic) => absent,
                 Some(why) => why.what.clone(),
                 None => format!("{} can't be read on {side}", visible_name(&name)),
             }),
@@ -150,12 +152,12 @@ mod tests {
             let one = PartitionView { leader: -1, trouble: Some(why), ..PartitionView::default() };
             let topic = TopicView { partitions: vec![one], ..TopicView::default() };
             let view = ClusterView { topics: [("t".to_owned(), topic)].into(), ..ClusterView::default() };
-            names.partitions("t", Side::Blue, &view)
+            names.count_partitions("t", Side::Blue, &view)
         };
         let absent = Err("there is no topic t on blue".to_owned());
-        assert_eq!(of(Trouble::new("topic t: blue does not have it", "").of(Cause::NoSuchTopic)), absent);
+        assert_eq!(of(Trouble::new("topic t: blue does not have it", "").with_cause(Cause::NoSuchTopic)), absent);
         let what = "topic UNKNOWN_TOPIC_OR_PARTITION: blue answered TOPIC_AUTHORIZATION_FAILED";
-        assert_eq!(of(Trouble::new(what, "grant it").of(Cause::NotAllowed)), Err(what.to_owned()));
-        assert_eq!(names.partitions("t", Side::Blue, &ClusterView::default()), absent);
+        assert_eq!(of(Trouble::new(what, "grant it").with_cause(Cause::NotAllowed)), Err(what.to_owned()));
+        assert_eq!(names.count_partitions("t", Side::Blue, &ClusterView::default()), absent);
     }
 }

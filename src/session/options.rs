@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::crash::CrashAt;
 use crate::base::Trouble;
-use crate::migration::facts::event::Entry;
+use crate::migration::facts::event::JournalEntry;
 use crate::snapshot::{Arming, Witnessed};
 
 /// What a session may do, as asked for. Whether it gets it is in the snapshot ([`crate::snapshot::Arming`]).
@@ -20,9 +20,9 @@ pub enum Want {
 }
 
 /// What consumers that keep count say of a group.
-pub type Witness = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
+pub type WitnessSource = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
 /// Called with each entry once it is in the journal, in order, before the next effect starts. It must return at once.
-pub type OnEntry = Arc<dyn Fn(&Entry) + Send + Sync>;
+pub type OnEntry = Arc<dyn Fn(&JournalEntry) + Send + Sync>;
 
 /// Why a session only looks that was started to.
 pub const ASKED_FOR: &str = "asked for with --read-only";
@@ -39,7 +39,7 @@ pub struct Options {
     /// Pause between two looks at a group that a run waits for, ms.
     pub focus_ms: u64,
     /// Counting consumers (the demo's, and tests').
-    pub witness: Option<Witness>,
+    pub witness: Option<WitnessSource>,
     /// Told of every journal entry (the demo's counting consumers mark where a run begins).
     pub on_entry: Option<OnEntry>,
     /// What its host could not do for it: notices on every screen.
@@ -57,6 +57,6 @@ impl Options {
 }
 
 /// What a session may do that was asked to look only.
-pub(crate) fn asked_for() -> Arming {
+pub(crate) fn read_only_as_asked() -> Arming {
     Arming::ReadOnly { why: ASKED_FOR.into() }
 }

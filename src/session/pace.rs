@@ -23,7 +23,7 @@ impl Pace {
     ///
     /// A good round is followed by the rest of the interval, and by at least as long as it took itself: the cluster
     /// is busy with us half of the time at most. Failed ones double the interval, up to [`LONGEST_PAUSE_MS`].
-    pub fn after(&mut self, took_ms: u64, worked: bool) -> u64 {
+    pub fn pause_after(&mut self, took_ms: u64, worked: bool) -> u64 {
         if worked {
             self.failures = 0;
             return self.interval_ms.saturating_sub(took_ms).max(took_ms).min(LONGEST_PAUSE_MS);
@@ -40,19 +40,19 @@ mod tests {
     #[test]
     fn a_quick_round_keeps_the_interval_and_a_long_one_stretches_it() {
         let mut pace = Pace::every(1_000);
-        assert_eq!(pace.after(200, true), 800);
-        assert_eq!(pace.after(900, true), 900);
-        assert_eq!(pace.after(4_000, true), 4_000);
-        assert_eq!(pace.after(60_000, true), LONGEST_PAUSE_MS);
+        assert_eq!(pace.pause_after(200, true), 800);
+        assert_eq!(pace.pause_after(900, true), 900);
+        assert_eq!(pace.pause_after(4_000, true), 4_000);
+        assert_eq!(pace.pause_after(60_000, true), LONGEST_PAUSE_MS);
     }
 
     #[test]
     fn failures_back_off_to_a_bound_and_a_success_starts_over() {
         let mut pace = Pace::every(1_000);
-        let pauses: Vec<_> = (0..6).map(|_| pace.after(5, false)).collect();
+        let pauses: Vec<_> = (0..6).map(|_| pace.pause_after(5, false)).collect();
         assert_eq!(pauses, [2_000, 4_000, 8_000, LONGEST_PAUSE_MS, LONGEST_PAUSE_MS, LONGEST_PAUSE_MS]);
-        assert_eq!(pace.after(0, true), 1_000);
-        assert_eq!(pace.after(0, false), 2_000);
-        assert_eq!(Pace::every(60_000).after(0, false), 60_000);
+        assert_eq!(pace.pause_after(0, true), 1_000);
+        assert_eq!(pace.pause_after(0, false), 2_000);
+        assert_eq!(Pace::every(60_000).pause_after(0, false), 60_000);
     }
 }

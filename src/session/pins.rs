@@ -6,15 +6,15 @@ use crate::base::{Side, Trouble};
 use crate::estate::identity::PinnedBy;
 use crate::journal::Reader;
 use crate::kafka::control::{Cluster, Unverified};
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
 
 /// The ids that a journal pinned, blue first.
-pub(crate) type Journalled = [Option<String>; 2];
+pub(crate) type JournalPins = [Option<String>; 2];
 
 /// What the entries of a journal pin.
-pub(crate) fn journalled(entries: &[Entry]) -> Journalled {
-    let mut pins = Journalled::default();
+pub(crate) fn pins_of(entries: &[JournalEntry]) -> JournalPins {
+    let mut pins = JournalPins::default();
     for entry in entries {
         if let Event::Pinned { side, cluster_id } = &entry.event {
             pins[usize::from(*side == Side::Green)] = Some(cluster_id.clone());
@@ -27,15 +27,15 @@ pub(crate) fn journalled(entries: &[Entry]) -> Journalled {
 ///
 /// # Errors
 /// There is a journal, and it can't be read.
-pub(crate) fn in_journal(plan: &Plan) -> Result<Journalled, Trouble> {
+pub(crate) fn read_pins(plan: &Plan) -> Result<JournalPins, Trouble> {
     if !plan.journal.exists() {
-        return Ok(Journalled::default());
+        return Ok(JournalPins::default());
     }
-    Ok(journalled(&Reader::open(&plan.journal)?.entries(1)?))
+    Ok(pins_of(&Reader::open(&plan.journal)?.entries(1)?))
 }
 
 /// Holds a side to the id that counts.
-pub(crate) fn hold(cluster: &Cluster, plan: &Plan, journalled: Option<&str>) {
+pub(crate) fn hold_to_pin(cluster: &Cluster, plan: &Plan, journalled: Option<&str>) {
     let planned = plan.cluster(cluster.side()).cluster_id.as_deref().map(|id| (id, PinnedBy::Plan));
     if let Some((id, by)) = planned.or(journalled.map(|id| (id, PinnedBy::Journal))) {
         cluster.hold_to(id, by);
@@ -52,13 +52,13 @@ pub(crate) enum Mistaken {
 
 /// Asks every address of both sides where it leads: to the clusters that are pinned, and to two of them. Their ids, blue
 /// first.
-pub(crate) async fn check(
+pub(crate) async fn check_clusters(
     clusters: &[Cluster; 2],
     plan: &Plan,
-    journalled: &Journalled,
+    journalled: &JournalPins,
 ) -> Result<[Option<String>; 2], Mistaken> {
     for (cluster, pin) in clusters.iter().zip(journalled) {
-        hold(cluster, plan, pin.as_deref());
+        hold_to_pin(cluster, plan, pin.as_deref());
     }
     let (blue, green) = tokio::join!(clusters[0].verify(), clusters[1].verify());
     let ids = [blue?.cluster_id, green?.cluster_id];

@@ -17,23 +17,23 @@ const TOPICS: usize = 8;
 ///
 /// # Errors
 /// Why it can't be used.
-pub(crate) async fn try_one(plan: &Plan, tools: &Tools, side: Side) -> Result<Probed, Trouble> {
-    if let Some(why) = tools.unreachable(side) {
+pub(crate) async fn try_data_plane(plan: &Plan, tools: &Tools, side: Side) -> Result<Probed, Trouble> {
+    if let Some(why) = tools.why_unreachable(side) {
         return Err(why.clone());
     }
-    let some = partitions(plan, tools, side).await;
-    let plane = DataPlane::of(tools.cluster(side));
+    let some = find_probe_partitions(plan, tools, side).await;
+    let plane = DataPlane::of_cluster(tools.cluster(side));
     let tried = tokio::task::spawn_blocking(move || plane.probe(&some, PATIENCE)).await;
     tried.unwrap_or_else(|e| Err(Trouble::new(format!("trying {side}'s data plane broke off: {e}"), "try again")))
 }
 
 /// First partitions of topics that the plan names, those that this side has.
-async fn partitions(plan: &Plan, tools: &Tools, side: Side) -> Vec<TopicPartition> {
+async fn find_probe_partitions(plan: &Plan, tools: &Tools, side: Side) -> Vec<TopicPartition> {
     let of_groups = plan.groups.iter().flat_map(|g| &g.topics);
     let named = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups);
     let mut asks: Vec<TopicPartition> = Vec::new();
     for topic in named {
-        let tp = TopicPartition::new(tools.names.on(side, topic), 0);
+        let tp = TopicPartition::new(tools.names.topic_on(side, topic), 0);
         if !asks.contains(&tp) {
             asks.push(tp);
         }

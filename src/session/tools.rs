@@ -9,12 +9,12 @@ use super::pins;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble};
 use crate::estate::{FlagState, SwitchState};
-use crate::flags::{Provider, Reading, SetResult};
+use crate::flags::{Provider, ProviderReading, SetResult};
 use crate::kafka::control::{Cluster, ConfigValue, Named};
 use crate::kafka::properties::ClientProperties;
 use crate::kafka::records::RecordRef;
-use crate::offsets::identity::{Identity, IdentityRule, NoSchemas, identify};
-use crate::plan::{ClusterPlan, Names, Plan, ProviderPlan};
+use crate::offsets::identity::{Identity, IdentityRule, NoSchemas, identify_record};
+use crate::plan::{ClusterPlan, PlaceholderValues, Plan, ProviderPlan};
 
 /// How often a switch or flag is read: a file costs nothing, a command (kubectl) starts a process, ms.
 const FILE_MS: u64 = 1_000;
@@ -31,7 +31,7 @@ pub enum NotSet {
 
 /// A record's identity: the one place where a schema registry will say which framed payloads are the same.
 pub(crate) fn identity_of(rule: &IdentityRule, record: &RecordRef<'_>) -> Identity {
-    identify(rule, record.key, record.value, record.headers(), &NoSchemas)
+    identify_record(rule, record.key, record.value, record.headers(), &NoSchemas)
 }
 
 /// How far ahead of its clock a topic takes records' timestamps, ms; `None` for no limit, or where it stamps them itself.
@@ -45,7 +45,7 @@ pub(crate) fn after_max_ms(config: &BTreeMap<String, ConfigValue>) -> Option<u64
     max.filter(|_| !stamps_itself)
 }
 
-/// Everything outside, for one plan. Reading needs nothing more; changing needs a [`super::lease::WriteLease`].
+/// Everything outside, for one plan. Reading needs nothing more; changing needs a `lease::WriteLease`.
 pub struct Tools {
     clusters: [Cluster; 2],
     /// Why a side can't even be asked (a secret that can't be read), blue first.
@@ -73,21 +73,19 @@ impl Tools {
         let mut unreachable = [None, None];
         let clusters = Side::BOTH.map(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
-                unreachable[usize::from(side == Side::Green)] = Some(trouble.lasts());
+                unreachable[usize::from(side == Side::Green)] = Some(trouble.as_lasting());
                 ClientProperties::default()
             });
             let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
-            pins::hold(&cluster, plan, None);
+            pins::hold_to_pin(&cluster, plan, None);
             cluster
         });
-        let switches = plan
-            .groups
-            .iter()
-            .filter_map(|g| Some((g.name.clone(), Setting::new(g.switch.as_ref()?, Names::group(plan, &g.name)))));
-        let flags = plan
-            .producers
-            .iter()
-            .filter_map(|p| Some((p.name.clone(), Setting::new(p.flag.as_ref()?, Names::producer(plan, &p.name)))));
+        let switches = plan.groups.iter().filter_map(|g| {
+            Some((g.name.clone(), Setting::new(g.switch.as_ref()?, PlaceholderValues::for_group(plan, &g.name))))
+        });
+        let flags = plan.producers.iter().filter_map(|p| {
+            Some((p.name.clone(), Setting::new(p.flag.as_ref()?, PlaceholderValues::for_producer(plan, &p.name))))
+        });
         let listed = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
         let wanted = Named {
             topics: listed.chain(plan.producers.iter().flat_map(|p| &p.topics)).cloned().collect(),
@@ -98,10 +96,10 @@ impl Tools {
 
     /// What the plan names, by its names on a side: of what no list shows it is asked by name whether it is hidden.
     #[must_use]
-    pub fn named(&self, side: Side) -> Named {
+    pub fn named_on(&self, side: Side) -> Named {
         Named {
-            topics: self.wanted.topics.iter().map(|t| self.names.on(side, t)).collect(),
-            groups: self.wanted.groups.iter().map(|g| self.names.group(g, side)).collect(),
+            topics: self.wanted.topics.iter().map(|t| self.names.topic_on(side, t)).collect(),
+            groups: self.wanted.groups.iter().map(|g| self.names.group_on(g, side)).collect(),
         }
     }
 
@@ -121,7 +119,7 @@ impl Tools {
 impl Tools {
     /// Why a side can't even be asked.
     #[must_use]
-    pub fn unreachable(&self, side: Side) -> Option<&Trouble> {
+    pub fn why_unreachable(&self, side: Side) -> Option<&Trouble> {
         self.unreachable[usize::from(side == Side::Green)].as_ref()
     }
 
@@ -137,36 +135,36 @@ impl Tools {
 
     /// Whether a person is the group's switch.
     #[must_use]
-    pub fn by_hand_switch(&self, group: &str) -> bool {
+    pub fn is_switch_by_hand(&self, group: &str) -> bool {
         self.switches.get(group).is_some_and(|s| s.by_hand)
     }
 
     /// Whether a person is the producer's flag.
     #[must_use]
-    pub fn by_hand_flag(&self, producer: &str) -> bool {
+    pub fn is_flag_by_hand(&self, producer: &str) -> bool {
         self.flags.get(producer).is_some_and(|s| s.by_hand)
     }
 
     /// Reads a group's switch.
     pub async fn read_switch(&self, group: &str) -> Result<SwitchState, Trouble> {
-        let reading = read(self.switches.get(group), "switch", group).await?;
-        reading.switch().ok_or_else(|| unreadable(reading, "switch", group))
+        let reading = read_setting(self.switches.get(group), "switch", group).await?;
+        reading.switch_state().ok_or_else(|| unreadable_trouble(reading, "switch", group))
     }
 
     /// Reads a producer's flag.
     pub async fn read_flag(&self, producer: &str) -> Result<FlagState, Trouble> {
-        let reading = read(self.flags.get(producer), "flag", producer).await?;
-        reading.flag().ok_or_else(|| unreadable(reading, "flag", producer))
+        let reading = read_setting(self.flags.get(producer), "flag", producer).await?;
+        reading.flag_state().ok_or_else(|| unreadable_trouble(reading, "flag", producer))
     }
 
     /// Sets a group's switch. Only the live executor calls it.
     pub(crate) async fn set_switch(&self, group: &str, to: SwitchState) -> Result<(), NotSet> {
-        set(self.switches.get(group), "switch", group, &to.to_string()).await
+        apply_setting(self.switches.get(group), "switch", group, &to.to_string()).await
     }
 
     /// Sets a producer's flag. Only the live executor calls it.
     pub(crate) async fn set_flag(&self, producer: &str, to: FlagState) -> Result<(), NotSet> {
-        set(self.flags.get(producer), "flag", producer, &to.to_string()).await
+        apply_setting(self.flags.get(producer), "flag", producer, &to.to_string()).await
     }
 }
 
@@ -184,22 +182,22 @@ pub fn client_properties(cluster: &ClusterPlan) -> Result<ClientProperties, Trou
 }
 
 impl Setting {
-    fn new(plan: &ProviderPlan, names: Names) -> Self {
+    fn new(plan: &ProviderPlan, names: PlaceholderValues) -> Self {
         let interval_ms = if matches!(plan, ProviderPlan::File { .. }) { FILE_MS } else { COMMAND_MS };
         let by_hand = matches!(plan, ProviderPlan::Manual { .. });
         Self { provider: Provider::from_plan(plan, names), by_hand, interval_ms }
     }
 }
 
-async fn read(setting: Option<&Setting>, what: &str, name: &str) -> Result<Reading, Trouble> {
+async fn read_setting(setting: Option<&Setting>, what: &str, name: &str) -> Result<ProviderReading, Trouble> {
     match setting {
-        None => Err(none(what, name)),
+        None => Err(no_setting_trouble(what, name)),
         Some(setting) => setting.provider.get().await,
     }
 }
 
-async fn set(setting: Option<&Setting>, what: &str, name: &str, to: &str) -> Result<(), NotSet> {
-    let Some(setting) = setting else { return Err(NotSet::Refused(none(what, name))) };
+async fn apply_setting(setting: Option<&Setting>, what: &str, name: &str, to: &str) -> Result<(), NotSet> {
+    let Some(setting) = setting else { return Err(NotSet::Refused(no_setting_trouble(what, name))) };
     match setting.provider.set(to).await {
         Ok(SetResult::Done(_)) => Ok(()),
         Ok(SetResult::Asked { instruction }) => Err(NotSet::Unknown(Trouble::new(instruction, ""))),
@@ -208,17 +206,17 @@ async fn set(setting: Option<&Setting>, what: &str, name: &str, to: &str) -> Res
     }
 }
 
-fn unreadable(reading: Reading, what: &str, name: &str) -> Trouble {
+fn unreadable_trouble(reading: ProviderReading, what: &str, name: &str) -> Trouble {
     match reading {
-        Reading::CannotRead { why } => Trouble::new(why, ""),
-        Reading::Known { state, .. } => Trouble::new(
+        ProviderReading::CannotRead { why } => Trouble::new(why, ""),
+        ProviderReading::Known { state, .. } => Trouble::new(
             format!("the {what} of {name} reads {state:?}, which is no state of it", name = visible_name(name)),
             "correct it by hand",
         ),
     }
 }
 
-fn none(what: &str, name: &str) -> Trouble {
+fn no_setting_trouble(what: &str, name: &str) -> Trouble {
     Trouble::new(format!("{name} has no {what} in the plan", name = visible_name(name)), "give it one")
 }
 
@@ -227,7 +225,7 @@ pub(crate) fn too_long(cluster: &Cluster, what: &str, limit: Duration) -> Troubl
     let side = cluster.side();
     let what = format!("{side}: {what} took longer than {} s", limit.as_secs());
     match cluster.throttled() {
-        Some(slow) => Trouble::new(format!("{what}: {}", slow.words(side)), slow.trouble(side).advice),
+        Some(slow) => Trouble::new(format!("{what}: {}", slow.describe_throttling(side)), slow.to_trouble(side).advice),
         None => Trouble::new(what, "the brokers are overloaded or the line is slow; cutover goes on trying"),
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::state::{Limits, State};
-use super::wire::{self, Shared};
+use super::state::{BrokerLimits, SimState};
+use super::wire::{self, SharedCluster};
 use crate::base::{Side, Trouble};
 
 /// How often time passes in a running cluster (sessions, rebalances, transaction timeouts), ms.
@@ -28,7 +28,7 @@ pub struct SimConfig {
     /// Ports by broker; missing or 0 takes any free one.
     pub ports: Vec<u16>,
     /// Limits of the brokers.
-    pub limits: Limits,
+    pub limits: BrokerLimits,
 }
 
 impl SimConfig {
@@ -45,7 +45,7 @@ impl SimConfig {
             cluster_id: cluster_id.to_owned(),
             brokers: 3,
             ports: Vec::new(),
-            limits: Limits::default(),
+            limits: BrokerLimits::default(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl SimConfig {
 /// A running cluster. It stops when dropped: connections close, ports are free again.
 #[derive(Debug)]
 pub struct SimCluster {
-    shared: Arc<Shared>,
+    shared: Arc<SharedCluster>,
     side: Side,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -65,18 +65,18 @@ impl SimCluster {
     /// # Errors
     /// A port that is taken, or no thread to be had.
     pub fn start(config: SimConfig) -> Result<Self, Trouble> {
-        let mut state = State::new(&config.cluster_id, config.brokers);
+        let mut state = SimState::new(&config.cluster_id, config.brokers);
         state.limits = config.limits;
         let mut listeners = Vec::new();
         for id in state.brokers.keys().copied().collect::<Vec<_>>() {
             let slot = usize::try_from(id - 1).unwrap_or(0);
             let port = config.ports.get(slot).copied().unwrap_or(0);
-            let listener = wire::bind(port).map_err(|e| cannot_start(&config.name, id, port, &e))?;
+            let listener = wire::bind_listener(port).map_err(|e| cannot_start(&config.name, id, port, &e))?;
             let port = listener.local_addr().map_err(|e| cannot_start(&config.name, id, port, &e))?.port();
-            state.listen(id, port);
+            state.set_port(id, port);
             listeners.push((id, listener));
         }
-        let shared = Arc::new(Shared::new(state));
+        let shared = Arc::new(SharedCluster::new(state));
         let (stop, stopped) = oneshot::channel();
         // its own runtime: librdkafka's drop blocks its caller until the broker answers, which a shared one couldn't
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -96,7 +96,7 @@ impl SimCluster {
                     let ticking = async {
                         loop {
                             ticks.tick().await;
-                            served.with(|s, now| s.tick(now));
+                            served.with_state(|s, now| s.tick(now));
                         }
                     };
                     tokio::select! {
@@ -132,13 +132,13 @@ impl SimCluster {
 
     /// Looks at or changes the state: the truth for a test, faults for a story. Waiting requests and readers are
     /// told of what changed. Don't hold on to it: brokers wait meanwhile.
-    pub fn with_state<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        self.shared.with(|s, _| f(s))
+    pub fn with_state<R>(&self, f: impl FnOnce(&mut SimState) -> R) -> R {
+        self.shared.with_state(|s, _| f(s))
     }
 
     /// The same, with the cluster's present time, ms since the epoch.
-    pub fn with_state_at<R>(&self, f: impl FnOnce(&mut State, i64) -> R) -> R {
-        self.shared.with(f)
+    pub fn with_state_at<R>(&self, f: impl FnOnce(&mut SimState, i64) -> R) -> R {
+        self.shared.with_state(f)
     }
 }
 

@@ -38,7 +38,7 @@ pub struct ServeConfig {
 ///
 /// # Errors
 /// The pair can't start, or the output is closed.
-pub fn serve(config: ServeConfig, input: impl BufRead, mut output: impl Write) -> Result<(), Trouble> {
+pub fn serve_pair(config: ServeConfig, input: impl BufRead, mut output: impl Write) -> Result<(), Trouble> {
     let estate = if config.scale > 0.0 { EstateSpec::bank(config.scale) } else { EstateSpec::default() };
     let plan = config.dir.join("cutover.toml");
     let demo = DemoEstate::start(DemoConfig { dir: config.dir, estate, seed: config.seed, ports: config.ports })?;
@@ -52,27 +52,27 @@ pub fn serve(config: ServeConfig, input: impl BufRead, mut output: impl Write) -
         "blue": place(Side::Blue), "green": place(Side::Green),
         "plan": plan, "flags": demo.flags(),
     });
-    say(&mut output, &ready)?;
+    write_json_line(&mut output, &ready)?;
     // an input that can't be read has ended
     for line in input.lines().map_while(Result::ok) {
-        let answer = obey(&demo, &line).unwrap_or_else(|| json!({ "error": format!("not understood: {line}") }));
-        say(&mut output, &answer)?;
+        let answer = run_command(&demo, &line).unwrap_or_else(|| json!({ "error": format!("not understood: {line}") }));
+        write_json_line(&mut output, &answer)?;
     }
     Ok(())
 }
 
-fn say(output: &mut impl Write, value: &Value) -> Result<(), Trouble> {
+fn write_json_line(output: &mut impl Write, value: &Value) -> Result<(), Trouble> {
     writeln!(output, "{value}")
         .and_then(|()| output.flush())
         .map_err(|e| Trouble::new(format!("the reader of this process is gone: {e}"), ""))
 }
 
 /// Carries out one command; `None` when it makes no sense.
-fn obey(demo: &DemoEstate, line: &str) -> Option<Value> {
+fn run_command(demo: &DemoEstate, line: &str) -> Option<Value> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let done = Some(json!({ "ok": true }));
     match words[..] {
-        ["witness", group] => serde_json::to_value(demo.witness().group(group)?).ok(),
+        ["witness", group] => serde_json::to_value(demo.witness().report_group(group)?).ok(),
         ["mark", group] => {
             demo.mark(group);
             done
@@ -82,11 +82,11 @@ fn obey(demo: &DemoEstate, line: &str) -> Option<Value> {
             Err(e) => Some(json!({ "error": e.to_string() })),
         },
         ["slow", group] => {
-            demo.incident(&Incident::SlowConsumer { group: group.to_owned() });
+            demo.start_incident(&Incident::SlowConsumer { group: group.to_owned() });
             done
         }
         ["kill", side, broker] => {
-            demo.incident(&Incident::BrokerDown { side: to_side(side)?, broker: broker.parse().ok()? });
+            demo.start_incident(&Incident::BrokerDown { side: parse_side(side)?, broker: broker.parse().ok()? });
             done
         }
         ["recover"] => {
@@ -94,14 +94,14 @@ fn obey(demo: &DemoEstate, line: &str) -> Option<Value> {
             done
         }
         ["drop-topic", side, topic] => {
-            let dropped = demo.cluster(to_side(side)?).with_state(|s| s.delete_topic(topic));
+            let dropped = demo.cluster(parse_side(side)?).with_state(|s| s.delete_topic(topic));
             Some(json!({ "ok": dropped.is_ok() }))
         }
         ["drop-group", side, group] => {
-            demo.cluster(to_side(side)?).with_state(|s| s.drop_group(group));
+            demo.cluster(parse_side(side)?).with_state(|s| s.drop_group(group));
             done
         }
-        ["group", side, group] => Some(demo.cluster(to_side(side)?).with_state(|s| {
+        ["group", side, group] => Some(demo.cluster(parse_side(side)?).with_state(|s| {
             let Some(group) = s.groups().get(group) else { return json!({ "state": "Dead" }) };
             let offsets: serde_json::Map<String, Value> = group
                 .offsets
@@ -114,7 +114,7 @@ fn obey(demo: &DemoEstate, line: &str) -> Option<Value> {
     }
 }
 
-fn to_side(word: &str) -> Option<Side> {
+fn parse_side(word: &str) -> Option<Side> {
     Side::BOTH.into_iter().find(|s| s.name() == word)
 }
 
@@ -129,7 +129,7 @@ mod tests {
         let input = b"mark payments-settle\nwitness payments-settle\nflag fx-feed-cluster dual\nflag nope on\n\
             group blue audit-archive\nkill blue 2\nrecover\ndance\n";
         let mut output = Vec::new();
-        serve(config, &input[..], &mut output).unwrap();
+        serve_pair(config, &input[..], &mut output).unwrap();
         let lines: Vec<Value> =
             String::from_utf8(output).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(lines.len(), 9);

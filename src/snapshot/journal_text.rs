@@ -4,32 +4,32 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::JournalLine;
 use crate::base::TopicPartition;
-use crate::base::redact::hide;
-use crate::base::sanitise::{visible, visible_name, visible_names};
+use crate::base::redact::hide_secrets;
+use crate::base::sanitise::{visible_name, visible_names, visible_text};
 use crate::estate::acl::Acl;
-use crate::migration::eos::Seam;
+use crate::migration::eos::PartitionSeam;
 use crate::migration::facts::command::{Command, Subject};
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
-use crate::migration::facts::event::{Compared, DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
+use crate::migration::facts::event::{ComparedCounts, DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::overrides::{Accepted, GateName};
 use crate::migration::run::machine::CONTROLLER;
 use crate::migration::soak::criteria::Metric;
-use crate::migration::soak::firing::fired_words;
-use crate::migration::tell::edges::{gate_words, phase_words};
-use crate::offsets::verdict::GroupPlan;
+use crate::migration::soak::firing::describe_fired_trigger;
+use crate::migration::tell::edges::{describe_gate_turn, describe_phase_turn};
+use crate::offsets::verdict::GroupTranslation;
 use crate::replay::ReplayEnd;
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
 #[derive(Debug, Clone, Default)]
-pub struct Teller {
+pub struct JournalText {
     runs: BTreeMap<RunId, (RunKind, Subject)>,
     /// What stood before a commit whose end was not told yet, by its key.
     before: BTreeMap<String, BTreeMap<TopicPartition, Option<i64>>>,
 }
 
-impl Teller {
+impl JournalText {
     /// The entry in one line. Strings that people typed are made visible; its actor is as it is, as every key.
-    pub fn line(&mut self, entry: &Entry) -> JournalLine {
+    pub fn entry_line(&mut self, entry: &JournalEntry) -> JournalLine {
         if let Event::RunStarted { run, kind, subject, .. } = &entry.event {
             self.runs.insert(*run, (*kind, subject.clone()));
         }
@@ -37,25 +37,25 @@ impl Teller {
             seq: entry.seq,
             at: entry.at,
             actor: entry.actor.clone(),
-            subject: self.subject(&entry.event),
+            subject: self.subject_of(&entry.event),
             // An earlier version may have journalled a secret, and a person's reason may hold one.
-            text: visible(&hide(&self.words(&entry.event))),
-            act: self.act(entry).map(|act| visible(&hide(&act))),
+            text: visible_text(&hide_secrets(&self.describe_event(&entry.event))),
+            act: self.describe_act(entry).map(|act| visible_text(&hide_secrets(&act))),
         }
     }
 
     /// The command that an entry carries, in a few words; `None` where nobody asked for anything.
-    fn act(&self, entry: &Entry) -> Option<String> {
+    fn describe_act(&self, entry: &JournalEntry) -> Option<String> {
         if entry.actor == CONTROLLER {
             return None;
         }
         Some(match &entry.event {
             Event::RunStarted { kind, subject, command, dry_run, .. } => {
                 let dry = if *dry_run { "dry run: " } else { "" };
-                format!("{dry}{}", asked(*kind, &bare(subject), command))
+                format!("{dry}{}", describe_request(*kind, &bare_name(subject), command))
             }
             Event::Continued { run } => match self.runs.get(run) {
-                Some((_, subject)) => format!("continue {}", bare(subject)),
+                Some((_, subject)) => format!("continue {}", bare_name(subject)),
                 None => format!("continue run {run}"),
             },
             Event::Completed { group: name } | Event::ProducerCompleted { producer: name } => {
@@ -64,8 +64,8 @@ impl Teller {
             Event::Approved { producer, .. } => {
                 format!("agree to the hard cutover of {producer}", producer = visible_name(producer))
             }
-            Event::Held { subject, .. } => format!("hold {}", bare(subject)),
-            Event::Resumed { subject } => format!("resume {}", bare(subject)),
+            Event::Held { subject, .. } => format!("hold {}", bare_name(subject)),
+            Event::Resumed { subject } => format!("resume {}", bare_name(subject)),
             Event::ReplayStarted { replay, .. } => format!("replay {}", visible_name(replay)),
             Event::ReplayResumed { replay } => format!("go on with replay {}", visible_name(replay)),
             _ => return None,
@@ -73,8 +73,8 @@ impl Teller {
     }
 
     /// What an entry says of single partitions, a line each: what a commit sets and what stood before, and what was
-    /// read back. Entries go in by number here too, after [`Teller::line`].
-    pub fn details(&mut self, entry: &Entry) -> Vec<String> {
+    /// read back. Entries go in by number here too, after [`JournalText::entry_line`].
+    pub fn detail_lines(&mut self, entry: &JournalEntry) -> Vec<String> {
         match &entry.event {
             Event::Intent { issued, .. } => {
                 let (changes, old) = match &issued.effect {
@@ -86,20 +86,20 @@ impl Teller {
                 };
                 let before: BTreeMap<_, _> = old.into_iter().collect();
                 let line = |(tp, to): &(TopicPartition, Option<i64>)| match before.get(tp) {
-                    Some(was) => format!("{}: {} -> {}", tp, offset(*was), offset(*to)),
-                    None => format!("{}: -> {}", tp, offset(*to)),
+                    Some(was) => format!("{}: {} -> {}", tp, format_offset(*was), format_offset(*to)),
+                    None => format!("{}: -> {}", tp, format_offset(*to)),
                 };
                 let lines = changes.iter().map(line).collect();
                 self.before.insert(issued.key.clone(), before);
                 lines
             }
-            Event::Result { key, outcome: Outcome::Done { result: Answer::Offsets { offsets } }, .. } => {
+            Event::Result { key, outcome: Outcome::Done { result: EffectResult::Offsets { offsets } }, .. } => {
                 let before = self.before.remove(key).unwrap_or_default();
                 let line = |(tp, is): &(TopicPartition, Option<i64>)| match before.get(tp) {
                     Some(was) => {
-                        format!("{}: was {}, reads {}", tp, offset(*was), offset(*is))
+                        format!("{}: was {}, reads {}", tp, format_offset(*was), format_offset(*is))
                     }
-                    None => format!("{}: reads {}", tp, offset(*is)),
+                    None => format!("{}: reads {}", tp, format_offset(*is)),
                 };
                 offsets.iter().map(line).collect()
             }
@@ -107,7 +107,7 @@ impl Teller {
         }
     }
 
-    fn subject(&self, event: &Event) -> Option<Subject> {
+    fn subject_of(&self, event: &Event) -> Option<Subject> {
         match event {
             Event::Pinned { side, .. } => Some(Subject::Cluster(*side)),
             Event::RunStarted { subject, .. }
@@ -135,14 +135,14 @@ impl Teller {
     }
 
     /// `run 7 (cutover)`, or the bare number of a run that began before what was told.
-    fn run(&self, run: RunId) -> String {
+    fn describe_run(&self, run: RunId) -> String {
         match self.runs.get(&run) {
             Some((kind, _)) => format!("run {run} ({})", kind),
             None => format!("run {run}"),
         }
     }
 
-    fn words(&self, event: &Event) -> String {
+    fn describe_event(&self, event: &Event) -> String {
         match event {
             Event::Opened { actor, pid, version, clusters: [blue, green] } => {
                 let id = |id: &Option<String>| id.as_ref().map_or_else(|| "not seen yet".into(), |id| visible_name(id));
@@ -151,13 +151,15 @@ impl Teller {
             }
             Event::Closed { actor } => format!("closed by {}", visible_name(actor)),
             Event::Pinned { side, cluster_id } => format!("{side} pinned to cluster id {}", visible_name(cluster_id)),
-            Event::RunStarted { .. } => self.started(event),
-            Event::StepStarted { run, step } => format!("{}: step {} begins", self.run(*run), step + 1),
-            Event::StepDone { run, step } => format!("{}: step {} done", self.run(*run), step + 1),
+            Event::RunStarted { .. } => self.describe_start(event),
+            Event::StepStarted { run, step } => format!("{}: step {} begins", self.describe_run(*run), step + 1),
+            Event::StepDone { run, step } => format!("{}: step {} done", self.describe_run(*run), step + 1),
             Event::Intent { run, issued } => {
-                format!("{}: will {} [{}]", self.run(*run), effect(&issued.effect), issued.key)
+                format!("{}: will {} [{}]", self.describe_run(*run), describe_effect(&issued.effect), issued.key)
             }
-            Event::Result { run, key, outcome: o } => format!("{}: {} [{key}]", self.run(*run), outcome(o)),
+            Event::Result { run, key, outcome: o } => {
+                format!("{}: {} [{key}]", self.describe_run(*run), describe_outcome(o))
+            }
             Event::Reads { group, side, reads } => {
                 let topics = reads.topics.iter().map(|t| visible_name(t)).collect::<Vec<_>>().join(", ");
                 let topics = if topics.is_empty() { "nothing else".to_owned() } else { topics };
@@ -170,26 +172,26 @@ impl Teller {
                     true => String::new(),
                     false => format!("; left behind: {}", list(&reading.left)),
                 };
-                format!("{}: its topics are {}{left}", self.run(*run), list(&reading.topics))
+                format!("{}: its topics are {}{left}", self.describe_run(*run), list(&reading.topics))
             }
-            Event::Drained { run, proof } => format!("{}: {}", self.run(*run), drained(proof)),
+            Event::Drained { run, proof } => format!("{}: {}", self.describe_run(*run), describe_drain(proof)),
             Event::Predicted { run, plan, .. } => {
-                format!("{}: predicted exactly after the drain: {}", self.run(*run), budget(plan))
+                format!("{}: predicted exactly after the drain: {}", self.describe_run(*run), describe_budget(plan))
             }
             Event::PassedOver { run, passed } => {
                 let why = if passed.reason.is_empty() { String::new() } else { format!(": {}", passed.reason) };
                 let by = visible_name(&passed.by);
-                format!("{}: {}; passed over (gate {}) by {by}{why}", self.run(*run), passed.what, passed.gate)
+                format!("{}: {}; passed over (gate {}) by {by}{why}", self.describe_run(*run), passed.what, passed.gate)
             }
-            Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.run(*run)),
+            Event::PointOfNoReturn { run } => format!("{}: point of no silent return passed", self.describe_run(*run)),
             Event::NeedsOperator { run, why, advice, .. } => {
-                format!("{}: needs an operator: {why}; {advice}", self.run(*run))
+                format!("{}: needs an operator: {why}; {advice}", self.describe_run(*run))
             }
-            Event::Continued { run } => format!("{}: continued", self.run(*run)),
+            Event::Continued { run } => format!("{}: continued", self.describe_run(*run)),
             Event::RunEnded { run, end } => match end {
-                RunEnd::Done => format!("{}: done", self.run(*run)),
-                RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.run(*run)),
-                RunEnd::Failed(why) => format!("{}: failed: {why}", self.run(*run)),
+                RunEnd::Done => format!("{}: done", self.describe_run(*run)),
+                RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.describe_run(*run)),
+                RunEnd::Failed(why) => format!("{}: failed: {why}", self.describe_run(*run)),
             },
             Event::Completed { group } => format!("{group} declared complete", group = visible_name(group)),
             Event::ProducerCompleted { producer } => {
@@ -201,21 +203,25 @@ impl Teller {
             Event::Coupled { run, group, plan } => {
                 format!(
                     "{}: {group}, which moves with it, translated after the stop: {}",
-                    self.run(*run),
-                    budget(plan),
+                    self.describe_run(*run),
+                    describe_budget(plan),
                     group = visible_name(group)
                 )
             }
             Event::Seamed { run, producer, to, seams } => {
                 format!(
                     "{}: the seam of {producer} to {to}: {}",
-                    self.run(*run),
-                    seam_words(seams),
+                    self.describe_run(*run),
+                    describe_seams(seams),
                     producer = visible_name(producer)
                 )
             }
             Event::TriggerFired { group, trigger, why, way_back, countdown_ms, .. } => {
-                format!("{group}: {}", fired_words(trigger, why, way_back, *countdown_ms), group = visible_name(group))
+                format!(
+                    "{group}: {}",
+                    describe_fired_trigger(trigger, why, way_back, *countdown_ms),
+                    group = visible_name(group)
+                )
             }
             Event::TriggerCleared { group, trigger } => {
                 format!(
@@ -235,29 +241,31 @@ impl Teller {
                 format!(
                     "{group}: baseline of {} is {}, measured on blue{of}",
                     metric.label(),
-                    metric.show(*value),
+                    metric.format_value(*value),
                     group = visible_name(group)
                 )
             }
-            Event::GateTurned { group, metric, gate } => gate_words(group, *metric, gate),
-            Event::PhaseTurned { number, name, done, total } => phase_words(*number, name, *done, *total),
-            Event::Held { subject, why } => format!("{} held: {why}", name(subject)),
-            Event::Resumed { subject } => format!("{} resumed", name(subject)),
+            Event::GateTurned { group, metric, gate } => describe_gate_turn(group, *metric, gate),
+            Event::PhaseTurned { number, name, done, total } => describe_phase_turn(*number, name, *done, *total),
+            Event::Held { subject, why } => format!("{} held: {why}", describe_subject(subject)),
+            Event::Resumed { subject } => format!("{} resumed", describe_subject(subject)),
             Event::Compared { what, verdict, counts, .. } => {
-                format!("compared {what}: {verdict}; {}", compared(counts))
+                format!("compared {what}: {verdict}; {}", describe_counts(counts))
             }
-            Event::Noticed { subject, what } => format!("{}: {what}", name(subject)),
-            Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => replay(event),
+            Event::Noticed { subject, what } => format!("{}: {what}", describe_subject(subject)),
+            Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => {
+                describe_replay(event)
+            }
         }
     }
 
-    fn started(&self, event: &Event) -> String {
+    fn describe_start(&self, event: &Event) -> String {
         let Event::RunStarted { run, subject, command, confirmed, estimate, max_re_read, dry_run, accepted, .. } =
             event
         else {
             return String::new();
         };
-        let mut words = format!("{} of {} starts", self.run(*run), name(subject));
+        let mut words = format!("{} of {} starts", self.describe_run(*run), describe_subject(subject));
         if *dry_run {
             words.push_str(", dry run");
         }
@@ -265,7 +273,7 @@ impl Teller {
             words.push_str(&format!(", confirmed with \"{confirmed}\""));
         }
         if let Some(plan) = estimate {
-            words.push_str(&format!("; estimate {}", budget(plan)));
+            words.push_str(&format!("; estimate {}", describe_budget(plan)));
         }
         if let Some(limit) = max_re_read {
             words.push_str(&format!("; limit {limit} re-read"));
@@ -276,7 +284,7 @@ impl Teller {
         }
         for gate in accepted {
             let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
-            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", named(gate)) };
+            let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", accepted_names(gate)) };
             words.push_str(&format!("; accepts {}{names}{most}: {}", gate.gate, gate.reason));
         }
         words
@@ -284,7 +292,7 @@ impl Teller {
 }
 
 /// What was asked for, as an order: `roll back loan-audit`.
-fn asked(kind: RunKind, name: &str, command: &Command) -> String {
+fn describe_request(kind: RunKind, name: &str, command: &Command) -> String {
     match (kind, command) {
         (RunKind::Route, Command::Route { to, .. }) => format!("route {name} to {to}"),
         (RunKind::Route, _) => format!("route {name}"),
@@ -298,7 +306,7 @@ fn asked(kind: RunKind, name: &str, command: &Command) -> String {
 }
 
 /// A subject's name alone.
-fn bare(subject: &Subject) -> String {
+fn bare_name(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
@@ -308,12 +316,12 @@ fn bare(subject: &Subject) -> String {
 
 /// What a person agreed to leave out or to pass over, by name. Those of offsets that expired hold numbers in brackets, and
 /// were made visible before that.
-fn named(gate: &Accepted) -> String {
+fn accepted_names(gate: &Accepted) -> String {
     if gate.gate == GateName::Expired { gate.names.join(", ") } else { visible_names(&gate.names) }
 }
 
 /// A replay's entries in words.
-fn replay(event: &Event) -> String {
+fn describe_replay(event: &Event) -> String {
     match event {
         Event::ReplayStarted { replay, spec, confirmed, reordered } => {
             let replay = visible_name(replay);
@@ -325,9 +333,9 @@ fn replay(event: &Event) -> String {
                 "replay {replay}: carries {} records ({} bytes) of {} from {} to {}{order}, confirmed with \"{confirmed}\"",
                 spec.records,
                 spec.bytes,
-                crate::replay::ranges::words(&spec.ranges, 3),
+                crate::replay::ranges::describe_ranges(&spec.ranges, 3),
                 spec.from,
-                visible_names(spec.targets())
+                visible_names(spec.target_topics())
             )
         }
         Event::ReplayResumed { replay } => format!("replay {}: goes on", visible_name(replay)),
@@ -348,7 +356,7 @@ fn replay(event: &Event) -> String {
 
 /// `group loan-ledger`, `producer loan-api`, `blue`, `the migration`.
 #[must_use]
-pub fn name(subject: &Subject) -> String {
+pub fn describe_subject(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "the migration".into(),
         Subject::Cluster(side) => side.name().into(),
@@ -359,9 +367,9 @@ pub fn name(subject: &Subject) -> String {
 
 /// `0 lost, 37 re-read`. Unknown is said, never shown as 0.
 #[must_use]
-pub fn budget(plan: &GroupPlan) -> String {
+pub fn describe_budget(plan: &GroupTranslation) -> String {
     let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
-    let pending = match plan.unsettled() {
+    let pending = match plan.count_unsettled() {
         0 => String::new(),
         n => format!(", {n} not settled"),
     };
@@ -370,7 +378,7 @@ pub fn budget(plan: &GroupPlan) -> String {
 
 /// An effect as something that will be done: `set the switch of loan-ledger to off`.
 #[must_use]
-pub fn effect(effect: &Effect) -> String {
+pub fn describe_effect(effect: &Effect) -> String {
     match effect {
         Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}", group = visible_name(group)),
         Effect::Translate { group, to, chosen, .. } => {
@@ -398,11 +406,11 @@ pub fn effect(effect: &Effect) -> String {
                 producer = visible_name(producer)
             )
         }
-        Effect::Deny { side, acls, .. } => format!("on {side}: {}", acl_words("make", acls)),
-        Effect::Allow { side, acls, .. } => format!("on {side}: {}", acl_words("remove", acls)),
+        Effect::Deny { side, acls, .. } => format!("on {side}: {}", describe_acls("make", acls)),
+        Effect::Allow { side, acls, .. } => format!("on {side}: {}", describe_acls("remove", acls)),
         Effect::Carry { producer, replay, from, ranges } => format!(
             "carry {} offsets that only {from} holds of {producer} to {}, replay {replay}",
-            ranges.offsets(),
+            ranges.count_offsets(),
             from.other(),
             replay = visible_name(replay),
             producer = visible_name(producer)
@@ -410,7 +418,7 @@ pub fn effect(effect: &Effect) -> String {
     }
 }
 
-fn acl_words(verb: &str, acls: &[Acl]) -> String {
+fn describe_acls(verb: &str, acls: &[Acl]) -> String {
     match acls {
         [] => "nothing to do".to_owned(),
         [one] => format!("{verb} {one}"),
@@ -419,12 +427,12 @@ fn acl_words(verb: &str, acls: &[Acl]) -> String {
 }
 
 /// `ledger-0 4711 -> 12, ledger-1 0 -> 0`: where one side ends, and the other begins.
-fn seam_words(seams: &[Seam]) -> String {
+fn describe_seams(seams: &[PartitionSeam]) -> String {
     seams.iter().map(|s| format!("{} {} -> {}", s.tp, s.source, s.target)).collect::<Vec<_>>().join(", ")
 }
 
 /// What a diff counted, without what there is none of.
-pub(crate) fn compared(c: &Compared) -> String {
+pub(crate) fn describe_counts(c: &ComparedCounts) -> String {
     let parts = [
         (c.missing, "missing"),
         (c.only_target, "only on the target"),
@@ -438,23 +446,25 @@ pub(crate) fn compared(c: &Compared) -> String {
     words.join(", ")
 }
 
-fn outcome(outcome: &Outcome) -> String {
+fn describe_outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done { result } => match result {
-            Answer::Nothing => "done".into(),
-            Answer::Switch { state } => format!("done, the switch reads {state}"),
-            Answer::Flag { state } => format!("done, the flag reads {state}"),
-            Answer::Plan { plan } => format!("translated {} partitions: {}", plan.partitions.len(), budget(plan)),
-            Answer::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
-            Answer::Fenced { ids } => {
+            EffectResult::Nothing => "done".into(),
+            EffectResult::Switch { state } => format!("done, the switch reads {state}"),
+            EffectResult::Flag { state } => format!("done, the flag reads {state}"),
+            EffectResult::Plan { plan } => {
+                format!("translated {} partitions: {}", plan.partitions.len(), describe_budget(plan))
+            }
+            EffectResult::Offsets { offsets } => format!("done, {} offsets read back", offsets.len()),
+            EffectResult::Fenced { ids } => {
                 let each =
                     ids.iter().map(|f| format!("{} pid {} epoch {}", visible_name(&f.id), f.producer_id, f.epoch));
                 format!("fenced: {}", each.collect::<Vec<_>>().join(", "))
             }
-            Answer::Denied => "done, the denials are in force".into(),
-            Answer::NotDenied { why } => format!("not denied, only current instances are kept out: {}", why.what),
-            Answer::Allowed => "done, the denials are gone".into(),
-            Answer::Carried { records, verified } => {
+            EffectResult::Denied => "done, the denials are in force".into(),
+            EffectResult::NotDenied { why } => format!("not denied, only current instances are kept out: {}", why.what),
+            EffectResult::Allowed => "done, the denials are gone".into(),
+            EffectResult::Carried { records, verified } => {
                 let read = match verified {
                     Some(true) => ", read back: each once",
                     Some(false) => ", READ BACK: NOT EACH ONCE",
@@ -469,11 +479,11 @@ fn outcome(outcome: &Outcome) -> String {
 }
 
 /// A committed offset in words.
-fn offset(at: Option<i64>) -> String {
+fn format_offset(at: Option<i64>) -> String {
     at.map_or_else(|| "none".to_owned(), |at| at.to_string())
 }
 
-fn drained(proof: &DrainProof) -> String {
+fn describe_drain(proof: &DrainProof) -> String {
     format!(
         "drained on {}: switch off, Empty, and {} commits still for at least {} ms in {} looks",
         proof.side,
@@ -488,15 +498,15 @@ mod tests {
     use super::*;
     use crate::base::At;
     use crate::estate::SwitchState;
-    use crate::migration::facts::effect::Issued;
+    use crate::migration::facts::effect::IssuedEffect;
 
-    fn entry(seq: u64, event: Event) -> Entry {
-        Entry { seq, at: At(1), actor: "ada@bastion".into(), event }
+    fn entry(seq: u64, event: Event) -> JournalEntry {
+        JournalEntry { seq, at: At(1), actor: "ada@bastion".into(), event }
     }
 
     #[test]
     fn an_entry_of_a_run_is_about_what_the_run_is_about() {
-        let mut teller = Teller::default();
+        let mut teller = JournalText::default();
         let group = Subject::Group("loan-ledger".into());
         let command = Command::cut_over("loan-ledger");
         let start = Event::RunStarted {
@@ -510,24 +520,25 @@ mod tests {
             dry_run: false,
             accepted: Vec::new(),
         };
-        let line = teller.line(&entry(1, start));
+        let line = teller.entry_line(&entry(1, start));
         assert_eq!(
             line.text,
             "run 7 (cutover) of group loan-ledger starts, confirmed with \"green loan-ledger\"; limit 500 re-read"
         );
         assert_eq!(line.act.as_deref(), Some("cut over loan-ledger"));
         let effect = Effect::SetSwitch { group: "loan-ledger".into(), to: SwitchState::Off };
-        let line = teller.line(&entry(2, Event::Intent { run: 7, issued: Issued { key: "7/0/1".into(), effect } }));
+        let line = teller
+            .entry_line(&entry(2, Event::Intent { run: 7, issued: IssuedEffect { key: "7/0/1".into(), effect } }));
         assert_eq!(line.subject, Some(group));
         assert_eq!(line.text, "run 7 (cutover): will set the switch of loan-ledger to off [7/0/1]");
     }
 
     #[test]
     fn what_was_asked_for_names_no_consequence_and_nothing_of_the_controller() {
-        let mut teller = Teller::default();
+        let mut teller = JournalText::default();
         let mut said = |actor: &str, event: Event| {
-            let entry = Entry { actor: actor.into(), ..entry(1, event) };
-            teller.line(&entry).act
+            let entry = JournalEntry { actor: actor.into(), ..entry(1, event) };
+            teller.entry_line(&entry).act
         };
         let start = |kind, command| Event::started(7, kind, command);
         let back = start(RunKind::RollBack, Command::roll_back("loan-audit"));
@@ -547,7 +558,7 @@ mod tests {
     #[test]
     fn what_people_typed_cannot_move_the_cursor() {
         let held = Event::Held { subject: Subject::Group("g".into()), why: "wait\u{1b}[2J\u{202e}".into() };
-        let text = Teller::default().line(&entry(1, held)).text;
+        let text = JournalText::default().entry_line(&entry(1, held)).text;
         assert!(text.starts_with("group g held: wait"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
     }

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 pub mod journal_text;
 
-pub use place::Place;
+pub use place::GroupPlace;
 pub use verify::*;
 
 use crate::base::{At, Observed, Side, TopicPartition, Trouble};
 use crate::estate::{FlagState, GroupKind, GroupState, MemberView, SwitchState};
-use crate::migration::eos::{EosView, Row};
+use crate::migration::eos::{EosView, HardGateRow};
 use crate::migration::facts::command::{Command, Offer, Prepared, Refusal, Subject};
 pub use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Mode;
@@ -24,7 +24,7 @@ pub use crate::migration::soak::criteria::GateRow;
 pub use crate::migration::soak::firing::Countdown;
 pub use crate::migration::soak::soaking::{Baseline, BaselineFrom};
 pub use crate::migration::soak::trigger::TriggerRow;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::offsets::{Chosen, Cut};
 pub use crate::plan::calendar;
 use crate::plan::calendar::Calendar;
@@ -257,7 +257,7 @@ pub struct GroupRow {
     /// The run that is under way, or the last one.
     pub run: Option<RunView>,
     /// The newest translation: an estimate, or the prediction of a run.
-    pub estimate: Option<Observed<GroupPlan>>,
+    pub estimate: Option<Observed<GroupTranslation>>,
     /// Which way the estimate goes.
     pub estimate_to: Option<Side>,
     /// The strategy that the estimate is by, where one was chosen over the plan's.
@@ -452,7 +452,7 @@ impl Ask {
 
     /// The same under another number.
     #[must_use]
-    pub fn numbered(mut self, number: u64) -> Self {
+    pub fn with_id(mut self, number: u64) -> Self {
         match &mut self {
             Ask::Prepare { id, .. }
             | Ask::Execute { id, .. }
@@ -467,7 +467,7 @@ impl Ask {
 
     /// The answer that refuses it; `None` of what is not answered.
     #[must_use]
-    pub fn refused(&self, refusal: Refusal) -> Option<Reply> {
+    pub fn to_refusal(&self, refusal: Refusal) -> Option<Reply> {
         match self {
             Ask::Prepare { id, .. } => Some(Reply::Prepared { id: *id, result: Err(refusal) }),
             Ask::Execute { id, .. } => Some(Reply::Executed { id: *id, result: Err(refusal) }),
@@ -494,7 +494,7 @@ impl Reply {
 
     /// The same under another number.
     #[must_use]
-    pub fn numbered(mut self, number: u64) -> Self {
+    pub fn with_id(mut self, number: u64) -> Self {
         match &mut self {
             Reply::Prepared { id, .. }
             | Reply::Executed { id, .. }
@@ -562,7 +562,7 @@ pub struct RunReport {
     pub run: Option<RunView>,
     /// The gate of a hard cutover that was refused, row by row.
     #[serde(default)]
-    pub rows: Vec<Row>,
+    pub rows: Vec<HardGateRow>,
 }
 
 impl RunReport {

@@ -10,7 +10,7 @@ use crate::migration::facts::stage::{Stage, WayBack};
 /// Where a group that nobody has moved is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Place {
+pub enum GroupPlace {
     /// On blue only.
     OnBlue,
     /// On green only.
@@ -73,7 +73,7 @@ impl GroupSide {
 impl GroupRow {
     /// What is known of it on a side.
     #[must_use]
-    pub fn on(&self, side: Side) -> &GroupSide {
+    pub fn on_side(&self, side: Side) -> &GroupSide {
         match side {
             Side::Blue => &self.blue,
             Side::Green => &self.green,
@@ -83,16 +83,16 @@ impl GroupRow {
     /// Where it is found, for a group that no journal entry has moved: its stage says where a group of the plan begins, and
     /// nothing of others. `None`: it is found nowhere now, or was moved (then its stage says where it is).
     #[must_use]
-    pub fn found_on(&self) -> Option<Place> {
+    pub fn found_on(&self) -> Option<GroupPlace> {
         if self.stage != Stage::OnBlue {
             return None;
         }
         match (self.blue.is_there(), self.green.is_there()) {
-            (true, false) => Some(Place::OnBlue),
-            (true, true) if !self.listed => Some(Place::OnBoth),
+            (true, false) => Some(GroupPlace::OnBlue),
+            (true, true) if !self.listed => Some(GroupPlace::OnBoth),
             // A group of the plan has a copy of its offsets there before it moves.
-            (true, true) => Some(Place::OnBlue),
-            (false, true) if !self.listed || self.blue.is_absent() => Some(Place::OnGreen),
+            (true, true) => Some(GroupPlace::OnBlue),
+            (false, true) if !self.listed || self.blue.is_absent() => Some(GroupPlace::OnGreen),
             (false, _) => None,
         }
     }
@@ -111,8 +111,8 @@ impl Snapshot {
     /// Why nothing may be claimed of both clusters together at `now`: one is another cluster, was never seen, or was not
     /// seen recently. `None`: both are the right ones, and fresh.
     #[must_use]
-    pub fn untrusted(&self, now: At) -> Option<String> {
-        [&self.blue, &self.green].into_iter().find_map(|v| v.untrusted(now, self.header.stale_after_ms))
+    pub fn why_untrusted(&self, now: At) -> Option<String> {
+        [&self.blue, &self.green].into_iter().find_map(|v| v.why_untrusted(now, self.header.stale_after_ms))
     }
 
     /// The rollback verdict of a group as it may be claimed when this picture was made: none that rests on both clusters
@@ -121,7 +121,7 @@ impl Snapshot {
     pub fn way_back_of<'a>(&self, row: &'a GroupRow) -> Cow<'a, WayBack> {
         // Of what is complete nobody goes back, whatever is seen.
         let rests = !matches!(row.way_back, WayBack::Unknown { .. }) && !matches!(row.stage, Stage::Complete { .. });
-        match self.untrusted(self.now).filter(|_| rests) {
+        match self.why_untrusted(self.now).filter(|_| rests) {
             Some(why) => Cow::Owned(WayBack::Unknown { why }),
             None => Cow::Borrowed(&row.way_back),
         }
@@ -130,14 +130,14 @@ impl Snapshot {
     /// What comes next for a group or producer, likewise: nothing is ready while that can't be known.
     #[must_use]
     pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
-        if next.starts_with("ready") && self.untrusted(self.now).is_some() { "not known" } else { next }
+        if next.starts_with("ready") && self.why_untrusted(self.now).is_some() { "not known" } else { next }
     }
 }
 
 impl SideView {
     /// The same of one side.
     #[must_use]
-    pub fn untrusted(&self, now: At, stale_after_ms: u64) -> Option<String> {
+    pub fn why_untrusted(&self, now: At, stale_after_ms: u64) -> Option<String> {
         if let Some(trouble) = &self.identity_trouble {
             return Some(trouble.what.clone());
         }
@@ -145,7 +145,7 @@ impl SideView {
             (_, Freshness::Fresh) => None,
             (Observed::Absent { .. }, _) => Some(format!("{} was never seen", self.side)),
             (Observed::Known { at, .. }, _) => {
-                Some(format!("{} was last seen {} ago", self.side, crate::base::span(now.since(*at))))
+                Some(format!("{} was last seen {} ago", self.side, crate::base::format_duration(now.since(*at))))
             }
         }
     }
@@ -153,6 +153,6 @@ impl SideView {
     /// Whether the lists of this side are whole and young: only then what is not in them is not there.
     #[must_use]
     pub fn proves_absence(&self, now: At, stale_after_ms: u64) -> bool {
-        self.untrusted(now, stale_after_ms).is_none() && self.groups_hidden.is_none()
+        self.why_untrusted(now, stale_after_ms).is_none() && self.groups_hidden.is_none()
     }
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::sanitise::{visible, visible_name};
+use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{At, Side, Trouble};
-pub use crate::diff::asked::{Progress as DiffProgress, Span as DiffSpan, What as DiffWhat};
-pub use crate::diff::document;
-pub use crate::diff::{Found, Verdict as DiffVerdict};
+pub use crate::diff::asked::{DiffProgress, DiffScope as DiffWhat, Span as DiffSpan};
+pub use crate::diff::build_document;
+pub use crate::diff::{DiffCounts, DiffVerdict};
 use crate::migration::facts::command::Subject;
 
 /// Most rows of a result that a snapshot holds: topics, and their partitions with something to say.
@@ -73,7 +73,7 @@ pub struct DiffResult {
     /// Both in words, e.g. `DIFFERS+UNKNOWN`.
     pub said: String,
     /// What was found, summed over all topics.
-    pub found: Found,
+    pub found: DiffCounts,
     /// Records and bytes read from both sides, and the time it took, ms.
     pub read: u64,
     /// Bytes of keys and values read.
@@ -100,7 +100,7 @@ pub struct DiffRow {
     /// What can be said of it, in words.
     pub said: String,
     /// What was found in it, summed.
-    pub found: Found,
+    pub found: DiffCounts,
     /// Everything it says: findings with their ranges, what is unknown and why, remarks.
     pub lines: Vec<String>,
 }
@@ -118,15 +118,15 @@ impl DiffView {
 
     /// How it stands, in a sentence, made visible; the same while it reads on.
     #[must_use]
-    pub fn sentence(&self) -> String {
-        let about = format!("diff of {}, {}", self.what.shown(), self.span.words());
+    pub fn describe_state(&self) -> String {
+        let about = format!("diff of {}, {}", self.what.describe(), self.span.describe());
         match &self.state {
             DiffState::Running { stopping: false, .. } => format!("{about}: reading"),
             DiffState::Running { .. } => format!("{about}: stopping"),
             DiffState::Stopped { .. } => format!("{about}: stopped"),
             DiffState::Failed { trouble, .. } => {
                 let advice = if trouble.advice.is_empty() { "" } else { "; " };
-                visible(&format!("{about}: failed: {}{advice}{}", trouble.what, trouble.advice))
+                visible_text(&format!("{about}: failed: {}{advice}{}", trouble.what, trouble.advice))
             }
             DiffState::Done { result, .. } => {
                 let f = &result.found;
@@ -141,14 +141,14 @@ impl DiffView {
                 let counts: String =
                     counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
                 let next = result.next.first().map_or(String::new(), |next| format!("; next: {next}"));
-                visible(&format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal))
+                visible_text(&format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal))
             }
         }
     }
 
     /// Whether it reads now.
     #[must_use]
-    pub fn running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         matches!(self.state, DiffState::Running { .. })
     }
 }
@@ -156,17 +156,17 @@ impl DiffView {
 impl DiffWhat {
     /// What is compared, in words for people: two that differ never look the same.
     #[must_use]
-    pub fn shown(&self) -> String {
-        self.told(visible_name)
+    pub fn describe(&self) -> String {
+        self.describe_with(visible_name)
     }
 
     /// The same with names as they are: for a file's name, and for who makes names visible himself.
     #[must_use]
-    pub fn words(&self) -> String {
-        self.told(str::to_owned)
+    pub fn describe_raw(&self) -> String {
+        self.describe_with(str::to_owned)
     }
 
-    fn told(&self, name: fn(&str) -> String) -> String {
+    fn describe_with(&self, name: fn(&str) -> String) -> String {
         match self {
             DiffWhat::Group(group) => format!("group {}", name(group)),
             DiffWhat::Producer(producer) => format!("producer {}", name(producer)),
@@ -183,11 +183,11 @@ impl DiffWhat {
 impl DiffSpan {
     /// Which records, in words.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         match *self {
             DiffSpan::Comparable => "everything that both logs hold".to_owned(),
-            DiffSpan::Times { from, to: None } => format!("from {} to the ends", moment(from)),
-            DiffSpan::Times { from, to: Some(to) } => format!("from {} to {}", moment(from), moment(to)),
+            DiffSpan::Times { from, to: None } => format!("from {} to the ends", format_moment(from)),
+            DiffSpan::Times { from, to: Some(to) } => format!("from {} to {}", format_moment(from), format_moment(to)),
             DiffSpan::Offsets { partition, from, to } => {
                 let to = to.map_or("the end".to_owned(), |to| to.to_string());
                 format!("partition {partition}, offsets {from} to {to}")
@@ -197,7 +197,7 @@ impl DiffSpan {
 }
 
 /// A timestamp as people read it.
-pub(crate) fn moment(ms: i64) -> String {
+pub(crate) fn format_moment(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
 }
 
@@ -284,7 +284,7 @@ impl Fidelity {
 
     /// In words with its age, short enough for a table: `100 % 12s`, `3 missing 8s`, `stale 4m`, `not sampled`.
     #[must_use]
-    pub fn words(&self, now: At, age: impl Fn(u64) -> String) -> String {
+    pub fn describe_briefly(&self, now: At, age: impl Fn(u64) -> String) -> String {
         let f = match self {
             Fidelity::NotDual => return String::new(),
             Fidelity::NotSampled { .. } => return "not sampled".to_owned(),
@@ -306,7 +306,7 @@ impl Fidelity {
 
     /// All of it in a sentence.
     #[must_use]
-    pub fn sentence(&self) -> String {
+    pub fn describe_fully(&self) -> String {
         let f = match self {
             Fidelity::NotDual => return "it does not write to both now".to_owned(),
             Fidelity::NotSampled { why } => return format!("not sampled: {why}"),
@@ -343,17 +343,17 @@ mod tests {
         let said = |group: &str, state: DiffState| {
             let what = DiffWhat::Group(group.to_owned());
             let (began, actor) = (At(0), "a@b".to_owned());
-            DiffView { what, span: DiffSpan::Comparable, source: Side::Blue, began, actor, state }.sentence()
+            DiffView { what, span: DiffSpan::Comparable, source: Side::Blue, began, actor, state }.describe_state()
         };
         let stopped = |group: &str| said(group, DiffState::Stopped { at: At(0) });
         assert_eq!(stopped("a\u{200b}b "), "diff of group a\\u{200b}b\\u{20}, everything that both logs hold: stopped");
         assert_ne!(stopped("pay"), stopped("p\u{430}y"), "one letter is Cyrillic");
         assert_ne!(stopped("a"), stopped("a "));
         let topics = |of: &[&str]| DiffWhat::Topics(of.iter().map(|t| (*t).to_owned()).collect());
-        assert_eq!(topics(&["a\u{1b}[2J"]).shown(), "topic a\\u{1b}[2J");
-        assert_eq!(topics(&["a\n", "b"]).shown(), "a\\u{a} and 1 more topics");
-        assert_eq!(DiffWhat::Producer("p ".into()).shown(), "producer p\\u{20}");
-        assert_eq!(DiffWhat::Producer("p ".into()).words(), "producer p ", "for who makes it visible himself");
+        assert_eq!(topics(&["a\u{1b}[2J"]).describe(), "topic a\\u{1b}[2J");
+        assert_eq!(topics(&["a\n", "b"]).describe(), "a\\u{a} and 1 more topics");
+        assert_eq!(DiffWhat::Producer("p ".into()).describe(), "producer p\\u{20}");
+        assert_eq!(DiffWhat::Producer("p ".into()).describe_raw(), "producer p ", "for who makes it visible himself");
         let failed = DiffState::Failed { at: At(0), trouble: Trouble::new("it said \u{1b}[2J", "") };
         assert!(said("g", failed).ends_with(": failed: it said \u{241b}[2J"));
     }
@@ -362,7 +362,7 @@ mod tests {
     fn only_what_is_young_and_all_known_is_verified() {
         let told = |f: FidelityFigure, now: i64| {
             let f = Fidelity::Sampled(f);
-            (f.verdict(At(now)), f.words(At(now), |ms| format!("{}s", ms / 1_000)))
+            (f.verdict(At(now)), f.describe_briefly(At(now), |ms| format!("{}s", ms / 1_000)))
         };
         assert_eq!(told(figure(), 112_000), (FidelityVerdict::Verified, "100 % 12s".into()));
         assert_eq!(told(figure(), 340_000), (FidelityVerdict::Stale, "stale 240s".into()));

@@ -1,25 +1,25 @@
 //! The migration calendar as a screen reads it: each move of the plan with when it is due and where it stands now. Plain
 //! values; the moves themselves are those of `cutover calendar`.
 
-use super::model::{Focus, Model, Screen};
+use super::model::{Model, Screen, ScreenFocus};
 use super::theme::Role;
 use super::words;
 use crate::base::At;
 use crate::estate::FlagState;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::stage::Stage;
-use crate::snapshot::calendar::{Calendar, Conflict, Due, Kind, Move};
+use crate::snapshot::calendar::{Calendar, Conflict, Move, MoveKind, MoveTiming};
 use crate::snapshot::{ProducerRow, Snapshot};
 
 /// A move as it is shown.
 #[derive(Debug)]
-pub struct Line<'a> {
+pub struct CalendarLine<'a> {
     /// What the plan says.
     pub planned: &'a Move,
     /// When it is due; of no interest once it has moved.
-    pub due: Due,
+    pub due: MoveTiming,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: MoveStanding,
     /// The state in words, as its own table has it.
     pub state: (Role, String),
     /// It moves, or has moved, while its window was closed.
@@ -30,7 +30,7 @@ pub struct Line<'a> {
 
 /// How far a move is, as far as the calendar cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Standing {
+pub enum MoveStanding {
     /// Its run is under way.
     Moving,
     /// Not moved, or moved back.
@@ -51,28 +51,28 @@ enum Rank {
     Done,
 }
 
-impl Line<'_> {
+impl CalendarLine<'_> {
     /// What it is about.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        subject(self.planned)
+        subject_of(self.planned)
     }
 
     fn rank(&self) -> Rank {
         match (self.standing, self.due) {
-            (Standing::Moved, _) => Rank::Done,
-            (Standing::Moving, _) => Rank::Moving,
-            (Standing::NotYet, Due::Now { .. }) => Rank::Now,
-            (Standing::NotYet, Due::Missed { .. }) => Rank::Missed,
-            (Standing::NotYet, Due::In { .. }) => Rank::Next,
-            (Standing::NotYet, Due::NoDay { .. }) => Rank::NoDay,
+            (MoveStanding::Moved, _) => Rank::Done,
+            (MoveStanding::Moving, _) => Rank::Moving,
+            (MoveStanding::NotYet, MoveTiming::Now { .. }) => Rank::Now,
+            (MoveStanding::NotYet, MoveTiming::Missed { .. }) => Rank::Missed,
+            (MoveStanding::NotYet, MoveTiming::In { .. }) => Rank::Next,
+            (MoveStanding::NotYet, MoveTiming::NoDay { .. }) => Rank::NoDay,
         }
     }
 }
 
 /// How many moves are how far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct MoveCounts {
     /// May move now, or move.
     pub now: usize,
     /// Their time is over, and they have not moved.
@@ -87,29 +87,29 @@ pub struct Counts {
 
 /// What a move of the plan is about.
 #[must_use]
-pub fn subject(planned: &Move) -> Subject {
+pub fn subject_of(planned: &Move) -> Subject {
     match planned.kind {
-        Kind::Group => Subject::Group(planned.name.clone()),
-        Kind::Producer => Subject::Producer(planned.name.clone()),
+        MoveKind::Group => Subject::Group(planned.name.clone()),
+        MoveKind::Producer => Subject::Producer(planned.name.clone()),
     }
 }
 
 /// The moves, in the order in which they are read.
 #[must_use]
-pub fn lines(m: &Model) -> Vec<Line<'_>> {
+pub fn list_lines(m: &Model) -> Vec<CalendarLine<'_>> {
     let Some(s) = m.snapshot.as_deref() else { return Vec::new() };
     let now = m.clock();
-    let mut lines: Vec<Line<'_>> = s.calendar.moves.iter().map(|planned| line(s, planned, now)).collect();
+    let mut lines: Vec<CalendarLine<'_>> = s.calendar.moves.iter().map(|planned| line_of(s, planned, now)).collect();
     // Where the plan has one order within a rank, it stays.
-    lines.sort_by_key(Line::rank);
+    lines.sort_by_key(CalendarLine::rank);
     lines
 }
 
 /// How many of them are how far.
 #[must_use]
-pub fn counts(lines: &[Line<'_>]) -> Counts {
+pub fn count_moves(lines: &[CalendarLine<'_>]) -> MoveCounts {
     let count = |rank: &[Rank]| lines.iter().filter(|l| rank.contains(&l.rank())).count();
-    Counts {
+    MoveCounts {
         now: count(&[Rank::Moving, Rank::Now]),
         missed: count(&[Rank::Missed]),
         next: count(&[Rank::Next]),
@@ -120,15 +120,15 @@ pub fn counts(lines: &[Line<'_>]) -> Counts {
 
 /// Index of the cursor; the first line when the chosen one is gone.
 #[must_use]
-pub fn index(m: &Model, lines: &[Line<'_>]) -> usize {
+pub fn cursor_index(m: &Model, lines: &[CalendarLine<'_>]) -> usize {
     m.planned.as_ref().and_then(|s| lines.iter().position(|l| l.subject() == *s)).unwrap_or(0)
 }
 
 /// What the cursor stands on, if its screen can be opened.
 #[must_use]
-pub fn opens(m: &Model) -> Option<Subject> {
-    let lines = lines(m);
-    let subject = lines.get(index(m, &lines))?.subject();
+pub fn subject_to_open(m: &Model) -> Option<Subject> {
+    let lines = list_lines(m);
+    let subject = lines.get(cursor_index(m, &lines))?.subject();
     let known = match &subject {
         Subject::Group(g) => m.group_row(g).is_some(),
         Subject::Producer(p) => m.producer_row(p).is_some(),
@@ -138,55 +138,55 @@ pub fn opens(m: &Model) -> Option<Subject> {
 }
 
 /// Goes to the calendar.
-pub fn show(m: &mut Model) {
-    m.focus = Focus::Partitions;
+pub fn go_to_calendar(m: &mut Model) {
+    m.focus = ScreenFocus::Partitions;
     if m.screen != Screen::Calendar {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Calendar));
     }
 }
 
-fn line<'a>(s: &'a Snapshot, planned: &'a Move, now: At) -> Line<'a> {
+fn line_of<'a>(s: &'a Snapshot, planned: &'a Move, now: At) -> CalendarLine<'a> {
     let calendar: &Calendar = &s.calendar;
-    let due = calendar.due(planned, now);
-    let unseen = || (Standing::NotYet, (Role::Unknown, "not seen".to_owned()), None);
+    let due = calendar.timing_of(planned, now);
+    let unseen = || (MoveStanding::NotYet, (Role::Unknown, "not seen".to_owned()), None);
     let (standing, state, since) = match planned.kind {
-        Kind::Group => s.groups.iter().find(|g| g.group == planned.name).map(|g| {
+        MoveKind::Group => s.groups.iter().find(|g| g.group == planned.name).map(|g| {
             let word = words::group_state(g);
-            let (standing, since) = of_stage(&g.stage);
+            let (standing, since) = standing_of_stage(&g.stage);
             (standing, (word.role, word.word), since)
         }),
-        Kind::Producer => s.producers.iter().find(|p| p.name == planned.name).map(of_producer),
+        MoveKind::Producer => s.producers.iter().find(|p| p.name == planned.name).map(standing_of_producer),
     }
     .unwrap_or_else(unseen);
     let outside = match (standing, planned.opening) {
-        (Standing::Moving, Some(_)) => !matches!(due, Due::Now { .. }),
-        (Standing::Moved, Some(o)) => since.is_some_and(|at| at < o.from || at >= o.to),
+        (MoveStanding::Moving, Some(_)) => !matches!(due, MoveTiming::Now { .. }),
+        (MoveStanding::Moved, Some(o)) => since.is_some_and(|at| at < o.from || at >= o.to),
         _ => false,
     };
     let conflicts = calendar.conflicts.iter().filter(|c| c.concerns(planned)).collect();
-    Line { planned, due, standing, state, outside, conflicts }
+    CalendarLine { planned, due, standing, state, outside, conflicts }
 }
 
 /// How far a stage is, and since when it is on green.
-fn of_stage(stage: &Stage) -> (Standing, Option<At>) {
+fn standing_of_stage(stage: &Stage) -> (MoveStanding, Option<At>) {
     match stage {
-        Stage::OnBlue | Stage::RolledBack { .. } => (Standing::NotYet, None),
-        Stage::Moving { .. } => (Standing::Moving, None),
-        Stage::Soaking { since } => (Standing::Moved, Some(*since)),
-        Stage::Complete { .. } => (Standing::Moved, None),
+        Stage::OnBlue | Stage::RolledBack { .. } => (MoveStanding::NotYet, None),
+        Stage::Moving { .. } => (MoveStanding::Moving, None),
+        Stage::Soaking { since } => (MoveStanding::Moved, Some(*since)),
+        Stage::Complete { .. } => (MoveStanding::Moved, None),
     }
 }
 
 /// A producer that is not exactly-once has moved once its flag says green.
-fn of_producer(p: &ProducerRow) -> (Standing, (Role, String), Option<At>) {
+fn standing_of_producer(p: &ProducerRow) -> (MoveStanding, (Role, String), Option<At>) {
     if let Some(eos) = p.eos.as_deref() {
         let word = words::producer_state(p);
-        let (standing, since) = of_stage(&eos.stage);
+        let (standing, since) = standing_of_stage(&eos.stage);
         return (standing, (word.role, word.word), since);
     }
     match p.flag.as_ref().and_then(|f| f.value()) {
-        Some(flag @ FlagState::Green) => (Standing::Moved, (words::flag_role(*flag), flag.to_string()), None),
-        Some(flag) => (Standing::NotYet, (words::flag_role(*flag), format!("flag {flag}")), None),
-        None => (Standing::NotYet, (Role::Unknown, "flag unknown".to_owned()), None),
+        Some(flag @ FlagState::Green) => (MoveStanding::Moved, (words::flag_role(*flag), flag.to_string()), None),
+        Some(flag) => (MoveStanding::NotYet, (words::flag_role(*flag), format!("flag {flag}")), None),
+        None => (MoveStanding::NotYet, (Role::Unknown, "flag unknown".to_owned()), None),
     }
 }

@@ -9,7 +9,7 @@ use crate::offsets::{Chosen, Strategy};
 
 /// What is asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum ChoiceStep {
     /// Which strategy.
     Strategy,
     /// Which moment `timestamp` goes by.
@@ -26,8 +26,8 @@ pub struct Choose {
     /// The side whose offsets are set.
     pub to: Side,
     /// What is asked now.
-    pub step: Step,
-    /// Index into [`options`].
+    pub step: ChoiceStep,
+    /// Index into [`list_options`].
     pub selected: usize,
     /// The moment, once it was typed; `None`: each partition's own.
     pub at: Option<At>,
@@ -39,13 +39,13 @@ pub struct Choose {
 
 /// What can be chosen: the plan's own strategies (`None`), then each by its name.
 #[must_use]
-pub fn options() -> Vec<Option<Strategy>> {
+pub fn list_options() -> Vec<Option<Strategy>> {
     std::iter::once(None).chain(Strategy::iter().map(Some)).collect()
 }
 
 /// What it rests on and what it costs, in a line.
 #[must_use]
-pub fn meaning(option: Option<Strategy>) -> &'static str {
+pub fn describe_option(option: Option<Strategy>) -> &'static str {
     match option {
         None => "what the plan says for each topic",
         Some(Strategy::Auto) => "the strongest evidence there is, verified by record contents",
@@ -66,36 +66,36 @@ impl Choose {
     /// A choice for a group's offsets on a side; the plan's own strategies are under the cursor.
     #[must_use]
     pub fn new(group: String, to: Side) -> Self {
-        Self { group, to, step: Step::Strategy, selected: 0, at: None, input: Input::default(), remark: None }
+        Self { group, to, step: ChoiceStep::Strategy, selected: 0, at: None, input: Input::default(), remark: None }
     }
 
     /// The strategy under the cursor.
     #[must_use]
-    pub fn option(&self) -> Option<Strategy> {
-        options().get(self.selected).copied().flatten()
+    pub fn selected_strategy(&self) -> Option<Strategy> {
+        list_options().get(self.selected).copied().flatten()
     }
 
     /// Takes what was chosen or typed. `Some` when nothing is left to ask: the choice, `None` for the plan's own.
-    pub fn accept(&mut self, now: At) -> Option<Option<Chosen>> {
+    pub fn accept_answer(&mut self, now: At) -> Option<Option<Chosen>> {
         self.remark = None;
         let typed = self.input.value().trim().to_owned();
-        match (self.step, self.option()) {
-            (Step::Strategy, None) => return Some(None),
-            (Step::Strategy, Some(Strategy::Timestamp)) => self.step = Step::Moment,
-            (Step::Strategy, Some(_)) => self.step = Step::Reason,
-            (Step::Moment, _) => match moment(&typed, now) {
-                Ok(at) => (self.at, self.step) = (at, Step::Reason),
+        match (self.step, self.selected_strategy()) {
+            (ChoiceStep::Strategy, None) => return Some(None),
+            (ChoiceStep::Strategy, Some(Strategy::Timestamp)) => self.step = ChoiceStep::Moment,
+            (ChoiceStep::Strategy, Some(_)) => self.step = ChoiceStep::Reason,
+            (ChoiceStep::Moment, _) => match parse_moment(&typed, now) {
+                Ok(at) => (self.at, self.step) = (at, ChoiceStep::Reason),
                 Err(why) => {
                     self.remark = Some(why);
                     return None;
                 }
             },
-            (Step::Reason, _) if typed.is_empty() => {
+            (ChoiceStep::Reason, _) if typed.is_empty() => {
                 self.remark = Some("type why: it is journalled, and the next person reads it".to_owned());
                 return None;
             }
-            (Step::Reason, Some(strategy)) => return Some(Some(Chosen { strategy, at: self.at, reason: typed })),
-            (Step::Reason, None) => return Some(None),
+            (ChoiceStep::Reason, Some(strategy)) => return Some(Some(Chosen { strategy, at: self.at, reason: typed })),
+            (ChoiceStep::Reason, None) => return Some(None),
         }
         self.input = Input::default();
         None
@@ -106,7 +106,7 @@ impl Choose {
 ///
 /// # Errors
 /// It is neither, it is before 1970, or it is still to come: what to type instead.
-pub fn moment(typed: &str, now: At) -> Result<Option<At>, String> {
+pub fn parse_moment(typed: &str, now: At) -> Result<Option<At>, String> {
     if typed.is_empty() {
         return Ok(None);
     }
@@ -137,37 +137,37 @@ mod tests {
     #[test]
     fn a_moment_is_a_timestamp_or_so_long_ago() {
         let ago = |ms: i64| Ok(Some(At(NOW.0 - ms)));
-        assert_eq!(moment("", NOW), Ok(None), "each partition's own");
-        assert_eq!(moment("-2h", NOW), ago(7_200_000));
-        assert_eq!(moment("-1h 30m", NOW), ago(5_400_000));
-        assert_eq!(moment("-90s", NOW), ago(90_000));
-        assert_eq!(moment("2026-03-01T13:02:11Z", NOW), ago(3_600_000));
-        assert_eq!(moment("2026-03-01T08:02:11-05:00", NOW), ago(3_600_000));
+        assert_eq!(parse_moment("", NOW), Ok(None), "each partition's own");
+        assert_eq!(parse_moment("-2h", NOW), ago(7_200_000));
+        assert_eq!(parse_moment("-1h 30m", NOW), ago(5_400_000));
+        assert_eq!(parse_moment("-90s", NOW), ago(90_000));
+        assert_eq!(parse_moment("2026-03-01T13:02:11Z", NOW), ago(3_600_000));
+        assert_eq!(parse_moment("2026-03-01T08:02:11-05:00", NOW), ago(3_600_000));
         for wrong in ["2h", "-", "yesterday", "2026-03-01", "2026-03-01T13:02:11", "--2h", "-9999999999h", "\u{1b}"] {
-            assert!(moment(wrong, NOW).is_err(), "{wrong}");
+            assert!(parse_moment(wrong, NOW).is_err(), "{wrong}");
         }
-        assert!(moment("2027-03-01T13:02:11Z", NOW).is_err(), "still to come");
-        assert!(moment("1960-01-01T00:00:00Z", NOW).is_err(), "before Kafka's time");
+        assert!(parse_moment("2027-03-01T13:02:11Z", NOW).is_err(), "still to come");
+        assert!(parse_moment("1960-01-01T00:00:00Z", NOW).is_err(), "before Kafka's time");
     }
 
     #[test]
     fn every_choice_but_the_plans_needs_a_reason_and_a_timestamp_a_moment() {
         let mut c = Choose::new("g".into(), Side::Green);
-        assert_eq!(c.accept(NOW), Some(None), "the plan's own");
-        c.selected = options().iter().position(|o| *o == Some(Strategy::Timestamp)).unwrap();
-        assert_eq!((c.accept(NOW), c.step), (None, Step::Moment));
+        assert_eq!(c.accept_answer(NOW), Some(None), "the plan's own");
+        c.selected = list_options().iter().position(|o| *o == Some(Strategy::Timestamp)).unwrap();
+        assert_eq!((c.accept_answer(NOW), c.step), (None, ChoiceStep::Moment));
         c.input = Input::new("-2x".into());
-        assert_eq!((c.accept(NOW), c.step), (None, Step::Moment));
+        assert_eq!((c.accept_answer(NOW), c.step), (None, ChoiceStep::Moment));
         assert!(c.remark.is_some());
         c.input = Input::new("-2h".into());
-        assert_eq!((c.accept(NOW), c.step, c.input.value()), (None, Step::Reason, ""));
-        assert_eq!(c.accept(NOW), None, "a reason is missing");
+        assert_eq!((c.accept_answer(NOW), c.step, c.input.value()), (None, ChoiceStep::Reason, ""));
+        assert_eq!(c.accept_answer(NOW), None, "a reason is missing");
         c.input = Input::new(" the audit asks for it ".into());
         let chosen = Chosen {
             strategy: Strategy::Timestamp,
             at: Some(At(NOW.0 - 7_200_000)),
             reason: "the audit asks for it".into(),
         };
-        assert_eq!(c.accept(NOW), Some(Some(chosen)));
+        assert_eq!(c.accept_answer(NOW), Some(Some(chosen)));
     }
 }

@@ -109,12 +109,12 @@ impl Dialog {
 
     /// Whether what it rests on is too old to be confirmed.
     #[must_use]
-    pub fn expired(&self, now: At) -> bool {
+    pub fn is_expired(&self, now: At) -> bool {
         self.phase == Phase::Shown && now.since(self.last_key.max(self.since)) >= EXPIRES_MS
     }
 
     /// Nobody pressed a key for too long: question `id` asks anew, and what was typed is typed again.
-    pub fn renew(&mut self, id: u64, now: At) {
+    pub fn ask_anew(&mut self, id: u64, now: At) {
         self.refreshing = Some(id);
         self.renewed = Some(now);
         self.last_key = now;
@@ -124,7 +124,7 @@ impl Dialog {
     }
 
     /// The answer to "what would it do?".
-    pub fn answered(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
+    pub fn take_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
         self.since = now;
         self.last_key = now;
         match result {
@@ -138,7 +138,7 @@ impl Dialog {
 
     /// The answer to the same question asked anew because a newer measurement came in. What was typed stays, unless
     /// there is something new to read.
-    pub fn refreshed(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
+    pub fn take_new_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
         self.refreshing = None;
         self.renewed = None;
         match result {
@@ -151,7 +151,10 @@ impl Dialog {
                     before.level != next.level
                         || before.steps != next.steps
                         || before.way_back != next.way_back
-                        || next.warnings.iter().any(|w| !before.warnings.iter().any(|b| gist(b) == gist(w)))
+                        || next
+                            .warnings
+                            .iter()
+                            .any(|w| !before.warnings.iter().any(|b| strip_figures(b) == strip_figures(w)))
                 });
                 if news {
                     self.input.reset();
@@ -197,13 +200,13 @@ impl Dialog {
 }
 
 /// A warning without its figures: they move with every measurement, and the phrase names those that count.
-fn gist(warning: &str) -> Vec<&str> {
+fn strip_figures(warning: &str) -> Vec<&str> {
     warning.split_whitespace().filter(|w| !w.contains(|c: char| c.is_ascii_digit())).collect()
 }
 
 /// Which estimate a command's dialog shows: of which group, and to which side.
 #[must_use]
-pub fn estimate_for(command: &Command) -> Option<(&str, Side)> {
+pub fn estimate_shown_for(command: &Command) -> Option<(&str, Side)> {
     match command {
         Command::CutOver { group, .. } => Some((group, Side::Green)),
         Command::RollBack { group, .. } => Some((group, Side::Blue)),
@@ -215,15 +218,15 @@ pub fn estimate_for(command: &Command) -> Option<(&str, Side)> {
 /// Whether a group's newest measurement is of what a command would do: of that side, by that strategy. Why it was chosen
 /// changes no offset.
 #[must_use]
-pub fn measures(g: &GroupRow, command: &Command) -> bool {
-    estimate_for(command).is_some_and(|(_, to)| g.estimate_to == Some(to))
-        && Chosen::same(g.estimate_chosen.as_ref(), command.chosen())
+pub fn is_measured_for(g: &GroupRow, command: &Command) -> bool {
+    estimate_shown_for(command).is_some_and(|(_, to)| g.estimate_to == Some(to))
+        && Chosen::same_offsets(g.estimate_chosen.as_ref(), command.chosen())
 }
 
 /// What keeps the facts of a command's dialog fresh while it is open.
 #[must_use]
-pub fn watch(command: &Command) -> Option<Ask> {
-    let group = watched(command)?;
+pub fn watch_for(command: &Command) -> Option<Ask> {
+    let group = watched_group(command)?;
     Some(match command {
         Command::ResetOffsets { to, chosen, .. } => Ask::WatchChoice { group, to: *to, chosen: chosen.clone() },
         _ => Ask::Watch { group: Some(group) },
@@ -232,7 +235,7 @@ pub fn watch(command: &Command) -> Option<Ask> {
 
 /// The group whose facts the controller keeps fresh while the dialog is open.
 #[must_use]
-pub fn watched(command: &Command) -> Option<String> {
+pub fn watched_group(command: &Command) -> Option<String> {
     match command.subject() {
         Subject::Group(g) => Some(g),
         _ => None,

@@ -22,7 +22,7 @@ pub struct Sent {
 
 impl Sent {
     /// Notes the commands among what goes out. A measurement only reads.
-    pub fn note(&mut self, cmds: &[Cmd]) {
+    pub fn note_commands(&mut self, cmds: &[Cmd]) {
         self.open.extend(cmds.iter().filter_map(|cmd| match cmd {
             Cmd::Ask(Ask::Execute { command: Command::Estimate { .. }, .. }) => None,
             Cmd::Ask(Ask::Execute { id, .. }) => Some(*id),
@@ -31,12 +31,12 @@ impl Sent {
     }
 
     /// The answer to one of them: whether it was taken.
-    pub fn answered(&mut self, id: u64, taken: bool) {
+    pub fn note_answer(&mut self, id: u64, taken: bool) {
         self.taken |= self.open.remove(&id) && taken;
     }
 
     /// A newer picture is there: it shows what came of those that were answered, for it was made after them.
-    pub fn pictured(&mut self) {
+    pub fn note_picture(&mut self) {
         self.taken = false;
     }
 
@@ -65,13 +65,13 @@ pub struct Hosted<'a> {
 impl Hosted<'_> {
     /// Whether to leave has to be typed: something is half done, or about to be done.
     #[must_use]
-    pub fn grave(&self) -> bool {
+    pub fn is_grave(&self) -> bool {
         !self.runs.is_empty() || !self.countdowns.is_empty() || self.sent
     }
 
     /// Armed triggers that nobody would watch.
     #[must_use]
-    pub fn armed(&self) -> usize {
+    pub fn count_armed_triggers(&self) -> usize {
         let armed = |g: &&GroupRow| g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
         self.soaks.iter().map(armed).sum()
     }
@@ -80,14 +80,14 @@ impl Hosted<'_> {
 /// What would stop with this cockpit; `None` when nothing would: another process is the controller, it may not act, or
 /// nothing is under way.
 #[must_use]
-pub fn hosted(m: &Model) -> Option<Hosted<'_>> {
+pub fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
     let s = m.snapshot.as_ref()?;
     if m.options.attached || m.controller_gone || m.read_only() {
         return None;
     }
     let acts = |c: &&Countdown| c.arm == Arm::Armed && c.acts_at.is_some();
     let mut hosted = Hosted {
-        runs: running(m),
+        runs: list_running(m),
         countdowns: s.countdowns.iter().filter(acts).collect(),
         soaks: Vec::new(),
         producers: Vec::new(),
@@ -100,12 +100,12 @@ pub fn hosted(m: &Model) -> Option<Hosted<'_>> {
         hosted.soaks = s.groups.iter().filter(|g| soaks(&g.stage)).collect();
         hosted.producers = s.producers.iter().filter(|p| p.eos.as_ref().is_some_and(|e| soaks(&e.stage))).collect();
     }
-    let something = hosted.grave() || !hosted.soaks.is_empty() || !hosted.producers.is_empty();
+    let something = hosted.is_grave() || !hosted.soaks.is_empty() || !hosted.producers.is_empty();
     something.then_some(hosted)
 }
 
 /// Runs that change something and are under way, with what they are about.
-fn running(m: &Model) -> Vec<(Subject, Option<&RunView>)> {
+fn list_running(m: &Model) -> Vec<(Subject, Option<&RunView>)> {
     let Some(s) = &m.snapshot else { return Vec::new() };
     let groups = s
         .groups
@@ -115,12 +115,12 @@ fn running(m: &Model) -> Vec<(Subject, Option<&RunView>)> {
     let producers = s
         .producers
         .iter()
-        .filter(|p| p.run.as_ref().is_some_and(|r| !r.dry_run && doing(r)))
+        .filter(|p| p.run.as_ref().is_some_and(|r| !r.dry_run && is_doing(r)))
         .map(|p| (Subject::Producer(p.name.clone()), p.run.as_ref()));
     groups.chain(producers).collect()
 }
 
 /// A run whose step is being done right now.
-pub(super) fn doing(run: &RunView) -> bool {
+pub(super) fn is_doing(run: &RunView) -> bool {
     run.steps.iter().any(|s| matches!(s.1, StepState::Doing { .. }))
 }

@@ -23,5 +23,5 @@ pub mod verify;
 pub mod view;
 pub mod words;
 
-pub use model::Options;
-pub use terminal::{Clock, ExitReason, Screen, run};
+pub use model::ScreenOptions;
+pub use terminal::{Cockpit, ExitReason, ScreenClock, run_cockpit};

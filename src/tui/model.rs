@@ -8,8 +8,8 @@ use tui_input::Input;
 use super::choose::Choose;
 use super::dialog::Dialog;
 use super::filter::Filter;
-use super::hosting::{Sent, doing};
-use super::partitions::{self, Lines};
+use super::hosting::{Sent, is_doing};
+use super::partitions::{self, PartitionTable};
 use super::theme::{Role, Theme};
 use super::{text, words};
 use crate::base::sanitise::visible_name;
@@ -33,7 +33,7 @@ pub const DEAF_MS: u64 = 2_000;
 
 /// What a screen is told before the first snapshot arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct ScreenOptions {
     /// Looks.
     pub theme: Theme,
     /// Who sits here: user@host; goes into the journal with every command.
@@ -87,7 +87,7 @@ pub enum Screen {
 
 /// The values of the records on a partition's screen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Values {
+pub enum RecordValues {
     /// Nobody asked for them.
     #[default]
     Hidden,
@@ -116,7 +116,7 @@ impl From<Pane> for Table {
 
 /// Which part of a group's screen the keys move in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Focus {
+pub enum ScreenFocus {
     /// The partition table.
     Partitions,
     /// The steps of the run.
@@ -248,7 +248,7 @@ pub struct Flash {
 #[derive(Debug, Clone)]
 pub struct Model {
     /// As started.
-    pub options: Options,
+    pub options: ScreenOptions,
     /// The newest snapshot.
     pub snapshot: Option<Arc<Snapshot>>,
     /// When it arrived, by this screen's clock.
@@ -274,7 +274,7 @@ pub struct Model {
     /// First line shown of a partition's screen.
     pub scroll: usize,
     /// The values of a partition's records at the cut, where they were asked for; gone with the screen.
-    pub values: Values,
+    pub values: RecordValues,
     /// The row under the cursor of the diff's screen.
     pub diff_at: usize,
     /// What the cursor of the calendar stands on.
@@ -282,7 +282,7 @@ pub struct Model {
     /// The screen that the diff's or the calendar was opened from, or the calendar, from which another was.
     pub came_from: Option<Screen>,
     /// Which part of a group's screen has the focus.
-    pub focus: Focus,
+    pub focus: ScreenFocus,
     /// The first step of a run that is shown, where a person chose it; `None`: where it stands is in sight.
     pub run_from: Option<usize>,
     /// Filters by table.
@@ -306,7 +306,7 @@ pub struct Model {
 impl Model {
     /// A screen before anything is known.
     #[must_use]
-    pub fn new(options: Options, size: (u16, u16), now: At) -> Self {
+    pub fn new(options: ScreenOptions, size: (u16, u16), now: At) -> Self {
         Self {
             options,
             snapshot: None,
@@ -321,11 +321,11 @@ impl Model {
             back: 0,
             partition: None,
             scroll: 0,
-            values: Values::Hidden,
+            values: RecordValues::Hidden,
             diff_at: 0,
             planned: None,
             came_from: None,
-            focus: Focus::Partitions,
+            focus: ScreenFocus::Partitions,
             run_from: None,
             filters: BTreeMap::new(),
             overlay: None,
@@ -359,34 +359,33 @@ impl Model {
     /// Why nothing of both clusters together is known now: one is another cluster, is stale or was never seen, or the
     /// controller's last picture is old. While that is so nothing is shown as proven or ready.
     #[must_use]
-    pub fn untrusted(&self) -> Option<String> {
+    pub fn why_untrusted(&self) -> Option<String> {
         let s = self.snapshot.as_ref()?;
-        self.unheard().or_else(|| s.untrusted(self.clock()))
+        self.why_unheard().or_else(|| s.why_untrusted(self.clock()))
     }
 
     /// Why the controller's last picture is no picture of now: it has stopped, or has said nothing for too long.
     #[must_use]
-    pub fn unheard(&self) -> Option<String> {
+    pub fn why_unheard(&self) -> Option<String> {
         let age = self.snapshot_age();
         match self.controller_gone {
             true => Some("the controller has stopped".into()),
-            false => {
-                (age > self.stale_after()).then(|| format!("the controller was last heard {} ago", text::age(age)))
-            }
+            false => (age > self.stale_after())
+                .then(|| format!("the controller was last heard {} ago", text::format_age(age))),
         }
     }
 
     /// What comes next for a group or producer as its row shows it now: nothing is ready while that can't be known.
     #[must_use]
     pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
-        if next.starts_with("ready") && self.untrusted().is_some() { "not known" } else { next }
+        if next.starts_with("ready") && self.why_untrusted().is_some() { "not known" } else { next }
     }
 
     /// The way back of a group as its row shows it now.
     #[must_use]
     pub fn way_back_of(&self, g: &GroupRow) -> (Role, String) {
-        match words::way_back_of(g) {
-            (role, words) if words.is_empty() || role == Role::Dim || self.untrusted().is_none() => (role, words),
+        match words::describe_way_back_of(g) {
+            (role, words) if words.is_empty() || role == Role::Dim || self.why_untrusted().is_none() => (role, words),
             _ => (Role::Unknown, "UNKNOWN".into()),
         }
     }
@@ -425,8 +424,8 @@ impl Model {
 
     /// The partitions of the group that keys act on, as shown.
     #[must_use]
-    pub fn partition_rows(&self) -> Lines<'_> {
-        self.current_group().map_or_else(Lines::default, |g| partitions::lines(self, g))
+    pub fn partition_rows(&self) -> PartitionTable<'_> {
+        self.current_group().map_or_else(PartitionTable::default, |g| partitions::list_shown(self, g))
     }
 
     /// Groups as shown: filtered, and what needs a person first.
@@ -470,7 +469,7 @@ impl Model {
                 filter.matches(&[
                     &l.text,
                     &visible_name(&l.actor),
-                    &l.subject.as_ref().map_or(String::new(), words::subject),
+                    &l.subject.as_ref().map_or(String::new(), words::describe_subject),
                 ])
             })
             .collect()
@@ -481,7 +480,7 @@ impl Model {
     pub fn notices(&self) -> Vec<&Notice> {
         let Some(s) = &self.snapshot else { return Vec::new() };
         let filter = Filter::new(self.filter(Pane::Notices));
-        s.notices.iter().filter(|n| filter.matches(&[&n.trouble.what, &words::subject(&n.subject)])).collect()
+        s.notices.iter().filter(|n| filter.matches(&[&n.trouble.what, &words::describe_subject(&n.subject)])).collect()
     }
 
     /// A group of the snapshot by id.
@@ -550,7 +549,7 @@ impl Model {
 
     /// How many rows wait for a person.
     #[must_use]
-    pub fn needs_you(&self) -> usize {
+    pub fn count_needing_you(&self) -> usize {
         let Some(s) = &self.snapshot else { return 0 };
         let waits = |state: &Option<SideState>| matches!(state, Some(SideState::NeedsOperator { .. }));
         s.groups.iter().filter(|g| waits(&g.side_state)).count()
@@ -580,7 +579,7 @@ impl Model {
     }
 
     /// Says something in the message line.
-    pub fn say(&mut self, tone: Tone, text: impl Into<String>) {
+    pub fn show_message(&mut self, tone: Tone, text: impl Into<String>) {
         let text = text.into();
         // Long enough to read: 60 ms a letter, at least 6 s.
         let ms = (text.len() as u64).saturating_mul(60).max(6_000);
@@ -611,7 +610,7 @@ fn group_rank(g: &GroupRow) -> u8 {
 fn producer_rank(p: &ProducerRow) -> u8 {
     match side_rank(&p.side_state) {
         0 => 0,
-        _ if p.run.as_ref().is_some_and(doing) => 1,
+        _ if p.run.as_ref().is_some_and(is_doing) => 1,
         4 if p.disagreement.is_some() => 2,
         r => r,
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
-use super::actions::{self, ACTIONS, Action, Danger, Ready, Scope};
+use super::actions::{self, ACTIONS, Danger, KeyAction, Readiness, Scope};
 use super::model::{Model, Pane, Screen, Tone};
 use super::update::Cmd;
 use super::verify;
@@ -21,7 +21,7 @@ const LEAVES: [&str; 10] = ["q", "q!", "qa", "qa!", "quit", "quit!", "wq", "wq!"
 
 /// A line of the palette.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct PaletteEntry {
     /// What tab makes of the input.
     pub completion: String,
     /// What it does.
@@ -29,21 +29,21 @@ pub struct Entry {
     /// Its key, for next time.
     pub key: &'static str,
     /// Whether it would work, and why not.
-    pub ready: Ready,
-    action: Option<&'static Action>,
+    pub ready: Readiness,
+    action: Option<&'static KeyAction>,
     subject: Option<Subject>,
     /// What a diff is asked for of, and the range as it was typed after the name.
     diff: Option<(DiffWhat, Option<String>)>,
 }
 
-impl Entry {
+impl PaletteEntry {
     /// The line of an action by its name.
-    fn of(m: &Model, a: &'static Action) -> Self {
-        Entry {
-            completion: if matches!(takes(a), Takes::Nothing) { a.id.to_owned() } else { format!("{} ", a.id) },
+    fn entry_of(m: &Model, a: &'static KeyAction) -> Self {
+        PaletteEntry {
+            completion: if matches!(argument_of(a), Takes::Nothing) { a.id.to_owned() } else { format!("{} ", a.id) },
             doc: a.doc.to_owned(),
             key: actions::key_label(a),
-            ready: if here(m, a) { (a.ready)(m) } else { elsewhere(a) },
+            ready: if is_reachable(m, a) { (a.ready)(m) } else { refuse_elsewhere(a) },
             action: Some(a),
             subject: None,
             diff: None,
@@ -66,7 +66,7 @@ enum Takes {
     Compared,
 }
 
-fn takes(a: &Action) -> Takes {
+fn argument_of(a: &KeyAction) -> Takes {
     let all = |scopes: &[Scope]| scopes.iter().all(|s| a.scopes.contains(s));
     match (all(&[Scope::Group, Scope::Groups]), all(&[Scope::Producer, Scope::Producers])) {
         _ if a.id == "verify" => Takes::Compared,
@@ -78,7 +78,7 @@ fn takes(a: &Action) -> Takes {
 }
 
 /// Whether an action belongs into the palette: those of overlays alone and plain movement do not.
-fn listed(a: &Action) -> bool {
+fn is_listed(a: &KeyAction) -> bool {
     let overlay = |s: &Scope| {
         matches!(
             s,
@@ -98,47 +98,50 @@ fn listed(a: &Action) -> bool {
 }
 
 /// Whether an action can be reached from where the person is.
-fn here(m: &Model, a: &Action) -> bool {
+fn is_reachable(m: &Model, a: &KeyAction) -> bool {
     let mut under = m.clone();
     under.overlay = None;
-    let scopes = actions::scopes(&under);
+    let scopes = actions::list_scopes(&under);
     a.scopes.iter().any(|s| scopes.contains(s))
 }
 
 /// The lines for what was typed, best first.
 #[must_use]
-pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
+pub fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
     if LEAVES.contains(&typed.trim()) {
-        let leave = actions::by_id("leave").into_iter();
-        return leave.map(|a| Entry { completion: typed.trim().to_owned(), ..Entry::of(m, a) }).collect();
+        let leave = actions::find_by_id("leave").into_iter();
+        return leave
+            .map(|a| PaletteEntry { completion: typed.trim().to_owned(), ..PaletteEntry::entry_of(m, a) })
+            .collect();
     }
     let (word, rest) = typed.split_once(' ').map_or((typed, None), |(w, r)| (w, Some(r)));
     if let Some(rest) = rest
-        && let Some(action) = ACTIONS.iter().find(|a| a.id == word && listed(a))
+        && let Some(action) = ACTIONS.iter().find(|a| a.id == word && is_listed(a))
     {
-        match takes(action) {
-            Takes::Group => return on_groups(m, action, rest),
-            Takes::Producer => return on_producers(m, action, rest),
-            Takes::Compared => return on_compared(m, action, rest),
+        match argument_of(action) {
+            Takes::Group => return list_on_groups(m, action, rest),
+            Takes::Producer => return list_on_producers(m, action, rest),
+            Takes::Compared => return list_on_compared(m, action, rest),
             Takes::Either => {
-                let mut rows = on_groups(m, action, rest);
-                rows.extend(on_producers(m, action, rest));
+                let mut rows = list_on_groups(m, action, rest);
+                rows.extend(list_on_producers(m, action, rest));
                 return rows;
             }
             Takes::Nothing => {}
         }
     }
-    let mut rows: Vec<Entry> = ACTIONS.iter().filter(|a| listed(a)).map(|a| Entry::of(m, a)).collect();
+    let mut rows: Vec<PaletteEntry> =
+        ACTIONS.iter().filter(|a| is_listed(a)).map(|a| PaletteEntry::entry_of(m, a)).collect();
     if typed.trim().is_empty() {
-        rows.sort_by_key(|e| e.ready != Ready::Now);
+        rows.sort_by_key(|e| e.ready != Readiness::Now);
         return rows;
     }
     if let Some(s) = &m.snapshot {
-        let go = |subject: Subject, name: &str, kind: &str| Entry {
+        let go = |subject: Subject, name: &str, kind: &str| PaletteEntry {
             completion: format!("{kind} {name}"),
             doc: format!("Opens {kind} {}.", visible_name(name)),
             key: "",
-            ready: Ready::Now,
+            ready: Readiness::Now,
             action: None,
             subject: Some(subject),
             diff: None,
@@ -146,32 +149,32 @@ pub fn entries(m: &Model, typed: &str) -> Vec<Entry> {
         rows.extend(s.groups.iter().map(|g| go(Subject::Group(g.group.clone()), &g.group, "group")));
         rows.extend(s.producers.iter().map(|p| go(Subject::Producer(p.name.clone()), &p.name, "producer")));
     }
-    ranked(rows, typed)
+    rank_entries(rows, typed)
 }
 
-fn elsewhere(a: &Action) -> Ready {
-    match takes(a) {
-        Takes::Group => Ready::NotNow("Put the cursor on a group first, or type its name after this.".into()),
-        Takes::Producer => Ready::NotNow("Put the cursor on a producer first, or type its name after this.".into()),
+fn refuse_elsewhere(a: &KeyAction) -> Readiness {
+    match argument_of(a) {
+        Takes::Group => Readiness::NotNow("Put the cursor on a group first, or type its name after this.".into()),
+        Takes::Producer => Readiness::NotNow("Put the cursor on a producer first, or type its name after this.".into()),
         Takes::Compared | Takes::Either => {
-            Ready::NotNow("Put the cursor on a group or producer first, or type a name after this.".into())
+            Readiness::NotNow("Put the cursor on a group or producer first, or type a name after this.".into())
         }
-        Takes::Nothing => Ready::NotNow("It does not work on this screen.".into()),
+        Takes::Nothing => Readiness::NotNow("It does not work on this screen.".into()),
     }
 }
 
-fn on_groups(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+fn list_on_groups(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let names = m.snapshot.iter().flat_map(|s| s.groups.iter().map(|g| g.group.as_str()));
-    on(m, action, rest, names, Subject::Group)
+    list_on_subjects(m, action, rest, names, Subject::Group)
 }
 
-fn on_producers(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+fn list_on_producers(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let names = m.snapshot.iter().flat_map(|s| s.producers.iter().map(|p| p.name.as_str()));
-    on(m, action, rest, names, Subject::Producer)
+    list_on_subjects(m, action, rest, names, Subject::Producer)
 }
 
 /// Groups, producers and topics that can be compared, after the word `verify`; what begins with `--` is the range.
-fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
+fn list_on_compared(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let (name, range) = match rest.find("--") {
         Some(at) => (rest[..at].trim(), Some(rest[at..].to_owned())),
         None => (rest.trim(), None),
@@ -184,13 +187,13 @@ fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
         s.producers.iter().flat_map(|p| p.topics.iter().map(String::as_str)).chain(of_groups).collect();
     let topics = topics.into_iter().map(|t| (t.to_owned(), DiffWhat::Topics(vec![t.to_owned()])));
     let tail = range.as_ref().map(|r| format!(" {r}")).unwrap_or_default();
-    let row = |(name, what): (String, DiffWhat)| Entry {
+    let row = |(name, what): (String, DiffWhat)| PaletteEntry {
         completion: format!("{} {name}{tail}", action.id),
-        doc: format!("Compares {} on both clusters.", what.shown()),
+        doc: format!("Compares {} on both clusters.", what.describe()),
         key: actions::key_label(action),
         ready: match m.diff() {
-            Some(d) if d.running() => (action.ready)(&standing_on(m, &d.subject())),
-            _ => Ready::Now,
+            Some(d) if d.is_running() => (action.ready)(&model_standing_on(m, &d.subject())),
+            _ => Readiness::Now,
         },
         action: Some(action),
         subject: None,
@@ -201,42 +204,42 @@ fn on_compared(m: &Model, action: &'static Action, rest: &str) -> Vec<Entry> {
     if let Some(exact) = rows.iter().position(|(n, _)| n == name) {
         return rows.into_iter().skip(exact).filter(|(n, _)| n == name).map(row).collect();
     }
-    let rows: Vec<Entry> = rows.into_iter().map(row).collect();
-    let mut rows = if name.is_empty() { rows } else { ranked(rows, &format!("{} {name}", action.id)) };
+    let rows: Vec<PaletteEntry> = rows.into_iter().map(row).collect();
+    let mut rows = if name.is_empty() { rows } else { rank_entries(rows, &format!("{} {name}", action.id)) };
     rows.truncate(MAX_ENTRIES);
     rows
 }
 
-fn on<'a>(
+fn list_on_subjects<'a>(
     m: &Model,
-    action: &'static Action,
+    action: &'static KeyAction,
     rest: &str,
     names: impl Iterator<Item = &'a str>,
     subject: fn(String) -> Subject,
-) -> Vec<Entry> {
+) -> Vec<PaletteEntry> {
     let rows = names
-        .map(|name| Entry {
+        .map(|name| PaletteEntry {
             completion: format!("{} {name}", action.id),
             doc: action.doc.to_owned(),
             key: actions::key_label(action),
-            ready: Ready::Now,
+            ready: Readiness::Now,
             action: Some(action),
             subject: Some(subject(name.to_owned())),
             diff: None,
         })
         .collect::<Vec<_>>();
-    let mut rows = if rest.trim().is_empty() { rows } else { ranked(rows, &format!("{} {rest}", action.id)) };
+    let mut rows = if rest.trim().is_empty() { rows } else { rank_entries(rows, &format!("{} {rest}", action.id)) };
     rows.truncate(MAX_ENTRIES);
     // Only what is shown is asked whether it would work: a thousand groups stay quick.
     for row in rows.iter_mut().take(20) {
         if let Some(s) = &row.subject {
-            row.ready = (action.ready)(&standing_on(m, s));
+            row.ready = (action.ready)(&model_standing_on(m, s));
         }
     }
     rows
 }
 
-fn standing_on(m: &Model, subject: &Subject) -> Model {
+fn model_standing_on(m: &Model, subject: &Subject) -> Model {
     let mut there = m.clone();
     there.overlay = None;
     stand_on(&mut there, subject);
@@ -261,13 +264,13 @@ fn stand_on(m: &mut Model, subject: &Subject) {
     }
 }
 
-fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
+fn rank_entries(rows: Vec<PaletteEntry>, typed: &str) -> Vec<PaletteEntry> {
     let mut matcher = Matcher::new(Config::DEFAULT);
     let pattern = Pattern::parse(typed.trim(), CaseMatching::Ignore, Normalization::Smart);
     // In a sentence scattered letters mean nothing: whole words only.
     let words = Pattern::new(typed.trim(), CaseMatching::Ignore, Normalization::Smart, AtomKind::Substring);
     let mut buf = Vec::new();
-    let mut scored: Vec<(u32, Entry)> = rows
+    let mut scored: Vec<(u32, PaletteEntry)> = rows
         .into_iter()
         .filter_map(|e| {
             // A hit in the name counts double: `jou` means the journal, not a sentence that mentions one.
@@ -276,7 +279,7 @@ fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
             name.max(doc).map(|s| (s, e))
         })
         .collect();
-    scored.sort_by_key(|(s, e)| (std::cmp::Reverse(*s), e.ready != Ready::Now));
+    scored.sort_by_key(|(s, e)| (std::cmp::Reverse(*s), e.ready != Readiness::Now));
     scored.into_iter().map(|(_, e)| e).take(MAX_ENTRIES).collect()
 }
 
@@ -285,7 +288,7 @@ fn ranked(rows: Vec<Entry>, typed: &str) -> Vec<Entry> {
 ///
 /// # Errors
 /// It stands for none: what to do.
-fn meant(rows: &[Entry], typed: &str, selected: usize, picked: bool) -> Result<usize, String> {
+fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked: bool) -> Result<usize, String> {
     let want = typed.trim();
     if picked {
         return Ok(selected);
@@ -314,28 +317,28 @@ fn meant(rows: &[Entry], typed: &str, selected: usize, picked: bool) -> Result<u
 ///
 /// # Errors
 /// What was typed does not say which: what to do about it, with the palette left open.
-pub fn run(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
-    let mut rows = entries(m, typed);
+pub fn run_chosen_entry(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
+    let mut rows = list_entries(m, typed);
     if selected >= rows.len() {
-        m.say(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));
+        m.show_message(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));
         return Ok(Vec::new());
     }
-    let entry = rows.swap_remove(meant(&rows, typed, selected, picked)?);
-    Ok(do_entry(m, entry))
+    let entry = rows.swap_remove(find_meant_entry(&rows, typed, selected, picked)?);
+    Ok(carry_out_entry(m, entry))
 }
 
-fn do_entry(m: &mut Model, entry: Entry) -> Vec<Cmd> {
+fn carry_out_entry(m: &mut Model, entry: PaletteEntry) -> Vec<Cmd> {
     if let Some((what, range)) = entry.diff {
         return match (entry.ready, range) {
-            (Ready::NotNow(why), _) => {
-                m.say(Tone::Hold, why);
+            (Readiness::NotNow(why), _) => {
+                m.show_message(Tone::Hold, why);
                 Vec::new()
             }
             (_, None) => verify::ask_range(m, what),
-            (_, Some(range)) => match verify::typed_range(&range, m.clock()) {
-                Ok(span) => verify::start(m, what, span, false),
+            (_, Some(range)) => match verify::parse_typed_range(&range, m.clock()) {
+                Ok(span) => verify::start_diff(m, what, span, false),
                 Err(why) => {
-                    m.say(Tone::Hold, why);
+                    m.show_message(Tone::Hold, why);
                     Vec::new()
                 }
             },
@@ -351,11 +354,11 @@ fn do_entry(m: &mut Model, entry: Entry) -> Vec<Cmd> {
                 if m.current_subject().as_ref() != Some(&subject) {
                     stand_on(m, &subject);
                 }
-            } else if let (false, Ready::NotNow(why)) = (here(m, action), &entry.ready) {
-                m.say(Tone::Hold, why.clone());
+            } else if let (false, Readiness::NotNow(why)) = (is_reachable(m, action), &entry.ready) {
+                m.show_message(Tone::Hold, why.clone());
                 return Vec::new();
             }
-            super::update::perform(m, action)
+            super::update::perform_action(m, action)
         }
         (None, None) => Vec::new(),
     }

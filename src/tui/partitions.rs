@@ -11,7 +11,7 @@ use crate::snapshot::{GroupRow, PartitionRow};
 
 /// One partition: where the group stands, and where it would go.
 #[derive(Debug, Clone, Copy)]
-pub struct Line<'a> {
+pub struct PartitionLine<'a> {
     /// Topic, by its name on blue.
     pub topic: &'a str,
     /// Partition.
@@ -22,7 +22,7 @@ pub struct Line<'a> {
     pub plan: Option<&'a PartitionPlan>,
 }
 
-impl Line<'_> {
+impl PartitionLine<'_> {
     /// Its name, by which the cursor finds it again.
     #[must_use]
     pub fn key(&self) -> TopicPartition {
@@ -32,9 +32,9 @@ impl Line<'_> {
 
 /// The partitions of a group, in the order of the table.
 #[derive(Debug, Default)]
-pub struct Lines<'a> {
+pub struct PartitionTable<'a> {
     /// In order.
-    pub lines: Vec<Line<'a>>,
+    pub lines: Vec<PartitionLine<'a>>,
     /// Where the cursor is; `None` without lines.
     pub at: Option<usize>,
     /// How many the filter hides.
@@ -42,15 +42,15 @@ pub struct Lines<'a> {
 }
 
 /// All partitions of a group, by name: those that were seen, and those that only its translation knows.
-fn all(g: &GroupRow) -> Vec<Line<'_>> {
-    let mut by_name: BTreeMap<(&str, i32), Line<'_>> = BTreeMap::new();
+fn list_all(g: &GroupRow) -> Vec<PartitionLine<'_>> {
+    let mut by_name: BTreeMap<(&str, i32), PartitionLine<'_>> = BTreeMap::new();
     for row in &g.partitions {
-        let line = Line { topic: &row.topic, partition: row.partition, row: Some(row), plan: None };
+        let line = PartitionLine { topic: &row.topic, partition: row.partition, row: Some(row), plan: None };
         by_name.insert((&row.topic, row.partition), line);
     }
     for plan in g.estimate.iter().filter_map(|e| e.value()).flat_map(|p| &p.partitions) {
         let name = (plan.tp.topic.as_str(), plan.tp.partition);
-        let line = Line { topic: name.0, partition: name.1, row: None, plan: None };
+        let line = PartitionLine { topic: name.0, partition: name.1, row: None, plan: None };
         by_name.entry(name).or_insert(line).plan = Some(plan);
     }
     by_name.into_values().collect()
@@ -58,34 +58,34 @@ fn all(g: &GroupRow) -> Vec<Line<'_>> {
 
 /// The partitions of a group as shown: filtered, what needs a person first, then by name.
 #[must_use]
-pub fn lines<'a>(m: &'a Model, g: &'a GroupRow) -> Lines<'a> {
-    let mut lines = all(g);
+pub fn list_shown<'a>(m: &'a Model, g: &'a GroupRow) -> PartitionTable<'a> {
+    let mut lines = list_all(g);
     let before = lines.len();
     let filter = Filter::new(m.filter(Table::Partitions));
     lines.retain(|l| {
         let name = format!("{}-{}", l.topic, l.partition);
-        let (_, verdict) = words::verdict(l.plan);
+        let (_, verdict) = words::describe_verdict(l.plan);
         let (evidence, why) = l.plan.map_or(("", None), |p| (p.evidence.as_str(), p.why.as_deref()));
         filter.matches(&[&name, &verdict, evidence, why.unwrap_or_default()])
     });
     let measured = g.estimate.as_ref().is_some_and(|e| e.value().is_some());
     if measured {
-        lines.sort_by_key(|l| rank(l.plan));
+        lines.sort_by_key(|l| rank_plan(l.plan));
     }
     let chosen = m.partition.as_ref();
     let at = chosen.and_then(|c| lines.iter().position(|l| l.topic == c.topic && l.partition == c.partition));
     let at = if lines.is_empty() { None } else { Some(at.unwrap_or(0)) };
-    Lines { hidden: before - lines.len(), lines, at }
+    PartitionTable { hidden: before - lines.len(), lines, at }
 }
 
 /// One partition of a group by name, whatever the filter hides.
 #[must_use]
-pub fn find<'a>(g: &'a GroupRow, tp: &TopicPartition) -> Option<Line<'a>> {
-    all(g).into_iter().find(|l| l.topic == tp.topic && l.partition == tp.partition)
+pub fn find_partition<'a>(g: &'a GroupRow, tp: &TopicPartition) -> Option<PartitionLine<'a>> {
+    list_all(g).into_iter().find(|l| l.topic == tp.topic && l.partition == tp.partition)
 }
 
 /// What needs a person first: loss, no statement, no evidence, what is not known; what is well comes last.
-fn rank(plan: Option<&PartitionPlan>) -> u8 {
+fn rank_plan(plan: Option<&PartitionPlan>) -> u8 {
     let Some(p) = plan else { return 3 };
     match (p.missing, p.verdict) {
         (Some(1..), _) => 0,
@@ -139,13 +139,13 @@ pub fn side_by_side(p: &PartitionPlan) -> SideBySide<'_> {
     };
     let (consumed, unread) = p.cut.source.split_at(split(&p.cut.source, p.source.committed));
     let (skipped, read) = p.cut.target.split_at(split(&p.cut.target, p.target.offset));
-    let mut out = SideBySide { above: matched(consumed, skipped), below: matched(unread, read) };
-    across(&mut out.above, &mut out.below);
+    let mut out = SideBySide { above: pair_records(consumed, skipped), below: pair_records(unread, read) };
+    mark_across_cut(&mut out.above, &mut out.below);
     out
 }
 
 /// Pairs equal identities of one section.
-fn matched<'a>(source: &'a [CutRecord], target: &'a [CutRecord]) -> Vec<Pair<'a>> {
+fn pair_records<'a>(source: &'a [CutRecord], target: &'a [CutRecord]) -> Vec<Pair<'a>> {
     let lone = |target| Pair { source: None, target: Some(target), twin: Twin::NotShown };
     let mut rows: Vec<Pair<'a>> = target.iter().map(lone).collect();
     let mut after = 0;
@@ -167,7 +167,7 @@ fn matched<'a>(source: &'a [CutRecord], target: &'a [CutRecord]) -> Vec<Pair<'a>
 }
 
 /// Marks what has its equal on the other side of the cut.
-fn across(above: &mut [Pair<'_>], below: &mut [Pair<'_>]) {
+fn mark_across_cut(above: &mut [Pair<'_>], below: &mut [Pair<'_>]) {
     for up in above.iter_mut().filter(|p| p.twin != Twin::Here) {
         let twin = below.iter_mut().filter(|p| p.twin == Twin::NotShown).find(|down| {
             let crossed = [(up.source, down.target), (up.target, down.source)];

@@ -15,25 +15,25 @@ const PAD: u32 = 14;
 
 /// What lies behind the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
+pub enum Background {
     /// A dark terminal.
     Dark,
     /// A light terminal.
     Light,
 }
 
-impl Ground {
+impl Background {
     fn colours(self) -> (&'static str, &'static str) {
         match self {
-            Ground::Dark => ("#d0d0d0", "#16181d"),
-            Ground::Light => ("#262626", "#fafafa"),
+            Background::Dark => ("#d0d0d0", "#16181d"),
+            Background::Light => ("#262626", "#fafafa"),
         }
     }
 }
 
 /// The picture of a buffer. `title` is its description for those who can't see it.
 #[must_use]
-pub fn svg(buf: &Buffer, ground: Ground, title: &str) -> String {
+pub fn render_svg(buf: &Buffer, ground: Background, title: &str) -> String {
     let (fg, bg) = ground.colours();
     let area = buf.area;
     let (width, height) = (u32::from(area.width) * W + 2 * PAD, u32::from(area.height) * H + 2 * PAD);
@@ -41,25 +41,25 @@ pub fn svg(buf: &Buffer, ground: Ground, title: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          role=\"img\" font-family=\"'DejaVu Sans Mono','JetBrains Mono',Menlo,Consolas,monospace\" font-size=\"15\">\n\
          <title>{}</title>\n<rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{bg}\"/>\n",
-        escape(title)
+        escape_xml(title)
     );
     for y in 0..area.height {
-        line(buf, y, fg, bg, &mut out);
+        render_row(buf, y, fg, bg, &mut out);
     }
     out.push_str("</svg>\n");
     out
 }
 
 /// One row: grounds first, then shapes, then letters in runs of one look.
-fn line(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
+fn render_row(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
     let width = buf.area.width;
     let top = PAD + u32::from(y) * H;
     let cell = |x: u16| &buf[(buf.area.x + x, buf.area.y + y)];
     let mut x = 0;
     while x < width {
-        let (_, ground) = looks(cell(x), fg, bg);
+        let (_, ground) = looks_of(cell(x), fg, bg);
         let start = x;
-        while x < width && looks(cell(x), fg, bg).1 == ground {
+        while x < width && looks_of(cell(x), fg, bg).1 == ground {
             x += 1;
         }
         if ground != bg {
@@ -75,9 +75,9 @@ fn line(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
             x += 1;
             continue;
         }
-        let (ink, _) = looks(first, fg, bg);
+        let (ink, _) = looks_of(first, fg, bg);
         let left = PAD + u32::from(x) * W;
-        if shape(symbol, left, top, &ink, out) {
+        if draw_shape(symbol, left, top, &ink, out) {
             x += 1;
             continue;
         }
@@ -86,7 +86,7 @@ fn line(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
         // One run: the same look, no shape, no wide characters; single spaces are part of it.
         while x < width {
             let c = cell(x);
-            let same = looks(c, fg, bg).0 == ink && c.modifier == first.modifier;
+            let same = looks_of(c, fg, bg).0 == ink && c.modifier == first.modifier;
             let wide = unicode_width::UnicodeWidthStr::width(c.symbol()) > 1;
             if !same || is_shape(c.symbol()) || (wide && x > start) || c.symbol().is_empty() {
                 break;
@@ -108,29 +108,29 @@ fn line(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
             "<text x=\"{left}\" y=\"{}\" fill=\"{ink}\"{bold}{line}{dim} textLength=\"{}\" xml:space=\"preserve\">{}</text>",
             top + H - 5,
             cells * W,
-            escape(trimmed)
+            escape_xml(trimmed)
         );
     }
 }
 
 /// Ink and ground of a cell; reverse changes them over.
-fn looks(c: &Cell, fg: &str, bg: &str) -> (String, String) {
-    let ink = hex(c.fg).unwrap_or_else(|| fg.to_owned());
-    let ground = hex(c.bg).unwrap_or_else(|| bg.to_owned());
+fn looks_of(c: &Cell, fg: &str, bg: &str) -> (String, String) {
+    let ink = hex_of(c.fg).unwrap_or_else(|| fg.to_owned());
+    let ground = hex_of(c.bg).unwrap_or_else(|| bg.to_owned());
     if c.modifier.contains(Modifier::REVERSED) { (ground, ink) } else { (ink, ground) }
 }
 
-fn hex(c: Color) -> Option<String> {
+fn hex_of(c: Color) -> Option<String> {
     let (r, g, b) = match c {
         Color::Rgb(r, g, b) => (r, g, b),
-        Color::Indexed(i) => palette(i),
+        Color::Indexed(i) => palette_colour(i),
         _ => return None,
     };
     Some(format!("#{r:02x}{g:02x}{b:02x}"))
 }
 
 /// The xterm palette.
-fn palette(i: u8) -> (u8, u8, u8) {
+fn palette_colour(i: u8) -> (u8, u8, u8) {
     const ANSI: [(u8, u8, u8); 16] = [
         (0, 0, 0),
         (205, 49, 49),
@@ -188,7 +188,7 @@ fn is_shape(symbol: &str) -> bool {
 }
 
 /// Draws a frame piece or a bar; false when the symbol is neither.
-fn shape(symbol: &str, left: u32, top: u32, ink: &str, out: &mut String) -> bool {
+fn draw_shape(symbol: &str, left: u32, top: u32, ink: &str, out: &mut String) -> bool {
     match shape_of(symbol) {
         None => return false,
         Some(Shape::Bar(eighths)) => {
@@ -209,7 +209,7 @@ fn shape(symbol: &str, left: u32, top: u32, ink: &str, out: &mut String) -> bool
     true
 }
 
-fn escape(s: &str) -> String {
+fn escape_xml(s: &str) -> String {
     s.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -225,7 +225,7 @@ mod tests {
         buf.set_string(0, 0, "a<b", Style::new().fg(Color::Indexed(69)));
         buf.set_string(4, 0, "█▁─", Style::new().fg(Color::Rgb(1, 2, 3)));
         buf.set_string(8, 0, "日", Style::new().bg(Color::Indexed(9)));
-        let s = svg(&buf, Ground::Dark, "a & b");
+        let s = render_svg(&buf, Background::Dark, "a & b");
         for piece in ["a&lt;b", "#5f87ff", "#010203", "<path", "日", "#f14c4c", "<title>a &amp; b</title>"] {
             assert!(s.contains(piece), "{piece} in {s}");
         }

@@ -16,7 +16,10 @@ use crate::snapshot::{Arming, DiffView, FidelityVerdict, GroupSide, SideView, Sn
 ///
 /// # Errors
 /// The output can't be written to (a closed pipe).
-pub async fn run(mut rx: watch::Receiver<Arc<Snapshot>>, out: &mut (dyn Write + Send)) -> io::Result<ExitReason> {
+pub async fn write_changes(
+    mut rx: watch::Receiver<Arc<Snapshot>>,
+    out: &mut (dyn Write + Send),
+) -> io::Result<ExitReason> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -35,7 +38,7 @@ pub async fn run(mut rx: watch::Receiver<Arc<Snapshot>>, out: &mut (dyn Write + 
                 if next.seq == 0 {
                     continue;
                 }
-                for line in changes(before.as_deref(), &next) {
+                for line in list_changes(before.as_deref(), &next) {
                     writeln!(out, "{line}")?;
                 }
                 out.flush()?;
@@ -47,10 +50,10 @@ pub async fn run(mut rx: watch::Receiver<Arc<Snapshot>>, out: &mut (dyn Write + 
 
 /// What is to be said of a snapshot after the one before it.
 #[must_use]
-pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
+pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
-    let untrusted = next.untrusted(next.now);
-    let turned = |b: &Snapshot| b.untrusted(b.now).is_none() != untrusted.is_none();
+    let untrusted = next.why_untrusted(next.now);
+    let turned = |b: &Snapshot| b.why_untrusted(b.now).is_none() != untrusted.is_none();
     if before.is_none_or(|b| b.header.arming != next.header.arming || turned(b)) {
         let arming = match (&next.header.arming, &untrusted) {
             (Arming::Armed, Some(why)) => format!("armed, and not ready: {why}"),
@@ -61,7 +64,7 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.push(format!("{}: {arming}", visible_name(&next.header.migration)));
     }
     for (was, now) in [(before.map(|b| &b.blue), &next.blue), (before.map(|b| &b.green), &next.green)] {
-        let (was, now_words) = (was.map(|w| side(w, before.unwrap_or(next))), side(now, next));
+        let (was, now_words) = (was.map(|w| describe_side(w, before.unwrap_or(next))), describe_side(now, next));
         if was.as_ref() != Some(&now_words) {
             out.push(now_words);
         }
@@ -69,38 +72,38 @@ pub fn changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     for p in &next.phases {
         let was = before.and_then(|b| b.phases.iter().find(|x| x.number == p.number));
         if was != Some(p) {
-            out.push(format!("phase {} {}: {}", p.number, p.name, p.words()));
+            out.push(format!("phase {} {}: {}", p.number, p.name, p.describe_progress()));
         }
     }
-    out.extend(rows(before, next));
-    let diff = |s: &Snapshot| s.diff.as_ref().map(DiffView::sentence);
+    out.extend(list_row_changes(before, next));
+    let diff = |s: &Snapshot| s.diff.as_ref().map(DiffView::describe_state);
     if let Some(now) = diff(next).filter(|now| before.and_then(diff).as_ref() != Some(now)) {
         out.push(now);
     }
     for n in &next.notices {
         if before.is_none_or(|b| !b.notices.iter().any(|x| x.says_as(n))) {
-            let what = words::sentence(&n.trouble.what, &n.trouble.advice);
-            out.push(format!("notice: {}: {what}", words::subject(&n.subject)));
+            let what = words::to_sentence(&n.trouble.what, &n.trouble.advice);
+            out.push(format!("notice: {}: {what}", words::describe_subject(&n.subject)));
         }
     }
     let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
     for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
-        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
+        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::describe_subject(s)));
         out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, visible_name(&l.actor)));
     }
-    let stamp = text::clock(next.now.0);
+    let stamp = text::format_clock(next.now.0);
     // One line each, whatever was said: the gate for all of them.
     out.into_iter().map(|l| format!("{stamp} {}", visible_cow(&l))).collect()
 }
 
-fn side(v: &SideView, s: &Snapshot) -> String {
+fn describe_side(v: &SideView, s: &Snapshot) -> String {
     let name = format!("{} {}", v.side.name(), visible_name(&v.name));
     if let Some(t) = &v.identity_trouble {
-        return format!("{name}: {}", words::sentence(&t.what, &t.advice));
+        return format!("{name}: {}", words::to_sentence(&t.what, &t.advice));
     }
     match &v.link {
         Observed::Absent { why } | Observed::Known { trouble: Some(why), .. } => {
-            format!("{name}: {}", words::sentence(&why.what, &why.advice))
+            format!("{name}: {}", words::to_sentence(&why.what, &why.advice))
         }
         link if link.freshness(s.now, s.header.stale_after_ms) == Freshness::Stale => format!("{name}: stale"),
         Observed::Known { .. } => format!("{name}: {} of {} brokers answer", v.brokers.0, v.brokers.1),
@@ -108,16 +111,16 @@ fn side(v: &SideView, s: &Snapshot) -> String {
 }
 
 /// Groups and producers whose state in words changed.
-fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
+fn list_row_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     for g in &next.groups {
         let say = |g: &crate::snapshot::GroupRow| {
-            let why = words::why(&g.side_state).map_or(String::new(), |w| w.1);
+            let why = words::describe_why(&g.side_state).map_or(String::new(), |w| w.1);
             format!(
                 "group {}: {}, way back {}",
                 visible_name(&g.group),
-                words::with_why(&words::group_state(g).word, ", ", &why),
-                words::way_back(&g.way_back).1
+                words::join_why(&words::group_state(g).word, ", ", &why),
+                words::describe_way_back(&g.way_back).1
             )
         };
         let was = before.and_then(|b| b.groups.iter().find(|x| x.group == g.group)).map(say);
@@ -139,7 +142,7 @@ fn rows(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
                 FidelityVerdict::None => String::new(),
                 FidelityVerdict::Verified => ", every sampled record on both clusters".to_owned(),
                 FidelityVerdict::Partial => ", samples of some partitions only".to_owned(),
-                FidelityVerdict::Differs => format!(", {}", p.fidelity.sentence()),
+                FidelityVerdict::Differs => format!(", {}", p.fidelity.describe_fully()),
                 FidelityVerdict::Stale => ", samples stale".to_owned(),
                 FidelityVerdict::Unknown => ", samples unknown".to_owned(),
                 FidelityVerdict::Idle => ", nothing written to sample".to_owned(),

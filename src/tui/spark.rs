@@ -10,7 +10,7 @@ pub type Column = Option<u64>;
 /// The newest `columns` samples of a trend as columns of a chart `rows` cells high, on the scale `0..=max`.
 /// Missing history on the left is `None`. Long trends keep their newest end: one sample, one column.
 #[must_use]
-pub fn columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64) -> Vec<Column> {
+pub fn scale_columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64) -> Vec<Column> {
     let newest = &trend[trend.len().saturating_sub(columns)..];
     let mut out = vec![None; columns - newest.len()];
     let top = rows.max(1) * LEVELS;
@@ -28,7 +28,7 @@ pub fn columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64) -> Ve
 
 /// The bar in one cell of a column: `row` counts from the foot. `None`: nothing is drawn there.
 #[must_use]
-pub fn cell(column: Column, row: u64) -> Option<u64> {
+pub fn bar_in_cell(column: Column, row: u64) -> Option<u64> {
     let height = column?;
     let below = row * LEVELS;
     (height > below).then(|| (height - below).min(LEVELS) - 1)
@@ -46,20 +46,20 @@ mod tests {
 
     #[test]
     fn zero_is_a_line_and_a_hole_is_nothing() {
-        let c = columns(&[Some(0), None, Some(10)], 4, 1, 10);
+        let c = scale_columns(&[Some(0), None, Some(10)], 4, 1, 10);
         assert_eq!(c, [None, Some(1), None, Some(8)]);
-        assert_eq!(cell(c[1], 0), Some(0));
-        assert_eq!(cell(c[0], 0), None);
-        assert_eq!(cell(c[3], 0), Some(7));
+        assert_eq!(bar_in_cell(c[1], 0), Some(0));
+        assert_eq!(bar_in_cell(c[0], 0), None);
+        assert_eq!(bar_in_cell(c[3], 0), Some(7));
     }
 
     #[test]
     fn tall_charts_fill_from_the_foot() {
-        let c = columns(&[Some(100), Some(50)], 2, 3, 100);
+        let c = scale_columns(&[Some(100), Some(50)], 2, 3, 100);
         assert_eq!(c[0], Some(24));
-        assert_eq!((cell(c[0], 2), cell(c[0], 0)), (Some(7), Some(7)));
-        assert_eq!(cell(c[1], 2), None);
-        assert_eq!(columns(&[Some(u64::MAX)], 1, 3, u64::MAX), [Some(24)]);
+        assert_eq!((bar_in_cell(c[0], 2), bar_in_cell(c[0], 0)), (Some(7), Some(7)));
+        assert_eq!(bar_in_cell(c[1], 2), None);
+        assert_eq!(scale_columns(&[Some(u64::MAX)], 1, 3, u64::MAX), [Some(24)]);
     }
 
     #[test]

@@ -21,12 +21,12 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use answers::{Answers, Heard};
-pub use modes::restore;
-use modes::{ask_background, enter, hook_panics, put_back};
+use answers::{TerminalAnswers, TerminalInput};
+pub use modes::restore_terminal;
+use modes::{ask_background, enter_modes, hook_panics, put_back};
 use typed::Typed;
 
-use super::model::{Model, Options, Overlay};
+use super::model::{Model, Overlay, ScreenOptions};
 use super::update::{Cmd, Msg, update};
 use super::view;
 use crate::base::At;
@@ -54,53 +54,53 @@ pub enum ExitReason {
 }
 
 /// This program's clock: the screens have none of their own.
-pub type Clock = fn() -> At;
+pub type ScreenClock = fn() -> At;
 
-type Out = BufWriter<Stdout>;
+type TerminalWriter = BufWriter<Stdout>;
 
 /// The ends of a controller.
-type Ends = (watch::Receiver<Arc<Snapshot>>, mpsc::Receiver<Reply>, mpsc::Sender<Ask>);
+type ControllerChannels = (watch::Receiver<Arc<Snapshot>>, mpsc::Receiver<Reply>, mpsc::Sender<Ask>);
 
 /// An open terminal with the cockpit on it.
 #[derive(Debug)]
-pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Out>>,
+pub struct Cockpit {
+    terminal: Terminal<CrosstermBackend<TerminalWriter>>,
     model: Model,
-    clock: Clock,
-    signals: Option<Signals>,
-    answers: Answers,
+    clock: ScreenClock,
+    signals: Option<ProcessSignals>,
+    answers: TerminalAnswers,
     /// Ctrl-z was pressed.
     suspends: bool,
 }
 
-/// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Screen::open`] and
-/// [`Screen::run`] to do other things between the two.
+/// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Cockpit::open`] and
+/// [`Cockpit::run`] to do other things between the two.
 ///
 /// # Errors
 /// The terminal can't be opened or drawn on.
-pub async fn run(
+pub async fn run_cockpit(
     rx: watch::Receiver<Arc<Snapshot>>,
     replies: mpsc::Receiver<Reply>,
     asks: mpsc::Sender<Ask>,
-    options: Options,
-    clock: Clock,
+    options: ScreenOptions,
+    clock: ScreenClock,
 ) -> io::Result<ExitReason> {
-    Screen::open(options, clock)?.run(rx, replies, asks).await
+    Cockpit::open(options, clock)?.run(rx, replies, asks).await
 }
 
-impl Screen {
+impl Cockpit {
     /// Takes the terminal over and draws the first frame: a whole cockpit that says what it connects to.
-    /// Inside a tokio runtime signals are kept for [`Screen::run`] from here on, so that none leaves the terminal in
+    /// Inside a tokio runtime signals are kept for [`Cockpit::run`] from here on, so that none leaves the terminal in
     /// our modes; outside one they are listened to only when that begins.
     ///
     /// # Errors
     /// Standard output is no terminal, or it can't be written to; signals can't be listened to.
-    pub fn open(options: Options, clock: Clock) -> io::Result<Self> {
+    pub fn open(options: ScreenOptions, clock: ScreenClock) -> io::Result<Self> {
         // crossterm would obey NO_COLOR by dropping every style, bold and reverse too; the theme has obeyed it already.
         crossterm::style::force_color_output(true);
         hook_panics();
-        let signals = tokio::runtime::Handle::try_current().is_ok().then(Signals::listen).transpose()?;
-        enter()?;
+        let signals = tokio::runtime::Handle::try_current().is_ok().then(ProcessSignals::listen).transpose()?;
+        enter_modes()?;
         let open = || -> io::Result<Self> {
             let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout())))?;
             let size = terminal.size()?;
@@ -110,12 +110,12 @@ impl Screen {
             if asks {
                 ask_background()?;
             }
-            let answers = Answers::new(asks.then(clock));
+            let answers = TerminalAnswers::new(asks.then(clock));
             let mut screen = Self { terminal, model, clock, signals, answers, suspends: false };
             screen.draw()?;
             Ok(screen)
         };
-        open().inspect_err(|_| restore())
+        open().inspect_err(|_| restore_terminal())
     }
 
     /// The controller is another process: leaving ends only the line.
@@ -137,23 +137,23 @@ impl Screen {
     ) -> io::Result<ExitReason> {
         let signals = match self.signals.take() {
             Some(signals) => signals,
-            None => Signals::listen()?,
+            None => ProcessSignals::listen()?,
         };
         let mut events = Typed::listen();
-        let reason = self.turn((rx, replies, asks), &mut events, signals).await;
+        let reason = self.handle_messages((rx, replies, asks), &mut events, signals).await;
         if reason != ExitReason::TerminalLost {
             self.hear_out(&mut events).await;
             events.let_go();
         }
-        restore();
+        restore_terminal();
         Ok(reason)
     }
 
-    async fn turn(
+    async fn handle_messages(
         &mut self,
-        (mut rx, mut replies, asks): Ends,
+        (mut rx, mut replies, asks): ControllerChannels,
         events: &mut Typed,
-        mut signals: Signals,
+        mut signals: ProcessSignals,
     ) -> ExitReason {
         let mut tick = tokio::time::interval(FRAME);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,14 +168,14 @@ impl Screen {
                     Some(name) => return ExitReason::Signal(name),
                     None => {
                         // Continued after a stop: the shell has had the terminal meanwhile.
-                        if enter().is_err() || self.wipe().is_err() {
+                        if enter_modes().is_err() || self.forget_drawn().is_err() {
                             return ExitReason::TerminalLost;
                         }
                         at_once = true;
                     }
                 },
                 event = events.next() => {
-                    if let Some(reason) = self.keys(event, events, &asks).await {
+                    if let Some(reason) = self.take_events(event, events, &asks).await {
                         return reason;
                     }
                     if std::mem::take(&mut self.suspends) && self.suspend(events, &mut signals, &asks).await.is_err() {
@@ -186,7 +186,7 @@ impl Screen {
                 reply = replies.recv(), if answers => match reply {
                     Some(reply) => {
                         let msg = Msg::Reply(reply, (self.clock)());
-                        if self.take(msg, &asks) {
+                        if self.take_message(msg, &asks) {
                             return ExitReason::Left;
                         }
                         at_once = true;
@@ -203,7 +203,7 @@ impl Screen {
                         Some(Msg::ControllerGone)
                     };
                     if let Some(msg) = msg {
-                        self.take(msg, &asks);
+                        self.take_message(msg, &asks);
                         stale = true;
                         at_once = first;
                     }
@@ -211,7 +211,7 @@ impl Screen {
                 _ = tick.tick() => {
                     let before = self.model.now.0 / 1000;
                     let msg = Msg::Tick((self.clock)());
-                    if self.take(msg, &asks) {
+                    if self.take_message(msg, &asks) {
                         return ExitReason::Left;
                     }
                     // Ages are in seconds; a dialog counts down.
@@ -229,7 +229,7 @@ impl Screen {
     }
 
     /// Takes one event and those that are there already.
-    async fn keys(
+    async fn take_events(
         &mut self,
         first: Option<io::Result<Event>>,
         events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
@@ -239,25 +239,25 @@ impl Screen {
         for _ in 0..MAX_KEYS_A_FRAME {
             let Some(event) = next else { break };
             let Some(Ok(event)) = event else { return Some(ExitReason::TerminalLost) };
-            let heard = self.answers.take(event, (self.clock)());
-            if self.heard(heard, asks) {
+            let heard = self.answers.take_event(event, (self.clock)());
+            if self.take_input(heard, asks) {
                 return Some(ExitReason::Left);
             }
             // What was typed after it is the shell's: it must not start anything that the stop would freeze.
             if self.suspends {
                 return None;
             }
-            next = at_hand(events).await;
-            if next.is_none() && self.answers.holds() {
+            next = next_at_hand(events).await;
+            if next.is_none() && self.answers.holds_escape() {
                 next = tokio::time::timeout(ESCAPE, events.next()).await.ok();
             }
         }
         let heard = self.answers.give_up();
-        self.heard(heard, asks).then_some(ExitReason::Left)
+        self.take_input(heard, asks).then_some(ExitReason::Left)
     }
 
     /// What came from the terminal: the person's part of it, and its own. True: leave.
-    fn heard(&mut self, heard: Heard, asks: &mpsc::Sender<Ask>) -> bool {
+    fn take_input(&mut self, heard: TerminalInput, asks: &mpsc::Sender<Ask>) -> bool {
         let now = (self.clock)();
         let background = heard.light.map(Msg::Background);
         let events = heard.events.into_iter().filter_map(|event| match event {
@@ -267,49 +267,54 @@ impl Screen {
             Event::FocusGained | Event::FocusLost | Event::Mouse(_) => None,
         });
         let msgs: Vec<Msg> = background.into_iter().chain(events).collect();
-        msgs.into_iter().any(|msg| self.take(msg, asks))
+        msgs.into_iter().any(|msg| self.take_message(msg, asks))
     }
 
     /// Gives the terminal back and stops, with everything in the foreground, as ctrl-z does on a terminal that is not
     /// raw; goes on when it is continued. Where nobody could take the terminal (no shell, no job control) the kernel stops
     /// nothing, and that is said. Keys that were read after ctrl-z are dropped, as the kernel's own drops them.
-    async fn suspend(&mut self, events: &mut Typed, signals: &mut Signals, asks: &mpsc::Sender<Ask>) -> io::Result<()> {
+    async fn suspend(
+        &mut self,
+        events: &mut Typed,
+        signals: &mut ProcessSignals,
+        asks: &mpsc::Sender<Ask>,
+    ) -> io::Result<()> {
         self.hear_out(events).await;
-        while let Some(Some(Ok(event))) = at_hand(events).await {
-            self.overhear(event);
+        while let Some(Some(Ok(event))) = next_at_hand(events).await {
+            self.take_answers_only(event);
         }
         events.let_go();
-        restore();
+        restore_terminal();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
-        enter()?;
-        self.wipe()?;
+        enter_modes()?;
+        self.forget_drawn()?;
         let size = self.terminal.size()?;
-        self.take(Msg::Resize(size.width, size.height), asks);
-        self.take(Msg::Continued(stopped, (self.clock)()), asks);
+        self.take_message(Msg::Resize(size.width, size.height), asks);
+        self.take_message(Msg::Continued(stopped, (self.clock)()), asks);
         Ok(())
     }
 
     /// An answer of the terminal that is still on its way must not arrive at the shell: not when the screens are left, nor
     /// when they are stopped.
     async fn hear_out(&mut self, events: &mut Typed) {
-        while let Some(left) = self.answers.awaits((self.clock)()) {
+        while let Some(left) = self.answers.time_left_to_wait((self.clock)()) {
             match tokio::time::timeout(left, events.next()).await {
-                Ok(Some(Ok(event))) => self.overhear(event),
+                Ok(Some(Ok(event))) => self.take_answers_only(event),
                 _ => return,
             }
         }
     }
 
     /// Takes in what the terminal itself says; what a person typed is dropped.
-    fn overhear(&mut self, event: Event) {
-        if let Some(light) = self.answers.take(event, (self.clock)()).light {
+    fn take_answers_only(&mut self, event: Event) {
+        if let Some(light) = self.answers.take_event(event, (self.clock)()).light {
             drop(update(&mut self.model, Msg::Background(light)));
         }
     }
 
     /// One message in, its commands out. True: leave.
-    fn take(&mut self, msg: Msg, asks: &mpsc::Sender<Ask>) -> bool {
+    fn take_message(&mut self, msg: Msg, asks: &mpsc::Sender<Ask>) -> bool {
         let mut leave = false;
         for cmd in update(&mut self.model, msg) {
             match cmd {
@@ -320,10 +325,10 @@ impl Screen {
                 },
                 Cmd::Copy(text) => {
                     // A terminal that can't be written to is noticed at the next frame.
-                    let _ = self.copy(&text);
+                    let _ = self.copy_to_clipboard(&text);
                 }
                 Cmd::Redraw => {
-                    let _ = self.wipe();
+                    let _ = self.forget_drawn();
                 }
                 Cmd::Suspend => self.suspends = true,
                 Cmd::Quit => leave = true,
@@ -334,7 +339,7 @@ impl Screen {
 
     /// Forgets what is on the terminal, so that everything is drawn again. (Not `Terminal::clear`: it asks the
     /// terminal where its cursor is, and waits 2 s for one that does not answer.)
-    fn wipe(&mut self) -> io::Result<()> {
+    fn forget_drawn(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         self.terminal.resize(size.into())
     }
@@ -348,7 +353,7 @@ impl Screen {
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let model = &self.model;
-        self.terminal.draw(|frame| view::view(model, frame))?;
+        self.terminal.draw(|frame| view::draw_view(model, frame))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         self.terminal.backend_mut().flush()?;
         if !modes::are_ours() {
@@ -360,23 +365,23 @@ impl Screen {
     }
 
     /// Asks the terminal to put text on the clipboard (OSC 52): works over SSH, where the terminal allows it.
-    fn copy(&mut self, text: &str) -> io::Result<()> {
+    fn copy_to_clipboard(&mut self, text: &str) -> io::Result<()> {
         let out = self.terminal.backend_mut();
-        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+        write!(out, "\x1b]52;c;{}\x07", encode_base64(text.as_bytes()))?;
         Write::flush(out)
     }
 }
 
-impl Drop for Screen {
+impl Drop for Cockpit {
     fn drop(&mut self) {
-        restore();
+        restore_terminal();
     }
 }
 
 /// The next of `events`, if it is there already (`Some(None)`: they have ended). It looks with the loop's own waker:
 /// crossterm's stream keeps the waker of the first look that found nothing and wakes no other, so a look with a waker that
 /// does nothing (`now_or_never`) would let the next key lie until something else wakes the loop: the next tick.
-async fn at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<Option<T>> {
+async fn next_at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<Option<T>> {
     std::future::poll_fn(|cx| {
         Poll::Ready(match events.poll_next_unpin(cx) {
             Poll::Ready(event) => Some(event),
@@ -388,14 +393,14 @@ async fn at_hand<T>(events: &mut (impl Stream<Item = T> + Unpin)) -> Option<Opti
 
 /// What may end the screens from outside.
 #[derive(Debug)]
-struct Signals {
+struct ProcessSignals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
     go_on: Signal,
 }
 
-impl Signals {
+impl ProcessSignals {
     fn listen() -> io::Result<Self> {
         let go_on = SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
         Ok(Self {
@@ -418,7 +423,7 @@ impl Signals {
 }
 
 /// Base64 (RFC 4648), for OSC 52.
-fn base64(bytes: &[u8]) -> String {
+fn encode_base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -448,7 +453,7 @@ mod tests {
     fn base64_of_the_rfc() {
         let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
         for (plain, coded) in cases {
-            assert_eq!(base64(plain.as_bytes()), coded);
+            assert_eq!(encode_base64(plain.as_bytes()), coded);
         }
     }
 
@@ -496,7 +501,7 @@ mod tests {
         let mut keys = Keys::default();
         keys.press('a');
         for (there, seen) in [(Some(Some('a')), "a key"), (None, "nothing more")] {
-            let look = pin!(at_hand(&mut keys)).poll(&mut cx);
+            let look = pin!(next_at_hand(&mut keys)).poll(&mut cx);
             assert_eq!(look, Poll::Ready(there), "{seen}");
         }
         // The loop waits for its next event, of whatever kind; then a key comes.

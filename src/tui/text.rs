@@ -15,11 +15,11 @@ const MAX_GRAPHEME_CHARS: usize = 6;
 /// Display width in cells.
 #[must_use]
 pub fn width(s: &str) -> usize {
-    graphemes(s).iter().map(|g| g.1).sum()
+    split_graphemes(s).iter().map(|g| g.1).sum()
 }
 
 /// Graphemes with the number of cells each takes. What takes none has been made visible before.
-fn graphemes(s: &str) -> Vec<(String, usize)> {
+fn split_graphemes(s: &str) -> Vec<(String, usize)> {
     Span::raw(visible_cow(s))
         .styled_graphemes(Style::default())
         .map(|g| g.symbol.chars().take(MAX_GRAPHEME_CHARS).collect::<String>())
@@ -37,7 +37,7 @@ pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
     if s.is_ascii() && s.len() <= cells && !s.bytes().any(|b| b < 0x20 || b == 0x7f) {
         return s.to_owned();
     }
-    let parts = graphemes(s);
+    let parts = split_graphemes(s);
     if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
         return parts.into_iter().map(|p| p.0).collect();
     }
@@ -61,30 +61,30 @@ pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
 /// Foreign names as a table shows them, in at most `cells` each: made visible, cut in the middle, and never two that
 /// differ alike. Where the cut would make them so, a sum over the whole name takes the place of the end.
 #[must_use]
-pub fn names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
+pub fn shorten_names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
     let whole: Vec<String> = names.into_iter().map(visible_name).collect();
-    apart(&whole, cells, ellipsis)
+    shorten_apart(&whole, cells, ellipsis)
 }
 
 /// The same of words in which foreign names are visible already.
 #[must_use]
-pub fn apart(whole: &[String], cells: usize, ellipsis: &str) -> Vec<String> {
+pub fn shorten_apart(whole: &[String], cells: usize, ellipsis: &str) -> Vec<String> {
     let mut shown: Vec<String> = whole.iter().map(|n| cut_middle(n, cells, ellipsis)).collect();
     // Few digits are quickly read, and two sums of them may be equal: more of them where they are.
     for digits in [3, 6, 12] {
-        let alike = alike(&shown, whole);
+        let alike = find_alike(&shown, whole);
         if alike.is_empty() {
             break;
         }
         for (shown, whole) in shown.iter_mut().zip(whole).filter(|(shown, _)| alike.contains(*shown)) {
-            *shown = summed(whole, digits, cells, ellipsis);
+            *shown = shorten_with_sum(whole, digits, cells, ellipsis);
         }
     }
     shown
 }
 
 /// What is shown of two or more that differ.
-fn alike(shown: &[String], whole: &[String]) -> HashSet<String> {
+fn find_alike(shown: &[String], whole: &[String]) -> HashSet<String> {
     let mut first: HashMap<&str, &str> = HashMap::new();
     shown
         .iter()
@@ -95,7 +95,7 @@ fn alike(shown: &[String], whole: &[String]) -> HashSet<String> {
 }
 
 /// The beginning of a name, and a sum over all of it.
-fn summed(whole: &str, digits: usize, cells: usize, ellipsis: &str) -> String {
+fn shorten_with_sum(whole: &str, digits: usize, cells: usize, ellipsis: &str) -> String {
     let sum = format!("{:012x}", xxh3_64(whole.as_bytes()) & 0xffff_ffff_ffff);
     let digits = digits.min(cells.saturating_sub(width(ellipsis)));
     let end = format!("{ellipsis}{}", &sum[sum.len() - digits..]);
@@ -105,7 +105,7 @@ fn summed(whole: &str, digits: usize, cells: usize, ellipsis: &str) -> String {
 /// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
 #[must_use]
 pub fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
-    let parts = graphemes(s);
+    let parts = split_graphemes(s);
     if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
         return parts.into_iter().map(|p| p.0).collect();
     }
@@ -161,8 +161,8 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
                 if head.is_empty() {
                     break;
                 }
-                let taken = graphemes(&head).len();
-                word = graphemes(&word).into_iter().skip(taken).map(|p| p.0).collect();
+                let taken = split_graphemes(&head).len();
+                word = split_graphemes(&word).into_iter().skip(taken).map(|p| p.0).collect();
                 lines.push(head);
             } else {
                 lines.push(std::mem::take(&mut line));
@@ -187,18 +187,18 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
 
 /// A count in at most five cells: `0`, `9999`, `12.3k`, `184k`, `1.25M`.
 #[must_use]
-pub fn count(n: u64) -> String {
+pub fn format_count(n: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     let f = n as f64;
     match n {
         0..=9_999 => n.to_string(),
-        _ => scaled(f),
+        _ => format_scaled(f),
     }
 }
 
 /// A rate in records a second, in at most five cells before the `/s`: `0/s`, `0.4/s`, `5.21k/s`.
 #[must_use]
-pub fn rate(r: f64) -> String {
+pub fn format_rate(r: f64) -> String {
     if !r.is_finite() || r < 0.0 {
         return "?/s".into();
     }
@@ -209,11 +209,11 @@ pub fn rate(r: f64) -> String {
     } else if r < 999.5 {
         format!("{r:.0}/s")
     } else {
-        format!("{}/s", scaled(r))
+        format!("{}/s", format_scaled(r))
     }
 }
 
-fn scaled(f: f64) -> String {
+fn format_scaled(f: f64) -> String {
     let (v, unit) = if f < 999_500.0 {
         (f / 1e3, "k")
     } else if f < 999_500_000.0 {
@@ -236,7 +236,7 @@ fn scaled(f: f64) -> String {
 
 /// An offset with its digits in threes: `1 204 113`; offsets are compared by eye, so they are never rounded.
 #[must_use]
-pub fn offset(o: i64) -> String {
+pub fn format_offset(o: i64) -> String {
     let digits = o.unsigned_abs().to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -250,7 +250,7 @@ pub fn offset(o: i64) -> String {
 
 /// A duration in at most six cells: `0.4s`, `38s`, `4m12s`, `3h12m`, `31h04m`, `9d02h`.
 #[must_use]
-pub fn duration(ms: u64) -> String {
+pub fn format_duration(ms: u64) -> String {
     let s = ms / 1000;
     match s {
         0..=9 if ms % 1000 >= 100 => format!("{}.{}s", s, ms % 1000 / 100),
@@ -263,22 +263,22 @@ pub fn duration(ms: u64) -> String {
 
 /// A bound in whole units where it is one: `45s`, `2m`, `1m30s`.
 #[must_use]
-pub fn timeout(ms: u64) -> String {
+pub fn format_timeout(ms: u64) -> String {
     match ms / 1000 {
         s if s >= 60 && s % 60 == 0 && s < 7200 => format!("{}m", s / 60),
-        _ => duration(ms),
+        _ => format_duration(ms),
     }
 }
 
 /// An age in whole units: nobody needs tenths of a second of an age.
 #[must_use]
-pub fn age(ms: u64) -> String {
-    duration(ms / 1000 * 1000)
+pub fn format_age(ms: u64) -> String {
+    format_duration(ms / 1000 * 1000)
 }
 
 /// A time of days or hours in two units at most: `2d4h`, `1h20m`, `43m`, `38s`.
 #[must_use]
-pub fn coarse(ms: u64) -> String {
+pub fn format_coarse(ms: u64) -> String {
     let two = |big: u64, unit: char, small: u64, rest: char| match small {
         0 => format!("{big}{unit}"),
         n => format!("{big}{unit}{n}{rest}"),
@@ -293,20 +293,20 @@ pub fn coarse(ms: u64) -> String {
 
 /// Time of day in UTC, `14:02:11`.
 #[must_use]
-pub fn clock(at_ms: i64) -> String {
+pub fn format_clock(at_ms: i64) -> String {
     let s = at_ms.div_euclid(1000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
 
 /// Time of day in UTC with milliseconds, `14:02:11.204`; nothing for a record that has no time.
 #[must_use]
-pub fn clock_ms(at_ms: i64) -> Option<String> {
-    (at_ms >= 0).then(|| format!("{}.{:03}", clock(at_ms), at_ms.rem_euclid(1000)))
+pub fn format_clock_ms(at_ms: i64) -> Option<String> {
+    (at_ms >= 0).then(|| format!("{}.{:03}", format_clock(at_ms), at_ms.rem_euclid(1000)))
 }
 
 /// The day in UTC, `2026-03-01`.
 #[must_use]
-pub fn day(at_ms: i64) -> Option<String> {
+pub fn format_day(at_ms: i64) -> Option<String> {
     let at = jiff::Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
     Some(at.strftime("%Y-%m-%d").to_string())
 }
@@ -320,17 +320,17 @@ mod tests {
         let cases =
             [(0, "0"), (9_999, "9999"), (10_000, "10.0k"), (12_345, "12.3k"), (184_000, "184k"), (999_499, "999k")];
         for (n, s) in cases {
-            assert_eq!(count(n), s);
+            assert_eq!(format_count(n), s);
         }
-        assert_eq!(count(999_500), "1.00M");
-        assert!(count(u64::MAX).len() <= 6, "{}", count(u64::MAX));
-        assert_eq!(rate(0.0), "0/s");
-        assert_eq!(rate(5_214.0), "5.21k/s");
-        assert_eq!(rate(999.6), "1.00k/s");
-        assert_eq!(rate(f64::NAN), "?/s");
-        assert_eq!(offset(1_204_113), "1 204 113");
-        assert_eq!(offset(-1), "-1");
-        assert_eq!(offset(0), "0");
+        assert_eq!(format_count(999_500), "1.00M");
+        assert!(format_count(u64::MAX).len() <= 6, "{}", format_count(u64::MAX));
+        assert_eq!(format_rate(0.0), "0/s");
+        assert_eq!(format_rate(5_214.0), "5.21k/s");
+        assert_eq!(format_rate(999.6), "1.00k/s");
+        assert_eq!(format_rate(f64::NAN), "?/s");
+        assert_eq!(format_offset(1_204_113), "1 204 113");
+        assert_eq!(format_offset(-1), "-1");
+        assert_eq!(format_offset(0), "0");
     }
 
     #[test]
@@ -338,18 +338,22 @@ mod tests {
         let cases =
             [(400, "0.4s"), (38_000, "38s"), (252_000, "4m12s"), (11_520_000, "3h12m"), (111_840_000, "31h04m")];
         for (ms, s) in cases {
-            assert_eq!(duration(ms), s);
+            assert_eq!(format_duration(ms), s);
         }
-        assert_eq!(age(1_900), "1s");
+        assert_eq!(format_age(1_900), "1s");
         let cases = [(187_200_000, "2d4h"), (4_800_000, "1h20m"), (86_400_000, "1d"), (2_599_999, "43m"), (999, "0s")];
         for (ms, s) in cases {
-            assert_eq!(coarse(ms), s);
+            assert_eq!(format_coarse(ms), s);
         }
-        assert_eq!(clock(50_531_204), "14:02:11");
-        assert_eq!(clock(-1), "23:59:59");
-        assert_eq!(clock_ms(50_531_204).as_deref(), Some("14:02:11.204"));
-        assert_eq!((clock_ms(-1), day(-1), day(i64::MAX)), (None, None, None), "no time, or none that a calendar has");
-        assert_eq!(day(1_772_373_731_000).as_deref(), Some("2026-03-01"));
+        assert_eq!(format_clock(50_531_204), "14:02:11");
+        assert_eq!(format_clock(-1), "23:59:59");
+        assert_eq!(format_clock_ms(50_531_204).as_deref(), Some("14:02:11.204"));
+        assert_eq!(
+            (format_clock_ms(-1), format_day(-1), format_day(i64::MAX)),
+            (None, None, None),
+            "no time, or none that a calendar has"
+        );
+        assert_eq!(format_day(1_772_373_731_000).as_deref(), Some("2026-03-01"));
     }
 
     #[test]
@@ -377,16 +381,20 @@ mod tests {
     #[test]
     fn names_that_differ_never_look_alike() {
         let long = ["payments-eu-west-1-ledger-audit", "payments-us-west-1-ledger-audit", "loan-audit"];
-        let shown = names(long, 16, "…");
+        let shown = shorten_names(long, 16, "…");
         assert_ne!(shown[0], shown[1]);
         assert!(shown[0].starts_with("payments-eu-") && shown[0].contains('…'), "{shown:?}");
         assert_eq!(shown[2], "loan-audit");
         assert!(shown.iter().all(|n| width(n) <= 16), "{shown:?}");
-        assert_eq!(names([long[0], "x", long[0]], 16, "…")[0], "payments-…-audit", "the same name twice is no clash");
-        let odd = names(["a", "a ", "a\u{200b}", "a\\u{200b}", "\u{430}b", "ab"], 12, "…");
+        assert_eq!(
+            shorten_names([long[0], "x", long[0]], 16, "…")[0],
+            "payments-…-audit",
+            "the same name twice is no clash"
+        );
+        let odd = shorten_names(["a", "a ", "a\u{200b}", "a\\u{200b}", "\u{430}b", "ab"], 12, "…");
         assert_eq!(odd.iter().collect::<HashSet<_>>().len(), odd.len(), "{odd:?}");
         let tails: Vec<String> = (0..40).map(|n| format!("{}{n:02}{}", "x".repeat(140), "y".repeat(140))).collect();
-        let shown = names(tails.iter().map(String::as_str), 13, "…");
+        let shown = shorten_names(tails.iter().map(String::as_str), 13, "…");
         assert_eq!(shown.iter().collect::<HashSet<_>>().len(), 40, "{shown:?}");
     }
 
@@ -400,16 +408,16 @@ mod tests {
         });
         let twins = twins.expect("there are 4096 such sums");
         for cells in [10, 16, 30] {
-            let shown = names(twins.iter().map(String::as_str), cells, "…");
+            let shown = shorten_names(twins.iter().map(String::as_str), cells, "…");
             assert_ne!(shown[0], shown[1], "{cells}");
             assert!(shown.iter().all(|n| width(n) <= cells), "{cells}: {shown:?}");
         }
         // Beside them others keep what they can do with.
         let all = [twins[0].as_str(), twins[1].as_str(), "loan-audit", twins[0].as_str()];
-        let shown = names(all, 16, "…");
+        let shown = shorten_names(all, 16, "…");
         assert_eq!((shown[2].as_str(), &shown[3]), ("loan-audit", &shown[0]));
         let subjects = ["a\\u{200b}".to_owned()];
-        assert_eq!(apart(&subjects, 20, "…"), subjects, "what is visible is not made visible again");
+        assert_eq!(shorten_apart(&subjects, 20, "…"), subjects, "what is visible is not made visible again");
     }
 
     #[test]

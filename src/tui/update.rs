@@ -6,10 +6,10 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::actions::{self, Action, Ready};
-use super::choose::Step;
+use super::actions::{self, KeyAction, Readiness};
+use super::choose::ChoiceStep;
 use super::dialog::{self, Phase};
-use super::model::{Focus, Model, Overlay, Tone, Values};
+use super::model::{Model, Overlay, RecordValues, ScreenFocus, Tone};
 use super::words;
 use crate::base::At;
 use crate::migration::facts::command::{Command, Level, Refusal};
@@ -62,13 +62,13 @@ pub enum Cmd {
 
 /// Takes one message in.
 pub fn update(m: &mut Model, msg: Msg) -> Vec<Cmd> {
-    let cmds = take(m, msg);
+    let cmds = handle_message(m, msg);
     // Whatever sent it: from now on something may be under way that the picture does not show.
-    m.sent.note(&cmds);
+    m.sent.note_commands(&cmds);
     cmds
 }
 
-fn take(m: &mut Model, msg: Msg) -> Vec<Cmd> {
+fn handle_message(m: &mut Model, msg: Msg) -> Vec<Cmd> {
     match msg {
         Msg::Key(key, at) => {
             m.now = m.now.max(at);
@@ -98,13 +98,13 @@ fn take(m: &mut Model, msg: Msg) -> Vec<Cmd> {
         Msg::Continued(stopped, at) => {
             m.now = m.now.max(at);
             if !stopped {
-                m.say(Tone::Hold, "ctrl-z: there is no shell here that could take the terminal.");
+                m.show_message(Tone::Hold, "ctrl-z: there is no shell here that could take the terminal.");
                 m.be_deaf();
             }
             Vec::new()
         }
         Msg::Background(light) => {
-            m.options.theme = m.options.theme.on(light);
+            m.options.theme = m.options.theme.on_background(light);
             Vec::new()
         }
         Msg::Unsent(ask) => {
@@ -119,15 +119,15 @@ fn take(m: &mut Model, msg: Msg) -> Vec<Cmd> {
 }
 
 /// Does an action, or says why not.
-pub fn perform(m: &mut Model, action: &Action) -> Vec<Cmd> {
+pub fn perform_action(m: &mut Model, action: &KeyAction) -> Vec<Cmd> {
     match (action.ready)(m) {
-        Ready::Now => (action.run)(m),
-        Ready::NotNow(why) => {
-            m.say(Tone::Hold, why);
+        Readiness::Now => (action.run)(m),
+        Readiness::NotNow(why) => {
+            m.show_message(Tone::Hold, why);
             Vec::new()
         }
-        Ready::No => {
-            m.say(Tone::Hold, format!("{}: there is nothing here that it could act on.", action.id));
+        Readiness::No => {
+            m.show_message(Tone::Hold, format!("{}: there is nothing here that it could act on.", action.id));
             Vec::new()
         }
     }
@@ -138,19 +138,19 @@ fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
         return Vec::new();
     }
     if m.too_small() {
-        return unseen(m, key);
+        return handle_unseen_key(m, key);
     }
     if falls_on_deaf_ears(m, key) {
         m.be_deaf();
         if m.flash.is_none() {
-            m.say(Tone::Hold, "What was typed was meant for what is not there any more: dropped.");
+            m.show_message(Tone::Hold, "What was typed was meant for what is not there any more: dropped.");
         }
         return Vec::new();
     }
     m.flash = None;
     if let Some(Overlay::Confirm(d)) = &mut m.overlay {
         d.last_key = m.now;
-        let leaving = actions::find(m, key).is_some_and(|a| matches!(a.id, "close" | "leave-anyway"));
+        let leaving = actions::find_action(m, key).is_some_and(|a| matches!(a.id, "close" | "leave-anyway"));
         if let Some(Overlay::Confirm(d)) = &mut m.overlay
             && !leaving
             && d.typed_ahead(m.now)
@@ -159,18 +159,21 @@ fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
             return Vec::new();
         }
     }
-    if let Some(action) = actions::find(m, key) {
-        return perform(m, action);
+    if let Some(action) = actions::find_action(m, key) {
+        return perform_action(m, action);
     }
     type_key(m, key);
     Vec::new()
 }
 
 /// Where nothing can be seen nothing is done, and nothing is typed.
-fn unseen(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
+fn handle_unseen_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
     let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
-    let blind = |a: &&Action| matches!(a.id, "leave" | "leave-anyway" | "redraw" | "suspend");
-    actions::find(m, key).filter(|_| ctrl).filter(blind).map_or_else(Vec::new, |action| perform(m, action))
+    let blind = |a: &&KeyAction| matches!(a.id, "leave" | "leave-anyway" | "redraw" | "suspend");
+    actions::find_action(m, key)
+        .filter(|_| ctrl)
+        .filter(blind)
+        .map_or_else(Vec::new, |action| perform_action(m, action))
 }
 
 /// Whether a key would say something: a letter, or enter. Keys that move, leave or close do not.
@@ -184,7 +187,7 @@ fn is_word(key: KeyEvent) -> bool {
 fn falls_on_deaf_ears(m: &Model, key: KeyEvent) -> bool {
     let speaks = match &m.overlay {
         None | Some(Overlay::Route { .. } | Overlay::Range { .. }) => is_word(key),
-        Some(Overlay::Choose(c)) if c.step == Step::Strategy => is_word(key),
+        Some(Overlay::Choose(c)) if c.step == ChoiceStep::Strategy => is_word(key),
         Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Refused(_)) => is_word(key) && key.code != KeyCode::Enter,
         Some(_) => false,
     };
@@ -192,7 +195,7 @@ fn falls_on_deaf_ears(m: &Model, key: KeyEvent) -> bool {
 }
 
 /// The line that is being typed, if one is.
-fn typing(m: &mut Model) -> Option<&mut Input> {
+fn input_being_typed(m: &mut Model) -> Option<&mut Input> {
     match m.overlay.as_mut()? {
         Overlay::Palette { input, selected, picked } => {
             (*selected, *picked) = (0, false);
@@ -213,14 +216,14 @@ fn typing(m: &mut Model) -> Option<&mut Input> {
         }
         Overlay::Choose(c) => {
             c.remark = None;
-            (c.step != Step::Strategy).then_some(&mut c.input)
+            (c.step != ChoiceStep::Strategy).then_some(&mut c.input)
         }
         Overlay::Help { finding: false, .. } | Overlay::Route { .. } | Overlay::Range { .. } => None,
     }
 }
 
 /// Most letters of the line that is being typed.
-fn most(m: &Model) -> usize {
+fn max_typed_letters(m: &Model) -> usize {
     match &m.overlay {
         Some(Overlay::Confirm(d)) => d.phrase().map_or(0, |phrase| phrase.chars().count()).max(MAX_TYPED),
         _ => MAX_TYPED,
@@ -228,8 +231,8 @@ fn most(m: &Model) -> usize {
 }
 
 fn type_key(m: &mut Model, key: KeyEvent) {
-    let most = most(m);
-    let Some(input) = typing(m) else {
+    let most = max_typed_letters(m);
+    let Some(input) = input_being_typed(m) else {
         // Letters that choose nothing are no choice: neither is the enter behind them.
         let choosing = matches!(m.overlay, Some(Overlay::Route { .. } | Overlay::Range { .. } | Overlay::Choose(_)));
         if choosing && is_word(key) {
@@ -255,7 +258,7 @@ fn on_paste(m: &mut Model, text: &str) {
     }
     // The first line only: a pasted line break must never say yes.
     let line: String = text.lines().next().unwrap_or("").chars().filter(|c| !c.is_control()).collect();
-    if let Some(input) = typing(m) {
+    if let Some(input) = input_being_typed(m) {
         let room = MAX_TYPED.saturating_sub(input.value().chars().count());
         let line: String = line.chars().take(room).collect();
         *input = Input::new(format!("{}{line}", input.value()));
@@ -268,23 +271,23 @@ fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
     }
     let is_older = |s: &Arc<Snapshot>| s.seq < snapshot.seq || s.header.pid != snapshot.header.pid;
     if m.snapshot.as_ref().is_none_or(is_older) {
-        m.sent.pictured();
+        m.sent.note_picture();
     }
     m.snapshot = Some(snapshot);
     m.snapshot_at = m.now;
     m.controller_gone = false;
-    refresh_dialog(m)
+    ask_with_new_measurement(m)
 }
 
 /// When the measurement that a dialog shows was made.
 fn measured_at(m: &Model, command: &Command) -> Option<At> {
-    let (group, _) = dialog::estimate_for(command)?;
-    let row = m.group_row(group).filter(|g| dialog::measures(g, command))?;
+    let (group, _) = dialog::estimate_shown_for(command)?;
+    let row = m.group_row(group).filter(|g| dialog::is_measured_for(g, command))?;
     row.estimate.as_ref()?.at()
 }
 
 /// A newer measurement changes what the dialog rests on: what would it do now?
-fn refresh_dialog(m: &mut Model) -> Vec<Cmd> {
+fn ask_with_new_measurement(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
     let at = measured_at(m, &d.command);
     if d.phase != Phase::Shown || d.refreshing.is_some() || at == d.measured_at {
@@ -308,7 +311,7 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
             let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
             if d.refreshing == Some(id) && d.phase == Phase::Shown {
                 let refused = result.is_err();
-                d.refreshed(result, now);
+                d.take_new_answer(result, now);
                 if refused {
                     m.be_deaf();
                 }
@@ -317,7 +320,7 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
             if d.question != id || d.phase != Phase::Asking {
                 return Vec::new();
             }
-            d.answered(result, now);
+            d.take_answer(result, now);
             d.measured_at = at;
             let bare = matches!(d.prepared.as_ref().map(|p| &p.level), Some(Level::None));
             if bare && d.phase == Phase::Shown { confirm_at_once(m) } else { Vec::new() }
@@ -325,10 +328,10 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
         Reply::Executed { id, result } => on_executed(m, id, result),
         Reply::Records { id, result } => {
             m.pending.remove(&id);
-            if m.values == Values::Asked(id) {
+            if m.values == RecordValues::Asked(id) {
                 m.values = match result {
-                    Ok(cut) => Values::Shown(cut),
-                    Err(r) => Values::Failed(words::sentence(&r.why, &r.advice)),
+                    Ok(cut) => RecordValues::Shown(cut),
+                    Err(r) => RecordValues::Failed(words::to_sentence(&r.why, &r.advice)),
                 };
             }
             Vec::new()
@@ -336,7 +339,7 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
         Reply::Diff { id, result } => {
             m.pending.remove(&id);
             if let Err(r) = result {
-                m.say(Tone::Hold, words::sentence(&r.why, &r.advice));
+                m.show_message(Tone::Hold, words::to_sentence(&r.why, &r.advice));
             }
             Vec::new()
         }
@@ -356,7 +359,7 @@ fn confirm_at_once(m: &mut Model) -> Vec<Cmd> {
 
 fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> Vec<Cmd> {
     let about = m.pending.remove(&id).unwrap_or_default();
-    m.sent.answered(id, result.is_ok());
+    m.sent.note_answer(id, result.is_ok());
     let now = m.now;
     if let Some(Overlay::Confirm(d)) = &mut m.overlay
         && d.question == id
@@ -368,8 +371,8 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
                 let cmds = actions::close_overlay(m);
                 m.be_deaf();
                 actions::open(m, &subject);
-                m.focus = if run.is_some() { Focus::Run } else { m.focus };
-                m.say(
+                m.focus = if run.is_some() { ScreenFocus::Run } else { m.focus };
+                m.show_message(
                     Tone::Plain,
                     run.map_or_else(|| "done".to_owned(), |r| format!("run {r} started; its steps are below")),
                 );
@@ -387,15 +390,15 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
     if about == "measuring"
         && let (Err(r), Some(Overlay::Confirm(d))) = (&result, &mut m.overlay)
     {
-        d.no_estimate = Some(words::sentence(&r.why, &r.advice));
+        d.no_estimate = Some(words::to_sentence(&r.why, &r.advice));
         return Vec::new();
     }
     match result {
         Ok(_) if about.is_empty() || about == "measuring" => {}
         // Its dialog was closed before the answer: it was taken, and is not done.
-        Ok(Some(run)) => m.say(Tone::Plain, format!("run {run} started")),
-        Ok(_) => m.say(Tone::Plain, format!("{about}: done")),
-        Err(r) => m.say(Tone::Hold, words::sentence(&r.why, &r.advice)),
+        Ok(Some(run)) => m.show_message(Tone::Plain, format!("run {run} started")),
+        Ok(_) => m.show_message(Tone::Plain, format!("{about}: done")),
+        Err(r) => m.show_message(Tone::Hold, words::to_sentence(&r.why, &r.advice)),
     }
     Vec::new()
 }
@@ -405,11 +408,11 @@ fn on_exported(m: &mut Model, id: u64, result: Result<String, Refusal>) {
     m.pending.remove(&id);
     let (tone, words) = match result {
         Ok(path) => (Tone::Plain, format!("wrote {path}")),
-        Err(r) => (Tone::Hold, words::sentence(&r.why, &r.advice)),
+        Err(r) => (Tone::Hold, words::to_sentence(&r.why, &r.advice)),
     };
     match &mut m.overlay {
         Some(Overlay::Confirm(d)) => d.exported = Some((tone, words)),
-        _ => m.say(tone, words),
+        _ => m.show_message(tone, words),
     }
 }
 
@@ -437,12 +440,12 @@ fn on_tick(m: &mut Model) -> Vec<Cmd> {
         m.be_deaf();
         return Vec::new();
     }
-    if d.expired(now) { renew(m) } else { Vec::new() }
+    if d.is_expired(now) { renew_dialog(m) } else { Vec::new() }
 }
 
 /// What a dialog rests on is too old to say yes to: it is asked for anew, and measured anew where it rests on a
 /// measurement that is old. The dialog stays; what was typed is typed again.
-fn renew(m: &mut Model) -> Vec<Cmd> {
+fn renew_dialog(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
     let command = d.command.clone();
     let id = m.ask_id("what would it do");
@@ -450,7 +453,7 @@ fn renew(m: &mut Model) -> Vec<Cmd> {
     cmds.extend(actions::measure_anew(m, &command));
     let now = m.now;
     if let Some(Overlay::Confirm(d)) = &mut m.overlay {
-        d.renew(id, now);
+        d.ask_anew(id, now);
     }
     cmds
 }
@@ -458,7 +461,7 @@ fn renew(m: &mut Model) -> Vec<Cmd> {
 fn on_unsent(m: &mut Model, ask: &Ask) {
     if let Some(id) = ask.id() {
         m.pending.remove(&id);
-        m.sent.answered(id, false);
+        m.sent.note_answer(id, false);
     }
     let refusal = Refusal::unknown("the controller does not keep up: nothing was sent", "Enter asks again.");
     match (ask, &mut m.overlay) {
@@ -475,18 +478,18 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
                 Command::Resume { .. } => "the resume",
                 _ => "the command",
             };
-            m.say(Tone::Fail, format!("The controller does not keep up: {what} was not sent. Try again."));
+            m.show_message(Tone::Fail, format!("The controller does not keep up: {what} was not sent. Try again."));
         }
         // A lost watch only makes the estimate older; its age is shown.
         (Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. }, _) => {}
         (Ask::Records { .. }, _) => {
-            m.values = Values::Failed("The controller does not keep up: try again.".to_owned());
+            m.values = RecordValues::Failed("The controller does not keep up: try again.".to_owned());
         }
         (Ask::StartDiff { .. } | Ask::StopDiff { .. }, _) => {
-            m.say(Tone::Fail, "The controller does not keep up: nothing was sent. Try again.")
+            m.show_message(Tone::Fail, "The controller does not keep up: nothing was sent. Try again.")
         }
         (Ask::Export { .. }, _) => {
-            m.say(Tone::Fail, "The controller does not keep up: nothing was written. Try again.")
+            m.show_message(Tone::Fail, "The controller does not keep up: nothing was written. Try again.")
         }
     }
 }

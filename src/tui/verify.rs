@@ -1,7 +1,7 @@
 //! Asking for a diff: what is compared, and over which range. Plain values; the controller does it.
 
-use super::choose::moment;
-use super::model::{Focus, Model, Overlay, Screen, Tone};
+use super::choose::parse_moment;
+use super::model::{Model, Overlay, Screen, ScreenFocus, Tone};
 use super::update::Cmd;
 use crate::base::At;
 use crate::migration::facts::command::Subject;
@@ -22,7 +22,7 @@ const USAGE: &str = "write `verify NAME`, or `verify NAME --from 1h`, `--from 20
 
 /// What a diff would be about from where the person is.
 #[must_use]
-pub fn subject(m: &Model) -> Option<DiffWhat> {
+pub fn subject_to_compare(m: &Model) -> Option<DiffWhat> {
     match &m.screen {
         Screen::Verify => m.diff().map(|d| d.what.clone()),
         Screen::Partition(_) => m.partition.as_ref().map(|tp| DiffWhat::Topics(vec![tp.topic.clone()])),
@@ -36,7 +36,7 @@ pub fn subject(m: &Model) -> Option<DiffWhat> {
 
 /// The range of the dialog's line.
 #[must_use]
-pub fn range(selected: usize, now: At) -> DiffSpan {
+pub fn span_of_range(selected: usize, now: At) -> DiffSpan {
     match RANGES.get(selected).and_then(|(_, ago)| *ago) {
         Some(ago) => DiffSpan::Times { from: now.0.saturating_sub(ago.cast_signed()).max(0), to: None },
         None => DiffSpan::Comparable,
@@ -48,12 +48,12 @@ pub fn range(selected: usize, now: At) -> DiffSpan {
 ///
 /// # Errors
 /// It is none: what to type instead.
-pub fn typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
+pub fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
     let at = |word: Option<&str>| {
         let word = word.ok_or_else(|| USAGE.to_owned())?;
         let ago = word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<jiff::SignedDuration>().is_ok();
         let word = if ago { format!("-{word}") } else { word.to_owned() };
-        moment(&word, now)?.ok_or_else(|| USAGE.to_owned())
+        parse_moment(&word, now)?.ok_or_else(|| USAGE.to_owned())
     };
     let (mut from, mut to) = (None, None);
     let mut words = typed.split_whitespace();
@@ -79,32 +79,32 @@ pub fn ask_range(m: &mut Model, what: DiffWhat) -> Vec<Cmd> {
 }
 
 /// Sends for a diff, and shows its screen.
-pub fn start(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec<Cmd> {
+pub fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec<Cmd> {
     let id = m.ask_id("verify");
     let actor = m.options.actor.clone();
-    show(m);
+    go_to_diff(m);
     m.diff_at = 0;
     vec![Cmd::Ask(Ask::StartDiff { id, what, span, resume, actor })]
 }
 
 /// Goes to the screen of the diff.
-pub fn show(m: &mut Model) {
-    m.focus = Focus::Partitions;
+pub fn go_to_diff(m: &mut Model) {
+    m.focus = ScreenFocus::Partitions;
     if m.screen != Screen::Verify {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Verify));
     }
 }
 
 /// Stops the diff that runs.
-pub fn stop(m: &mut Model) -> Vec<Cmd> {
+pub fn stop_diff(m: &mut Model) -> Vec<Cmd> {
     let id = m.ask_id("");
-    m.say(Tone::Plain, "stopping; what was read is kept");
+    m.show_message(Tone::Plain, "stopping; what was read is kept");
     vec![Cmd::Ask(Ask::StopDiff { id })]
 }
 
 /// The command of a finished diff that carries what is missing.
 #[must_use]
-pub fn command(view: &DiffView) -> Option<&str> {
+pub fn replay_command(view: &DiffView) -> Option<&str> {
     match &view.state {
         DiffState::Done { result, .. } => result.next.iter().map(String::as_str).find(|l| l.starts_with("cutover ")),
         _ => None,
@@ -120,12 +120,12 @@ mod tests {
     #[test]
     fn a_range_is_typed_as_moments_or_so_long_ago() {
         let times = |from: i64, to: Option<i64>| Ok(DiffSpan::Times { from: NOW.0 - from, to: to.map(|t| NOW.0 - t) });
-        assert_eq!(typed_range("", NOW), Ok(DiffSpan::Comparable));
-        assert_eq!(typed_range("--from 1h", NOW), times(3_600_000, None));
-        assert_eq!(typed_range(" --from -2h --to 30m ", NOW), times(7_200_000, Some(1_800_000)));
-        assert_eq!(typed_range("--to 1m --from 2026-03-01T13:02:11Z", NOW), times(3_600_000, Some(60_000)));
+        assert_eq!(parse_typed_range("", NOW), Ok(DiffSpan::Comparable));
+        assert_eq!(parse_typed_range("--from 1h", NOW), times(3_600_000, None));
+        assert_eq!(parse_typed_range(" --from -2h --to 30m ", NOW), times(7_200_000, Some(1_800_000)));
+        assert_eq!(parse_typed_range("--to 1m --from 2026-03-01T13:02:11Z", NOW), times(3_600_000, Some(60_000)));
         for wrong in ["1h", "--from", "--to 1h", "--from 1h --to 2h", "--from 1h --from 2h", "--from tomorrow", "--x"] {
-            assert!(typed_range(wrong, NOW).is_err(), "{wrong}");
+            assert!(parse_typed_range(wrong, NOW).is_err(), "{wrong}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::migration::facts::event::RunKind;
 use crate::migration::facts::stage::{MovePhase, SideState, Stage, WayBack};
 use crate::migration::rules::rollback::ESTIMATE_AGE_MS;
 use crate::offsets::verdict::{PartitionPlan, Verdict};
-use crate::snapshot::{Fidelity, FidelityVerdict, GroupRow, GroupSide, Place, ProducerRow};
+use crate::snapshot::{Fidelity, FidelityVerdict, GroupPlace, GroupRow, GroupSide, ProducerRow};
 
 /// A state as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Word {
 
 /// A subject in words: its name made visible.
 #[must_use]
-pub fn subject(s: &Subject) -> String {
+pub fn describe_subject(s: &Subject) -> String {
     match s {
         Subject::Migration => "migration".into(),
         Subject::Cluster(side) => side.name().into(),
@@ -43,13 +43,13 @@ pub fn subject(s: &Subject) -> String {
 
 /// Foreign names in one line, each made visible.
 #[must_use]
-pub fn listed(names: &[String]) -> String {
+pub fn join_names(names: &[String]) -> String {
     names.iter().map(|name| visible_name(name)).collect::<Vec<_>>().join(" ")
 }
 
 /// A state and why, with `between` where both are there. Where the reason begins with the state it is not said twice.
 #[must_use]
-pub fn with_why(state: &str, between: &str, why: &str) -> String {
+pub fn join_why(state: &str, between: &str, why: &str) -> String {
     match (state, why) {
         (state, "") => state.to_owned(),
         (state, why) if why.starts_with(state) => why.to_owned(),
@@ -73,11 +73,11 @@ pub fn group_state(g: &GroupRow) -> Word {
         Stage::OnBlue if !g.listed => Word::new("not in plan", Role::Dim, None),
         // Nobody has moved it: where it is found, as status and metrics have it.
         Stage::OnBlue => match g.found_on() {
-            Some(Place::OnGreen) => Word::new("on green", Role::Text, None),
-            Some(Place::OnBoth) => Word::new("on both", Role::Text, None),
-            Some(Place::OnBlue) | None => Word::new("on blue", Role::Text, None),
+            Some(GroupPlace::OnGreen) => Word::new("on green", Role::Text, None),
+            Some(GroupPlace::OnBoth) => Word::new("on both", Role::Text, None),
+            Some(GroupPlace::OnBlue) | None => Word::new("on blue", Role::Text, None),
         },
-        Stage::Moving { kind, phase, .. } => Word::new(moving(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
+        Stage::Moving { kind, phase, .. } => Word::new(describe_move(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
         Stage::Soaking { .. } => Word::new("soaking", Role::Text, Some(Glyph::Soaking)),
         Stage::Complete { .. } => Word::new("complete", Role::Ok, Some(Glyph::Check)),
         Stage::RolledBack { .. } => Word::new("rolled back", Role::Hold, None),
@@ -85,7 +85,7 @@ pub fn group_state(g: &GroupRow) -> Word {
 }
 
 /// What a run does now, in at most eleven cells: the way back says so.
-fn moving(kind: RunKind, phase: MovePhase) -> &'static str {
+fn describe_move(kind: RunKind, phase: MovePhase) -> &'static str {
     let back = kind == RunKind::RollBack || kind == RunKind::HardBack || kind.gives_back();
     match (kind, phase, back) {
         (RunKind::ResetOffsets, _, _) => "resetting",
@@ -123,7 +123,7 @@ pub fn producer_state(p: &ProducerRow) -> Word {
 fn hard_state(eos: &EosView) -> Word {
     match &eos.stage {
         Stage::OnBlue => Word::new("on blue", Role::Text, None),
-        Stage::Moving { kind, phase, .. } => Word::new(moving(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
+        Stage::Moving { kind, phase, .. } => Word::new(describe_move(*kind, *phase), Role::Strong, Some(Glyph::Moving)),
         Stage::Soaking { .. } => Word::new("soaking", Role::Text, Some(Glyph::Soaking)),
         Stage::Complete { .. } => Word::new("complete", Role::Ok, Some(Glyph::Check)),
         Stage::RolledBack { .. } => Word::new("rolled back", Role::Hold, None),
@@ -132,23 +132,23 @@ fn hard_state(eos: &EosView) -> Word {
 
 /// Why a row is where it is: the sentence under the table.
 #[must_use]
-pub fn why(state: &Option<SideState>) -> Option<(Role, String)> {
+pub fn describe_why(state: &Option<SideState>) -> Option<(Role, String)> {
     Some(match state.as_ref()? {
         SideState::Held { by, why } => (Role::Hold, format!("held by {}: {why}", visible_name(by))),
         SideState::Blocked { why } => (Role::Hold, format!("blocked: {why}")),
-        SideState::NeedsOperator { why, advice } => (Role::Fail, sentence(why, advice)),
+        SideState::NeedsOperator { why, advice } => (Role::Fail, to_sentence(why, advice)),
     })
 }
 
 /// What happened and what to do about it, in one line.
 #[must_use]
-pub fn sentence(what: &str, advice: &str) -> String {
+pub fn to_sentence(what: &str, advice: &str) -> String {
     let what = what.trim_end_matches('.');
-    if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", begun(advice.trim())) }
+    if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", capitalise_advice(advice.trim())) }
 }
 
 /// With a capital letter, unless it begins with a name that has none (`ssl.ca.location`, `kafka-acls`, the key `b`).
-fn begun(advice: &str) -> String {
+fn capitalise_advice(advice: &str) -> String {
     let first = advice.split([' ', ',', ':']).next().unwrap_or_default();
     match advice.chars().next() {
         Some(c) if first.len() > 1 && first.chars().all(|c| c.is_ascii_alphabetic()) => {
@@ -160,10 +160,10 @@ fn begun(advice: &str) -> String {
 
 /// The way back in a word, and how it looks.
 #[must_use]
-pub fn way_back(w: &WayBack) -> (Role, String) {
+pub fn describe_way_back(w: &WayBack) -> (Role, String) {
     match w {
         WayBack::Exact => (Role::Ok, "EXACT".into()),
-        WayBack::Bounded { re_read } => (Role::Ok, format!("BOUNDED {}", text::count(*re_read))),
+        WayBack::Bounded { re_read } => (Role::Ok, format!("BOUNDED {}", text::format_count(*re_read))),
         WayBack::Closed { .. } => (Role::Fail, "CLOSED".into()),
         WayBack::Unknown { .. } => (Role::Unknown, "UNKNOWN".into()),
     }
@@ -171,11 +171,11 @@ pub fn way_back(w: &WayBack) -> (Role, String) {
 
 /// Where a group would go next: to the side on which it does not rest.
 #[must_use]
-pub fn goes_to(g: &GroupRow) -> Side {
+pub fn next_side(g: &GroupRow) -> Side {
     match g.stage {
         Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
         // It was never moved, and rests on green all the same.
-        Stage::OnBlue if g.found_on() == Some(Place::OnGreen) => Side::Blue,
+        Stage::OnBlue if g.found_on() == Some(GroupPlace::OnGreen) => Side::Blue,
         Stage::OnBlue | Stage::Moving { .. } | Stage::RolledBack { .. } => Side::Green,
     }
 }
@@ -185,9 +185,9 @@ pub fn goes_to(g: &GroupRow) -> Side {
 #[must_use]
 pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
     matches!(g.stage, Stage::Moving { .. })
-        || goes_to(g) != side
-        || g.found_on() == Some(Place::OnBoth)
-        || !g.on(side).members.is_empty()
+        || next_side(g) != side
+        || g.found_on() == Some(GroupPlace::OnBoth)
+        || !g.on_side(side).members.is_empty()
 }
 
 /// How many members a group has on a side, if somebody told that, and lately.
@@ -198,11 +198,11 @@ pub fn members_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<usize>
 
 /// The way back of a group as its row shows it: after the end nobody misses it, and who is not in the plan has none.
 #[must_use]
-pub fn way_back_of(g: &GroupRow) -> (Role, String) {
+pub fn describe_way_back_of(g: &GroupRow) -> (Role, String) {
     match (&g.stage, g.listed) {
         (_, false) => (Role::Dim, String::new()),
-        (Stage::Complete { .. }, _) => (Role::Dim, way_back(&g.way_back).1),
-        _ => way_back(&g.way_back),
+        (Stage::Complete { .. }, _) => (Role::Dim, describe_way_back(&g.way_back).1),
+        _ => describe_way_back(&g.way_back),
     }
 }
 
@@ -247,18 +247,20 @@ pub fn loses(p: &PartitionPlan) -> bool {
 
 /// A partition's verdict as shown: a loss takes its place, and what was not measured has none.
 #[must_use]
-pub fn verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
+pub fn describe_verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
     match plan {
         None => (Role::Dim, "not measured".into()),
-        Some(PartitionPlan { missing: Some(n @ 1..), .. }) => (Role::Fail, format!("MISSING {}", text::count(*n))),
+        Some(PartitionPlan { missing: Some(n @ 1..), .. }) => {
+            (Role::Fail, format!("MISSING {}", text::format_count(*n)))
+        }
         Some(p) => (verdict_role(p.verdict), p.verdict.to_string()),
     }
 }
 
 /// How old a measurement is: amber and then STALE when no rule would believe it any more.
 #[must_use]
-pub fn measured_age(now: At, at: At) -> (Role, String) {
-    aged(now, at, ESTIMATE_AGE_MS)
+pub fn describe_measured_age(now: At, at: At) -> (Role, String) {
+    describe_age(now, at, ESTIMATE_AGE_MS)
 }
 
 /// How loud a message looks.
@@ -284,26 +286,26 @@ pub fn flag_role(f: FlagState) -> Role {
 
 /// An age, and how it looks: plain, amber from half of what is stale, then `STALE`.
 #[must_use]
-pub fn aged(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
+pub fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
     let ms = now.since(at);
     if ms > stale_after_ms || at.since(now) > stale_after_ms {
-        (Role::Fail, format!("STALE {}", text::age(ms)))
+        (Role::Fail, format!("STALE {}", text::format_age(ms)))
     } else if ms > stale_after_ms / 2 {
-        (Role::Hold, text::age(ms))
+        (Role::Hold, text::format_age(ms))
     } else {
-        (Role::Dim, text::age(ms))
+        (Role::Dim, text::format_age(ms))
     }
 }
 
 /// `1 member`, `3 members`.
 #[must_use]
-pub fn plural(n: usize, one: &str) -> String {
+pub fn format_plural(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// What samples say of a producer that writes to both clusters: `100 % 12s`, `3 missing 8s`, `stale 4m`.
 #[must_use]
-pub fn fidelity(f: &Fidelity, now: At) -> (Role, String) {
+pub fn describe_fidelity(f: &Fidelity, now: At) -> (Role, String) {
     let role = match f.verdict(now) {
         FidelityVerdict::None | FidelityVerdict::Idle => Role::Dim,
         FidelityVerdict::Stale => Role::Hold,
@@ -312,5 +314,5 @@ pub fn fidelity(f: &Fidelity, now: At) -> (Role, String) {
         FidelityVerdict::Verified => Role::Ok,
         FidelityVerdict::Differs => Role::Fail,
     };
-    (role, f.words(now, text::age))
+    (role, f.describe_briefly(now, text::format_age))
 }

@@ -1,8 +1,8 @@
 //! Topics, producing, fetching, offsets by time.
 
 use bytes::{Bytes, BytesMut};
-use cutover::sim::state::batch::encode;
-use cutover::sim::state::{NewRecord, Writer};
+use cutover::sim::state::batch::encode_batch;
+use cutover::sim::state::{BatchProducer, NewRecord};
 use kafka_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -62,7 +62,7 @@ impl Case {
     }
 
     pub fn produce(&mut self, topic: &str, partition: i32, timestamps: &[i64]) -> String {
-        self.produce_raw(topic, partition, encode(&stamped(timestamps), Writer::PLAIN), None)
+        self.produce_raw(topic, partition, encode_batch(&stamped(timestamps), BatchProducer::PLAIN), None)
     }
 
     /// Fetches one partition (v11).
@@ -270,13 +270,16 @@ pub fn refused(case: &mut Case) {
     case.topic("compact", 1, &[("cleanup.policy", "compact")]);
     case.topic("t", 1, &[]);
     let t = now();
-    let large = encode(&[NewRecord::new("k", vec![b'x'; 500], t)], Writer::PLAIN);
+    let large = encode_batch(&[NewRecord::new("k", vec![b'x'; 500], t)], BatchProducer::PLAIN);
     let answer = case.produce_raw("small", 0, large, None);
     case.say(format!("too large: {answer}"));
-    let no_key = encode(&[NewRecord { value: Some("v".into()), timestamp: t, ..Default::default() }], Writer::PLAIN);
+    let no_key = encode_batch(
+        &[NewRecord { value: Some("v".into()), timestamp: t, ..Default::default() }],
+        BatchProducer::PLAIN,
+    );
     let answer = case.produce_raw("compact", 0, no_key, None);
     case.say(format!("no key for a compacted topic: {answer}"));
-    let good = encode(&stamped(&[t]), Writer::PLAIN);
+    let good = encode_batch(&stamped(&[t]), BatchProducer::PLAIN);
     let mut broken = BytesMut::from(&good[..]);
     broken[65] ^= 1;
     let answer = case.produce_raw("t", 0, broken.freeze(), None);
@@ -306,17 +309,17 @@ pub fn idempotent(case: &mut Case) {
     let steps =
         [(0, 0, 2), (0, 2, 3), (0, 0, 2), (0, 2, 3), (0, 2, 2), (0, 9, 1), (1, 3, 1), (1, 0, 1), (0, 5, 1), (1, 1, 1)];
     for (epoch, sequence, count) in steps {
-        let writer = Writer { id, epoch, sequence, transactional: false };
-        let answer = case.produce_raw("t", 0, encode(&stamped(&vec![t; count]), writer), None);
+        let writer = BatchProducer { id, epoch, sequence, transactional: false };
+        let answer = case.produce_raw("t", 0, encode_batch(&stamped(&vec![t; count]), writer), None);
         case.say(format!("epoch {epoch} sequence {sequence} x{count}: {answer}"));
     }
     // an id that this broker never saw here may begin anywhere
-    let writer = Writer { id: id + 1_000_000, epoch: 3, sequence: 40, transactional: false };
-    let answer = case.produce_raw("t", 0, encode(&stamped(&[t]), writer), None);
+    let writer = BatchProducer { id: id + 1_000_000, epoch: 3, sequence: 40, transactional: false };
+    let answer = case.produce_raw("t", 0, encode_batch(&stamped(&[t]), writer), None);
     case.say(format!("unknown id: {answer}"));
     for sequence in [i32::MAX - 1, 1] {
-        let writer = Writer { id: id + 2_000_000, epoch: 0, sequence, transactional: false };
-        let answer = case.produce_raw("t", 0, encode(&stamped(&[t; 3]), writer), None);
+        let writer = BatchProducer { id: id + 2_000_000, epoch: 0, sequence, transactional: false };
+        let answer = case.produce_raw("t", 0, encode_batch(&stamped(&[t; 3]), writer), None);
         case.say(format!("sequences wrap, {sequence}: {answer}"));
     }
 }

@@ -1,7 +1,7 @@
 //! Transactions: markers, isolation, fencing, offsets.
 
-use cutover::sim::state::Writer;
-use cutover::sim::state::batch::encode;
+use cutover::sim::state::BatchProducer;
+use cutover::sim::state::batch::encode_batch;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::txn_offset_commit_request::{
@@ -79,8 +79,8 @@ impl Case {
         sequence: i32,
         n: usize,
     ) -> String {
-        let writer = Writer { id: producer.0, epoch: producer.1, sequence, transactional: true };
-        let raw = encode(&stamped(&vec![now(); n]), writer);
+        let writer = BatchProducer { id: producer.0, epoch: producer.1, sequence, transactional: true };
+        let raw = encode_batch(&stamped(&vec![now(); n]), writer);
         let id = self.name(id);
         self.produce_raw(topic, partition, raw, Some(&id))
     }

@@ -25,13 +25,13 @@
 use std::collections::BTreeMap;
 
 use cutover::base::At;
-use cutover::base::span;
+use cutover::base::format_duration;
 use cutover::migration::facts::settings::Criteria;
 use cutover::migration::rules::gate::Gate;
-use cutover::migration::soak::criteria::{Criterion, GateRow, Limit, Metric, Reading};
-use cutover::migration::soak::samples::Stretch;
-use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
-use cutover::migration::soak::watch::{Watch, whole};
+use cutover::migration::soak::criteria::{Criterion, GateRow, Limit, Metric, MetricReading};
+use cutover::migration::soak::samples::SampleStretch;
+use cutover::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode, TriggerState};
+use cutover::migration::soak::watch::{Watch, combine_rows};
 
 type Said = Result<(), String>;
 
@@ -45,7 +45,7 @@ struct World {
     stale_ms: u64,
     now: At,
     watch: Option<Watch>,
-    kept: BTreeMap<String, BTreeMap<At, Stretch>>,
+    kept: BTreeMap<String, BTreeMap<At, SampleStretch>>,
 }
 
 pub fn play(script: &str) -> Said {
@@ -119,10 +119,10 @@ fn trigger(rest: &str) -> Trigger {
         name: name.into(),
         metric: metric(of),
         comparison: match comparison {
-            ">" => Comparison::Above,
-            ">=" => Comparison::AtLeast,
-            "<" => Comparison::Below,
-            "<=" => Comparison::AtMost,
+            ">" => TriggerComparison::Above,
+            ">=" => TriggerComparison::AtLeast,
+            "<" => TriggerComparison::Below,
+            "<=" => TriggerComparison::AtMost,
             other => panic!("no comparison {other:?}"),
         },
         value: number(value),
@@ -143,7 +143,7 @@ impl World {
             let kept = self.kept.iter().map(|(name, s)| (name.clone(), s.values().copied().collect())).collect();
             let mut watch = Watch::new(&self.criteria, At(START), kept);
             for (metric, value) in &self.baselines {
-                watch.baseline(*metric, *value);
+                watch.set_baseline(*metric, *value);
             }
             self.watch = Some(watch);
         }
@@ -152,7 +152,7 @@ impl World {
 
     /// Keeps what changed, as the store does.
     fn keep(&mut self) {
-        for unsaved in self.watch().changes("g") {
+        for unsaved in self.watch().take_changes("g") {
             let series = self.kept.entry(unsaved.series).or_default();
             series.retain(|first, _| *first >= unsaved.change.keep_from && *first < unsaved.change.replace_from);
             series.extend(unsaved.change.stretches.into_iter().map(|s| (s.first, s)));
@@ -165,18 +165,21 @@ impl World {
             let (of, says) = one.split_once(' ').unwrap_or_else(|| panic!("METRIC VALUE: {one:?}"));
             let of = metric(of);
             let reading = if let Some(why) = says.strip_prefix("none:") {
-                Reading::missing(at, why.trim())
+                MetricReading::missing(at, why.trim())
             } else if says == "gone" {
-                Reading { flaw: Some("g does not exist on green".into()), ..Reading::missing(at, "gone") }
+                MetricReading { flaw: Some("g does not exist on green".into()), ..MetricReading::missing(at, "gone") }
             } else if let Some(n) = says.strip_suffix(" stuck") {
-                Reading { flaw: Some(format!("stuck: lag {n}, and no commit moves")), ..Reading::number(at, number(n)) }
+                MetricReading {
+                    flaw: Some(format!("stuck: lag {n}, and no commit moves")),
+                    ..MetricReading::number(at, number(n))
+                }
             } else if let Some(n) = says.strip_suffix(" held") {
                 let doubt = "an open transaction of producer 7 holds t-0";
-                Reading { doubt: Some(doubt.into()), ..Reading::number(at, number(n)) }
+                MetricReading { doubt: Some(doubt.into()), ..MetricReading::number(at, number(n)) }
             } else if let Some(n) = says.strip_suffix(" idle") {
-                Reading { idle_since: Some(At(START)), ..Reading::number(at, number(n)) }
+                MetricReading { idle_since: Some(At(START)), ..MetricReading::number(at, number(n)) }
             } else {
-                Reading::number(at, number(says))
+                MetricReading::number(at, number(says))
             };
             self.watch().feed(of, &reading, gap);
         }
@@ -243,17 +246,17 @@ impl World {
             "gate" => return self.gate(rest),
             "whole" => {
                 let (now, gap, stale) = (self.now, self.gap_ms, self.stale_ms);
-                let gate = whole(&self.watch().rows(now, gap, stale));
+                let gate = combine_rows(&self.watch().rows(now, gap, stale));
                 return if gate.word() == rest { Ok(()) } else { Err(format!("it is {gate:?}")) };
             }
             "held" => {
                 let (of, wanted) = rest.split_once(' ').ok_or("held METRIC TIME")?;
                 let held = self.row(of).held_ms;
-                return if held == ms(wanted) { Ok(()) } else { Err(format!("it has held {}", span(held))) };
+                return if held == ms(wanted) { Ok(()) } else { Err(format!("it has held {}", format_duration(held))) };
             }
             "holes" => {
                 let (of, wanted) = rest.split_once(' ').ok_or("holes METRIC FROM-TO, ...")?;
-                let from_start = |at: At| span(at.since(At(START)));
+                let from_start = |at: At| format_duration(at.since(At(START)));
                 let found = self.row(of).holes;
                 let found: Vec<String> =
                     found.iter().map(|h| format!("{}-{}", from_start(h.from), from_start(h.to))).collect();
@@ -269,7 +272,7 @@ impl World {
                 let (of, wanted) = rest.split_once(' ').ok_or("silent METRIC TIME")?;
                 let (now, gap) = (self.now, self.gap_ms);
                 let found = self.watch().silent_since(metric(of), now, gap);
-                let found = found.map_or("none".to_owned(), |at| span(at.since(At(START))));
+                let found = found.map_or("none".to_owned(), |at| format_duration(at.since(At(START))));
                 return if found == wanted { Ok(()) } else { Err(format!("it is {found}")) };
             }
             _ => {
@@ -286,7 +289,7 @@ impl World {
         let why = words.next().unwrap_or_default();
         let row = self.row(of);
         if row.gate.word() != wanted {
-            return Err(format!("it is {:?}, held {}", row.gate, span(row.held_ms)));
+            return Err(format!("it is {:?}, held {}", row.gate, format_duration(row.held_ms)));
         }
         match (&row.gate, why.strip_suffix(" left")) {
             (Gate::Hold { left_ms, .. }, Some(left)) if *left_ms == ms(left) => Ok(()),
@@ -303,8 +306,8 @@ impl World {
         let rows = self.watch().triggers(now, gap, stale);
         let row = rows.into_iter().find(|r| r.trigger.name == name).ok_or("no such trigger")?;
         let (word, said) = match &row.state {
-            TriggerState::Quiet { worst } => ("quiet", format!("max {}", row.trigger.metric.show(*worst))),
-            TriggerState::Rising { left_ms, why } => ("rising", format!("{why}; {} left", span(*left_ms))),
+            TriggerState::Quiet { worst } => ("quiet", format!("max {}", row.trigger.metric.format_value(*worst))),
+            TriggerState::Rising { left_ms, why } => ("rising", format!("{why}; {} left", format_duration(*left_ms))),
             TriggerState::Met { why } => ("met", why.clone()),
             TriggerState::Unknown { why } => ("unknown", why.clone()),
         };

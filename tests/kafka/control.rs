@@ -9,7 +9,9 @@ use std::time::Duration;
 use bytes::{BufMut, BytesMut};
 use cutover::base::{Side, TopicPartition};
 use cutover::estate::{GroupKind, GroupState};
-use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, StableOffsets, Which};
+use cutover::kafka::control::{
+    ChangeOutcome, Cluster, Named, NewTopic, OffsetSpec, SnapshotOptions, StableOffsets, Which,
+};
 use cutover::kafka::properties::ClientProperties;
 use kafka_protocol::messages::{GroupId, RequestHeader, ShareGroupHeartbeatRequest, TopicName};
 use kafka_protocol::protocol::{Encodable, StrBytes};
@@ -39,17 +41,20 @@ fn fill(broker: &Broker, topic: &str, partition: i32, records: i64, first_ms: i6
     producer.flush(Duration::from_secs(240)).unwrap();
 }
 
-fn done(outcomes: &BTreeMap<TopicPartition, Outcome>) -> bool {
-    !outcomes.is_empty() && outcomes.values().all(Outcome::is_done)
+fn done(outcomes: &BTreeMap<TopicPartition, ChangeOutcome>) -> bool {
+    !outcomes.is_empty() && outcomes.values().all(ChangeOutcome::is_done)
 }
 
 /// Topics, offsets, commits, reading back, deleting: the same on the newest Kafka and on one without batched requests.
 async fn round_trip(broker: &Broker, cluster: Cluster) {
     let (topic, group) = (unique("round"), unique("round-group"));
     let made = cluster.create_topics(&[NewTopic::new(&topic, 3, 1).with("retention.ms", "-1")], false).await.unwrap();
-    assert_eq!(made[&topic], Outcome::Done);
+    assert_eq!(made[&topic], ChangeOutcome::Done);
     let again = cluster.create_topics(&[NewTopic::new(&topic, 3, 1)], false).await.unwrap();
-    assert!(matches!(&again[&topic], Outcome::Refused(t) if t.what.contains("TOPIC_ALREADY_EXISTS")), "{again:?}");
+    assert!(
+        matches!(&again[&topic], ChangeOutcome::Refused(t) if t.what.contains("TOPIC_ALREADY_EXISTS")),
+        "{again:?}"
+    );
     let start = 1_700_000_000_000;
     std::thread::scope(|s| s.spawn(|| fill(broker, &topic, 1, 10, start)).join().unwrap());
 
@@ -72,14 +77,14 @@ async fn round_trip(broker: &Broker, cluster: Cluster) {
     assert_eq!((retention.value.as_deref(), retention.overridden), (Some("-1"), true));
 
     // Never seen: Dead. Committed: Empty, and read back exactly, offset 0 too.
-    assert_eq!(cluster.group(&group).await.unwrap().state, GroupState::Dead);
+    assert_eq!(cluster.fetch_group(&group).await.unwrap().state, GroupState::Dead);
     let targets = [(tp(2), 0), (tp(0), 0), (tp(1), 4)];
     let outcomes = cluster.commit_offsets(&group, &targets).await.unwrap();
     assert!(done(&outcomes) && outcomes.len() == 3, "{outcomes:?}");
-    let view = cluster.group(&group).await.unwrap();
+    let view = cluster.fetch_group(&group).await.unwrap();
     assert_eq!((view.state, view.kind), (GroupState::Empty, GroupKind::Classic));
     for (tp, offset) in &targets {
-        assert_eq!(view.committed(&tp.topic, tp.partition), Some(*offset));
+        assert_eq!(view.committed_offset(&tp.topic, tp.partition), Some(*offset));
         assert_eq!(view.offsets[&tp.topic][&tp.partition].leader_epoch, -1);
     }
     let stable = cluster.stable_offsets(&group, &[tp(1)]).await.unwrap();
@@ -108,15 +113,15 @@ async fn round_trip(broker: &Broker, cluster: Cluster) {
 
     let deleted = cluster.delete_offsets(&group, &[tp(0), tp(1)]).await.unwrap();
     assert!(done(&deleted) && deleted.len() == 2, "{deleted:?}");
-    let left = cluster.group(&group).await.unwrap().offsets;
+    let left = cluster.fetch_group(&group).await.unwrap().offsets;
     assert_eq!(left[&topic].keys().copied().collect::<Vec<_>>(), [2]);
 
     let absent = "p\u{430}y ".to_owned();
     let gone = cluster.delete_groups(&[group.clone(), absent.clone()]).await;
-    assert_eq!(gone[&group], Outcome::Done);
+    assert_eq!(gone[&group], ChangeOutcome::Done);
     let shown = "group `p\\u{430}y\\u{20}`: ";
-    assert!(matches!(&gone[&absent], Outcome::Refused(why) if why.what.starts_with(shown)), "{gone:?}");
-    assert_eq!(cluster.delete_topics(std::slice::from_ref(&topic)).await.unwrap()[&topic], Outcome::Done);
+    assert!(matches!(&gone[&absent], ChangeOutcome::Refused(why) if why.what.starts_with(shown)), "{gone:?}");
+    assert_eq!(cluster.delete_topics(std::slice::from_ref(&topic)).await.unwrap()[&topic], ChangeOutcome::Done);
     let vanished = cluster.snapshot(&SnapshotOptions { topics: Which::only([&topic]), ..options }).await.unwrap();
     let trouble = vanished.topics[&topic].partitions[0].trouble.as_ref().unwrap();
     assert!(trouble.what.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{trouble:?}");
@@ -157,7 +162,7 @@ fn members_are_seen(broker: &Broker, kind: GroupKind, extra: &[(&str, &str)]) {
     with_member(broker, &topic, &group, &properties, || {
         on(broker, async |cluster| {
             let snapshot = cluster.snapshot(&SnapshotOptions::default()).await.unwrap();
-            for view in [&cluster.group(&group).await.unwrap(), &snapshot.groups[&group]] {
+            for view in [&cluster.fetch_group(&group).await.unwrap(), &snapshot.groups[&group]] {
                 assert_eq!((view.kind, view.state), (kind, GroupState::Stable), "{view:?}");
                 let [member] = &view.members[..] else { panic!("{view:?}") };
                 assert_eq!((member.client_id.as_str(), member.host.as_str()), ("loan\\u{202e}-api", "127.0.0.1"));
@@ -262,11 +267,11 @@ fn a_share_group_is_seen_and_refused() {
     on(broker, async |cluster| {
         assert!(cluster.create_topics(&[NewTopic::new(&topic, 1, 1)], false).await.unwrap()[&topic].is_done());
         // Also makes sure that the group's coordinator serves.
-        assert_eq!(cluster.group(&group).await.unwrap().state, GroupState::Dead);
+        assert_eq!(cluster.fetch_group(&group).await.unwrap().state, GroupState::Dead);
     });
     join_share_group(broker, &group, &topic);
     on(broker, async |cluster| {
-        let view = cluster.group(&group).await.unwrap();
+        let view = cluster.fetch_group(&group).await.unwrap();
         assert_eq!((view.kind, view.trouble), (GroupKind::Share, None));
         let all = cluster.snapshot(&SnapshotOptions::default()).await.unwrap();
         assert_eq!((all.groups[&group].kind, &all.groups[&group].trouble), (GroupKind::Share, &None));

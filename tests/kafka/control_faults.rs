@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use cutover::base::{Side, TopicPartition, Trouble};
-use cutover::kafka::control::{Cluster, Named, NewTopic, OffsetSpec, Outcome, SnapshotOptions, Which};
+use cutover::kafka::control::{ChangeOutcome, Cluster, Named, NewTopic, OffsetSpec, SnapshotOptions, Which};
 use cutover::kafka::properties::ClientProperties;
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{BrokerId, MetadataResponse};
@@ -307,7 +307,7 @@ fn a_broker_that_freezes_dies_and_returns() {
         assert!(t.what.contains("did not answer within 700 ms") || t.what.contains("longer than 700 ms"), "{t:?}");
         let offsets = c.list_offsets(&[(tp.clone(), OffsetSpec::Latest)]).await;
         assert!(offsets[&tp].is_err(), "{offsets:?}");
-        assert!(c.group(&group).await.is_err());
+        assert!(c.fetch_group(&group).await.is_err());
     });
     broker.thaw();
     until(SOON, "it answers again", answers);
@@ -326,11 +326,11 @@ fn a_broker_that_freezes_dies_and_returns() {
         let view = loop {
             let view = c.snapshot(&options).await;
             match view.as_ref().map(|view| view.groups.get(&group)) {
-                Ok(Some(g)) if g.trouble.is_none() && g.committed(&topic, 0).is_some() => break view.unwrap(),
+                Ok(Some(g)) if g.trouble.is_none() && g.committed_offset(&topic, 0).is_some() => break view.unwrap(),
                 seen => assert!(patience.left().is_some(), "still not loaded: {seen:?}"),
             }
         };
-        assert_eq!(view.groups[&group].committed(&topic, 0), Some(0));
-        assert_eq!(patient.commit_offsets(&group, &[(tp.clone(), 1)]).await.unwrap()[&tp], Outcome::Done);
+        assert_eq!(view.groups[&group].committed_offset(&topic, 0), Some(0));
+        assert_eq!(patient.commit_offsets(&group, &[(tp.clone(), 1)]).await.unwrap()[&tp], ChangeOutcome::Done);
     });
 }

@@ -162,7 +162,7 @@ fn sasl_plain_over_tls_on_both_planes() {
         let view = cluster.snapshot(&SnapshotOptions::default()).await.unwrap();
         assert_eq!(view.cluster_id.as_ref(), Some(&s.broker.cluster_id));
         assert_eq!(view.brokers[&1].port, s.sasl_ssl);
-        assert_eq!(view.groups[&group].committed(&topic, 0), Some(0));
+        assert_eq!(view.groups[&group].committed_offset(&topic, 0), Some(0));
     });
     let mut config: rdkafka::ClientConfig = p.to_rdkafka().into_iter().collect();
     let consumer: BaseConsumer = config.set("bootstrap.servers", &bootstrap).set("log_level", "0").create().unwrap();

@@ -10,10 +10,10 @@ use cutover::estate::acl::{Acl, AclFilter, Operation, Resource};
 use cutover::estate::transactions::{
     Answer, Fencing, Hanging, ListedTransaction, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
-use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
+use cutover::kafka::control::{ChangeOutcome, Cluster, TransactionFilter, in_force};
 use cutover::kafka::properties::ClientProperties;
-use cutover::sim::state::batch::encode;
-use cutover::sim::state::{NewRecord, Writer};
+use cutover::sim::state::batch::encode_batch;
+use cutover::sim::state::{BatchProducer, NewRecord};
 use kafka_protocol::messages::ProduceRequest;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use rdkafka::consumer::Consumer;
@@ -243,8 +243,8 @@ fn kafka_2_8_answers_what_it_can() {
     assert_eq!(all, BTreeMap::from([(1, Answer::Unavailable(unavailable))]));
     assert_eq!(run(cluster.transaction_coordinator(&open.id)), Answer::Told(1));
     let writer = open.written(&cluster).remove(0);
-    let hanging = Hanging::of(&open.tp, &writer, Some(&open.id)).unwrap();
-    let Outcome::Refused(trouble) = run(cluster.abort_hanging(&hanging)) else { panic!("a marker was written") };
+    let hanging = Hanging::from_producer(&open.tp, &writer, Some(&open.id)).unwrap();
+    let ChangeOutcome::Refused(trouble) = run(cluster.abort_hanging(&hanging)) else { panic!("a marker was written") };
     assert!(trouble.what.contains("not available before Kafka 3.0"), "{trouble:?}");
     assert_eq!(run(cluster.describe_acls(&AclFilter::default())).unwrap()[&1], NO_AUTHORIZER);
 }
@@ -260,8 +260,8 @@ fn trusting() -> &'static Broker {
 /// Writes one record of a transaction that the coordinator is never told of.
 fn hang(broker: &Broker, id: &str, tp: &TopicPartition, writer: (i64, i16)) -> String {
     let mut wire = Wire::connect(&broker.bootstrap);
-    let writer = Writer { id: writer.0, epoch: writer.1, sequence: 0, transactional: true };
-    let records = encode(&[NewRecord { timestamp: now().0, ..NewRecord::default() }], writer);
+    let writer = BatchProducer { id: writer.0, epoch: writer.1, sequence: 0, transactional: true };
+    let records = encode_batch(&[NewRecord { timestamp: now().0, ..NewRecord::default() }], writer);
     let partition = PartitionProduceData::default().with_index(tp.partition).with_records(Some(records));
     let topic = TopicProduceData::default().with_name(text(&tp.topic).into()).with_partition_data(vec![partition]);
     let request = ProduceRequest::default()
@@ -289,24 +289,24 @@ fn a_hanging_transaction_is_ended_by_hand_and_no_other() {
         Some(Answer::Told(mut producers)) => producers.remove(0),
         other => panic!("{other:?}"),
     };
-    let hanging = Hanging::of(&tp, &seen(&tp), Some(&id)).unwrap();
+    let hanging = Hanging::from_producer(&tp, &seen(&tp), Some(&id)).unwrap();
     assert_eq!((hanging.open_from, hanging.coordinator_epoch), (0, None));
     // A fence does not end it: its coordinator knows of nothing to end.
     assert_eq!(run(cluster.fence(&id)), Fencing::Done { producer_id, epoch: epoch + 1 });
     assert_eq!(seen(&tp).open_from, Some(0));
 
     let refused = |hanging: &Hanging, why: &str| match run(cluster.abort_hanging(hanging)) {
-        Outcome::Refused(trouble) => assert!(trouble.what.contains(why), "{trouble:?}"),
+        ChangeOutcome::Refused(trouble) => assert!(trouble.what.contains(why), "{trouble:?}"),
         other => panic!("{other:?}, not refused for: {why}"),
     };
     refused(&Hanging { epoch: epoch + 1, ..hanging.clone() }, "is not open (any more) as it was seen");
     refused(&Hanging { open_from: 1, ..hanging.clone() }, "is not open (any more) as it was seen");
     let open = Open::on(broker, &[]);
     refused(&Hanging { transactional_id: Some(open.id.clone()), ..hanging.clone() }, "is not of");
-    let ongoing = Hanging::of(&open.tp, &seen(&open.tp), None).unwrap();
+    let ongoing = Hanging::from_producer(&open.tp, &seen(&open.tp), None).unwrap();
     refused(&ongoing, "is not hanging: its coordinator has it as Ongoing");
 
-    assert_eq!(run(cluster.abort_hanging(&hanging)), Outcome::Done);
+    assert_eq!(run(cluster.abort_hanging(&hanging)), ChangeOutcome::Done);
     assert_eq!(seen(&tp).open_from, None);
     assert_eq!(end_offsets(broker, &topic)[&0], (0, 2));
     refused(&hanging, "is not open (any more) as it was seen");
@@ -319,9 +319,12 @@ fn a_hanging_transaction_is_ended_by_hand_and_no_other() {
     }
     let (named, unnamed) = (TopicPartition::new(&named, 0), TopicPartition::new(&unnamed, 0));
     assert_eq!(hang(broker, &id, &named, (producer_id, epoch)), "ok");
-    assert_eq!(run(cluster.abort_hanging(&Hanging::of(&named, &seen(&named), None).unwrap())), Outcome::Done);
+    assert_eq!(
+        run(cluster.abort_hanging(&Hanging::from_producer(&named, &seen(&named), None).unwrap())),
+        ChangeOutcome::Done
+    );
     assert_eq!(hang(broker, &id, &unnamed, (producer_id + 4_000_000, 0)), "ok");
-    refused(&Hanging::of(&unnamed, &seen(&unnamed), None).unwrap(), "is in no coordinator's list");
+    refused(&Hanging::from_producer(&unnamed, &seen(&unnamed), None).unwrap(), "is in no coordinator's list");
 }
 
 /// A broker with an authorizer: ANONYMOUS on its plain listener is a super user, `app` and `other` come by SASL and may
@@ -379,8 +382,8 @@ impl Guarded {
     fn set(&self, acl: &Acl, made: bool) {
         let (admin, one) = (self.admin(), BTreeSet::from([acl.clone()]));
         let outcomes = run(async { if made { admin.create_acls(&one).await } else { admin.delete_acls(&one).await } });
-        assert_eq!(outcomes, BTreeMap::from([(acl.clone(), Outcome::Done)]));
-        let on = AclFilter::on(acl.resource, &acl.name);
+        assert_eq!(outcomes, BTreeMap::from([(acl.clone(), ChangeOutcome::Done)]));
+        let on = AclFilter::for_resource(acl.resource, &acl.name);
         until("the ACL is in force", || in_force(&run(admin.describe_acls(&on)).unwrap(), acl) == made);
     }
 
@@ -399,7 +402,7 @@ impl Guarded {
 fn a_denied_transactional_id_keeps_a_restarted_producer_out() {
     let g = guarded();
     let open = Open::on(&g.broker, &g.as_user("app", "app-secret"));
-    let (other, both) = (unique("other-id"), AclFilter::on(Resource::TransactionalId, &open.id));
+    let (other, both) = (unique("other-id"), AclFilter::for_resource(Resource::TransactionalId, &open.id));
     assert_eq!(run(g.admin().describe_acls(&both)).unwrap(), BTreeMap::from([(1, Answer::Told(BTreeSet::new()))]));
     assert!(matches!(run(g.admin().fence(&open.id)), Fencing::Done { .. }));
     // The fence alone keeps nobody out who starts again.
@@ -471,7 +474,7 @@ fn what_may_not_be_seen_is_hidden_and_not_empty() {
     let one = BTreeSet::from([deny(Resource::Topic, &open.tp.topic, Operation::Write)]);
     for outcomes in [run(app.create_acls(&one)), run(app.delete_acls(&one))] {
         let outcome = outcomes.into_values().next().unwrap();
-        assert!(matches!(&outcome, Outcome::Refused(t) if t.what.contains("CLUSTER_AUTHORIZATION_FAILED")));
+        assert!(matches!(&outcome, ChangeOutcome::Refused(t) if t.what.contains("CLUSTER_AUTHORIZATION_FAILED")));
     }
     open.producer.commit_transaction(WITHIN).unwrap();
 }
@@ -482,8 +485,8 @@ fn a_cluster_without_an_authorizer_says_so() {
     assert_eq!(run(cluster.describe_acls(&AclFilter::default())).unwrap()[&1], NO_AUTHORIZER);
     let acl = Acl::deny_write(Resource::Topic, "t", "User:app");
     let made = run(cluster.create_acls(&BTreeSet::from([acl.clone()])));
-    assert!(matches!(&made[&acl], Outcome::Refused(t) if t.what.contains("SECURITY_DISABLED")), "{made:?}");
+    assert!(matches!(&made[&acl], ChangeOutcome::Refused(t) if t.what.contains("SECURITY_DISABLED")), "{made:?}");
     let odd = Acl { operation: Operation::Unknown, ..acl };
     let made = run(cluster.create_acls(&BTreeSet::from([odd.clone()])));
-    assert!(matches!(&made[&odd], Outcome::Refused(t) if t.what.contains("is not understood")), "{made:?}");
+    assert!(matches!(&made[&odd], ChangeOutcome::Refused(t) if t.what.contains("is not understood")), "{made:?}");
 }

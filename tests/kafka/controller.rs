@@ -74,7 +74,7 @@ impl World {
     }
 
     fn report(&self) -> WitnessReport {
-        self.traffic.witness().group(&self.group).unwrap()
+        self.traffic.witness().report_group(&self.group).unwrap()
     }
 
     fn mark(&self) {

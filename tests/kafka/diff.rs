@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use serde_json::{Value, json};
 
 use crate::support::faulty::{Faulty, Truth};
@@ -158,12 +158,12 @@ fn signal(child: &std::process::Child, which: &str) {
 
 /// Records on one side: (partition, key, value, timestamp).
 fn write(broker: &Broker, topic: &str, records: &[(i32, Option<&str>, Option<&str>, i64)]) {
-    let writer = Writer::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
+    let writer = RecordWriter::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
     send(&writer, topic, records);
     writer.flush().expect("written");
 }
 
-fn send(writer: &Writer, topic: &str, records: &[(i32, Option<&str>, Option<&str>, i64)]) {
+fn send(writer: &RecordWriter, topic: &str, records: &[(i32, Option<&str>, Option<&str>, i64)]) {
     for (partition, key, value, ts) in records {
         let record = Outgoing {
             key: key.map(str::as_bytes),
@@ -256,7 +256,7 @@ fn transactions_compaction_and_other_partitions_are_understood() {
     let properties = ClientProperties::default();
     for (broker, batches) in [(&pair().blue, 20), (&pair().green, 3)] {
         let writer =
-            Writer::open_transactional(&properties, &broker.bootstrap, &unique("tx"), WITHIN).expect("a writer");
+            RecordWriter::open_transactional(&properties, &broker.bootstrap, &unique("tx"), WITHIN).expect("a writer");
         for batch in records.chunks(records.len().div_ceil(batches)) {
             writer.begin().expect("begun");
             send(&writer, &tx, &[(0, Some("x"), Some("aborted"), t)]);
@@ -312,7 +312,7 @@ fn what_an_open_transaction_holds_is_not_missing() {
     write(&pair().green, &open, &records[..1]);
     let green = &pair().green.bootstrap;
     let writer =
-        Writer::open_transactional(&ClientProperties::default(), green, &unique("tx"), WITHIN).expect("a writer");
+        RecordWriter::open_transactional(&ClientProperties::default(), green, &unique("tx"), WITHIN).expect("a writer");
     writer.begin().expect("begun");
     send(&writer, &open, &records[1..]);
     writer.flush().expect("written");
@@ -340,7 +340,7 @@ fn what_an_open_transaction_holds_on_both_is_not_equal() {
     assert_eq!(run(dir.path(), &["--topic", &open]).0, 0);
     let blue = &pair().blue.bootstrap;
     let writer =
-        Writer::open_transactional(&ClientProperties::default(), blue, &unique("tx"), WITHIN).expect("a writer");
+        RecordWriter::open_transactional(&ClientProperties::default(), blue, &unique("tx"), WITHIN).expect("a writer");
     writer.begin().expect("begun");
     send(&writer, &open, &records[..1]);
     writer.flush().expect("written");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use cutover::base::{Side, Trouble};
-use cutover::metrics::{About, Provider};
+use cutover::metrics::{MetricSubject, MetricsProvider};
 use cutover::migration::soak::criteria::Metric;
 use cutover::plan::Plan;
 use cutover::session::clock::Clock;
@@ -68,8 +68,12 @@ fn page(address: &str, what: &str, wanted: impl Fn(&Page) -> bool) -> String {
 }
 
 /// What Prometheus answers about a group, once it is as wanted.
-fn asked(prometheus: &Provider, group: &str, wanted: impl Fn(&Result<f64, Trouble>) -> bool) -> Result<f64, Trouble> {
-    let about = About { group: group.to_owned(), team: String::new(), side: Side::Blue };
+fn asked(
+    prometheus: &MetricsProvider,
+    group: &str,
+    wanted: impl Fn(&Result<f64, Trouble>) -> bool,
+) -> Result<f64, Trouble> {
+    let about = MetricSubject { group: group.to_owned(), team: String::new(), side: Side::Blue };
     let begun = Instant::now();
     loop {
         let answer = block_on(prometheus.ask(Metric::P99, &about, Clock.now())).map(|a| a.value);
@@ -81,13 +85,13 @@ fn asked(prometheus: &Provider, group: &str, wanted: impl Fn(&Result<f64, Troubl
     }
 }
 
-fn provider(url: &str) -> Provider {
+fn provider(url: &str) -> MetricsProvider {
     let query = r#"cutover_group_lag_records{group="{group}",side="{side}"}"#;
     let text = format!(
         "[clusters.blue]\nbootstrap = \"b:1\"\n[clusters.green]\nbootstrap = \"g:1\"\n[metrics.prom]\n\
          provider = \"prometheus\"\nurl = \"{url}\"\n[metrics.prom.queries]\np99 = '{query}'\n"
     );
-    Provider::from_plan(&Plan::parse(&text, Path::new("x.toml")).unwrap().plan.metrics[0], "m")
+    MetricsProvider::from_plan(&Plan::parse(&text, Path::new("x.toml")).unwrap().plan.metrics[0], "m")
 }
 
 #[test]

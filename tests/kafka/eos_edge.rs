@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::base::{Side, TopicPartition, Trouble};
-use cutover::controller::eos::look::{Watched, look};
+use cutover::controller::eos::look::{WatchedProducer, look_at_producer};
 use cutover::estate::acl::{Acl, Resource};
 use cutover::estate::exactly_once::EosLook;
 use cutover::estate::transactions::{Answer, TransactionState, Unavailable};
@@ -20,7 +20,7 @@ use crate::support::unique;
 const WITHIN: Duration = Duration::from_secs(240);
 
 /// Looks at a producer on a side of the shared pair, whose topic has another name on green.
-fn seen(side: Side, of: &Watched, green_name: &str) -> Result<EosLook, Trouble> {
+fn seen(side: Side, of: &WatchedProducer, green_name: &str) -> Result<EosLook, Trouble> {
     let pair = pair();
     let text = format!(
         "[clusters.blue]\nbootstrap = \"{}\"\n[clusters.green]\nbootstrap = \"{}\"\n\
@@ -29,17 +29,17 @@ fn seen(side: Side, of: &Watched, green_name: &str) -> Result<EosLook, Trouble> 
     );
     let plan = Plan::parse(&text, std::path::Path::new("/etc/cutover.toml")).unwrap().plan;
     let names = Arc::new(TopicNames::new(&plan));
-    names.learn(&plan, &of.topics[0]);
+    names.learn_topic(&plan, &of.topics[0]);
     let tools = Tools::new(&plan, Arc::clone(&names));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(look(tools.cluster(side), &names, of))
+    runtime.block_on(look_at_producer(tools.cluster(side), &names, of))
 }
 
 #[test]
 fn a_look_tells_ids_writers_and_ends_by_the_names_on_blue() {
     let (topic, green_name) = (unique("eos-look"), unique("eos-look-green"));
     let ids = [unique("eos-id"), unique("eos-id-green")];
-    let of = Watched {
+    let of = WatchedProducer {
         name: "ledger".into(),
         topics: vec![topic.clone()],
         ids: ids.clone().map(|id| vec![id]),
@@ -75,7 +75,7 @@ fn a_look_tells_ids_writers_and_ends_by_the_names_on_blue() {
     let start = std::time::Instant::now();
     loop {
         let look = seen(Side::Green, &of, &green_name).unwrap();
-        if look.ends[&tp(1)].is_closed() && look.ids[&ids[1]].told().unwrap().as_ref().unwrap().state.is_settled() {
+        if look.ends[&tp(1)].is_closed() && look.ids[&ids[1]].as_told().unwrap().as_ref().unwrap().state.is_settled() {
             assert_eq!(ends(&look, 1), (2, 2), "a record and its marker");
             break;
         }

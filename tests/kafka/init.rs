@@ -8,7 +8,7 @@ use cutover::estate::ClusterView;
 use cutover::kafka::control::{Cluster, SnapshotOptions};
 use cutover::kafka::properties::ClientProperties;
 use cutover::plan::Plan;
-use cutover::plan::generate::{Found, generate};
+use cutover::plan::generate::{FoundCluster, generate_plan};
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseRecord, Producer};
 
@@ -52,8 +52,11 @@ fn init_writes_what_is_there_and_it_loads() {
     let (blue, green) =
         runtime.block_on(async { (seen(Side::Blue, &pair.blue).await, seen(Side::Green, &pair.green).await) });
     let plan = Plan::from_bootstraps(&pair.blue.bootstrap, &pair.green.bootstrap).expect("two addresses").plan;
-    let text =
-        generate("from-real", Found { plan: &plan.blue, view: &blue }, Found { plan: &plan.green, view: &green });
+    let text = generate_plan(
+        "from-real",
+        FoundCluster { plan: &plan.blue, view: &blue },
+        FoundCluster { plan: &plan.green, view: &green },
+    );
     writer.abort_transaction(wait).expect("an abort");
 
     let loaded = Plan::parse(&text, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).plan;

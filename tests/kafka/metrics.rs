@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cutover::base::{At, Side, Trouble};
 use cutover::controller::Controller;
-use cutover::metrics::{About, Answer, Provider};
+use cutover::metrics::{MetricSubject, MetricValue, MetricsProvider};
 use cutover::migration::soak::criteria::Metric;
 use cutover::plan::Plan;
 use cutover::session::clock::Clock;
@@ -20,25 +20,29 @@ const WITHIN: Duration = Duration::from_secs(240);
 /// A group id that would end a quoted text, and a comment.
 const GROUP: &str = "loan\"} or vector(7) # 'x' \\";
 
-fn provider(url: &str, keys: &str, queries: &str) -> Provider {
+fn provider(url: &str, keys: &str, queries: &str) -> MetricsProvider {
     let text = format!(
         "[clusters.blue]\nbootstrap = \"b:1\"\nname = \"legacy\"\n[clusters.green]\nbootstrap = \"g:1\"\n\
          [metrics.prom]\nprovider = \"prometheus\"\nurl = \"{url}\"\n{keys}\n[metrics.prom.queries]\n{queries}\n"
     );
     let loaded = Plan::parse(&text, Path::new("/tmp/cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    Provider::from_plan(&loaded.plan.metrics[0], "mig")
+    MetricsProvider::from_plan(&loaded.plan.metrics[0], "mig")
 }
 
-fn about(side: Side) -> About {
-    About { group: GROUP.into(), team: "t".into(), side }
+fn about(side: Side) -> MetricSubject {
+    MetricSubject { group: GROUP.into(), team: "t".into(), side }
 }
 
-async fn ask(p: &Provider, metric: Metric, side: Side) -> Result<Answer, Trouble> {
+async fn ask(p: &MetricsProvider, metric: Metric, side: Side) -> Result<MetricValue, Trouble> {
     p.ask(metric, &about(side), Clock.now()).await
 }
 
 /// Asks until the answer is as wanted: what the exporter says comes with the next scrape.
-async fn until(p: &Provider, side: Side, wanted: impl Fn(&Result<Answer, Trouble>) -> bool) -> Result<Answer, Trouble> {
+async fn until(
+    p: &MetricsProvider,
+    side: Side,
+    wanted: impl Fn(&Result<MetricValue, Trouble>) -> bool,
+) -> Result<MetricValue, Trouble> {
     let begun = Instant::now();
     loop {
         let answer = ask(p, Metric::ErrorRate, side).await;
@@ -74,11 +78,15 @@ async fn prometheus_is_asked_and_believed_only_where_it_knows() {
     assert!((seen.value - 0.0002).abs() < 1e-12, "{seen:?}");
     assert!((ask(&p, Metric::ErrorRate, Side::Blue).await.unwrap().value - 0.25).abs() < 1e-12, "another cluster");
     assert!((ask(&p, Metric::P99, Side::Green).await.unwrap().value - 84.0).abs() < 1e-9, "seconds become ms");
-    println!("prometheus answers {} for {}", seen.value, p.question(Metric::ErrorRate, &about(Side::Green)).unwrap());
+    println!(
+        "prometheus answers {} for {}",
+        seen.value,
+        p.describe_question(Metric::ErrorRate, &about(Side::Green)).unwrap()
+    );
 
     // the past
     let now = Clock.now();
-    let past = p.series(Metric::ErrorRate, &about(Side::Green), (At(now.0 - 60_000), now), 500).await.unwrap();
+    let past = p.ask_series(Metric::ErrorRate, &about(Side::Green), (At(now.0 - 60_000), now), 500).await.unwrap();
     assert!(past.iter().any(|(_, v)| (*v - 0.0002).abs() < 1e-12), "{past:?}");
 
     // two series are no number
@@ -171,10 +179,10 @@ fn an_hour(now: At) -> String {
 }
 
 /// The past, once Prometheus has read its blocks: before that it answers 503.
-async fn known(p: &Provider, about: &About, range: (At, At)) -> Vec<(At, f64)> {
+async fn known(p: &MetricsProvider, about: &MetricSubject, range: (At, At)) -> Vec<(At, f64)> {
     let begun = Instant::now();
     loop {
-        match p.series(Metric::P99, about, range, 15_000).await {
+        match p.ask_series(Metric::P99, about, range, 15_000).await {
             Ok(past) => return past,
             Err(why) => assert!(begun.elapsed() < WITHIN, "it stays {why}"),
         }
@@ -186,7 +194,7 @@ async fn known(p: &Provider, about: &About, range: (At, At)) -> Vec<(At, f64)> {
 async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
     let begun = Clock.now();
     let prometheus = tokio::task::block_in_place(|| Prometheus::start_with_past(&an_hour(begun)));
-    let about = About { group: "ledger".into(), team: "t".into(), side: Side::Blue };
+    let about = MetricSubject { group: "ledger".into(), team: "t".into(), side: Side::Blue };
     let hole = (begun.0 - 1_800_000, begun.0 - 1_200_000);
     for query in ["p99_seconds{group=\"{group}\"}", "sum(p99_seconds{group=\"{group}\"})"] {
         let p = provider(&prometheus.url, "", &format!("p99 = {{ query = '{query}', unit = \"s\" }}"));
@@ -214,7 +222,7 @@ async fn the_past_is_what_was_scraped_then_and_a_baseline_is_made_of_it() {
     let known = handle.snapshots.wait_for(|s| s.groups.first().is_some_and(|g| g.baselines.iter().any(whole)));
     let known = tokio::time::timeout(Duration::from_secs(240), known).await.expect("a baseline").unwrap().clone();
     let baseline = &known.groups[0].baselines[0];
-    println!("after {} ms: {}", Clock.now().since(begun), baseline.words());
+    println!("after {} ms: {}", Clock.now().since(begun), baseline.describe_baseline());
     assert!((baseline.value - 84.0).abs() < 1e-9, "{baseline:?}");
     let BaselineFrom::Measured { samples, over_ms } = baseline.from else { panic!("{baseline:?}") };
     // an hour back from when it asked; a machine that is slow loses a few of the oldest

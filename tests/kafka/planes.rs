@@ -10,8 +10,8 @@ use cutover::base::{Side, TopicPartition};
 use cutover::kafka::control::{Cluster, Unverified};
 use cutover::kafka::plane::DataPlane;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Portion, Range, RecordRef};
-use cutover::kafka::writer::{Keeper, Writer};
+use cutover::kafka::records::{Isolation, Portion, ReadRange, RecordRef};
+use cutover::kafka::writer::{Keeper, RecordWriter};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::producer::{BaseRecord, Producer as _};
 use serde_json::Value;
@@ -218,9 +218,9 @@ fn an_advertised_address_that_turns_to_another_cluster() {
     let verified = runtime.block_on(cluster.verify()).expect("one cluster");
     assert_eq!(verified.entrances, [name.address.as_str()]);
     let _guard = runtime.enter();
-    let plane = DataPlane::of(&cluster);
-    let mut reader = plane.reader_for(Portion::Small, Isolation::Committed, WITHIN).expect("a reader");
-    let range = Range { partition: TopicPartition::new(&topic, 0), from: 0, to: 2 };
+    let plane = DataPlane::of_cluster(&cluster);
+    let mut reader = plane.open_reader_for(Portion::Small, Isolation::Committed, WITHIN).expect("a reader");
+    let range = ReadRange { partition: TopicPartition::new(&topic, 0), from: 0, to: 2 };
     let mut seen = 0;
     let count = |_: RecordRef<'_>| {
         seen += 1;
@@ -235,7 +235,7 @@ fn an_advertised_address_that_turns_to_another_cluster() {
     assert!(why.contains("to two clusters") && why.contains(&pair().blue.cluster_id), "{why}");
     let turned = runtime.block_on(cluster.verify()).expect_err("it is noticed");
     assert!(matches!(turned, Unverified::Wrong(_)), "{turned:?}");
-    assert!(plane.reader_for(Portion::Small, Isolation::Committed, WITHIN).is_err());
+    assert!(plane.open_reader_for(Portion::Small, Isolation::Committed, WITHIN).is_err());
     // And when the name leads home again, all is well again.
     name.turn(&first.bootstrap);
     runtime.block_on(cluster.verify()).expect("home again");
@@ -250,13 +250,13 @@ fn every_client_of_a_replay_is_held_to_its_cluster() {
     create_topic(&pair.green, &topic, 1, &[]);
     let (blue, green) = (pair.blue.cluster_id.as_str(), pair.green.cluster_id.as_str());
     let words = format!("led to cluster {green}, and it should be {blue}");
-    let made = |home| Writer::try_making(&properties, &pair.green.bootstrap, Some(home), WITHIN);
+    let made = |home| RecordWriter::try_making(&properties, &pair.green.bootstrap, Some(home), WITHIN);
     assert!(made(blue).expect_err("another cluster").what.contains(&words));
     made(green).expect("its own cluster");
     let group = unique("keeper");
     let kept = |home| {
         let keeper = Keeper::open(&properties, &pair.green.bootstrap, Some(home), &group, WITHIN).expect("opened");
-        keeper.kept(&[TopicPartition::new(&topic, 0)])
+        keeper.fetch_kept(&[TopicPartition::new(&topic, 0)])
     };
     assert!(kept(blue).expect_err("another cluster").what.contains(&words));
     assert_eq!(kept(green), Ok(vec![]));
@@ -280,7 +280,7 @@ fn write_until(broker: &Broker, topic: &str, old: bool) -> i64 {
         let n = end_offsets(broker, topic)[&0].1;
         write(broker, topic, &[], n..n + 1);
         let window = [(TopicPartition::new(topic, 0), n, n + 1)];
-        if run(cluster.old_sets(&window)).expect("answered").is_empty() != old {
+        if run(cluster.find_old_sets(&window)).expect("answered").is_empty() != old {
             return n;
         }
     }
@@ -308,7 +308,7 @@ fn old_message_sets_are_found_wherever_they_lie() {
     let cluster = control(broker);
     let first = |from: i64, to: i64| {
         let window = [(TopicPartition::new(&topic, 0), from, to)];
-        let found = run(cluster.old_sets(&window)).expect("answered");
+        let found = run(cluster.find_old_sets(&window)).expect("answered");
         assert!(found.len() <= 1, "{found:?}");
         found.into_iter().next().map(|old| (old.offset, old.why.what))
     };
@@ -331,7 +331,7 @@ fn old_message_sets_are_found_wherever_they_lie() {
     create_topic(&pair().blue, &today, 1, &[]);
     write(&pair().blue, &today, &[], 0..3);
     let window = [(TopicPartition::new(&today, 0), 0, 3)];
-    assert_eq!(run(control(&pair().blue).old_sets(&window)).expect("answered"), []);
+    assert_eq!(run(control(&pair().blue).find_old_sets(&window)).expect("answered"), []);
 }
 
 /// Records that librdkafka reads as (null, null): nothing is proven, clean, or carried. Before, `replay` wrote a null

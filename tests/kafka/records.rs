@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use cutover::base::{TopicPartition, Trouble};
 use cutover::estate::transactions::Fencing;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Range, ReadError, RecordReader};
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::records::{Isolation, ReadError, ReadRange, RecordReader};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use rdkafka::Message;
 use rdkafka::consumer::Consumer;
 
@@ -31,27 +31,27 @@ fn reader(broker: &Broker, isolation: Isolation) -> RecordReader {
     RecordReader::open(&properties(), &broker.bootstrap, isolation, PATIENCE).expect("a reader")
 }
 
-fn writer(broker: &Broker) -> Writer {
-    Writer::open(&properties(), &broker.bootstrap, PATIENCE).expect("a writer")
+fn writer(broker: &Broker) -> RecordWriter {
+    RecordWriter::open(&properties(), &broker.bootstrap, PATIENCE).expect("a writer")
 }
 
-fn transactional(broker: &Broker, id: &str) -> Writer {
-    Writer::open_transactional(&properties(), &broker.bootstrap, id, PATIENCE).expect("a transactional writer")
+fn transactional(broker: &Broker, id: &str) -> RecordWriter {
+    RecordWriter::open_transactional(&properties(), &broker.bootstrap, id, PATIENCE).expect("a transactional writer")
 }
 
-fn range(topic: &str, partition: i32, from: i64, to: i64) -> Range {
-    Range { partition: TopicPartition::new(topic, partition), from, to }
+fn range(topic: &str, partition: i32, from: i64, to: i64) -> ReadRange {
+    ReadRange { partition: TopicPartition::new(topic, partition), from, to }
 }
 
 /// Writes values as records without key.
-fn write(writer: &Writer, topic: &str, values: impl IntoIterator<Item = String>) {
+fn write(writer: &RecordWriter, topic: &str, values: impl IntoIterator<Item = String>) {
     for value in values {
         send(writer, topic, None, Some(&value));
     }
     writer.flush().expect("written");
 }
 
-fn send(writer: &Writer, topic: &str, key: Option<&str>, value: Option<&str>) {
+fn send(writer: &RecordWriter, topic: &str, key: Option<&str>, value: Option<&str>) {
     let record = Outgoing { key: key.map(str::as_bytes), value: value.map(str::as_bytes), ..Outgoing::default() };
     writer.send(&TopicPartition::new(topic, 0), &record).expect("sent");
 }
@@ -61,7 +61,7 @@ fn numbered(range: std::ops::Range<i64>) -> impl Iterator<Item = String> {
 }
 
 /// Offsets and values of a range.
-fn read(reader: &mut RecordReader, range: &Range) -> Result<Vec<(i64, String)>, ReadError> {
+fn read(reader: &mut RecordReader, range: &ReadRange) -> Result<Vec<(i64, String)>, ReadError> {
     let mut seen = Vec::new();
     let done = reader.read_range(range, |record| {
         seen.push((record.offset, String::from_utf8_lossy(record.value.unwrap_or(b"(null)")).into_owned()));
@@ -71,7 +71,7 @@ fn read(reader: &mut RecordReader, range: &Range) -> Result<Vec<(i64, String)>, 
     Ok(seen)
 }
 
-fn offsets(reader: &mut RecordReader, range: &Range) -> Vec<i64> {
+fn offsets(reader: &mut RecordReader, range: &ReadRange) -> Vec<i64> {
     read(reader, range).expect("read").into_iter().map(|(offset, _)| offset).collect()
 }
 
@@ -95,8 +95,8 @@ fn any_window_is_read_exactly() {
     });
     assert_eq!(done.expect("read").iter().map(|d| d.records).collect::<Vec<_>>(), [10, 15, 1]);
     assert_eq!(seen, [(10..20).collect::<Vec<_>>(), (15..30).collect(), vec![499]]);
-    assert_eq!(reader.ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![500]));
-    assert_eq!(reader.starts(&[TopicPartition::new(&topic, 0)]), Ok(vec![0]));
+    assert_eq!(reader.list_ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![500]));
+    assert_eq!(reader.list_starts(&[TopicPartition::new(&topic, 0)]), Ok(vec![0]));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn aborted_records_and_markers_are_holes() {
         if commit { writer.commit() } else { writer.abort() }.expect("ended");
     }
     let mut committed = reader(blue, Isolation::Committed);
-    assert_eq!(committed.ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![16]));
+    assert_eq!(committed.list_ends(&[TopicPartition::new(&topic, 0)]), Ok(vec![16]));
     let mut all = reader(blue, Isolation::Uncommitted);
     for (from, to) in (0..=16).flat_map(|from| (from..=16).map(move |to| (from, to))) {
         let inside = |o: &i64| (from..to).contains(o);
@@ -170,7 +170,7 @@ fn an_old_broker_in_zookeeper_mode_is_read_exactly() {
         if commit { writer.commit() } else { writer.abort() }.expect("ended");
     }
     let mut committed = reader(old, Isolation::Committed);
-    assert_eq!(committed.ends(std::slice::from_ref(&to)), Ok(vec![16]));
+    assert_eq!(committed.list_ends(std::slice::from_ref(&to)), Ok(vec![16]));
     for (from, to) in (0..=16).flat_map(|from| (from..=16).map(move |to| (from, to))) {
         let expected: Vec<_> = [0, 1, 2, 3, 4, 10, 11].into_iter().filter(|o| (from..to).contains(o)).collect();
         assert_eq!(offsets(&mut committed, &range(&topic, 0, from, to)), expected, "[{from}, {to})");
@@ -196,7 +196,7 @@ fn the_data_plane_speaks_sasl_over_tls_and_says_what_is_wrong() {
     let mut client = client;
     client.set("bootstrap.servers", &bootstrap);
     kafka::admin::create_topic_with(&client, &topic, 1, &[]);
-    let writer = Writer::open(&properties, &bootstrap, PATIENCE).expect("a writer");
+    let writer = RecordWriter::open(&properties, &bootstrap, PATIENCE).expect("a writer");
     write(&writer, &topic, numbered(0..10));
     let mut reader = RecordReader::open(&properties, &bootstrap, Isolation::Committed, PATIENCE).expect("a reader");
     assert_eq!(offsets(&mut reader, &range(&topic, 0, 2, 10)), (2..10).collect::<Vec<_>>());
@@ -216,7 +216,7 @@ fn the_data_plane_speaks_sasl_over_tls_and_says_what_is_wrong() {
         assert!(trouble.what.contains(said) && trouble.what.contains(&bootstrap), "{trouble:?}");
         assert!(trouble.advice.contains(advised) && !trouble.what.contains("hunter2"), "{trouble:?}");
         assert!(started.elapsed() < on_this_machine(10), "{:?}", started.elapsed());
-        let writer = Writer::open(&properties, &bootstrap, patience).expect("opened");
+        let writer = RecordWriter::open(&properties, &bootstrap, patience).expect("opened");
         let record = Outgoing { value: Some(b"x"), ..Outgoing::default() };
         let sent = writer.send(&TopicPartition::new(&topic, 0), &record).and_then(|()| writer.flush());
         let trouble = sent.expect_err("refused");
@@ -237,7 +237,7 @@ fn an_open_transaction_is_the_end_for_committed_readers() {
     write(&writer(blue), &topic, numbered(5..6));
     let mut committed = reader(blue, Isolation::Committed);
     let partition = TopicPartition::new(&topic, 0);
-    assert_eq!(committed.ends(std::slice::from_ref(&partition)), Ok(vec![3]));
+    assert_eq!(committed.list_ends(std::slice::from_ref(&partition)), Ok(vec![3]));
     assert_eq!(offsets(&mut committed, &range(&topic, 0, 0, 3)), [0, 1, 2]);
     let beyond =
         committed.read_range(&range(&topic, 0, 0, 6), |_| panic!("nothing of a range that can't be read whole"));
@@ -251,7 +251,7 @@ fn an_open_transaction_is_the_end_for_committed_readers() {
     });
     let refused = open.commit().expect_err("a fenced producer can't commit");
     assert!(refused.what.contains(&blue.bootstrap), "{refused:?}");
-    let end = committed.ends(&[TopicPartition::new(&topic, 0)]).expect("ends")[0];
+    let end = committed.list_ends(&[TopicPartition::new(&topic, 0)]).expect("ends")[0];
     assert_eq!(end, 7);
     assert_eq!(offsets(&mut committed, &range(&topic, 0, 0, end)), [0, 1, 2, 5]);
 }
@@ -305,7 +305,7 @@ fn compaction_leaves_holes_anywhere() {
 }
 
 /// Writes key `roll` until the first segment is closed, so that the cleaner may touch what is before it.
-fn await_roll(broker: &Broker, writer: &Writer, topic: &str) {
+fn await_roll(broker: &Broker, writer: &RecordWriter, topic: &str) {
     let segments = || {
         let dir = broker.dir.join("log").join(format!("{topic}-0"));
         let names = std::fs::read_dir(dir).expect("the partition's directory").flatten().map(|e| e.file_name());
@@ -336,7 +336,7 @@ fn what_retention_took_is_an_error() {
     assert_eq!(offsets(&mut reader, &range(&topic, 0, 60, 100)), (60..100).collect::<Vec<_>>());
     // All of it: an empty log that does not start at 0.
     kafka::delete_records(blue, &topic, 0, 100);
-    assert_eq!(reader.starts(std::slice::from_ref(&partition)), Ok(vec![100]));
+    assert_eq!(reader.list_starts(std::slice::from_ref(&partition)), Ok(vec![100]));
     assert_eq!(offsets(&mut reader, &range(&topic, 0, 100, 100)), [] as [i64; 0]);
     assert!(matches!(read(&mut reader, &range(&topic, 0, 99, 100)), Err(ReadError::OutOfRange { start: 100, .. })));
 }

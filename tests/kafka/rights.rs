@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use cutover::base::{Side, TopicPartition};
-use cutover::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
+use cutover::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
 use rdkafka::{Offset, TopicPartitionList};
@@ -69,7 +69,7 @@ impl Guarded {
         let acl = Acl {
             resource,
             name: name.to_owned(),
-            pattern: Pattern::Literal,
+            pattern: AclPattern::Literal,
             principal: format!("User:{user}"),
             host: "*".to_owned(),
             operation,

@@ -60,18 +60,18 @@ fn services_and_witness_work_on_real_clusters() {
     turns::heavy();
     let traffic = Traffic::start(&estate, bootstraps, &flags, witness.clone(), 5, 1).unwrap();
     for group in &estate.groups {
-        until("the group processes", || witness.group(&group.name).unwrap().processed > 200);
-        let report = witness.group(&group.name).unwrap();
+        until("the group processes", || witness.report_group(&group.name).unwrap().processed > 200);
+        let report = witness.report_group(&group.name).unwrap();
         assert_eq!((report.lost, report.re_read), (0, 0), "{report:?}");
     }
     // moved without a commit on green: it begins at the start there, loses nothing and reads everything twice
     let reader = &estate.groups[0];
-    let before = witness.group(&reader.name).unwrap().processed;
-    set_flag(&flags, &reader.switch(), "green").unwrap();
+    let before = witness.report_group(&reader.name).unwrap().processed;
+    set_flag(&flags, &reader.switch_key(), "green").unwrap();
     until("it has read green", || {
-        let report = witness.group(&reader.name).unwrap();
+        let report = witness.report_group(&reader.name).unwrap();
         report.re_read >= before && report.pending < 40
     });
-    assert_eq!(witness.group(&reader.name).unwrap().lost, 0);
+    assert_eq!(witness.report_group(&reader.name).unwrap().lost, 0);
     drop(traffic);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use cutover::base::TopicPartition;
 use cutover::controller::{Controller, Handle};
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::writer::{Outgoing, Writer};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use cutover::plan::Plan;
 use cutover::session::options::{Options, Want};
 use cutover::snapshot::{Ask, DiffSpan, DiffState, DiffWhat, Fidelity, FidelityVerdict, ProducerRow, Reply, Snapshot};
@@ -67,7 +67,7 @@ async fn the_cockpit_finds_what_is_missing_and_its_command_carries_it() {
     };
     handle.asks.send(ask).await.expect("sent");
     assert!(matches!(handle.replies.recv().await, Some(Reply::Diff { id: 1, result: Ok(()) })));
-    let over = |s: &Snapshot| s.diff.as_ref().is_some_and(|d| !d.running());
+    let over = |s: &Snapshot| s.diff.as_ref().is_some_and(|d| !d.is_running());
     let done = until(&mut handle, "the end of the diff", over).await;
     handle.shutdown().await;
     let Some(DiffState::Done { result, .. }) = done.diff.as_ref().map(|d| &d.state) else { panic!("{:?}", done.diff) };
@@ -102,7 +102,7 @@ async fn the_cockpit_finds_what_is_missing_and_its_command_carries_it() {
 }
 
 /// Sends records to some of the sides, each at the same moment; ends when all are written.
-fn send(writers: &[&Writer], topic: &str, records: impl Iterator<Item = (i32, String)>) {
+fn send(writers: &[&RecordWriter], topic: &str, records: impl Iterator<Item = (i32, String)>) {
     for (partition, value) in records {
         let (value, at) = (value.as_bytes(), now());
         let record = Outgoing { key: Some(value), value: Some(value), timestamp: Some(at), headers: &[] };
@@ -142,8 +142,9 @@ async fn a_dual_producers_figure_follows_what_arrives_on_both() {
     );
     let plan = plan(dir.path(), &more);
     let record = |n: usize| ((n % 2) as i32, format!("record-{n}"));
-    let open =
-        |broker: &Broker| Writer::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
+    let open = |broker: &Broker| {
+        RecordWriter::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer")
+    };
     let (blue, green) = (open(&pair().blue), open(&pair().green));
     send(&[&blue, &green], &topic, (0..200).map(record));
     let mut handle = Controller::start(plan, Options::new(Want::ReadOnly, "ada@bastion"));
@@ -165,7 +166,11 @@ async fn a_dual_producers_figure_follows_what_arrives_on_both() {
         handle.snapshots.changed().await.expect("the controller lives");
     };
     let Fidelity::Sampled(figure) = &row(&verified, "writer").fidelity else { panic!("sampled") };
-    println!("{}; {}", row(&verified, "writer").fidelity.words(verified.now, |ms| format!("{ms}ms")), figure.found);
+    println!(
+        "{}; {}",
+        row(&verified, "writer").fidelity.describe_briefly(verified.now, |ms| format!("{ms}ms")),
+        figure.found
+    );
     assert!(figure.found > 0 && figure.missing == 0, "{figure:?}");
     let Fidelity::NotSampled { why } = &row(&verified, "idle").fidelity else {
         panic!("{:?}", row(&verified, "idle").fidelity)
@@ -176,7 +181,7 @@ async fn a_dual_producers_figure_follows_what_arrives_on_both() {
     send(&[&blue], &topic, (0..3).map(|n| (0, format!("lost-{n}"))));
     let lost = until(&mut handle, "a missing record", |s| verdict(s) == FidelityVerdict::Differs).await;
     let Fidelity::Sampled(figure) = &row(&lost, "writer").fidelity else { panic!("sampled") };
-    println!("{}", row(&lost, "writer").fidelity.sentence());
+    println!("{}", row(&lost, "writer").fidelity.describe_fully());
     assert!((1..=3).contains(&figure.missing), "{figure:?}");
     assert_eq!(figure.only_green, 0);
     handle.shutdown().await;

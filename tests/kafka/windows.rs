@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cutover::base::{Side, TopicPartition, Trouble};
-use cutover::jobs::translate::{Progress, Purpose, Translator, Wanted};
+use cutover::jobs::translate::{Purpose, TranslationProgressSink, Translator, WantedGroup};
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Range, RecordReader};
-use cutover::kafka::writer::{Outgoing, Writer};
-use cutover::offsets::{GroupPlan, Verdict};
+use cutover::kafka::records::{Isolation, ReadRange, RecordReader};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
+use cutover::offsets::{GroupTranslation, Verdict};
 use cutover::plan::Plan;
 use cutover::session::names::TopicNames;
 use cutover::session::tools::Tools;
@@ -31,7 +31,7 @@ fn dual_write(pair: &Pair, topic: &str, partitions: i32, records: i64) {
     let start = now - 80 * 60_000;
     for broker in [&pair.blue, &pair.green] {
         kafka::create_topic(broker, topic, partitions, &[]);
-        let writer = Writer::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
+        let writer = RecordWriter::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
         for n in 0..records {
             for p in 0..partitions {
                 let (key, at) = (format!("{p}-{n}"), start + n * 3_600_000 / records);
@@ -56,11 +56,11 @@ fn translator(pair: &Pair) -> Translator {
 }
 
 /// The groups' plans, and how many records were read for all of them.
-async fn translate(pair: &Pair, groups: &[&str]) -> (Vec<Result<GroupPlan, Trouble>>, u64) {
+async fn translate(pair: &Pair, groups: &[&str]) -> (Vec<Result<GroupTranslation, Trouble>>, u64) {
     let translator = translator(pair);
-    let quiet: Progress = Arc::new(|_| ());
+    let quiet: TranslationProgressSink = Arc::new(|_| ());
     let topics = BTreeSet::new();
-    let wanted: Vec<_> = groups.iter().map(|group| Wanted { group, chosen: None, topics: &topics }).collect();
+    let wanted: Vec<_> = groups.iter().map(|group| WantedGroup { group, chosen: None, topics: &topics }).collect();
     let plans = translator.translate_many(&wanted, Side::Green, Purpose::Run, &quiet).await;
     let read = translator.records_read();
     translator.close().await;
@@ -163,7 +163,7 @@ fn a_slow_line_is_waited_for_and_a_line_that_stops_names_the_partition() {
     // Only what comes back is slow.
     slow_line(&broker.bootstrap, listener, 3 << 20);
     kafka::create_topic(&broker, "t", 4, &[("max.message.bytes", "12000000")]);
-    let writer = Writer::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
+    let writer = RecordWriter::open(&ClientProperties::default(), &broker.bootstrap, WITHIN).expect("a writer");
     let value: Vec<u8> = (0..10 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     for p in 0..4 {
         let to = TopicPartition::new("t", p);
@@ -173,7 +173,8 @@ fn a_slow_line_is_waited_for_and_a_line_that_stops_names_the_partition() {
         }
     }
     writer.flush().expect("written");
-    let ranges: Vec<_> = (0..4).map(|p| Range { partition: TopicPartition::new("t", p), from: 0, to: 2_000 }).collect();
+    let ranges: Vec<_> =
+        (0..4).map(|p| ReadRange { partition: TopicPartition::new("t", p), from: 0, to: 2_000 }).collect();
     let mut reader = RecordReader::open(
         &ClientProperties::default(),
         &broker.bootstrap,

@@ -40,7 +40,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use cutover::offsets::{LogWindow, Rec, Verdict, align};
+use cutover::offsets::{LogWindow, Rec, Verdict, align_windows};
 use fastrand::Rng;
 use truth::{Copy, truth};
 use world::{Knobs, World};
@@ -83,9 +83,9 @@ fn the_algorithm_finds_what_a_brute_force_over_whole_logs_finds() {
         let slow = oracle::brute(&source, &target, plan.target.end, axioms, (from_source, from_target));
         let window = |recs: &[Rec], from: i64, to: i64| {
             let kept: Vec<Rec> = recs.iter().copied().filter(|r| r.offset >= from).collect();
-            LogWindow::of(from, to, &kept).unwrap()
+            LogWindow::from_records(from, to, &kept).unwrap()
         };
-        let fast = align(
+        let fast = align_windows(
             &window(&source, from_source, plan.source.end),
             &window(&target, from_target, plan.target.end),
             axioms,

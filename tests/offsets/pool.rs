@@ -85,8 +85,8 @@ impl Split {
         let mut pool = Pool::new(self.params(settle));
         let mut clock = self.world.now;
         for _ in 0..1_000 {
-            let need = pool.need();
-            assert_eq!(pool.need(), need, "asking twice changes nothing");
+            let need = pool.next_need();
+            assert_eq!(pool.next_need(), need, "asking twice changes nothing");
             let answer = match need {
                 PoolNeed::Done(plans) => return plans,
                 PoolNeed::Ends => {
@@ -118,7 +118,8 @@ impl Split {
                         .map(|ask| {
                             let part = &self.log(ask.log)[ask.partition];
                             let within = part.iter().filter(|c| (ask.from..ask.to).contains(&c.offset));
-                            LogWindow::of(ask.from, ask.to, &within.map(Copy::rec).collect::<Vec<Rec>>()).unwrap()
+                            LogWindow::from_records(ask.from, ask.to, &within.map(Copy::rec).collect::<Vec<Rec>>())
+                                .unwrap()
                         })
                         .collect(),
                 ),

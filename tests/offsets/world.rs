@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::base::{At, TopicPartition};
-use cutover::offsets::{Answer, Batch, EndRead, EndSample, Log, Need, Params, PartitionPlan, Rec, Translation};
+use cutover::offsets::{
+    EndRead, EndSample, Log, LogPiece, Need, Params, PartitionPlan, Rec, Translation, TranslationAnswer,
+};
 use fastrand::Rng;
 
 use crate::truth::{Copy, Logs};
@@ -281,12 +283,12 @@ impl World {
                         EndRead { log_start: self.start(log), end, high_watermark: end, asked, answered: At(clock) }
                     };
                     let target = read(Log::Target);
-                    Answer::Ends { target, source: read(Log::Source) }
+                    TranslationAnswer::Ends { target, source: read(Log::Source) }
                 }
                 Need::OffsetForTime { log, ts } => {
                     let end = self.end(log, clock);
                     let first = self.log(log).iter().find(|c| c.offset < end && c.ts >= ts);
-                    Answer::Offset(first.map(|c| c.offset))
+                    TranslationAnswer::Offset(first.map(|c| c.offset))
                 }
                 Need::Read { log, from, to, .. } => {
                     // in pieces of at most 17 offsets
@@ -295,11 +297,11 @@ impl World {
                         self.log(log).iter().filter(|c| (from..next).contains(&c.offset)).map(Copy::rec).collect();
                     let payloads = self.log(log).iter().filter(|c| (from..next).contains(&c.offset));
                     let keys = if self.knobs.compaction { payloads.map(|c| c.payload + 1).collect() } else { vec![] };
-                    Answer::Records(Batch { next, records, keys })
+                    TranslationAnswer::Records(LogPiece { next, records, keys })
                 }
                 Need::Wait { ms } => {
                     clock += ms as i64;
-                    Answer::Waited
+                    TranslationAnswer::Waited
                 }
             };
             clock += 1;

@@ -8,7 +8,7 @@ use cutover::base::At;
 use cutover::migration::facts::command::{Command, Refusal};
 use cutover::snapshot::{Ask, Reply};
 use cutover::tui::theme::{Depth, Glyphs, Theme};
-use cutover::tui::{ExitReason, Screen};
+use cutover::tui::{Cockpit, ExitReason};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 
@@ -56,7 +56,7 @@ async fn cockpit(story: &str) -> ExitReason {
         options.theme = Theme::built_in("either", Depth::Ansi256, Glyphs::Utf8).expect("built in");
         options.theme.asks = true;
     }
-    let screen = Screen::open(options, clock).expect("a terminal");
+    let screen = Cockpit::open(options, clock).expect("a terminal");
     let screen = if story == "attached" { screen.attached() } else { screen };
     let panics = story == "panic";
     let tx = Arc::new(tx);

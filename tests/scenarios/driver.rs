@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use cutover::base::{At, Observed, Side, Trouble};
 use cutover::estate::Estate;
 use cutover::migration::facts::command::{Command, Level, Refusal, Subject};
-use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
-use cutover::migration::facts::event::{Entry, Event};
+use cutover::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
+use cutover::migration::facts::event::{Event, JournalEntry};
 use cutover::migration::facts::settings::Settings;
 use cutover::migration::facts::stage::SideState;
-use cutover::migration::run::machine::{Action, Machine, Session};
-use cutover::migration::soak::samples::Stretch;
-use cutover::migration::soak::watch::Kept;
-use cutover::offsets::verdict::GroupPlan;
+use cutover::migration::run::machine::{Action, Machine, SessionMode};
+use cutover::migration::soak::samples::SampleStretch;
+use cutover::migration::soak::watch::KeptSamples;
+use cutover::offsets::verdict::GroupTranslation;
 
 /// What the machine is run over.
 pub trait World: Clone {
@@ -22,11 +22,11 @@ pub trait World: Clone {
     fn tick(&mut self);
     fn estate(&self, last: &Estate) -> Estate;
     /// Carries an effect out, as the live executor would. `None`: nobody will ever hear of it.
-    fn execute(&mut self, issued: &Issued) -> Option<Outcome>;
+    fn execute(&mut self, issued: &IssuedEffect) -> Option<Outcome>;
     /// What was carried out, in words.
     fn effects(&mut self) -> &mut Vec<String>;
     /// What a measurement finds; `None`: nobody measures here.
-    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupPlan>;
+    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupTranslation>;
     /// What moves.
     fn subject() -> Subject;
     fn stage(machine: &Machine) -> String;
@@ -47,7 +47,7 @@ pub enum Fate {
 }
 
 /// Carries an effect out as its fate has it.
-pub fn meet<W>(world: &mut W, fate: Option<Fate>, apply: impl FnOnce(&mut W) -> Answer) -> Option<Outcome> {
+pub fn meet<W>(world: &mut W, fate: Option<Fate>, apply: impl FnOnce(&mut W) -> EffectResult) -> Option<Outcome> {
     let why = Trouble::new("the line went dead", "look at the network");
     match fate {
         None => Some(Outcome::Done { result: apply(world) }),
@@ -82,12 +82,12 @@ pub fn name(effect: &Effect) -> (String, &'static str) {
 pub struct Driver<W> {
     pub machine: Machine,
     pub world: W,
-    pub journal: Vec<Entry>,
+    pub journal: Vec<JournalEntry>,
     pub estate: Estate,
     pub settings: Settings,
-    pub session: Session,
+    pub session: SessionMode,
     /// What is kept of soaks, as the store would: by group, since when, series, and beginning of the stretch.
-    pub kept: BTreeMap<(String, At, String), BTreeMap<At, Stretch>>,
+    pub kept: BTreeMap<(String, At, String), BTreeMap<At, SampleStretch>>,
     /// Outcomes are delivered a second later, like real ones.
     outcomes: VecDeque<(String, Outcome)>,
     /// The process dies once the journal has this many entries.
@@ -102,7 +102,7 @@ pub struct Driver<W> {
 }
 
 impl<W: World> Driver<W> {
-    pub fn new(settings: Settings, session: Session) -> Self {
+    pub fn new(settings: Settings, session: SessionMode) -> Self {
         Self {
             machine: Machine::new(settings.clone(), session.clone()),
             world: W::of(&settings),
@@ -144,20 +144,20 @@ impl<W: World> Driver<W> {
         let seq = self.journal.len() as u64 + 1;
         let intent = matches!(event, Event::Intent { .. });
         self.dead |= self.die_on.as_deref() == Some(crate::script::word(&event).as_str());
-        self.journal.push(Entry { seq, at: self.now(), actor, event });
+        self.journal.push(JournalEntry { seq, at: self.now(), actor, event });
         if self.die_at == Some(self.journal.len()) && !(intent && self.die_after_effect) {
             self.dead = true;
         }
     }
 
-    fn carry_out(&mut self, issued: Issued) {
-        let is_intent = |e: &Entry| matches!(&e.event, Event::Intent { issued: i, .. } if *i == issued);
+    fn carry_out(&mut self, issued: IssuedEffect) {
+        let is_intent = |e: &JournalEntry| matches!(&e.event, Event::Intent { issued: i, .. } if *i == issued);
         assert!(self.journal.iter().any(is_intent), "{} without its intent in the journal", issued.key);
         // The dry executor: reads are real, changes are words.
         let outcome = if self.session.dry_run && issued.effect.changes() {
             let would = format!("would {}", name(&issued.effect).0);
             self.world.effects().push(would);
-            Some(Outcome::Done { result: Answer::Nothing })
+            Some(Outcome::Done { result: EffectResult::Nothing })
         } else {
             self.world.execute(&issued)
         };
@@ -224,9 +224,9 @@ impl<W: World> Driver<W> {
     }
 
     fn restore(&mut self) {
-        let mut kept: BTreeMap<(String, At), Kept> = BTreeMap::new();
+        let mut kept: BTreeMap<(String, At), KeptSamples> = BTreeMap::new();
         for ((group, since, series), stretches) in &self.kept {
-            let new = || Kept { group: group.clone(), since: *since, series: BTreeMap::new() };
+            let new = || KeptSamples { group: group.clone(), since: *since, series: BTreeMap::new() };
             let of = kept.entry((group.clone(), *since)).or_insert_with(new);
             of.series.insert(series.clone(), stretches.values().copied().collect());
         }
@@ -235,7 +235,7 @@ impl<W: World> Driver<W> {
 
     /// Both data planes answer, and nothing else was looked at yet.
     pub fn hear_planes(&mut self) {
-        let seen = || Observed::seen((), self.world.now());
+        let seen = || Observed::seen_at((), self.world.now());
         self.estate.planes = [seen(), seen()];
         let now = self.now();
         self.machine.handle_observation(self.estate.clone(), now);
@@ -248,12 +248,12 @@ impl<W: World> Driver<W> {
         self.estate = Estate::default();
         self.machine = Machine::new(self.settings.clone(), self.session.clone());
         for entry in &self.journal {
-            self.machine.replay(entry);
+            self.machine.fold_entry(entry);
         }
         (self.dead, self.die_at, self.die_on) = (false, None, None);
         self.restore();
         let now = self.now();
-        self.machine.resumed(now);
+        self.machine.interrupt_open_runs(now);
         self.pump();
     }
 

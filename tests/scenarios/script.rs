@@ -32,7 +32,7 @@ use cutover::migration::facts::command::{Command, Level, Subject};
 use cutover::migration::facts::effect::Outcome;
 use cutover::migration::facts::event::{Event, RunEnd};
 use cutover::migration::facts::settings::Settings;
-use cutover::migration::run::machine::Session;
+use cutover::migration::run::machine::SessionMode;
 
 use crate::driver::{Driver, Fate, World, name};
 
@@ -60,7 +60,7 @@ pub trait Scripted: World {
 }
 
 pub fn play<W: Scripted>(case: &crate::Case) {
-    let session = Session { dry_run: case.dry_run, read_only: case.read_only.clone() };
+    let session = SessionMode { dry_run: case.dry_run, read_only: case.read_only.clone() };
     let mut player = Player::<W> { d: Driver::new(W::settings(), session), dialog: None, seen: 0 };
     for (n, line) in crate::cases::lines(&case.script) {
         if let Err(why) = player.line(line) {

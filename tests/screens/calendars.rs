@@ -2,8 +2,8 @@
 
 use cutover::migration::facts::command::Subject;
 use cutover::snapshot::Snapshot;
-use cutover::snapshot::calendar::{Calendar, Kind};
-use cutover::tui::calendar::{counts, lines};
+use cutover::snapshot::calendar::{Calendar, MoveKind};
+use cutover::tui::calendar::{count_moves, list_lines};
 use cutover::tui::model::{Model, Screen};
 use cutover::tui::theme::Glyphs;
 use cutover::tui::update::{Msg, update};
@@ -40,7 +40,7 @@ pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
     let mut hostile = crate::scenes::hostile();
     hostile.calendar = fixture::calendar();
     for (planned, group) in hostile.calendar.moves.iter_mut().zip(&hostile.groups) {
-        (planned.name, planned.kind) = (group.group.clone(), Kind::Group);
+        (planned.name, planned.kind) = (group.group.clone(), MoveKind::Group);
         planned.team = group.group.clone();
         planned.window = Some(group.group.clone());
     }
@@ -55,7 +55,7 @@ fn page(m: &Model) -> String {
 }
 
 fn names(m: &Model) -> Vec<&str> {
-    lines(m).iter().map(|l| l.planned.name.as_str()).collect()
+    list_lines(m).iter().map(|l| l.planned.name.as_str()).collect()
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_needs_somebody_now_is_on_top_and_what_is_done_at_the_foot() {
     for piece in ["now, 1h57m left", "missed 6d7h ago", "in 1d9h", "in 7d12h", "no day", "moved"] {
         assert!(said.contains(piece), "{piece} in\n{said}");
     }
-    let c = counts(&lines(&m));
+    let c = count_moves(&list_lines(&m));
     assert_eq!((c.now, c.missed, c.next, c.undated, c.moved), (2, 1, 3, 2, 2));
 }
 

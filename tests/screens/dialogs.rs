@@ -10,7 +10,7 @@ use cutover::migration::facts::stage::Stage;
 use cutover::offsets::{Chosen, Strategy};
 use cutover::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::tui::dialog::{EXPIRES_MS, Phase, TYPED_AHEAD_MS};
-use cutover::tui::model::{DEAF_MS, Focus, Model, Overlay, Pane, Screen};
+use cutover::tui::model::{DEAF_MS, Model, Overlay, Pane, Screen, ScreenFocus};
 use cutover::tui::update::{Cmd, Msg, update};
 
 use crate::fixture::{self, NOW};
@@ -62,7 +62,7 @@ fn only_the_phrase_executes_and_the_facts_go_with_it() {
     let at = m.now.plus(20);
     let cmds = update(&mut m, Msg::Reply(Reply::Executed { id, result: Ok(Some(8)) }, at));
     assert_eq!(cmds, [Cmd::Ask(Ask::Watch { group: None })]);
-    assert_eq!((&m.screen, m.focus), (&Screen::Group("loan-audit".into()), Focus::Run));
+    assert_eq!((&m.screen, m.focus), (&Screen::Group("loan-audit".into()), ScreenFocus::Run));
 }
 
 /// Nothing moves and nothing soaks: nothing would stop with the cockpit.
@@ -274,10 +274,10 @@ fn letters_of_the_phrase_are_no_keys_of_a_dialog_that_was_refused_meanwhile() {
     s.seq += 1;
     let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
     let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
-    g.estimate = Some(cutover::base::Observed::seen(plan, NOW.plus(900)));
+    g.estimate = Some(cutover::base::Observed::seen_at(plan, NOW.plus(900)));
     let at = m.now.plus(100);
     let id = question(&update(&mut m, Msg::Snapshot(Arc::new(s), at)));
-    let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
+    let held = Refusal::holds("23 records are MISSING on green", "replay them").with_gate(GateName::Missing);
     let at = m.now.plus(5);
     update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(held.clone()) }, at));
     press(&mut m, &["p", "a", "y", "p"]);
@@ -335,7 +335,7 @@ fn a_newer_measurement_asks_anew_and_keeps_what_was_typed_unless_there_is_news()
         s.seq += ms;
         let g = s.groups.iter_mut().find(|g| g.group == "loan-audit").expect("there");
         let plan = g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone();
-        g.estimate = Some(cutover::base::Observed::seen(plan, NOW.plus(ms)));
+        g.estimate = Some(cutover::base::Observed::seen_at(plan, NOW.plus(ms)));
         let at = m.now.plus(100);
         update(m, Msg::Snapshot(Arc::new(s), at))
     };
@@ -468,7 +468,7 @@ fn a_gate_is_passed_over_with_a_reason_and_a_phrase_of_its_own() {
     let mut m = cockpit(free());
     m.group = Some("loan-audit".into());
     let id = question(&press(&mut m, &["c"]));
-    let held = Refusal::holds("23 records are MISSING on green", "replay them").of(GateName::Missing);
+    let held = Refusal::holds("23 records are MISSING on green", "replay them").with_gate(GateName::Missing);
     let at = m.now.plus(5);
     update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(held.clone()) }, at));
     press(&mut m, &["p", "enter"]);

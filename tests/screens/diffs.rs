@@ -3,7 +3,7 @@
 use cutover::base::{Side, Trouble};
 use cutover::migration::facts::command::Refusal;
 use cutover::snapshot::{
-    Ask, DiffProgress, DiffResult, DiffRow, DiffSpan, DiffState, DiffVerdict, DiffView, DiffWhat, Found, Reply,
+    Ask, DiffCounts, DiffProgress, DiffResult, DiffRow, DiffSpan, DiffState, DiffVerdict, DiffView, DiffWhat, Reply,
     Snapshot,
 };
 use cutover::tui::model::{Model, Overlay, Screen};
@@ -41,24 +41,30 @@ fn running(held_back: Option<&str>) -> DiffState {
     DiffState::Running { progress: Some(progress), stopping: false }
 }
 
-fn row(topic: &str, partition: Option<i32>, said: &str, found: Found, lines: &[&str]) -> DiffRow {
+fn row(topic: &str, partition: Option<i32>, said: &str, found: DiffCounts, lines: &[&str]) -> DiffRow {
     let lines = lines.iter().map(|l| (*l).to_owned()).collect();
     DiffRow { topic: topic.into(), partition, said: said.into(), found, lines }
 }
 
 /// Everything that can be said at once; without what is unknown a replay can mend it.
 fn differs(unknown: bool) -> DiffState {
-    let lost = Found { read: 80_000, equal: 39_993, missing: 7, only_target: 2, ..Found::default() };
-    let moved = Found { read: 80_004, equal: 40_000, duplicated_target: 4, reordered: 3, furthest: 12, ..lost };
-    let moved = Found { missing: 0, only_target: 0, unsettled: 5, ..moved };
-    let clean = Found { read: 160_000, equal: 80_000, ..Found::default() };
+    let lost = DiffCounts { read: 80_000, equal: 39_993, missing: 7, only_target: 2, ..DiffCounts::default() };
+    let moved = DiffCounts { read: 80_004, equal: 40_000, duplicated_target: 4, reordered: 3, furthest: 12, ..lost };
+    let moved = DiffCounts { missing: 0, only_target: 0, unsettled: 5, ..moved };
+    let clean = DiffCounts { read: 160_000, equal: 80_000, ..DiffCounts::default() };
     let rows = vec![
-        row("loan-archive", None, "UNKNOWN", Found::default(), &["unknown: there is no topic loan-archive on green"]),
+        row(
+            "loan-archive",
+            None,
+            "UNKNOWN",
+            DiffCounts::default(),
+            &["unknown: there is no topic loan-archive on green"],
+        ),
         row(
             "loan-events",
             None,
             "DIFFERS",
-            lost.and(moved),
+            lost.merge_with(moved),
             &["compared from 2026-02-27T09:00:00Z on, where both logs begin", "10 of 12 partitions without a finding"],
         ),
         row(
@@ -91,7 +97,7 @@ fn differs(unknown: bool) -> DiffState {
         verdict: DiffVerdict::Differs,
         known: !unknown,
         said: if unknown { "DIFFERS+UNKNOWN" } else { "DIFFERS" }.into(),
-        found: lost.and(moved).and(clean),
+        found: lost.merge_with(moved).merge_with(clean),
         read: 320_004,
         bytes: 96_000_000,
         ms: 3_400,
@@ -107,7 +113,7 @@ fn differs(unknown: bool) -> DiffState {
 }
 
 fn clean() -> DiffState {
-    let found = Found { read: 160_000, equal: 80_000, ..Found::default() };
+    let found = DiffCounts { read: 160_000, equal: 80_000, ..DiffCounts::default() };
     let result = DiffResult {
         verdict: DiffVerdict::Clean,
         known: true,

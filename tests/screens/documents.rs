@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use cutover::base::sanitise::visible_name;
 use cutover::base::{Side, TopicPartition, Trouble};
 use cutover::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
-use cutover::migration::eos::{Row, RowId};
+use cutover::migration::eos::{HardGateRow, RowId};
 use cutover::migration::facts::overrides::{GateName, PassedOver};
 use cutover::migration::facts::stage::{RunOffsets, RunView};
 use cutover::migration::rules::gate::Gate;
-use cutover::offsets::{GroupPlan, PartitionPlan};
+use cutover::offsets::{GroupTranslation, PartitionPlan};
 use cutover::replay::report::After;
 use cutover::replay::{By, Piece, ReplayReport, Route};
 use cutover::report;
@@ -20,9 +20,9 @@ use crate::fixture::{self, NOW};
 use crate::hostile::{POISONS, Poison, TWINS, lines, poisoned, printed};
 
 /// Translations with everything in them that a table, the reasons below it, and the records at a cut can show.
-fn plans() -> Vec<GroupPlan> {
+fn plans() -> Vec<GroupTranslation> {
     let measured = [fixture::alarming(), fixture::to_the_end(), fixture::going_back()];
-    let mut plans: Vec<GroupPlan> =
+    let mut plans: Vec<GroupTranslation> =
         measured.iter().map(|g| g.estimate.as_ref().and_then(|e| e.value()).expect("measured").clone()).collect();
     for plan in &mut plans {
         for p in &mut plan.partitions {
@@ -43,11 +43,11 @@ fn a_translation_breaks_no_line_and_drives_nothing() {
             let group = evil("loan-audit");
             for to in [Side::Green, Side::Blue] {
                 let what = format!("translation {i} to {to} {how}");
-                let text = report::offsets::text;
+                let text = report::offsets::to_text;
                 lines(&what, &text("loan-audit", to, plan, NOW), &text(&group, to, &hostile, NOW));
-                let records = report::offsets::records;
+                let records = report::offsets::format_records;
                 lines(&format!("records of {what}"), &records(to, plan), &records(to, &hostile));
-                printed(&what, &report::offsets::json(&group, to, &hostile).to_string());
+                printed(&what, &report::offsets::to_json(&group, to, &hostile).to_string());
             }
         }
     }
@@ -85,13 +85,13 @@ fn a_diff_breaks_no_line_and_drives_nothing() {
     for (how, evil) in POISONS {
         let (hostile, fields) = poisoned(&clean, *evil);
         assert!(fields > 4, "only {fields} kinds of fields were hostile");
-        lines(&format!("diff {how}"), &report::diff::text(&clean), &report::diff::text(&hostile));
-        printed(&format!("diff {how}"), &report::diff::json(&hostile).to_string());
+        lines(&format!("diff {how}"), &report::diff::to_text(&clean), &report::diff::to_text(&hostile));
+        printed(&format!("diff {how}"), &report::diff::to_json(&hostile).to_string());
     }
 }
 
 /// The end of a run that committed this translation, with all that can be told of it.
-fn ended(plan: GroupPlan) -> RunReport {
+fn ended(plan: GroupTranslation) -> RunReport {
     let at: Vec<_> = plan.partitions.iter().map(|p| (p.tp.clone(), p.target.offset)).collect();
     let passed = PassedOver {
         gate: GateName::Missing,
@@ -99,7 +99,7 @@ fn ended(plan: GroupPlan) -> RunReport {
         by: "ana@bastion".into(),
         reason: "they are replayed by hand".into(),
     };
-    let row = |gate| Row {
+    let row = |gate| HardGateRow {
         id: RowId::Transactions,
         what: "no overlong or hanging transaction".into(),
         gate,
@@ -142,13 +142,13 @@ fn the_end_of_a_run_breaks_no_line_and_drives_nothing() {
             let what = format!("end of run {i} {how}");
             let clean = ended(plan);
             let hostile = hostile_end(&clean, *evil);
-            let text = report::outcome::text(&clean);
+            let text = report::outcome::to_text(&clean);
             for told in ["loan-events-1", "passed over the gate missing", "ledger-3 is open", "loan-audit is on green"]
             {
                 assert!(text.contains(told), "{told} in\n{text}");
             }
-            lines(&what, &text, &report::outcome::text(&hostile));
-            printed(&what, &report::outcome::json(&hostile).to_string());
+            lines(&what, &text, &report::outcome::to_text(&hostile));
+            printed(&what, &report::outcome::to_json(&hostile).to_string());
         }
     }
 }
@@ -185,8 +185,8 @@ fn a_replay_breaks_no_line_and_drives_nothing() {
         for dry_run in [true, false] {
             let (clean, hostile) = (replay(dry_run, str::to_owned), replay(dry_run, evil));
             let what = format!("replay {how}, dry run {dry_run}");
-            lines(&what, &report::replay::text(&clean), &report::replay::text(&hostile));
-            printed(&what, &serde_json::to_string(&report::replay::json(&hostile)).expect("JSON"));
+            lines(&what, &report::replay::to_text(&clean), &report::replay::to_text(&hostile));
+            printed(&what, &serde_json::to_string(&report::replay::to_json(&hostile)).expect("JSON"));
         }
     }
 }
@@ -201,12 +201,12 @@ fn once(table: &str, name: &str) {
 fn names_that_look_alike_are_told_apart_in_each() {
     let why = "there is no such topic";
     let partitions = TWINS.iter().map(|n| PartitionPlan::unmappable(TopicPartition::new(*n, 0), "align", why, NOW));
-    let translated = report::offsets::text("g", Side::Green, &GroupPlan::new(partitions.collect()), NOW);
+    let translated = report::offsets::to_text("g", Side::Green, &GroupTranslation::new(partitions.collect()), NOW);
     let topics = TWINS.iter().map(|n| TopicDiff::unknown((*n).to_owned(), (*n).to_owned(), why.to_owned()));
-    let compared = report::diff::text(&diff(topics.collect()));
+    let compared = report::diff::to_text(&diff(topics.collect()));
     let route = |to: &str| Route { to: to.to_owned(), partitions: 1, by: By::Number };
     let routes = TWINS.iter().map(|n| ((*n).to_owned(), route(n))).collect();
-    let replayed = report::replay::text(&ReplayReport { routes, ..replay(true, str::to_owned) });
+    let replayed = report::replay::to_text(&ReplayReport { routes, ..replay(true, str::to_owned) });
 
     let mut seen = BTreeSet::new();
     for name in TWINS {

@@ -4,15 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::base::*;
 use cutover::estate::*;
-use cutover::migration::eos::{EosView, Row, RowId};
+use cutover::migration::eos::{EosView, HardGateRow, RowId};
 use cutover::migration::facts::event::RunKind;
 use cutover::migration::facts::settings::Criteria;
 use cutover::migration::facts::stage::{RunView, Stage, StepState};
 use cutover::migration::rules::gate::Gate;
-use cutover::migration::soak::criteria::{Criterion, Limit, Metric, Reading};
-use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use cutover::migration::soak::criteria::{Criterion, Limit, Metric, MetricReading};
+use cutover::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode};
 use cutover::migration::soak::watch::Watch;
-use cutover::report::prometheus::{FAMILIES, Kind, SNAPSHOT_STALE_MS, text};
+use cutover::report::prometheus::{FAMILIES, FamilyKind, SNAPSHOT_STALE_MS, to_text};
 use cutover::snapshot::*;
 
 use crate::fixture::{self, NOW, ago};
@@ -24,7 +24,7 @@ fn trigger(name: &str, value: f64, arm: Arm) -> Trigger {
     Trigger {
         name: name.into(),
         metric: Metric::Lag,
-        comparison: Comparison::Above,
+        comparison: TriggerComparison::Above,
         value,
         for_ms: 900_000,
         mode: TriggerMode::Sustained,
@@ -55,14 +55,14 @@ fn watched() -> (Vec<GateRow>, Vec<TriggerRow>) {
         ..Criteria::default()
     };
     let mut watch = Watch::new(&criteria, ago(600_000), BTreeMap::new());
-    watch.baseline(Metric::P99, 84.0);
+    watch.set_baseline(Metric::P99, 84.0);
     for i in 0..60 {
         let at = ago(595_000 - i * 10_000);
-        watch.feed(Metric::Lag, &Reading::number(at, 12.0), GAP);
-        watch.feed(Metric::TimeLag, &Reading::number(at, 90_500.0), GAP);
-        watch.feed(Metric::P99, &Reading::number(at, 88.0), GAP);
+        watch.feed(Metric::Lag, &MetricReading::number(at, 12.0), GAP);
+        watch.feed(Metric::TimeLag, &MetricReading::number(at, 90_500.0), GAP);
+        watch.feed(Metric::P99, &MetricReading::number(at, 88.0), GAP);
         if i < 3 {
-            watch.feed(Metric::ErrorRate, &Reading::number(at, 0.00002), GAP);
+            watch.feed(Metric::ErrorRate, &MetricReading::number(at, 0.00002), GAP);
         }
     }
     (watch.rows(NOW, GAP, 15_000), watch.triggers(NOW, GAP, 15_000))
@@ -74,14 +74,20 @@ fn holding() -> Vec<GateRow> {
     let criteria = Criteria { rules: vec![rule], ..Criteria::default() };
     let mut watch = Watch::new(&criteria, ago(70_000), BTreeMap::new());
     for i in 0..=4 {
-        watch.feed(Metric::ErrorRate, &Reading::number(ago(65_000 - i * 15_000), 0.00005), GAP);
+        watch.feed(Metric::ErrorRate, &MetricReading::number(ago(65_000 - i * 15_000), 0.00005), GAP);
     }
     watch.rows(NOW, GAP, 15_000)
 }
 
 fn hard() -> EosView {
-    let row =
-        |id, gate| Row { id, what: "w".into(), gate, value: "v".into(), at: Some(ago(900)), advice: String::new() };
+    let row = |id, gate| HardGateRow {
+        id,
+        what: "w".into(),
+        gate,
+        value: "v".into(),
+        at: Some(ago(900)),
+        advice: String::new(),
+    };
     let hold = Gate::Hold { left_ms: 5_000, why: "opens soon".into() };
     EosView {
         stage: Stage::Soaking { since: ago(3_600_000) },
@@ -123,14 +129,14 @@ fn everything() -> Snapshot {
 }
 
 fn page(s: &Snapshot) -> Page {
-    let text = text(s, s.now.plus(400));
+    let text = to_text(s, s.now.plus(400));
     parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
 }
 
 #[test]
 fn the_page_of_an_estate() {
     let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
-    insta::assert_snapshot!("exposition", text(&everything(), NOW.plus(400)).replace(&version, "version=\"X\""));
+    insta::assert_snapshot!("exposition", to_text(&everything(), NOW.plus(400)).replace(&version, "version=\"X\""));
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn every_family_is_there_by_its_rules() {
         let sample = page.samples.iter().find(|s| s.name == family.name).expect("it has one");
         let labels: BTreeSet<&str> = sample.labels.keys().map(String::as_str).collect();
         assert_eq!(labels, family.labels.iter().copied().collect(), "{}", family.name);
-        assert_eq!(family.kind == Kind::Counter, family.name.ends_with("_total"), "{}", family.name);
+        assert_eq!(family.kind == FamilyKind::Counter, family.name.ends_with("_total"), "{}", family.name);
         let no_base_unit = ["_ms", "_milliseconds", "_minutes", "_hours", "_percent", "_kb", "_mb"];
         assert!(!no_base_unit.iter().any(|unit| family.name.ends_with(unit)), "{}", family.name);
         // Prometheus itself sets these, and others use them for where something runs
@@ -215,7 +221,7 @@ fn what_is_not_known_has_no_sample_and_silence_has_an_age() {
     group(&mut s, "connect-s3-sink", &|g| g.blue.trouble = Some(Trouble::new("broken", "mend it")));
     s.green.link = Observed::Known { value: 3, at: ago(40_000), trouble: Some(Trouble::new("gone", "look")) };
     let silent = s.producers.iter_mut().find(|p| p.name == "audit").expect("in the fixture");
-    silent.flag = Some(Observed::seen(FlagState::Blue, ago(600_000)));
+    silent.flag = Some(Observed::seen_at(FlagState::Blue, ago(600_000)));
     silent.observed.green_rate = None;
     let page = page(&s);
     let lag = |group| page.value("cutover_group_lag_records", &[("group", group), ("side", "blue")]);
@@ -248,12 +254,12 @@ fn a_picture_that_is_old_is_no_picture_of_now() {
         (NOW.plus(SNAPSHOT_STALE_MS + 1), false),
         (At(NOW.0 - 15_001), false), // the clock was set back
     ] {
-        let page = parse(&text(&s, now)).unwrap();
+        let page = parse(&to_text(&s, now)).unwrap();
         assert_eq!(page.families.len() > 3, whole, "{now:?}");
         assert!(page.value("cutover_snapshot_age_seconds", &[]).is_some_and(|age| age >= 15.0));
     }
     let unborn = Snapshot { seq: 0, ..s };
-    assert_eq!(parse(&text(&unborn, NOW)).unwrap().families.len(), 3);
+    assert_eq!(parse(&to_text(&unborn, NOW)).unwrap().families.len(), 3);
 }
 
 #[test]
@@ -318,10 +324,10 @@ fn status_and_its_json_tell_of_soaks() {
 
 #[test]
 fn the_log_says_what_gates_were_and_are() {
-    use cutover::report::log::json;
+    use cutover::report::log::change_lines;
     let lines = |before: Option<&Snapshot>, next: &Snapshot| -> Vec<serde_json::Value> {
         let kinds = ["gate", "trigger", "countdown"];
-        let read = json(before, next).into_iter().map(|l| serde_json::from_str(&l).expect("a JSON line"));
+        let read = change_lines(before, next).into_iter().map(|l| serde_json::from_str(&l).expect("a JSON line"));
         read.filter(|l: &serde_json::Value| kinds.iter().any(|k| l["kind"] == *k)).collect()
     };
     let before = everything();

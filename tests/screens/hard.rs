@@ -2,7 +2,7 @@
 
 use cutover::base::{Observed, Side, TopicPartition};
 use cutover::estate::FlagState;
-use cutover::migration::eos::{EosView, Fenced, GreenOnly, Row, RowId, Seam};
+use cutover::migration::eos::{EosView, FencedId, GreenOnly, HardGateRow, PartitionSeam, RowId};
 use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, StepLine};
 use cutover::migration::facts::event::RunKind;
 use cutover::migration::facts::stage::{MovePhase, RunView, SideState, Stage, StepState};
@@ -14,16 +14,23 @@ use cutover::tui::update::{Msg, update};
 use crate::fixture::{self, NOW, ago};
 use crate::scenes::{press, question};
 
-fn row(id: RowId, what: &str, value: &str) -> Row {
-    Row { id, what: what.into(), gate: Gate::Pass, value: value.into(), at: Some(ago(900)), advice: String::new() }
+fn row(id: RowId, what: &str, value: &str) -> HardGateRow {
+    HardGateRow {
+        id,
+        what: what.into(),
+        gate: Gate::Pass,
+        value: value.into(),
+        at: Some(ago(900)),
+        advice: String::new(),
+    }
 }
 
-fn not(id: RowId, what: &str, gate: Gate, advice: &str) -> Row {
-    Row { gate, advice: advice.into(), ..row(id, what, "") }
+fn not(id: RowId, what: &str, gate: Gate, advice: &str) -> HardGateRow {
+    HardGateRow { gate, advice: advice.into(), ..row(id, what, "") }
 }
 
 /// The gate as it passes.
-fn passing() -> Vec<Row> {
+fn passing() -> Vec<HardGateRow> {
     vec![
         row(RowId::Flag, "dual-write flag off", "blue"),
         row(RowId::NewIds, "green ids new and unused", "ledger-psc-1 .. ledger-psc-4 (4)"),
@@ -39,7 +46,7 @@ fn passing() -> Vec<Row> {
 }
 
 /// The gate with a row of each kind.
-fn locked() -> Vec<Row> {
+fn locked() -> Vec<HardGateRow> {
     let mut rows = passing();
     let why = "ledger-3, pid 4012, open 2m21s, its timeout is 1m00s".to_owned();
     let ends = "wait for it, or end it: fencing aborts it";
@@ -53,7 +60,7 @@ fn locked() -> Vec<Row> {
     rows
 }
 
-fn standing(stage: Stage, on: Side, live: Vec<Row>) -> EosView {
+fn standing(stage: Stage, on: Side, live: Vec<HardGateRow>) -> EosView {
     EosView {
         stage,
         on,
@@ -73,8 +80,9 @@ fn standing(stage: Stage, on: Side, live: Vec<Row>) -> EosView {
 
 /// On green since twelve minutes.
 fn soaking() -> EosView {
-    let seam = |partition, source, target| Seam { tp: TopicPartition::new("ledger", partition), source, target };
-    let fenced = |n: i64| Fenced { id: format!("ledger-{n}"), producer_id: 4_000 + n, epoch: 12 };
+    let seam =
+        |partition, source, target| PartitionSeam { tp: TopicPartition::new("ledger", partition), source, target };
+    let fenced = |n: i64| FencedId { id: format!("ledger-{n}"), producer_id: 4_000 + n, epoch: 12 };
     EosView {
         seam: Some((ago(720_000), vec![seam(0, 120_411, 12), seam(1, 118_007, 9)])),
         fenced: (1..=4).map(fenced).collect(),
@@ -196,7 +204,7 @@ fn prepared() -> Prepared {
 }
 
 /// The dialog that `e` opens, answered.
-fn dialog(size: (u16, u16), live: Vec<Row>, result: Result<Box<Prepared>, Refusal>) -> Model {
+fn dialog(size: (u16, u16), live: Vec<HardGateRow>, result: Result<Box<Prepared>, Refusal>) -> Model {
     let mut m = on(ledger(standing(Stage::OnBlue, Side::Blue, live), None, None), size, &["2"]);
     let id = question(&press(&mut m, &["e"]));
     let at = m.now.plus(30);
@@ -246,7 +254,7 @@ pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
         ];
         let eos = EosView { after, to: Side::Green, ..standing(stage, Side::Blue, passing()) };
         let mut row = ledger(eos, Some(run(5)), None);
-        row.flag = Some(Observed::seen(FlagState::Off, ago(900)));
+        row.flag = Some(Observed::seen_at(FlagState::Off, ago(900)));
         row
     };
     out.push(("hard_moving_80x24", on(moving(), small, open)));

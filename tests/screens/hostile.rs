@@ -11,7 +11,7 @@ use cutover::migration::facts::command::Subject;
 use cutover::report;
 use cutover::snapshot::{JournalLine, Notice, Snapshot};
 use cutover::tui::model::{Model, Overlay, Pane, Screen};
-use cutover::tui::plain::changes;
+use cutover::tui::plain::list_changes;
 use ratatui::buffer::Buffer;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -199,10 +199,10 @@ fn no_line_of_any_output_can_be_broken_or_driven() {
         before.groups.truncate(1);
         before.journal.clear();
         for (was, now) in [(None, &hostile), (Some(&before), &hostile)] {
-            let told = changes(was, now);
+            let told = list_changes(was, now);
             assert!(told.len() > 5, "{told:#?}");
             told.iter().for_each(|l| assert!(is_clean(l), "plain {how}: {l:?}"));
-            for line in report::log::json(was, now) {
+            for line in report::log::change_lines(was, now) {
                 assert!(line.bytes().all(|b| (0x20..0x7f).contains(&b)), "log {how}: {line:?}");
                 serde_json::from_str::<Value>(&line).expect("JSON");
             }
@@ -213,7 +213,7 @@ fn no_line_of_any_output_can_be_broken_or_driven() {
             lines(&format!("{what} {how}"), &text(&estate), &text(&hostile));
         }
         let (clean, page) =
-            (report::prometheus::text(&estate, estate.now), report::prometheus::text(&hostile, hostile.now));
+            (report::prometheus::to_text(&estate, estate.now), report::prometheus::to_text(&hostile, hostile.now));
         lines(&format!("metrics {how}"), &clean, &page);
         let page = crate::format::parse(&page).unwrap_or_else(|e| panic!("{how}: {e}"));
         assert_eq!(page.samples.len(), crate::format::parse(&clean).expect("a page").samples.len());
@@ -290,7 +290,7 @@ fn two_names_never_look_alike_without_a_mark() {
         assert_eq!((shown.len(), distinct.len()), (TWINS.len(), TWINS.len()), "{width}: {shown:#?}");
     }
     let table = report::text::lag(&s);
-    let plain = changes(None, &s);
+    let plain = list_changes(None, &s);
     let names: BTreeSet<String> = TWINS.iter().map(|n| visible_name(n)).collect();
     assert_eq!(names.len(), TWINS.len());
     for name in &names {

@@ -10,7 +10,7 @@ use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Subjec
 use cutover::migration::facts::stage::Stage;
 use cutover::migration::soak::trigger::Arm;
 use cutover::snapshot::{Arming, Ask, Countdown, JournalLine, Reply, Snapshot};
-use cutover::tui::actions::{self, ACTIONS, Ready};
+use cutover::tui::actions::{self, ACTIONS, Readiness};
 use cutover::tui::model::{DEAF_MS, Model, Overlay, Pane, Screen};
 use cutover::tui::theme::{Depth, Glyphs, Theme};
 use cutover::tui::update::{Cmd, Msg, update};
@@ -438,7 +438,7 @@ fn a_read_only_screen_asks_for_no_change() {
         assert!(m.overlay.is_none(), "{key}");
     }
     assert_eq!(executed(&press(&mut m, &["m"])).len(), 1, "measuring reads only");
-    assert!(actions::footer(&m).iter().all(|a| a.danger != actions::Danger::Changes));
+    assert!(actions::list_footer_actions(&m).iter().all(|a| a.danger != actions::Danger::Changes));
 }
 
 #[test]
@@ -601,12 +601,12 @@ fn the_palette_runs_what_was_typed_and_nothing_that_only_looks_like_it() {
 #[test]
 fn the_footer_shows_only_what_works_now() {
     for (_, m) in crate::scenes::all() {
-        for a in actions::footer(&m) {
-            assert_eq!((a.ready)(&m), Ready::Now, "{}", a.id);
+        for a in actions::list_footer_actions(&m) {
+            assert_eq!((a.ready)(&m), Readiness::Now, "{}", a.id);
         }
     }
     let mut m = cockpit(free());
-    let ids = |m: &Model| actions::footer(m).iter().map(|a| a.id).collect::<Vec<_>>();
+    let ids = |m: &Model| actions::list_footer_actions(m).iter().map(|a| a.id).collect::<Vec<_>>();
     m.group = Some("loan-audit".into());
     assert!(ids(&m).contains(&"cut-over") && !ids(&m).contains(&"roll-back"));
     m.group = Some("loan-ledger".into());
@@ -623,7 +623,7 @@ fn every_action_can_be_reached_by_each_of_its_keys() {
             let key: KeyEvent = crokey::parse(k).expect("parses").normalized().into();
             let found = models
                 .iter()
-                .any(|m| actions::find(m, key).is_some_and(|f| f.id == a.id && (f.ready)(m) == Ready::Now));
+                .any(|m| actions::find_action(m, key).is_some_and(|f| f.id == a.id && (f.ready)(m) == Readiness::Now));
             assert!(found, "{} by {k} works in none of the scenes", a.id);
         }
     }
@@ -660,7 +660,7 @@ fn odd_places() -> Vec<Model> {
 #[test]
 fn the_page_of_keys_is_made_from_the_registry() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/keys.md");
-    let page = actions::markdown();
+    let page = actions::render_keys_page();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &page).expect("written");
     }

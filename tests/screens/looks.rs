@@ -37,7 +37,7 @@ pub fn text(buf: &Buffer) -> String {
 fn every_scene() {
     for (name, m) in scenes::all() {
         let mut terminal = Terminal::new(TestBackend::new(m.size.0, m.size.1)).expect("a terminal");
-        terminal.draw(|frame| view::view(&m, frame)).expect("drawn");
+        terminal.draw(|frame| view::draw_view(&m, frame)).expect("drawn");
         assert_snapshot!(name, text(terminal.backend().buffer()));
     }
 }

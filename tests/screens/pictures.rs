@@ -1,7 +1,7 @@
 //! Pictures in `assets/` are made from the real view. `UPDATE_PICTURES=1 cargo test --test screens` makes them anew.
 
 use cutover::tui::model::Model;
-use cutover::tui::picture::{Ground, svg};
+use cutover::tui::picture::{Background, render_svg};
 use cutover::tui::view;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -19,7 +19,7 @@ pub fn drawn(m: &Model) -> Buffer {
 #[test]
 fn cockpit_picture_is_the_real_view() {
     let m = fixture::model(fixture::estate(), (100, 30));
-    let picture = svg(&drawn(&m), Ground::Dark, "cutover: the cockpit over two clusters");
+    let picture = render_svg(&drawn(&m), Background::Dark, "cutover: the cockpit over two clusters");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/cockpit.svg");
     if std::env::var_os("UPDATE_PICTURES").is_some() {
         std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/assets")).expect("assets");
@@ -34,8 +34,8 @@ fn cockpit_picture_is_the_real_view() {
 fn every_scene_makes_a_picture() {
     let dir = std::env::var_os("PICTURES");
     for (name, m) in scenes::all() {
-        let ground = if name.contains("light") { Ground::Light } else { Ground::Dark };
-        let picture = svg(&drawn(&m), ground, name);
+        let ground = if name.contains("light") { Background::Light } else { Background::Dark };
+        let picture = render_svg(&drawn(&m), ground, name);
         assert!(picture.ends_with("</svg>\n") && !picture.contains('\u{1b}'), "{name}");
         if let Some(dir) = &dir {
             std::fs::write(std::path::Path::new(dir).join(format!("{name}.svg")), picture).expect("written");

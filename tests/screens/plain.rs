@@ -2,14 +2,14 @@
 
 use cutover::base::{At, Observed, Trouble};
 use cutover::migration::facts::stage::Stage;
-use cutover::tui::plain::changes;
+use cutover::tui::plain::list_changes;
 
 use crate::fixture;
 
 #[test]
 fn the_first_picture_is_told_whole_and_then_only_what_changes() {
     let first = fixture::estate();
-    let told = changes(None, &first);
+    let told = list_changes(None, &first);
     for piece in [
         "14:02:11 loans-psc: armed",
         "blue legacy: 3 of 3 brokers answer",
@@ -27,11 +27,11 @@ fn the_first_picture_is_told_whole_and_then_only_what_changes() {
     let mut next = first.clone();
     next.now = At(first.now.0 + 1_000);
     for side in [&mut next.blue, &mut next.green] {
-        side.link = Observed::seen(40, next.now);
+        side.link = Observed::seen_at(40, next.now);
     }
-    assert_eq!(changes(Some(&first), &next), Vec::<String>::new(), "figures alone are no news");
+    assert_eq!(list_changes(Some(&first), &next), Vec::<String>::new(), "figures alone are no news");
     let mut after = next.clone();
-    after.blue.link.failed(Trouble::new("blue-1 refuses connections", "Look whether it runs."));
+    after.blue.link.note_failure(Trouble::new("blue-1 refuses connections", "Look whether it runs."));
     let moved = after.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
     moved.stage = Stage::Soaking { since: after.now };
     after.journal.push(cutover::snapshot::JournalLine {
@@ -39,7 +39,7 @@ fn the_first_picture_is_told_whole_and_then_only_what_changes() {
         text: "run 9 done".into(),
         ..first.journal[0].clone()
     });
-    let told = changes(Some(&next), &after);
+    let told = list_changes(Some(&next), &after);
     assert_eq!(
         told,
         [

@@ -239,7 +239,7 @@ fn offsets(out: &mut Vec<(&'static str, Model)>) {
         "replay them, or pass over it: --override missing --reason TEXT",
     );
     let at = m.now.plus(30);
-    let result = Err(held.of(cutover::migration::facts::overrides::GateName::Missing));
+    let result = Err(held.with_gate(cutover::migration::facts::overrides::GateName::Missing));
     update(&mut m, Msg::Reply(Reply::Prepared { id, result }, at));
     out.push(("gate_holds", m.clone()));
     press(&mut m, &["p", "they were replayed by hand, INC-4711"]);

@@ -4,8 +4,8 @@ use cutover::base::At;
 use cutover::migration::facts::stage::Stage;
 use cutover::migration::rules::gate::Gate;
 use cutover::migration::soak::criteria::Metric;
-use cutover::migration::soak::samples::{Hole, Mark};
-use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode, TriggerState};
+use cutover::migration::soak::samples::{Hole, SampleMark};
+use cutover::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode, TriggerState};
 use cutover::snapshot::{Countdown, GateRow, TriggerRow};
 use cutover::tui::model::Model;
 use cutover::tui::theme::Glyphs;
@@ -30,13 +30,13 @@ pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
         age_ms: Some(900),
         since,
         holes: vec![Hole { from: At(since.0 + 9 * H), to: At(since.0 + 14 * H) }],
-        line: vec![(since, At(since.0 + 9 * H), Mark::Good), (At(since.0 + 14 * H), NOW, Mark::Good)],
+        line: vec![(since, At(since.0 + 9 * H), SampleMark::Good), (At(since.0 + 14 * H), NOW, SampleMark::Good)],
     };
     let hold = |left_ms| Gate::Hold { left_ms, why: "for 26h of 48h".into() };
     let trigger = Trigger {
         name: "green-lag".into(),
         metric: Metric::Lag,
-        comparison: Comparison::Above,
+        comparison: TriggerComparison::Above,
         value: 10_000.0,
         for_ms: 900_000,
         mode: TriggerMode::Sustained,
@@ -97,16 +97,16 @@ fn soaking(size: (u16, u16), theme: &str, glyphs: Glyphs) -> Model {
         holes: Vec::new(),
         line,
     };
-    let good = vec![(since, NOW, Mark::Good)];
+    let good = vec![(since, NOW, SampleMark::Good)];
     let hold = |left: i64| Gate::Hold { left_ms: (left * M) as u64, why: "held".into() };
     let lag = base(Metric::Lag, "lag < 100 for 4h00m", hold(60), Some(12.0), good.clone());
     let hole = GateRow {
         holes: vec![Hole { from: at(40), to: at(71) }],
-        line: vec![(since, at(40), Mark::Good), (at(71), NOW, Mark::Good)],
+        line: vec![(since, at(40), SampleMark::Good), (at(71), NOW, SampleMark::Good)],
         ..base(Metric::TimeLag, "oldest < 1m for 4h00m", hold(131), Some(400.0), Vec::new())
     };
     let failing = GateRow {
-        line: vec![(since, at(150), Mark::Good), (at(150), NOW, Mark::Bad)],
+        line: vec![(since, at(150), SampleMark::Good), (at(150), NOW, SampleMark::Bad)],
         ..base(
             Metric::ErrorRate,
             "errors < 0.01% for 4h00m",
@@ -118,7 +118,7 @@ fn soaking(size: (u16, u16), theme: &str, glyphs: Glyphs) -> Model {
     let silent = GateRow {
         age_ms: Some(600_000),
         holes: vec![Hole { from: at(170), to: NOW }],
-        line: vec![(since, at(170), Mark::Good)],
+        line: vec![(since, at(170), SampleMark::Good)],
         ..base(
             Metric::P99,
             "p99 within 10% of 84ms for 4h00m",
@@ -131,7 +131,7 @@ fn soaking(size: (u16, u16), theme: &str, glyphs: Glyphs) -> Model {
         trigger: Trigger {
             name: name.into(),
             metric: Metric::Lag,
-            comparison: Comparison::Above,
+            comparison: TriggerComparison::Above,
             value: 10_000.0,
             for_ms: 900_000,
             mode: TriggerMode::Sustained,

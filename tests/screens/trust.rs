@@ -5,7 +5,7 @@ use cutover::base::{At, Observed, Trouble};
 use cutover::report;
 use cutover::snapshot::{GroupRow, PhaseView, Snapshot, Throttling};
 use cutover::tui::model::Model;
-use cutover::tui::plain::changes;
+use cutover::tui::plain::list_changes;
 
 use crate::fixture::{self, NOW};
 use crate::looks::text;
@@ -23,7 +23,7 @@ fn finished() -> Snapshot {
 }
 
 fn old() -> Observed<u64> {
-    Observed::seen(40, At(NOW.0 - 47_000))
+    Observed::seen_at(40, At(NOW.0 - 47_000))
 }
 
 /// Takes away what a claim rests on.
@@ -33,7 +33,7 @@ type Spoil = fn(&mut Snapshot, Trouble);
 fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
     let rail = |s: &Snapshot| page(s).lines().take(2).collect::<Vec<_>>().join("\n");
     let trusted = finished();
-    assert_eq!(trusted.untrusted(NOW), None);
+    assert_eq!(trusted.why_untrusted(NOW), None);
     let well = rail(&trusted);
     let well_page = page(&trusted);
     for piece in [" ARMED", "Producers \u{2713}", "EXACT 8", "steps proven"] {
@@ -61,10 +61,10 @@ fn nothing_is_exact_ticked_or_armed_while_a_side_is_not_trusted() {
         assert!(!page.contains("EXACT  ") && !page.contains("BOUNDED 1"), "{name}:\n{page}");
         let json = serde_json::to_value(report::json::status(&s)).unwrap();
         assert!(json["trusted"] == false && json["untrusted"].is_string(), "{name}: {}", json["untrusted"]);
-        assert!(report::prometheus::text(&s, NOW).contains("cutover_clusters_trusted 0"), "{name}");
-        let told = changes(Some(&finished()), &s);
+        assert!(report::prometheus::to_text(&s, NOW).contains("cutover_clusters_trusted 0"), "{name}");
+        let told = list_changes(Some(&finished()), &s);
         assert!(told.iter().any(|l| l.contains("not ready")), "{name}: {told:#?}");
-        let log = report::log::json(Some(&finished()), &s);
+        let log = report::log::change_lines(Some(&finished()), &s);
         assert!(log.iter().any(|l| l.contains("\"trusted\":false")), "{name}: {log:#?}");
     }
 }
@@ -134,7 +134,7 @@ fn an_old_number_of_a_group_is_no_number_of_now() {
         text(&drawn(&m))
     };
     let plain =
-        |s: &Snapshot| changes(None, s).into_iter().find(|l| l.contains("group loan-report: ")).expect("a line");
+        |s: &Snapshot| list_changes(None, s).into_iter().find(|l| l.contains("group loan-report: ")).expect("a line");
     let fresh = with(|_| ());
     assert!(row(&fresh).contains("  3     31 ") && row(&fresh).contains("0.4s"), "{}", row(&fresh));
     assert!(group(&fresh).contains("3 members  lag 31"), "{}", group(&fresh));
@@ -169,7 +169,7 @@ fn a_group_that_nobody_moved_is_said_to_be_where_it_is_found() {
     crate::scenes::press(&mut m, &["enter"]);
     let page = text(&drawn(&m));
     assert!(page.contains("on green") && page.contains("lag 31") && !page.contains("unread since it left"), "{page}");
-    assert!(changes(None, &s).iter().any(|l| l.contains("group loan-report: on green, way back")));
+    assert!(list_changes(None, &s).iter().any(|l| l.contains("group loan-report: on green, way back")));
 }
 
 #[test]
@@ -179,11 +179,11 @@ fn the_first_phase_says_what_was_looked_at_and_has_no_tick() {
     assert!(rail.contains("Provision 14/14 counts"), "{rail}");
     let looked = "partition counts agree; configs, ACLs, schemas not compared";
     assert!(report::text::status(&s).contains(&format!("1 Provision ?/14: {looked}")), "{}", report::text::status(&s));
-    assert!(changes(None, &s).iter().any(|l| l.ends_with(&format!("phase 1 Provision: {looked}"))));
+    assert!(list_changes(None, &s).iter().any(|l| l.ends_with(&format!("phase 1 Provision: {looked}"))));
     let json = serde_json::to_value(report::json::status(&s)).unwrap();
     let phase = &json["phases"][0];
     assert!(phase["done"].is_null() && phase["checked"] == 14 && phase["note"] == looked, "{phase}");
-    let metrics = report::prometheus::text(&s, NOW);
+    let metrics = report::prometheus::to_text(&s, NOW);
     assert!(!metrics.contains("cutover_phase_steps_proven{phase=\"Provision\"}"), "nothing of it is proven");
     assert!(metrics.contains("cutover_phase_steps_checked{phase=\"Provision\"} 14"), "{metrics}");
 }
@@ -254,5 +254,5 @@ fn a_quota_is_told_where_the_cluster_is_shown() {
         (&json["clusters"]["blue"]["throttle_ms"], &json["clusters"]["green"]["throttle_ms"]),
         (&850.into(), &0.into())
     );
-    assert!(report::json::complete(&fixture::estate()) == report::json::complete(&s), "slow is not incomplete");
+    assert!(report::json::is_complete(&fixture::estate()) == report::json::is_complete(&s), "slow is not incomplete");
 }

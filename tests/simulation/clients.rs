@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use cutover::base::Side;
-use cutover::sim::state::{Isolation, NewRecord, Writer};
+use cutover::sim::state::{BatchProducer, IsolationLevel, NewRecord};
 use cutover::sim::{SimCluster, SimConfig};
 use rdkafka::ClientConfig;
 use rdkafka::Message;
@@ -116,7 +116,7 @@ fn a_large_backlog_streams() {
         for batch in 0..400 {
             let records: Vec<NewRecord> =
                 (0..100).map(|i| NewRecord::new("k", format!("{}", batch * 100 + i), now)).collect();
-            s.append(now, "t", batch % 6, &records, Writer::PLAIN, None).unwrap();
+            s.append_records(now, "t", batch % 6, &records, BatchProducer::PLAIN, None).unwrap();
         }
     });
     let consumer = consumer(&cluster, "g", &[("fetch.message.max.bytes", "4096")]);
@@ -157,8 +157,8 @@ fn transactions_commit_abort_and_carry_offsets() {
     raw.subscribe(&["t"]).unwrap();
     assert_eq!(read(&[&raw], 150).len(), 150);
     // the truth agrees with what the client saw
-    let truth: usize =
-        cluster.with_state(|s| (0..6).map(|p| s.log("t", p).unwrap().records(0, Isolation::ReadCommitted).len()).sum());
+    let truth: usize = cluster
+        .with_state(|s| (0..6).map(|p| s.log("t", p).unwrap().records(0, IsolationLevel::ReadCommitted).len()).sum());
     assert_eq!(truth, 100);
 }
 
@@ -177,7 +177,7 @@ fn a_new_instance_fences_the_old_one() {
     let lso_is_end = cluster.with_state(|s| {
         (0..6).all(|p| {
             let log = s.log("t", p).unwrap();
-            log.lso() == log.high_watermark()
+            log.last_stable_offset() == log.high_watermark()
         })
     });
     assert!(lso_is_end, "the open transaction was aborted");

@@ -55,12 +55,12 @@ fn a_snapshot_of_the_demo_is_complete_and_survives_a_broker() {
         let behind: i64 = (0..4)
             .map(|p| {
                 let end = view.topics["audit-raw"].partitions[p as usize].lso.unwrap();
-                end - view.groups["audit-archive"].committed("audit-raw", p).unwrap()
+                end - view.groups["audit-archive"].committed_offset("audit-raw", p).unwrap()
             })
             .sum();
         assert!((15_000..25_000).contains(&behind), "{behind}");
 
-        estate.incident(&Incident::BrokerDown { side: Side::Blue, broker: 2 });
+        estate.start_incident(&Incident::BrokerDown { side: Side::Blue, broker: 2 });
         let whole = |view: &ClusterView| {
             view.brokers.len() == 2
                 && all_stable(view)
@@ -75,22 +75,29 @@ fn a_snapshot_of_the_demo_is_complete_and_survives_a_broker() {
 /// The simulation's own view of itself, which the deterministic runs observe with, is what the control plane sees.
 #[test]
 fn a_state_sees_itself_as_the_control_plane_does() {
-    use cutover::sim::state::{Commit, NewRecord, Writer};
+    use cutover::sim::state::{BatchProducer, Commit, NewRecord};
     use cutover::sim::{SimCluster, SimConfig};
     use rdkafka::consumer::{BaseConsumer, Consumer};
 
     let sim = SimCluster::start(SimConfig::new(Side::Blue)).unwrap();
     sim.with_state_at(|s, now| {
         s.create_topic("t", 3, 3, &[], false).unwrap();
-        s.append(now, "t", 1, &[NewRecord::new("k", "v", now), NewRecord::new("k", "v", now)], Writer::PLAIN, None)
-            .unwrap();
-        s.trim("t", 1, 1).unwrap();
+        s.append_records(
+            now,
+            "t",
+            1,
+            &[NewRecord::new("k", "v", now), NewRecord::new("k", "v", now)],
+            BatchProducer::PLAIN,
+            None,
+        )
+        .unwrap();
+        s.delete_records("t", 1, 1).unwrap();
         let x = s.init_producer(now, Some("x"), 60_000, (-1, -1)).unwrap();
         s.add_partitions(now, "x", x, &[("t".to_owned(), 2)]).unwrap();
-        let writer = Writer { id: x.0, epoch: x.1, sequence: 0, transactional: true };
-        s.append(now, "t", 2, &[NewRecord::new("k", "v", now)], writer, Some("x")).unwrap();
+        let writer = BatchProducer { id: x.0, epoch: x.1, sequence: 0, transactional: true };
+        s.append_records(now, "t", 2, &[NewRecord::new("k", "v", now)], writer, Some("x")).unwrap();
         let commit = Commit { offset: 1, leader_epoch: -1, ..Commit::default() };
-        s.commit("idle", "t", 1, commit).unwrap();
+        s.commit_offset("idle", "t", 1, commit).unwrap();
         s.kill_broker(3);
     });
     let consumer: BaseConsumer = rdkafka::ClientConfig::new()
@@ -112,5 +119,5 @@ fn a_state_sees_itself_as_the_control_plane_does() {
         })
         .await
     });
-    assert_eq!(seen, sim.with_state(|s| s.view()));
+    assert_eq!(seen, sim.with_state(|s| s.view_cluster()));
 }

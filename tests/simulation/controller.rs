@@ -84,7 +84,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
     assert!(matches!(stage(&handle.snapshot(), GROUP), Stage::Soaking { .. }));
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
     settled(&demo).await;
-    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let seen = demo.estate.witness().report_group(GROUP).unwrap();
     println!("cutover: lost {}, re-read {} (predicted {predicted})", seen.lost, seen.re_read);
     assert_eq!((seen.lost, seen.re_read), (0, predicted), "{seen:?}");
 
@@ -93,7 +93,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
     assert_eq!(report.exit_code, 0, "{report:?}");
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
     settled(&demo).await;
-    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let seen = demo.estate.witness().report_group(GROUP).unwrap();
     println!("rollback: lost {}, re-read {} (predicted {predicted})", seen.lost, seen.re_read);
     assert_eq!((seen.lost, seen.re_read), (0, predicted), "{seen:?}");
     handle.shutdown().await;
@@ -106,7 +106,7 @@ async fn settled(demo: &Demo) {
 
 async fn goes_on(demo: &Demo, group: &str) {
     // What is read again lies seconds behind the end: fewer than 40 records ahead of it means that it has been read.
-    let report = || demo.estate.witness().group(group).unwrap();
+    let report = || demo.estate.witness().report_group(group).unwrap();
     let before = report().processed;
     let mut patience = Patience::new(PATIENCE);
     while report().processed < before + 200 || report().pending > 40 {
@@ -217,7 +217,7 @@ async fn a_dry_run_walks_beside_the_session_that_holds_the_journal() {
     dry.shutdown().await;
     first.shutdown().await;
     let entries = cutover::journal::Reader::open(&demo.plan().journal).unwrap().entries(1).unwrap();
-    let of_the_dry_run = |e: &&cutover::migration::facts::event::Entry| {
+    let of_the_dry_run = |e: &&cutover::migration::facts::event::JournalEntry| {
         e.actor == "ben@bastion" || matches!(e.event, cutover::migration::facts::event::Event::RunStarted { .. })
     };
     assert_eq!(entries.iter().find(of_the_dry_run), None, "a dry run beside another session journals nothing");
@@ -283,7 +283,7 @@ async fn told_to_end_in_the_middle_it_starts_nothing_more_and_goes_on_next_time(
     let report = run(&mut handle, Command::Continue { group: GROUP.into() }, GROUP).await;
     assert_eq!(report.exit_code, 0, "{report:?}");
     settled(&demo).await;
-    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let seen = demo.estate.witness().report_group(GROUP).unwrap();
     assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read));
     handle.shutdown().await;
 }
@@ -371,7 +371,7 @@ async fn a_person_is_the_switch_and_only_what_is_observed_counts() {
     let soaking = |s: &Snapshot| matches!(stage(s, GROUP), Stage::Soaking { .. });
     let end = until(&mut handle, "soaking", soaking).await;
     settled(&demo).await;
-    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let seen = demo.estate.witness().report_group(GROUP).unwrap();
     let predicted = end.groups.iter().find(|g| g.group == GROUP).unwrap().run.as_ref().unwrap().predicted_re_read;
     assert_eq!((seen.lost, Some(seen.re_read)), (0, predicted));
     handle.shutdown().await;
@@ -389,12 +389,12 @@ async fn a_group_that_is_badly_behind_takes_its_backlog_along() {
     let snapshot = handle.snapshot();
     let row = snapshot.groups.iter().find(|g| g.group == BEHIND).unwrap();
     println!("{:?}", row.estimate.as_ref().unwrap().value().unwrap().totals);
-    let before = demo.estate.witness().group(BEHIND).unwrap();
-    while demo.estate.witness().group(BEHIND).unwrap().processed < before.processed + 100 {
+    let before = demo.estate.witness().report_group(BEHIND).unwrap();
+    while demo.estate.witness().report_group(BEHIND).unwrap().processed < before.processed + 100 {
         tokio::task::yield_now().await;
         std::thread::park_timeout(Duration::from_millis(20));
     }
-    let seen = demo.estate.witness().group(BEHIND).unwrap();
+    let seen = demo.estate.witness().report_group(BEHIND).unwrap();
     assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read), "{seen:?}");
     assert!(seen.pending > 15_000, "{seen:?}");
     handle.shutdown().await;
@@ -414,7 +414,7 @@ async fn two_groups_move_at_the_same_time() {
     let end = until(&mut handle, "both soak", soaking).await;
     for group in BOTH {
         goes_on(&demo, group).await;
-        let seen = demo.estate.witness().group(group).unwrap();
+        let seen = demo.estate.witness().report_group(group).unwrap();
         let row = end.groups.iter().find(|g| g.group == group).unwrap();
         assert_eq!((seen.lost, Some(seen.re_read)), (0, row.run.as_ref().unwrap().predicted_re_read), "{group}");
     }
@@ -445,7 +445,7 @@ async fn when_green_dies_under_a_cutover_the_group_is_given_back_by_itself() {
     begin(&mut handle, GROUP, 1).await;
     until(&mut handle, "the drain", |s| doing(s, "wait Empty")).await;
     for broker in 1..=3 {
-        demo.estate.incident(&Incident::BrokerDown { side: Side::Green, broker });
+        demo.estate.start_incident(&Incident::BrokerDown { side: Side::Green, broker });
     }
     let given_back = |s: &Snapshot| {
         let run = s.groups.iter().find(|g| g.group == GROUP).and_then(|g| g.run.as_ref());
@@ -453,7 +453,7 @@ async fn when_green_dies_under_a_cutover_the_group_is_given_back_by_itself() {
     };
     until(&mut handle, "given back", given_back).await;
     goes_on(&demo, GROUP).await;
-    let seen = demo.estate.witness().group(GROUP).unwrap();
+    let seen = demo.estate.witness().report_group(GROUP).unwrap();
     assert_eq!((seen.lost, seen.re_read), (0, 0), "{seen:?}");
     handle.shutdown().await;
 }

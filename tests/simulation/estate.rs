@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cutover::base::Side;
-use cutover::sim::state::{Commit, Isolation, StoredRecord};
+use cutover::sim::state::{Commit, IsolationLevel, StoredRecord};
 use cutover::sim::traffic::{ID_HEADER, set_flag};
 use cutover::sim::{DemoConfig, DemoEstate};
 
@@ -33,11 +33,11 @@ fn state(estate: &DemoEstate, side: Side, group: &str) -> String {
 }
 
 fn records(estate: &DemoEstate, side: Side, topic: &str, partition: i32) -> Vec<StoredRecord> {
-    estate.cluster(side).with_state(|s| s.log(topic, partition).unwrap().records(0, Isolation::ReadCommitted))
+    estate.cluster(side).with_state(|s| s.log(topic, partition).unwrap().records(0, IsolationLevel::ReadCommitted))
 }
 
 fn id(record: &StoredRecord) -> u64 {
-    record.header(ID_HEADER).unwrap().parse().unwrap()
+    record.header_text(ID_HEADER).unwrap().parse().unwrap()
 }
 
 #[test]
@@ -45,11 +45,11 @@ fn every_service_runs_and_nothing_is_lost_or_read_twice() {
     let (_dir, estate) = start();
     for group in &estate.estate().groups {
         let name = &group.name;
-        until(name, || estate.witness().group(name).unwrap().processed > 20);
-        let report = estate.witness().group(name).unwrap();
+        until(name, || estate.witness().report_group(name).unwrap().processed > 20);
+        let report = estate.witness().report_group(name).unwrap();
         assert_eq!((report.lost, report.re_read), (0, 0), "{report:?}");
     }
-    let behind = estate.witness().group("audit-archive").unwrap();
+    let behind = estate.witness().report_group("audit-archive").unwrap();
     assert!(behind.pending > 15_000, "{behind:?}");
     // dual-written topics grow on both, the others on blue alone
     until("green grows", || {
@@ -68,16 +68,16 @@ fn move_to_green(
     group: &str,
     choose: impl Fn(&[StoredRecord], &BTreeSet<u64>) -> i64,
 ) -> (u64, u64, u64) {
-    until("traffic", || estate.witness().group(group).unwrap().processed > 50);
+    until("traffic", || estate.witness().report_group(group).unwrap().processed > 50);
     set_flag(estate.flags(), &format!("{group}-consumer"), "off").unwrap();
     until("Empty on blue", || state(estate, Side::Blue, group) == "Empty");
-    until("traffic goes on meanwhile", || estate.witness().group(group).unwrap().pending >= 10);
+    until("traffic goes on meanwhile", || estate.witness().report_group(group).unwrap().pending >= 10);
     let mut predicted = 0;
     let topics = &estate.estate().groups.iter().find(|g| g.name == group).unwrap().topics.clone();
     for topic in topics {
-        for partition in 0..estate.estate().topic(topic).unwrap().partitions {
+        for partition in 0..estate.estate().find_topic(topic).unwrap().partitions {
             let committed =
-                estate.cluster(Side::Blue).with_state(|s| s.committed(group, topic, partition, true).offset);
+                estate.cluster(Side::Blue).with_state(|s| s.fetch_offset(group, topic, partition, true).offset);
             let blue = records(estate, Side::Blue, topic, partition);
             let consumed: BTreeSet<u64> = blue.iter().filter(|r| r.offset < committed).map(id).collect();
             let unpaired = || {
@@ -90,17 +90,17 @@ fn move_to_green(
             let offset = choose(&green, &consumed);
             predicted += green.iter().filter(|r| r.offset >= offset && consumed.contains(&id(r))).count() as u64;
             let commit = Commit { offset, leader_epoch: -1, ..Commit::default() };
-            estate.cluster(Side::Green).with_state(|s| s.commit(group, topic, partition, commit)).unwrap();
+            estate.cluster(Side::Green).with_state(|s| s.commit_offset(group, topic, partition, commit)).unwrap();
         }
     }
     estate.mark(group);
     set_flag(estate.flags(), &format!("{group}-consumer"), "green").unwrap();
     until("Stable on green", || state(estate, Side::Green, group) == "Stable");
     until("caught up", || {
-        let report = estate.witness().group(group).unwrap();
+        let report = estate.witness().report_group(group).unwrap();
         report.processed > 100 && report.pending < 20
     });
-    let report = estate.witness().group(group).unwrap();
+    let report = estate.witness().report_group(group).unwrap();
     (report.lost, report.re_read, predicted)
 }
 

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use cutover::base::{Side, TopicPartition};
-use cutover::kafka::control::{Cluster, Outcome};
+use cutover::kafka::control::{ChangeOutcome, Cluster};
 use cutover::kafka::properties::ClientProperties;
-use cutover::sim::state::{Commit, Cut, NewRecord, ResponseError, Writer};
+use cutover::sim::state::{BatchProducer, Commit, ConnectionCut, NewRecord, ResponseError};
 use cutover::sim::{SimCluster, SimConfig};
 use kafka_protocol::messages::ApiKey;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -32,7 +32,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Commits 7 for a group on t-0 through the control plane.
-fn commit(cluster: &SimCluster) -> Outcome {
+fn commit(cluster: &SimCluster) -> ChangeOutcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let control = Cluster::new(Side::Green, &cluster.bootstrap(), &ClientProperties::default());
     let tp = TopicPartition::new("t", 0);
@@ -43,17 +43,17 @@ fn commit(cluster: &SimCluster) -> Outcome {
 fn a_commit_whose_answer_is_cut_off_took_effect_all_the_same() {
     let cluster = cluster();
     // often enough that every attempt is cut
-    cluster.with_state(|s| s.faults.cut_next(ApiKey::OffsetCommit as i16, 100, Cut::BeforeAnswer));
-    assert!(matches!(commit(&cluster), Outcome::Unknown(_)), "nobody can know");
-    assert_eq!(cluster.with_state(|s| s.committed("g", "t", 0, true).offset), 7);
+    cluster.with_state(|s| s.faults.cut_next(ApiKey::OffsetCommit as i16, 100, ConnectionCut::BeforeAnswer));
+    assert!(matches!(commit(&cluster), ChangeOutcome::Unknown(_)), "nobody can know");
+    assert_eq!(cluster.with_state(|s| s.fetch_offset("g", "t", 0, true).offset), 7);
 }
 
 #[test]
 fn a_commit_that_is_cut_off_before_it_took_effect_is_unknown_too() {
     let cluster = cluster();
-    cluster.with_state(|s| s.faults.cut_next(ApiKey::OffsetCommit as i16, 100, Cut::BeforeEffect));
-    assert!(matches!(commit(&cluster), Outcome::Unknown(_)));
-    assert_eq!(cluster.with_state(|s| s.committed("g", "t", 0, true).offset), -1);
+    cluster.with_state(|s| s.faults.cut_next(ApiKey::OffsetCommit as i16, 100, ConnectionCut::BeforeEffect));
+    assert!(matches!(commit(&cluster), ChangeOutcome::Unknown(_)));
+    assert_eq!(cluster.with_state(|s| s.fetch_offset("g", "t", 0, true).offset), -1);
     cluster.with_state(|s| s.faults = Default::default());
     assert!(commit(&cluster).is_done());
 }
@@ -113,7 +113,7 @@ fn next(consumer: &BaseConsumer) -> i64 {
 fn put(cluster: &SimCluster, n: i64) {
     cluster.with_state_at(|s, now| {
         for _ in 0..n {
-            s.append(now, "t", 0, &[NewRecord::new("k", "v", now)], Writer::PLAIN, None).unwrap();
+            s.append_records(now, "t", 0, &[NewRecord::new("k", "v", now)], BatchProducer::PLAIN, None).unwrap();
         }
     });
 }
@@ -123,8 +123,8 @@ fn a_log_that_is_trimmed_under_a_reader_resets_it() {
     let cluster = cluster();
     put(&cluster, 10);
     cluster.with_state(|s| {
-        s.trim("t", 0, 5).unwrap();
-        s.commit("g", "t", 0, Commit { offset: 2, leader_epoch: -1, ..Commit::default() }).unwrap();
+        s.delete_records("t", 0, 5).unwrap();
+        s.commit_offset("g", "t", 0, Commit { offset: 2, leader_epoch: -1, ..Commit::default() }).unwrap();
     });
     assert_eq!(next(&consumer(&cluster)), 5, "its place is gone: it starts where the log does");
 }
@@ -179,10 +179,11 @@ fn an_old_cluster_is_seen_whole_all_the_same() {
             (ApiKey::ListGroups, 3),
             (ApiKey::OffsetDelete, -1),
         ] {
-            s.faults.age(api as i16, version);
+            s.faults.limit_version(api as i16, version);
         }
         for g in 0..30 {
-            s.commit(&format!("g{g}"), "t", 0, Commit { offset: g, leader_epoch: -1, ..Commit::default() }).unwrap();
+            s.commit_offset(&format!("g{g}"), "t", 0, Commit { offset: g, leader_epoch: -1, ..Commit::default() })
+                .unwrap();
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -190,10 +191,10 @@ fn an_old_cluster_is_seen_whole_all_the_same() {
     let view = runtime.block_on(async { control.snapshot(&SnapshotOptions::default()).await.unwrap() });
     for g in 0..30 {
         let group = &view.groups[&format!("g{g}")];
-        assert_eq!((group.committed("t", 0), &group.trouble), (Some(g), &None), "g{g}");
+        assert_eq!((group.committed_offset("t", 0), &group.trouble), (Some(g), &None), "g{g}");
     }
     let tp = [TopicPartition::new("t", 0)];
     let gone = runtime.block_on(async { control.delete_offsets("g1", &tp).await });
-    assert!(!gone.is_ok_and(|o| o.values().all(Outcome::is_done)), "it can't be done, and nobody says it was");
-    assert_eq!(cluster.with_state(|s| s.committed("g1", "t", 0, true).offset), 1);
+    assert!(!gone.is_ok_and(|o| o.values().all(ChangeOutcome::is_done)), "it can't be done, and nobody says it was");
+    assert_eq!(cluster.with_state(|s| s.fetch_offset("g1", "t", 0, true).offset), 1);
 }

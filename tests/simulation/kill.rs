@@ -66,7 +66,7 @@ impl World {
 
     /// Lost and re-read since the mark, once the group has gone on.
     pub fn seen(&self, group: &str) -> (u64, u64) {
-        let report = || self.estate.witness().group(group).unwrap();
+        let report = || self.estate.witness().report_group(group).unwrap();
         let (before, mut patience) = (report().processed, Patience::new(PATIENCE));
         while report().processed < before + 200 {
             assert!(patience.left().is_some(), "{group} stopped reading: {:?}", report());
@@ -88,12 +88,12 @@ impl World {
         let predicted = report.run.unwrap().predicted_re_read.unwrap();
         // On a busy machine two hundred records of other partitions may come before the one that is read again.
         until(PATIENCE, "what was predicted is read again", || {
-            self.estate.witness().group(group).unwrap().re_read >= predicted
+            self.estate.witness().report_group(group).unwrap().re_read >= predicted
         });
         let (lost, re_read) = self.seen(group);
         println!("{group} to {to}, killed {crash_at}: lost {lost}, re-read {re_read}, predicted {predicted}");
         assert_eq!((lost, re_read), (0, predicted), "{group} to {to}, killed {crash_at}");
-        assert_eq!(self.switch(group), SwitchState::only(to).to_string(), "{group}'s switch");
+        assert_eq!(self.switch(group), SwitchState::only_on(to).to_string(), "{group}'s switch");
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use cutover::base::At;
-use cutover::controller::link::{attach::attach, serve::share, socket_path};
+use cutover::controller::link::{attach::attach_to_controller, serve::share_controller, socket_path};
 use cutover::controller::{Controller, Handle};
 use cutover::migration::facts::command::{Command, Subject};
 use cutover::plan::Plan;
@@ -17,14 +17,14 @@ use super::controller::{Demo, GROUP, PATIENCE, now, run, until};
 fn hosted(plan: Plan) -> Handle {
     let (journal, digest) = (plan.journal.clone(), plan.digest());
     let mut handle = Controller::start(plan, Options::new(Want::Armed, "ada@bastion"));
-    share(&mut handle, &journal, digest);
+    share_controller(&mut handle, &journal, digest);
     handle
 }
 
 async fn attached(plan: &Plan, want: Want) -> Handle {
     let tries = async {
         loop {
-            if let Some(handle) = attach(plan, want).await.unwrap_or_else(|t| panic!("{}", t.what)) {
+            if let Some(handle) = attach_to_controller(plan, want).await.unwrap_or_else(|t| panic!("{}", t.what)) {
                 return handle;
             }
             tokio::task::yield_now().await;
@@ -69,7 +69,7 @@ async fn every_screen_sees_the_same_and_acts_through_the_one_controller() {
     let gone = async { while second.snapshots.changed().await.is_ok() {} };
     crate::patience::in_time(PATIENCE, gone).await.expect("the end is heard");
     assert!(!socket_path(&demo.plan().journal).exists(), "an orderly end takes its socket away");
-    assert!(attach(&demo.plan(), Want::Armed).await.unwrap().is_none());
+    assert!(attach_to_controller(&demo.plan(), Want::Armed).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,9 +107,9 @@ async fn a_screen_that_only_looks_changes_nothing_and_another_plan_is_refused() 
 
     let mut other = demo.plan();
     other.defaults.max_re_read += 1;
-    let trouble = attach(&other, Want::Armed).await.expect_err("another plan");
+    let trouble = attach_to_controller(&other, Want::Armed).await.expect_err("another plan");
     assert!(trouble.what.contains("plan has changed"), "{trouble:?}");
-    assert!(attach(&other, Want::ReadOnly).await.unwrap().is_some(), "looking is allowed");
+    assert!(attach_to_controller(&other, Want::ReadOnly).await.unwrap().is_some(), "looking is allowed");
     until(&mut first, "it works on", |s| s.seq > 3).await;
     first.shutdown().await;
 }
@@ -120,9 +120,9 @@ async fn nobody_attaches_to_a_dry_run() {
     let demo = Demo::start();
     let plan = demo.plan();
     let mut dry = Controller::start(plan.clone(), Options::new(Want::DryRun, "ada@bastion"));
-    share(&mut dry, &plan.journal, plan.digest());
+    share_controller(&mut dry, &plan.journal, plan.digest());
     until(&mut dry, "it walks", |s| s.header.arming == Arming::DryRun && s.seq > 3).await;
-    assert!(attach(&plan, Want::Armed).await.unwrap().is_none());
+    assert!(attach_to_controller(&plan, Want::Armed).await.unwrap().is_none());
     dry.shutdown().await;
 }
 
@@ -154,7 +154,7 @@ async fn what_lies_in_the_way_and_what_talks_nonsense_stops_nobody() {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     // What a killed controller leaves behind.
     drop(UnixListener::bind(&path).unwrap());
-    assert!(attach(&demo.plan(), Want::Armed).await.unwrap().is_none(), "nobody is behind it");
+    assert!(attach_to_controller(&demo.plan(), Want::Armed).await.unwrap().is_none(), "nobody is behind it");
     let first = hosted(demo.plan());
     let mut second = attached(&demo.plan(), Want::Armed).await;
     for nonsense in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 64], &[0, 0, 0, 2, b'{', b'}'], b""] {

@@ -54,7 +54,7 @@ fn it_answers_as_kafka_does() {
     conformance::compare(conformance::TRANSCRIPT, &found);
 
     let guarded = start();
-    guarded.with_state(|s| s.authorize());
+    guarded.with_state(|s| s.enable_authorizer());
     let found = conformance::transcript(conformance::GUARDED, &guarded.bootstrap(), "sim");
     conformance::compare(conformance::GUARDED_TRANSCRIPT, &found);
 }

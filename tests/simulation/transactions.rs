@@ -10,9 +10,9 @@ use cutover::estate::acl::{Acl, AclFilter, Resource};
 use cutover::estate::transactions::{
     Answer, Fencing, Hanging, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
-use cutover::kafka::control::{Cluster, Outcome, TransactionFilter, in_force};
+use cutover::kafka::control::{ChangeOutcome, Cluster, TransactionFilter, in_force};
 use cutover::kafka::properties::ClientProperties;
-use cutover::sim::state::{Cut, Isolation, Limits, NewRecord, State, Writer};
+use cutover::sim::state::{BatchProducer, BrokerLimits, ConnectionCut, IsolationLevel, NewRecord, SimState};
 use cutover::sim::{SimCluster, SimConfig};
 
 const INIT_PRODUCER_ID: i16 = 22;
@@ -30,7 +30,7 @@ struct Rig {
 
 impl Rig {
     fn start() -> Rig {
-        let limits = Limits { verify_transactions: false, ..Limits::default() };
+        let limits = BrokerLimits { verify_transactions: false, ..BrokerLimits::default() };
         let sim = SimCluster::start(SimConfig { limits, ..SimConfig::new(Side::Blue) }).unwrap();
         sim.with_state(|s| s.create_topic("t", 3, 3, &[], false)).unwrap();
         let cluster = Cluster::new(Side::Blue, &sim.bootstrap(), &ClientProperties::default());
@@ -69,7 +69,10 @@ impl Rig {
 
     fn hanging(&self, p: i32, id: Option<&str>) -> Hanging {
         let writers = self.writers(p);
-        writers.iter().find_map(|w| Hanging::of(&TopicPartition::new("t", p), w, id)).expect("something is open")
+        writers
+            .iter()
+            .find_map(|w| Hanging::from_producer(&TopicPartition::new("t", p), w, id))
+            .expect("something is open")
     }
 
     fn end(&self, p: i32) -> i64 {
@@ -77,9 +80,9 @@ impl Rig {
     }
 }
 
-fn append(state: &mut State, now: i64, id: &str, p: i32, producer: (i64, i16)) {
-    let writer = Writer { id: producer.0, epoch: producer.1, sequence: 0, transactional: true };
-    state.append(now, "t", p, &[NewRecord::new("k", "v", now)], writer, Some(id)).unwrap();
+fn append(state: &mut SimState, now: i64, id: &str, p: i32, producer: (i64, i16)) {
+    let writer = BatchProducer { id: producer.0, epoch: producer.1, sequence: 0, transactional: true };
+    state.append_records(now, "t", p, &[NewRecord::new("k", "v", now)], writer, Some(id)).unwrap();
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn ids_are_asked_of_their_coordinators_and_follow_them() {
         assert_eq!(coordinators.len(), live);
         let lists = rig.run(rig.cluster.list_transactions(&TransactionFilter::default())).unwrap();
         assert_eq!(lists.len(), live);
-        let listed: usize = lists.values().map(|a| a.told().expect("every broker says").len()).sum();
+        let listed: usize = lists.values().map(|a| a.as_told().expect("every broker says").len()).sum();
         assert_eq!(listed, 40);
     };
     check(3);
@@ -117,9 +120,9 @@ fn ids_are_asked_of_their_coordinators_and_follow_them() {
 fn what_an_old_broker_can_not_say_is_typed() {
     let rig = Rig::start();
     rig.sim.with_state(|s| {
-        s.faults.age(DESCRIBE_TRANSACTIONS, -1);
-        s.faults.age(LIST_TRANSACTIONS, 0);
-        s.faults.age(DESCRIBE_PRODUCERS, -1);
+        s.faults.limit_version(DESCRIBE_TRANSACTIONS, -1);
+        s.faults.limit_version(LIST_TRANSACTIONS, 0);
+        s.faults.limit_version(DESCRIBE_PRODUCERS, -1);
     });
     assert_eq!(rig.described("x"), Answer::Unavailable(Unavailable::Before(Since::V3_0)));
     let tp = TopicPartition::new("t", 0);
@@ -134,7 +137,7 @@ fn what_an_old_broker_can_not_say_is_typed() {
 #[test]
 fn a_lost_answer_is_asked_again_only_of_what_changes_nothing() {
     let rig = Rig::start();
-    let cut = |api| rig.sim.with_state(|s| s.faults.cut_next(api, 1, Cut::BeforeAnswer));
+    let cut = |api| rig.sim.with_state(|s| s.faults.cut_next(api, 1, ConnectionCut::BeforeAnswer));
     let (producer_id, epoch) = rig.open("x", 0, true);
     cut(DESCRIBE_TRANSACTIONS);
     assert!(matches!(rig.described("x"), Answer::Told(Some(v)) if v.producer_id == producer_id));
@@ -151,17 +154,17 @@ fn a_lost_answer_is_asked_again_only_of_what_changes_nothing() {
     let hanging = rig.hanging(1, Some("y"));
     cut(WRITE_TXN_MARKERS);
     let unknown = rig.run(rig.cluster.abort_hanging(&hanging));
-    assert!(matches!(unknown, Outcome::Unknown(_)), "{unknown:?}");
+    assert!(matches!(unknown, ChangeOutcome::Unknown(_)), "{unknown:?}");
     assert_eq!(rig.end(1), 2, "one marker");
     let again = rig.run(rig.cluster.abort_hanging(&hanging));
-    assert!(matches!(again, Outcome::Refused(_)), "{again:?}");
+    assert!(matches!(again, ChangeOutcome::Refused(_)), "{again:?}");
     assert_eq!(rig.end(1), 2, "still one marker");
 
-    rig.sim.with_state(|s| s.authorize());
+    rig.sim.with_state(|s| s.enable_authorizer());
     let acl = Acl::deny_write(Resource::TransactionalId, "x", "User:*");
     cut(CREATE_ACLS);
     let made = rig.run(rig.cluster.create_acls(&BTreeSet::from([acl.clone()])));
-    assert!(matches!(made[&acl], Outcome::Unknown(_)), "{made:?}");
+    assert!(matches!(made[&acl], ChangeOutcome::Unknown(_)), "{made:?}");
     let all = rig.run(rig.cluster.describe_acls(&AclFilter::default())).unwrap();
     assert_eq!(all.len(), 3);
     assert!(in_force(&all, &acl) && !in_force(&BTreeMap::new(), &acl));
@@ -175,7 +178,7 @@ fn only_what_hangs_gets_a_marker() {
     rig.open("held", 0, true);
     rig.open("hangs", 1, false);
     let held = rig.run(rig.cluster.abort_hanging(&rig.hanging(0, None)));
-    assert!(matches!(&held, Outcome::Refused(t) if t.what.contains("Ongoing")), "{held:?}");
+    assert!(matches!(&held, ChangeOutcome::Refused(t) if t.what.contains("Ongoing")), "{held:?}");
     let hanging = rig.hanging(1, None);
     for wrong in [
         Hanging { epoch: hanging.epoch + 1, ..hanging.clone() },
@@ -185,13 +188,13 @@ fn only_what_hangs_gets_a_marker() {
         Hanging { transactional_id: Some("held".into()), ..hanging.clone() },
     ] {
         let outcome = rig.run(rig.cluster.abort_hanging(&wrong));
-        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?} for {wrong:?}");
+        assert!(matches!(outcome, ChangeOutcome::Refused(_)), "{outcome:?} for {wrong:?}");
     }
     assert_eq!((rig.end(0), rig.end(1)), (1, 1), "nothing was written");
-    assert_eq!(rig.run(rig.cluster.abort_hanging(&hanging)), Outcome::Done);
+    assert_eq!(rig.run(rig.cluster.abort_hanging(&hanging)), ChangeOutcome::Done);
     rig.sim.with_state(|s| {
         let log = s.log("t", 1).unwrap();
-        assert_eq!((log.high_watermark(), log.lso()), (2, 2));
-        assert!(log.records(0, Isolation::ReadCommitted).is_empty(), "what hung is aborted");
+        assert_eq!((log.high_watermark(), log.last_stable_offset()), (2, 2));
+        assert!(log.records(0, IsolationLevel::ReadCommitted).is_empty(), "what hung is aborted");
     });
 }

@@ -70,7 +70,7 @@ async fn a_diff_runs_beside_everything_else_and_is_journalled() {
     let mut handle = Controller::start(plan, Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     ask(&mut handle, start(group, true)).await.unwrap();
-    let over = |s: &Snapshot| s.diff.as_ref().is_some_and(|d| !d.running());
+    let over = |s: &Snapshot| s.diff.as_ref().is_some_and(|d| !d.is_running());
     let done = until(&mut handle, "the end", over).await;
     let Some(DiffView { state: DiffState::Done { result, .. }, .. }) = &done.diff else { panic!("{:?}", done.diff) };
     assert!(result.found.equal > 0 && result.rows.iter().any(|r| r.topic == "loan-events"), "{result:?}");

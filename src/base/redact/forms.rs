@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::ANYWHERE;
 use super::pattern::{PAIRS, QUERY, USER};
-use crate::base::sanitise::visible;
+use crate::base::sanitise::visible_text;
 
 /// A line of a longer secret, or a part of an address, that is secret by itself has so many characters.
 const PART: usize = 6;
@@ -13,7 +13,7 @@ const PART: usize = 6;
 const CODED: usize = 8;
 
 /// The secret and the parts of it that are secret by themselves.
-pub(super) fn parts(secret: &str) -> BTreeSet<String> {
+pub(super) fn secret_parts(secret: &str) -> BTreeSet<String> {
     let mut parts = BTreeSet::from([secret.to_owned()]);
     let mut add = |part: &str| {
         if !part.is_empty() {
@@ -51,7 +51,7 @@ fn user_part(url: &str) -> Option<&str> {
 }
 
 /// What a text that may be shown holds of secrets: see [`super::learn_embedded`].
-pub(super) fn embedded(text: &str) -> Vec<String> {
+pub(super) fn find_embedded(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for user in USER.captures_iter(text).filter_map(|c| c.name("user")).map(|m| m.as_str()) {
         match user.split_once(':') {
@@ -90,7 +90,7 @@ pub(super) fn is_telling(text: &str) -> bool {
 }
 
 /// Everything that stands for the text in other texts; `coded`: also in base64.
-pub(super) fn written(text: &str, coded: bool) -> BTreeSet<String> {
+pub(super) fn written_forms(text: &str, coded: bool) -> BTreeSet<String> {
     let json = |text: &str| {
         let quoted = serde_json::Value::from(text).to_string();
         quoted[1..quoted.len() - 1].to_owned()
@@ -99,7 +99,7 @@ pub(super) fn written(text: &str, coded: bool) -> BTreeSet<String> {
     let html = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let mut forms = BTreeSet::from([
         text.to_owned(),
-        visible(text),
+        visible_text(text),
         json(text),
         json(&json(text)),
         rust[1..rust.len() - 1].to_owned(),
@@ -107,24 +107,24 @@ pub(super) fn written(text: &str, coded: bool) -> BTreeSet<String> {
         html.replace('"', "&#34;").replace('\'', "&#x27;"),
         html,
         text.replace('\'', r"'\''"),
-        visible(&json(text)),
+        visible_text(&json(text)),
     ]);
     for (unreserved, space) in [("-._~", "%20"), ("-._*", "+"), ("-._~!*'()", "%20"), ("-._~/", "%20")] {
-        let upper = percent(text, unreserved, space);
+        let upper = percent_encode(text, unreserved, space);
         forms.insert(lower_escapes(&upper));
         forms.insert(upper);
     }
     if coded {
         for form in base64_cores(text.as_bytes()).into_iter().filter(|f| f.len() >= CODED) {
             forms.insert(form.replace('+', "-").replace('/', "_"));
-            forms.insert(percent(&form, "-._~", "%20"));
+            forms.insert(percent_encode(&form, "-._~", "%20"));
             forms.insert(form);
         }
     }
     forms
 }
 
-fn percent(text: &str, unreserved: &str, space: &str) -> String {
+fn percent_encode(text: &str, unreserved: &str, space: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for b in text.bytes() {
         match b {

@@ -14,13 +14,13 @@ use std::fmt::Write as _;
 /// Whatever has no unmistakable look becomes `\u{..}`, also a space at an end or after another one: so what is shown can be
 /// typed. Backslashes that would make plain text look like such an escape are doubled. It is applied once, where a name
 /// enters a sentence or a cell: a second time it would escape its own backslashes. The outer gate for whole texts,
-/// [`super::visible`], leaves its result as it is.
+/// [`super::visible_text`], leaves its result as it is.
 #[must_use]
 pub fn visible_name(name: &str) -> String {
     if name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
         return name.to_owned();
     }
-    let alphabet = Alphabet::of(name);
+    let alphabet = Alphabet::of_name(name);
     let chars: Vec<char> = name.chars().collect();
     let mut out = String::with_capacity(name.len() + 16);
     let mut at = 0;
@@ -53,7 +53,7 @@ pub fn visible_name(name: &str) -> String {
 /// Whether every character of a word is shown as itself, spaces aside: whether it can be copied from the screen.
 #[must_use]
 pub fn is_legible(word: &str) -> bool {
-    let alphabet = Alphabet::of(word);
+    let alphabet = Alphabet::of_name(word);
     word.chars().all(|c| c == ' ' || alphabet.shows(c))
 }
 
@@ -71,7 +71,7 @@ enum Alphabet {
 }
 
 impl Alphabet {
-    fn of(name: &str) -> Self {
+    fn of_name(name: &str) -> Self {
         let any = |of: fn(char) -> bool| name.chars().any(of);
         match (any(is_latin), any(is_cyrillic), any(is_greek)) {
             (true, ..) => Self::Latin,
@@ -146,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::base::sanitise::visible;
+    use crate::base::sanitise::visible_text;
 
     /// What a visible name stands for: the proof that nothing is lost is that it can be read back.
     fn read_back(shown: &str) -> String {
@@ -207,7 +207,7 @@ mod tests {
         fn it_is_harmless_and_as_wide_as_its_characters(name in hostile()) {
             use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
             let shown = visible_name(&name);
-            prop_assert!(matches!(visible(&shown), out if out == shown), "the outer gate changes {shown:?}");
+            prop_assert!(matches!(visible_text(&shown), out if out == shown), "the outer gate changes {shown:?}");
             prop_assert!(!shown.chars().any(char::is_control));
             prop_assert_eq!(shown.trim(), shown.as_str());
             prop_assert!(shown.chars().all(|c| c.width() > Some(0)), "{shown:?}");

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::{Core, ESTIMATE_AGE_MS, Measured, ToMeasure};
+use super::{Core, ESTIMATE_AGE_MS, Measurement, MeasurementOrder};
 use crate::base::{At, Side, Trouble};
 use crate::controller::eos::watch::EosFocus;
-use crate::controller::observe::Focus;
+use crate::controller::observe::GroupFocus;
 use crate::controller::present;
-use crate::jobs::translate::{Progress, Purpose, Translator, Wanted};
+use crate::jobs::translate::{Purpose, TranslationProgressSink, Translator, WantedGroup};
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::effect::{Issued, Outcome};
+use crate::migration::facts::effect::{IssuedEffect, Outcome};
 use crate::migration::facts::event::Event;
 use crate::migration::run::machine::Action;
 use crate::session::clock::Clock;
@@ -22,14 +22,14 @@ use crate::snapshot::{Arming, Severity};
 
 impl Core {
     /// Carries out what the machine wants, each journal entry durable before the next action is taken.
-    pub(super) async fn act(&mut self) {
+    pub(super) async fn carry_out_actions(&mut self) {
         while let Some(action) = self.machine.poll() {
             match action {
                 // No new effect when it ends: neither the intent nor the deed; the next start finds the run where the
                 // journal leaves it.
                 Action::Journal { event: Event::Intent { .. }, .. } | Action::Do(_) if self.stopping => {}
                 Action::Journal { at, actor, event } => {
-                    if !self.write_at(at, actor, event).await {
+                    if !self.write_entry_at(at, actor, event).await {
                         return;
                     }
                 }
@@ -39,40 +39,40 @@ impl Core {
         }
         let now = Clock.now();
         let questions = self.machine.wanted_metrics(now);
-        self.questions.send_if_modified(|asked| replaced(asked, questions));
+        self.questions.send_if_modified(|asked| replace_if_changed(asked, questions));
         let closely: EosFocus = self.machine.eos_focus(now).into_iter().collect();
-        self.eos_focus.send_if_modified(|focus| replaced(focus, closely));
-        let wanted: Focus = self.machine.focus(now).into_iter().collect();
-        self.focus.send_if_modified(|focus| replaced(focus, wanted));
+        self.eos_focus.send_if_modified(|focus| replace_if_changed(focus, closely));
+        let wanted: GroupFocus = self.machine.focus_groups(now).into_iter().collect();
+        self.focus.send_if_modified(|focus| replace_if_changed(focus, wanted));
     }
 
     /// Writes an entry. When the journal can't be written, nothing is done any more: not one effect without its intent on disk.
-    pub(super) async fn write(&mut self, actor: String, event: Event) -> bool {
-        self.write_at(Clock.now(), actor, event).await
+    pub(super) async fn write_entry(&mut self, actor: String, event: Event) -> bool {
+        self.write_entry_at(Clock.now(), actor, event).await
     }
 
     /// The same for what became true at `at`.
-    async fn write_at(&mut self, at: At, actor: String, event: Event) -> bool {
+    async fn write_entry_at(&mut self, at: At, actor: String, event: Event) -> bool {
         if let Event::Intent { issued, .. } = &event {
-            crash::point(self.options.crash_at.as_ref(), Boundary::Before, &issued.key);
+            crash::abort_if_at(self.options.crash_at.as_ref(), Boundary::Before, &issued.key);
         }
         if matches!(self.arming, Arming::ReadOnly { .. }) {
             return false;
         }
         if let (Event::Intent { issued, .. }, Some(crash_at)) = (&event, &self.options.crash_at)
-            && crash_at.is(Boundary::Full, &issued.key)
+            && crash_at.is_at(Boundary::Full, &issued.key)
         {
             self.journal_failed(Trouble::new("the disk is full (a test's)", "free some space there"), &event);
             return false;
         }
         match self.ledger.append(at, actor, event.clone()).await {
             Ok(entry) => {
-                self.remember(&entry);
+                self.remember_entry(&entry);
                 if let Some(told) = &self.options.on_entry {
                     told(&entry);
                 }
                 if let Event::Intent { issued, .. } = &entry.event {
-                    crash::point(self.options.crash_at.as_ref(), Boundary::AfterIntent, &issued.key);
+                    crash::abort_if_at(self.options.crash_at.as_ref(), Boundary::AfterIntent, &issued.key);
                 }
                 true
             }
@@ -89,13 +89,13 @@ impl Core {
         if changes.is_empty() || matches!(self.arming, Arming::ReadOnly { .. }) {
             return;
         }
-        if let Err(trouble) = self.ledger.keep(changes).await {
-            self.machine.samples_not_saved();
-            self.notice(Severity::Warn, Subject::Migration, trouble);
+        if let Err(trouble) = self.ledger.keep_samples(changes).await {
+            self.machine.mark_samples_unsaved();
+            self.add_notice(Severity::Warn, Subject::Migration, trouble);
         }
     }
 
-    pub(super) fn start(&mut self, issued: Issued) {
+    pub(super) fn start(&mut self, issued: IssuedEffect) {
         let Some(executor) = self.executor.clone().filter(|_| self.unwritable.is_none()) else {
             let why = Trouble::new("this session changes nothing", "use the session that holds the journal");
             self.machine.handle_outcome(&issued.key, Outcome::Failed { why }, Clock.now());
@@ -110,7 +110,7 @@ impl Core {
                     "look at what stands; this is a fault of cutover",
                 ),
             });
-            crash::point(crash_at.as_ref(), Boundary::AfterEffect, &key);
+            crash::abort_if_at(crash_at.as_ref(), Boundary::AfterEffect, &key);
             (key, outcome)
         });
     }
@@ -124,7 +124,7 @@ impl Core {
 
     /// Starts the measurements that were asked for, those to one side together: what several groups read is read once.
     /// While more questions wait they may be more of the same.
-    pub(super) fn measure(&mut self) {
+    pub(super) fn start_measurements(&mut self) {
         if self.to_measure.is_empty() || !self.ends.asks.is_empty() {
             return;
         }
@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    pub(super) fn measured(&mut self, measured: Result<Vec<Measured>, tokio::task::JoinError>) {
+    pub(super) fn take_measurements(&mut self, measured: Result<Vec<Measurement>, tokio::task::JoinError>) {
         for (group, to, chosen, result) in measured.into_iter().flatten() {
             self.machine.handle_estimate(&group, to, chosen.as_ref(), result, Clock.now());
         }
@@ -153,37 +153,37 @@ impl Core {
     /// While a person reads a dialog, its estimate stays young.
     pub(super) async fn keep_estimate_fresh(&mut self, now: At) {
         let Some(watched) = &self.watching else { return };
-        let Some(command) = present::due(&self.machine, watched, now, ESTIMATE_AGE_MS) else { return };
+        let Some(command) = present::due_measurement(&self.machine, watched, now, ESTIMATE_AGE_MS) else { return };
         if self.machine.handle_command(&command, &self.options.actor.clone(), "", None, now).is_ok() {
-            self.act().await;
+            self.carry_out_actions().await;
         }
     }
 
     /// A dry run beside the session that holds the journal goes by what stood when it began: what that session does
     /// meanwhile is said, not mixed into what is only thought.
     pub(super) async fn notice_growth(&mut self) {
-        if self.ledger.newer().await.is_ok_and(|entries| !entries.is_empty()) {
+        if self.ledger.read_newer().await.is_ok_and(|entries| !entries.is_empty()) {
             let what = "the session that holds the journal has gone on since this dry run began";
             let advice = "what is shown here stood then: start the dry run again to go by what stands now";
-            self.notice(Severity::Warn, Subject::Migration, Trouble::new(what, advice));
+            self.add_notice(Severity::Warn, Subject::Migration, Trouble::new(what, advice));
         }
     }
 }
 
 /// Puts a value in the place of another; whether that changed anything.
-fn replaced<T: PartialEq>(slot: &mut T, value: T) -> bool {
+fn replace_if_changed<T: PartialEq>(slot: &mut T, value: T) -> bool {
     let changed = *slot != value;
     *slot = value;
     changed
 }
 
-async fn measure_all(translator: Translator, to: Side, some: Vec<ToMeasure>) -> Vec<Measured> {
-    let quiet: Progress = Arc::new(|_| {});
-    let wanted: Vec<Wanted<'_>> =
-        some.iter().map(|(group, _, chosen, topics)| Wanted { group, chosen: chosen.as_ref(), topics }).collect();
+async fn measure_all(translator: Translator, to: Side, some: Vec<MeasurementOrder>) -> Vec<Measurement> {
+    let quiet: TranslationProgressSink = Arc::new(|_| {});
+    let wanted: Vec<WantedGroup<'_>> =
+        some.iter().map(|(group, _, chosen, topics)| WantedGroup { group, chosen: chosen.as_ref(), topics }).collect();
     let translating = AssertUnwindSafe(translator.translate_many(&wanted, to, Purpose::Estimate, &quiet));
     let mut results = translating.catch_unwind().await.unwrap_or_default().into_iter();
-    let end = |(group, to, chosen, _): ToMeasure| {
+    let end = |(group, to, chosen, _): MeasurementOrder| {
         // Without an answer the group would count as being measured for ever.
         let broken = || Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file");
         (group, to, chosen, results.next().unwrap_or_else(|| Err(broken())))

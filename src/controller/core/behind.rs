@@ -10,7 +10,7 @@ use super::Core;
 use crate::base::{At, Side};
 use crate::controller::blanks;
 use crate::controller::holders::{self, HolderFocus};
-use crate::controller::observe::{Sighting, Sightings};
+use crate::controller::observe::{Observation, ObservationSender};
 use crate::estate::Estate;
 use crate::estate::blank::WantedBlanks;
 use crate::session::tools::Tools;
@@ -23,10 +23,10 @@ pub(super) struct Behind {
 
 impl Behind {
     /// Starts the pollers of both sides. `pause_ms`: between two looks.
-    pub fn watch(tasks: &mut JoinSet<()>, tools: &Arc<Tools>, pause_ms: u64, to: &Sightings) -> Self {
+    pub fn start_pollers(tasks: &mut JoinSet<()>, tools: &Arc<Tools>, pause_ms: u64, to: &ObservationSender) -> Self {
         let (holders, held) = watch::channel(HolderFocus::new());
         let (blanks, blank) = watch::channel(WantedBlanks::new());
-        for side in Side::BOTH.into_iter().filter(|side| tools.unreachable(*side).is_none()) {
+        for side in Side::BOTH.into_iter().filter(|side| tools.why_unreachable(*side).is_none()) {
             holders::watch_side(tasks, tools, side, pause_ms, &held, to);
             blanks::watch_side(tasks, tools, side, &blank, to);
         }
@@ -35,10 +35,10 @@ impl Behind {
 }
 
 /// Takes in what was told.
-pub(super) fn take(estate: &mut Estate, what: Sighting, at: At) {
+pub(super) fn take_behind(estate: &mut Estate, what: Observation, at: At) {
     match what {
-        Sighting::Blank(side, tp, from, to) => blanks::take(estate, side, tp, (from, to)),
-        Sighting::Holders(side, asked, told) => holders::take(estate.holders_mut(side), asked, told, at),
+        Observation::Blank(side, tp, from, to) => blanks::take_blank(estate, side, tp, (from, to)),
+        Observation::Holders(side, asked, told) => holders::take_holders(estate.holders_mut(side), asked, told, at),
         _ => {}
     }
 }

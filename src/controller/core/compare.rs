@@ -8,11 +8,11 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
 use crate::base::{Side, Trouble};
-use crate::diff::asked::Progress;
+use crate::diff::asked::DiffProgress;
 use crate::jobs::compare as diff;
-use crate::jobs::compare::{Broken, Ended, Request, finish};
+use crate::jobs::compare::{DiffFailure, DiffRequest, Ended, finish_diff};
 use crate::migration::facts::command::Refusal;
-use crate::migration::facts::event::{Compared, Event};
+use crate::migration::facts::event::{ComparedCounts, Event};
 use crate::replay::Ranges;
 use crate::session::clock::Clock;
 use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Severity};
@@ -21,17 +21,17 @@ use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Sever
 const LAST_SAVE: Duration = Duration::from_secs(20);
 
 /// What a diff came to: the result and how many topics have something unknown; `None` when it was stopped.
-type Came = Result<Option<(Box<DiffResult>, u64)>, Broken>;
+type DiffOutcome = Result<Option<(Box<DiffResult>, u64)>, DiffFailure>;
 
 /// The diff under way, or the last one.
 #[derive(Default)]
-pub(super) struct Comparing {
+pub(super) struct CurrentDiff {
     /// As screens see it.
     pub view: Option<DiffView>,
     /// The one that runs; never more.
-    pub tasks: JoinSet<Came>,
+    pub tasks: JoinSet<DiffOutcome>,
     stop: Arc<AtomicBool>,
-    progress: Arc<Mutex<Option<Progress>>>,
+    progress: Arc<Mutex<Option<DiffProgress>>>,
 }
 
 impl Core {
@@ -44,30 +44,39 @@ impl Core {
         actor: String,
     ) -> Result<(), Refusal> {
         if let Some(running) = self.comparing.view.as_ref().filter(|_| !self.comparing.tasks.is_empty()) {
-            let words = running.what.shown();
+            let words = running.what.describe();
             return Err(Refusal::holds(format!("a diff of {words} is under way"), "wait for it, or stop it first"));
         }
         if self.stopping {
             return Err(Refusal::refused("the controller is ending", "start it again"));
         }
         let (source, carried) = (Side::Blue, Ranges::default());
-        let request =
-            Request { what: what.clone(), span, source, rate: None, memory: None, resume, replayed: false, carried };
+        let request = DiffRequest {
+            what: what.clone(),
+            span,
+            source,
+            rate: None,
+            memory: None,
+            resume,
+            replayed: false,
+            carried,
+        };
         self.comparing.stop = Arc::default();
         self.comparing.progress = Arc::default();
         let progress = Arc::clone(&self.comparing.progress);
-        let tell: diff::Tell = Arc::new(move |p: &Progress| {
+        let tell: diff::DiffProgressSink = Arc::new(move |p: &DiffProgress| {
             *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(p.clone());
         });
         let (plan, stop) = (Arc::clone(&self.plan), Arc::clone(&self.comparing.stop));
         let about = what.clone();
         self.comparing.tasks.spawn(async move {
-            match diff::run(Arc::clone(&plan), request, tell, stop).await? {
+            match diff::run_diff(Arc::clone(&plan), request, tell, stop).await? {
                 Ended::Interrupted => Ok(None),
                 Ended::Done(report) => {
                     let unknown = report.topics.iter().filter(|t| !t.unknown.is_empty()).count() as u64;
-                    let result = tokio::task::spawn_blocking(move || finish(&plan, &about, &report)).await;
-                    let broke = |e| Broken::Failed(Trouble::new(format!("the result was lost: {e}"), "verify again"));
+                    let result = tokio::task::spawn_blocking(move || finish_diff(&plan, &about, &report)).await;
+                    let broke =
+                        |e| DiffFailure::Failed(Trouble::new(format!("the result was lost: {e}"), "verify again"));
                     Ok(Some((Box::new(result.map_err(broke)?), unknown)))
                 }
             }
@@ -97,12 +106,13 @@ impl Core {
     }
 
     /// A diff has ended: into the view, the journal and, where it wants reading, the notices.
-    pub(super) async fn compared(&mut self, came: Result<Came, JoinError>) {
-        let broke = |e| Broken::Failed(Trouble::new(format!("the diff broke off: {e}"), "this is a fault of cutover"));
+    pub(super) async fn take_diff_outcome(&mut self, came: Result<DiffOutcome, JoinError>) {
+        let broke =
+            |e| DiffFailure::Failed(Trouble::new(format!("the diff broke off: {e}"), "this is a fault of cutover"));
         let came = came.map_err(broke).and_then(|came| came);
         let stopped = self.comparing.stop.load(Ordering::Relaxed);
         let Some(view) = &mut self.comparing.view else { return };
-        let (at, words, subject, actor) = (Clock.now(), view.what.shown(), view.subject(), view.actor.clone());
+        let (at, words, subject, actor) = (Clock.now(), view.what.describe(), view.subject(), view.actor.clone());
         let about = format!("verify {words}: ");
         self.notices.retain(|n| !n.trouble.what.starts_with(&about));
         match came {
@@ -112,26 +122,26 @@ impl Core {
                 let trouble = broken.trouble().clone();
                 view.state = DiffState::Failed { at, trouble: trouble.clone() };
                 let notice = Trouble::new(format!("{about}{}", trouble.what), trouble.advice);
-                self.notice(Severity::Warn, subject, notice);
+                self.add_notice(Severity::Warn, subject, notice);
             }
             Ok(Some((result, unknown_topics))) => {
-                let counts = counts(&result, unknown_topics);
+                let counts = to_compared(&result, unknown_topics);
                 let event = Event::Compared {
                     subject: subject.clone(),
-                    what: format!("{words}, {}", view.span.words()),
+                    what: format!("{words}, {}", view.span.describe()),
                     verdict: result.said.clone(),
                     counts,
                 };
                 let clean = result.known && !result.found.differs();
                 let notice = Trouble::new(
-                    format!("{about}{}; {}", result.said, crate::snapshot::journal_text::compared(&counts)),
+                    format!("{about}{}; {}", result.said, crate::snapshot::journal_text::describe_counts(&counts)),
                     result.next.first().cloned().unwrap_or_default(),
                 );
                 view.state = DiffState::Done { at, result };
                 if !clean {
-                    self.notice(Severity::Warn, subject, notice);
+                    self.add_notice(Severity::Warn, subject, notice);
                 }
-                self.write(actor, event).await;
+                self.write_entry(actor, event).await;
             }
         }
     }
@@ -147,9 +157,9 @@ impl Core {
     }
 }
 
-fn counts(result: &DiffResult, unknown_topics: u64) -> Compared {
+fn to_compared(result: &DiffResult, unknown_topics: u64) -> ComparedCounts {
     let f = &result.found;
-    Compared {
+    ComparedCounts {
         equal: f.equal,
         missing: f.missing,
         only_target: f.only_target,

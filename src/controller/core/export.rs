@@ -11,7 +11,7 @@ use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{Side, Trouble};
 use crate::migration::facts::command::Refusal;
 use crate::offsets::{Chosen, reset_file};
-use crate::session::export::create;
+use crate::session::export::create_file;
 use crate::snapshot::Reply;
 
 /// Most files of one group and side: nothing is ever overwritten, and a held key must not fill the disk.
@@ -25,13 +25,13 @@ static ONE: Semaphore = Semaphore::const_new(1);
 impl Core {
     /// Writes what a screen shows of a group: its newest translation, or that by a chosen strategy. The loop does not
     /// wait for the disk; the answer comes when it is written.
-    pub(super) fn export(&self, id: u64, group: &str, to: Side, chosen: Option<&Chosen>) {
+    pub(super) fn export_offsets(&self, id: u64, group: &str, to: Side, chosen: Option<&Chosen>) {
         let replies = self.ends.replies.clone();
-        let text = self.reset_file(group, to, chosen);
+        let text = self.format_reset_file(group, to, chosen);
         let (file, group) = (self.plan.file.clone(), group.to_owned());
         tokio::spawn(async move {
             let result = match text {
-                Ok(text) => written(file, group, to, text).await,
+                Ok(text) => write_reset_file(file, group, to, text).await,
                 Err(refusal) => Err(refusal),
             };
             if replies.try_send(Reply::Exported { id, result }).is_err() {
@@ -40,9 +40,9 @@ impl Core {
         });
     }
 
-    fn reset_file(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<String, Refusal> {
-        match self.shown(group, to, chosen) {
-            Some(plan) => Ok(reset_file::lines(&plan).into_iter().map(|l| l + "\n").collect()),
+    fn format_reset_file(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Result<String, Refusal> {
+        match self.find_shown_plan(group, to, chosen) {
+            Some(plan) => Ok(reset_file::format_lines(&plan).into_iter().map(|l| l + "\n").collect()),
             None => Err(Refusal::unknown(
                 format!("{group} was not measured to {to} yet", group = visible_name(group)),
                 "measure it first",
@@ -51,11 +51,11 @@ impl Core {
     }
 }
 
-async fn written(plan: Option<PathBuf>, group: String, to: Side, text: String) -> Result<String, Refusal> {
+async fn write_reset_file(plan: Option<PathBuf>, group: String, to: Side, text: String) -> Result<String, Refusal> {
     let Ok(_one) = ONE.try_acquire() else {
         return Err(Refusal::refused("another file is being written", "wait for it"));
     };
-    match tokio::task::spawn_blocking(move || write(plan.as_deref(), &group, to, &text)).await {
+    match tokio::task::spawn_blocking(move || write_new_file(plan.as_deref(), &group, to, &text)).await {
         Ok(Ok(path)) => Ok(visible_path(&path)),
         Ok(Err(trouble)) => Err(Refusal::refused(trouble.what, trouble.advice)),
         Err(e) => Err(Refusal::refused(format!("the file was not written: {e}"), "try again")),
@@ -66,14 +66,14 @@ async fn written(plan: Option<PathBuf>, group: String, to: Side, text: String) -
 ///
 /// # Errors
 /// It can't be written, or there are too many of them.
-fn write(plan: Option<&Path>, group: &str, to: Side, text: &str) -> Result<PathBuf, Trouble> {
+fn write_new_file(plan: Option<&Path>, group: &str, to: Side, text: &str) -> Result<PathBuf, Trouble> {
     let dir = plan.and_then(Path::parent).filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let name: String = group.chars().map(plain).take(NAME).collect();
     for n in 1..=MOST {
         let number = if n == 1 { String::new() } else { format!("-{n}") };
         let path = dir.join(format!("offsets-{name}-{to}{number}.csv"));
-        match create(&path, text) {
+        match create_file(&path, text) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             written => {
                 let trouble = |e| {
@@ -99,7 +99,7 @@ mod tests {
     fn a_file_beside_the_plan_that_overwrites_nothing_and_is_its_owners() {
         let dir = tempfile::tempdir().unwrap();
         let plan = dir.path().join("cutover.toml");
-        let write = |text: &str| super::write(Some(&plan), "../etc/pass wd\n\u{202e}", Side::Green, text);
+        let write = |text: &str| super::write_new_file(Some(&plan), "../etc/pass wd\n\u{202e}", Side::Green, text);
         let first = write("t,0,7\n").unwrap();
         assert_eq!(first.file_name().unwrap().to_str(), Some("offsets-.._etc_pass_wd__-green.csv"));
         assert_eq!(first.parent(), Some(dir.path().canonicalize().unwrap().as_path()));
@@ -118,7 +118,7 @@ mod tests {
     fn a_directory_that_is_not_there_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let plan = dir.path().join("gone/cutover.toml");
-        let why = write(Some(&plan), "g", Side::Blue, "").unwrap_err();
+        let why = write_new_file(Some(&plan), "g", Side::Blue, "").unwrap_err();
         assert!(why.what.contains("gone") && why.what.contains("offsets-g-blue.csv"), "{why:?}");
     }
 }

@@ -8,9 +8,9 @@ use super::Core;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::{ClusterView, FlagState};
-use crate::jobs::compare::sample::{Counts, Missed, Sampled, Target};
+use crate::jobs::compare::sample::{Missed, SampleCounts, SampleTarget, Sampled};
 use crate::migration::facts::command::{Command, Subject, shell_word};
-use crate::migration::facts::event::{Entry, Event, RunEnd, RunId};
+use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId};
 use crate::plan::{Plan, ProducerPlan};
 use crate::session::clock::Clock;
 use crate::snapshot::{Fidelity, FidelityFigure, Severity};
@@ -25,7 +25,7 @@ const PARTITIONS: usize = 20_000;
 
 /// What is known of dual writing.
 pub(super) struct Fidelities {
-    targets: watch::Sender<Vec<Target>>,
+    targets: watch::Sender<Vec<SampleTarget>>,
     /// The flag as it was last seen.
     flags: BTreeMap<String, FlagState>,
     /// Since when a producer writes to both, where that is known.
@@ -33,20 +33,20 @@ pub(super) struct Fidelities {
     /// Routes to dual that have not ended, by their run.
     routes: BTreeMap<RunId, (String, FlagState)>,
     /// The newest window of each partition.
-    windows: BTreeMap<(String, u32), (At, Result<Counts, Missed>)>,
+    windows: BTreeMap<(String, u32), (At, Result<SampleCounts, Missed>)>,
     /// Why a topic is not looked at.
     reasons: BTreeMap<String, String>,
 }
 
 impl Fidelities {
-    pub fn new() -> (Self, watch::Receiver<Vec<Target>>) {
+    pub fn new() -> (Self, watch::Receiver<Vec<SampleTarget>>) {
         let (targets, wanted) = watch::channel(Vec::new());
         let (flags, since, routes) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         (Self { targets, flags, since, routes, windows: BTreeMap::new(), reasons: BTreeMap::new() }, wanted)
     }
 
     /// What an entry of the journal says of when dual writing began.
-    pub fn entry(&mut self, entry: &Entry) {
+    pub fn note_entry(&mut self, entry: &JournalEntry) {
         match &entry.event {
             Event::RunStarted { run, command: Command::Route { producer, to, .. }, dry_run: false, .. } => {
                 self.routes.insert(*run, (producer.clone(), *to));
@@ -63,7 +63,7 @@ impl Fidelities {
     }
 
     /// A window was compared, or not.
-    pub fn sampled(&mut self, sampled: Sampled) {
+    pub fn note_sample(&mut self, sampled: Sampled) {
         let key = (sampled.topic, sampled.partition);
         if self.windows.len() < PARTITIONS || self.windows.contains_key(&key) {
             // What was not looked at takes nothing away from what was.
@@ -74,7 +74,7 @@ impl Fidelities {
         }
     }
 
-    fn flag(&mut self, producer: &str, flag: Option<FlagState>, now: At) {
+    fn note_flag(&mut self, producer: &str, flag: Option<FlagState>, now: At) {
         let Some(flag) = flag else { return };
         let before = self.flags.insert(producer.to_owned(), flag);
         if flag != FlagState::Dual {
@@ -85,7 +85,7 @@ impl Fidelities {
     }
 
     /// What is shown of a producer.
-    pub fn of(&self, plan: &Plan, producer: &ProducerPlan, now: At) -> Fidelity {
+    pub fn fidelity_of(&self, plan: &Plan, producer: &ProducerPlan, now: At) -> Fidelity {
         let not = |why: &str| Fidelity::NotSampled { why: why.to_owned() };
         match self.flags.get(&producer.name) {
             Some(FlagState::Dual) => {}
@@ -100,8 +100,8 @@ impl Fidelities {
         let mut figure: Option<FidelityFigure> = None;
         let mut why = None;
         for topic in &producer.topics {
-            match self.topic(topic, period, now) {
-                Ok(one) => figure = Some(figure.map_or_else(|| one.clone(), |sum| add(sum, &one))),
+            match self.sum_topic(topic, period, now) {
+                Ok(one) => figure = Some(figure.map_or_else(|| one.clone(), |sum| add_figures(sum, &one))),
                 Err(reason) => why = Some(format!("{topic}: {reason}", topic = visible_name(topic))),
             }
         }
@@ -109,7 +109,7 @@ impl Fidelities {
             (None, why) => not(why.as_deref().unwrap_or("nothing was looked at yet")),
             (Some(mut figure), why) => {
                 figure.unknown = figure.unknown.or(why);
-                let round = kept(figure.partitions.1, period);
+                let round = window_life_ms(figure.partitions.1, period);
                 figure.stale_after_ms = STALE_LEAST_MS.max(STALE_PERIODS.saturating_mul(period)).max(round);
                 Fidelity::Sampled(figure)
             }
@@ -117,15 +117,15 @@ impl Fidelities {
     }
 
     /// What the windows of a topic say, or why there are none.
-    fn topic(&self, topic: &str, period: u64, now: At) -> Result<FidelityFigure, String> {
+    fn sum_topic(&self, topic: &str, period: u64, now: At) -> Result<FidelityFigure, String> {
         if let Some(why) = self.reasons.get(topic) {
             return Err(why.clone());
         }
         let wanted = self.targets.borrow();
         let target = wanted.iter().find(|t| t.topic == topic).ok_or("nothing was looked at yet")?;
         let windows = self.windows.range((topic.to_owned(), 0)..=(topic.to_owned(), u32::MAX));
-        let young = |(_, (at, _)): &(_, &(At, Result<Counts, Missed>))| {
-            now.since(*at) <= kept(target.partitions, period) && target.since.is_none_or(|since| *at >= since)
+        let young = |(_, (at, _)): &(_, &(At, Result<SampleCounts, Missed>))| {
+            now.since(*at) <= window_life_ms(target.partitions, period) && target.since.is_none_or(|since| *at >= since)
         };
         let mut sum: Option<FidelityFigure> = None;
         let mut not = None;
@@ -134,7 +134,7 @@ impl Fidelities {
                 not = Some(why.clone());
                 continue;
             }
-            let figure = sum.get_or_insert_with(|| empty(*at));
+            let figure = sum.get_or_insert_with(|| empty_figure(*at));
             // As young as the oldest of what it rests on.
             figure.at = figure.at.min(*at);
             match result {
@@ -163,12 +163,12 @@ impl Fidelities {
 }
 
 /// How long a window of a topic counts, ms: one partition is looked at in a period.
-fn kept(partitions: u32, period: u64) -> u64 {
+fn window_life_ms(partitions: u32, period: u64) -> u64 {
     let round = u64::from(partitions).saturating_mul(period);
     round.saturating_mul(2).max(STALE_LEAST_MS).max(STALE_PERIODS.saturating_mul(period)).min(KEPT_MS)
 }
 
-fn empty(at: At) -> FidelityFigure {
+fn empty_figure(at: At) -> FidelityFigure {
     FidelityFigure {
         at,
         stale_after_ms: 0,
@@ -182,7 +182,7 @@ fn empty(at: At) -> FidelityFigure {
 }
 
 /// Two topics of one producer: as young as the older of them.
-fn add(a: FidelityFigure, b: &FidelityFigure) -> FidelityFigure {
+fn add_figures(a: FidelityFigure, b: &FidelityFigure) -> FidelityFigure {
     FidelityFigure {
         at: a.at.min(b.at),
         stale_after_ms: 0,
@@ -198,8 +198,8 @@ fn add(a: FidelityFigure, b: &FidelityFigure) -> FidelityFigure {
 impl Core {
     /// A window was compared. What it misses stays a notice when the next window is whole again: those records are on
     /// one side only until somebody carries them.
-    pub(super) fn sampled(&mut self, one: Sampled) {
-        if let Ok(Counts { missing: missing @ 1.., .. }) = &one.result {
+    pub(super) fn take_sample(&mut self, one: Sampled) {
+        if let Ok(SampleCounts { missing: missing @ 1.., .. }) = &one.result {
             let (topic, partition) = (&one.topic, one.partition);
             let trouble = Trouble::new(
                 format!(
@@ -208,19 +208,19 @@ impl Core {
                 ),
                 format!("see which: cutover diff --topic {} (or v), then cutover replay", shell_word(topic)),
             );
-            self.notice(Severity::Fail, Subject::Migration, trouble);
+            self.add_notice(Severity::Fail, Subject::Migration, trouble);
         }
-        self.fidelities.sampled(one);
+        self.fidelities.note_sample(one);
     }
 
     /// Tells the sampler what is written to both clusters now.
-    pub(super) fn aim(&mut self) {
+    pub(super) fn aim_sampler(&mut self) {
         let now = Clock.now();
         self.look_behind(now);
-        let fresh = |name: &str| self.estate.flags.get(name)?.fresh(now, self.plan.stale_after_ms).copied();
+        let fresh = |name: &str| self.estate.flags.get(name)?.fresh_value(now, self.plan.stale_after_ms).copied();
         for producer in &self.plan.producers {
             let flag = fresh(&producer.name);
-            self.fidelities.flag(&producer.name, flag, now);
+            self.fidelities.note_flag(&producer.name, flag, now);
         }
         let dual = |p: &ProducerPlan| fresh(&p.name) == Some(FlagState::Dual);
         let ids = &self.plan.producers;
@@ -232,11 +232,11 @@ impl Core {
                 reasons.insert(topic.clone(), format!("{} writes it too, and not to both", visible_name(&other.name)));
                 continue;
             }
-            match partitions(&self.estate.blue, &self.estate.green, topic) {
+            match count_partitions(&self.estate.blue, &self.estate.green, topic) {
                 Err(why) => drop(reasons.insert(topic.clone(), why)),
                 Ok(partitions) => {
                     let since = writers().filter_map(|p| self.fidelities.since.get(&p.name)).max().copied();
-                    targets.push(Target { topic: topic.clone(), partitions, since });
+                    targets.push(SampleTarget { topic: topic.clone(), partitions, since });
                 }
             }
         }
@@ -249,15 +249,15 @@ impl Core {
     }
 
     /// What is shown of each producer.
-    pub(super) fn fidelity(&self) -> BTreeMap<String, Fidelity> {
+    pub(super) fn fidelity_by_producer(&self) -> BTreeMap<String, Fidelity> {
         let now = Clock.now();
-        let of = |p: &ProducerPlan| (p.name.clone(), self.fidelities.of(&self.plan, p, now));
+        let of = |p: &ProducerPlan| (p.name.clone(), self.fidelities.fidelity_of(&self.plan, p, now));
         self.plan.producers.iter().map(of).collect()
     }
 }
 
 /// How many partitions a topic has on both sides, or why it can't be looked at.
-fn partitions(blue: &Observed<ClusterView>, green: &Observed<ClusterView>, topic: &str) -> Result<u32, String> {
+fn count_partitions(blue: &Observed<ClusterView>, green: &Observed<ClusterView>, topic: &str) -> Result<u32, String> {
     let (Some(b), Some(g)) = (blue.value(), green.value()) else {
         return Err("a cluster was not observed yet".to_owned());
     };

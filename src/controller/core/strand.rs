@@ -19,15 +19,15 @@ use crate::session::tools::Tools;
 use crate::snapshot::{Arming, Severity};
 
 /// A stranded run, and what came of starting again what it stopped.
-type Tried = (Stranded, Option<Outcome>);
+type RestartAttempt = (Stranded, Option<Outcome>);
 
 /// Runs that can't go on, and what is done about them.
 #[derive(Debug, Default)]
-pub(super) struct Stranding {
+pub(super) struct StrandedRuns {
     /// Effects of runs are still under way: what can be done is known when they are over.
     due: bool,
     /// What is started again.
-    pub tried: JoinSet<Tried>,
+    pub tried: JoinSet<RestartAttempt>,
 }
 
 impl Core {
@@ -38,7 +38,7 @@ impl Core {
         self.arming = Arming::ReadOnly { why };
         self.unwritable = Some(trouble.clone());
         self.stranding.due = true;
-        self.notice(Severity::Fail, Subject::Migration, trouble);
+        self.add_notice(Severity::Fail, Subject::Migration, trouble);
     }
 
     /// Starts again what can be started again, once the effects that were under way are over.
@@ -47,7 +47,7 @@ impl Core {
             return;
         }
         self.stranding.due = false;
-        for stranded in self.machine.stranded() {
+        for stranded in self.machine.list_stranded() {
             let (tools, executor) = (Arc::clone(&self.tools), self.executor.clone());
             self.stranding.tried.spawn(async move {
                 // Somebody may have set it since it was read last: a command is read every few seconds only.
@@ -65,24 +65,24 @@ impl Core {
     }
 
     /// Says where a stranded run stands, on every output.
-    pub(super) fn strand(&mut self, tried: Result<Tried, JoinError>) {
+    pub(super) fn tell_stranded(&mut self, tried: Result<RestartAttempt, JoinError>) {
         let Some(why) = self.unwritable.clone() else { return };
         match tried {
-            Ok((stranded, outcome)) => self.machine.strand(&stranded, outcome, &why, Clock.now()),
+            Ok((stranded, outcome)) => self.machine.show_stranded(&stranded, outcome, &why, Clock.now()),
             Err(e) => {
                 let what = format!("starting again what was stopped broke off: {e}");
                 let advice = "see for every group that moved whether it runs, and start it by hand where it came from";
-                self.notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
+                self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
             }
         }
     }
 
     /// No run starts without room for its entries on the journal's disk.
-    pub(super) async fn room_for(&mut self, command: &Command) -> Result<(), Refusal> {
+    pub(super) async fn check_room(&mut self, command: &Command) -> Result<(), Refusal> {
         if !waits_for_room(command, self.machine.state()) || self.arming != Arming::Armed {
             return Ok(());
         }
-        match self.ledger.room().await {
+        match self.ledger.look_for_room().await {
             Ok(Some(room)) if !room.reserved => {
                 let at = visible_path(&self.plan.journal);
                 let mib = room.free >> 20;
@@ -128,12 +128,12 @@ mod tests {
     use super::*;
     use crate::base::At;
     use crate::migration::eos::GreenOnly;
-    use crate::migration::facts::event::{Entry, RunKind};
+    use crate::migration::facts::event::{JournalEntry, RunKind};
 
     fn started(kind: RunKind, command: &Command) -> State {
         let mut state = State::default();
         let event = Event::started(1, kind, command.clone());
-        state.apply(&Entry { seq: 1, at: At(1), actor: "ann@bastion".into(), event });
+        state.apply(&JournalEntry { seq: 1, at: At(1), actor: "ann@bastion".into(), event });
         state
     }
 

@@ -10,7 +10,7 @@ use crate::snapshot::{Arming, Notice, Severity};
 
 impl Core {
     /// Something a person should read, on every screen.
-    pub(super) fn notice(&mut self, severity: Severity, subject: Subject, trouble: Trouble) {
+    pub(super) fn add_notice(&mut self, severity: Severity, subject: Subject, trouble: Trouble) {
         self.push_notice(Notice { at: Clock.now(), severity, subject, trouble });
     }
 
@@ -25,18 +25,18 @@ impl Core {
     }
 
     /// Journals what turned since the last look. A session that changes nothing has nothing to tell.
-    pub(super) async fn turn_news(&mut self, now: At) {
+    pub(super) async fn journal_edges(&mut self, now: At) {
         if !matches!(self.arming, Arming::Armed) {
             return;
         }
-        let sight = self.machine.sight(now);
-        let seen = Side::BOTH.into_iter().all(|side| sight.fresh(side).is_ok());
-        let mut turned: Vec<Event> = self.turns.phases(&self.machine.phases(now), seen, now);
+        let sight = self.machine.rule_context(now);
+        let seen = Side::BOTH.into_iter().all(|side| sight.fresh_cluster(side).is_ok());
+        let mut turned: Vec<Event> = self.turns.turn_phases(&self.machine.phases(now), seen, now);
         for group in self.machine.settings().groups.keys() {
-            turned.extend(self.turns.gates(group, &self.machine.gate_rows(group, now), now));
+            turned.extend(self.turns.turn_gates(group, &self.machine.gate_rows(group, now), now));
         }
         for event in turned {
-            if !self.write(CONTROLLER.into(), event).await {
+            if !self.write_entry(CONTROLLER.into(), event).await {
                 return;
             }
         }
@@ -44,10 +44,10 @@ impl Core {
 
     /// Keeps how far each target was told: a restart goes on from there. `all`: also when nothing was delivered since.
     pub(super) async fn keep_told(&mut self, all: bool) {
-        self.herald.notices(&mut self.notices);
-        let Some(told) = self.herald.told(all) else { return };
+        self.herald.update_notices(&mut self.notices);
+        let Some(told) = self.herald.told_if_changed(all) else { return };
         if let Err(trouble) = self.ledger.keep_told(told).await {
-            self.notice(Severity::Warn, Subject::Migration, trouble);
+            self.add_notice(Severity::Warn, Subject::Migration, trouble);
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Check, Health, LOOK};
-use crate::base::sanitise::{quoted, visible_name, visible_names};
-use crate::base::span;
+use crate::base::format_duration;
+use crate::base::sanitise::{quoted_name, visible_name, visible_names};
 use crate::base::{Side, Trouble};
 use crate::estate::acl::Operation;
 use crate::estate::partial::Operations;
@@ -14,7 +14,7 @@ use crate::plan::{GroupPlan, Plan};
 use crate::session::tools::Tools;
 
 /// Groups that are shown: one that was asked for by name and refused is none of them, and has no coordinator.
-fn visible(view: &ClusterView) -> usize {
+fn count_visible_groups(view: &ClusterView) -> usize {
     view.groups.values().filter(|g| g.trouble.is_none() || g.coordinator >= 0).count()
 }
 
@@ -26,8 +26,8 @@ pub(super) struct Rights {
 }
 
 /// Asks the brokers what this principal may do (KIP-430). Bounded; what does not come is unknown.
-pub(super) async fn rights(tools: &Tools, side: Side, view: &ClusterView) -> Rights {
-    let named = tools.named(side);
+pub(super) async fn ask_rights(tools: &Tools, side: Side, view: &ClusterView) -> Rights {
+    let named = tools.named_on(side);
     let (topics, groups): (Vec<String>, Vec<String>) =
         (named.topics.into_iter().collect(), named.groups.into_iter().collect());
     let cluster = tools.cluster(side);
@@ -48,21 +48,21 @@ pub(super) async fn rights(tools: &Tools, side: Side, view: &ClusterView) -> Rig
 }
 
 /// All checks of one cluster.
-pub(super) fn checks(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Vec<Check> {
-    let mut checks = vec![answers(side, view), id(plan, side, view)];
-    checks.extend(shown(side, view));
+pub(super) fn check_cluster(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Vec<Check> {
+    let mut checks = vec![check_answers(side, view), check_cluster_id(plan, side, view)];
+    checks.extend(check_lists_whole(side, view));
     if let Some(slow) = &view.throttled {
-        let check = Check::new(format!("quota on {side}"), Health::Warn, slow.words(side));
-        checks.push(check.advised(slow.trouble(side).advice));
+        let check = Check::new(format!("quota on {side}"), Health::Warn, slow.describe_throttling(side));
+        checks.push(check.advised(slow.to_trouble(side).advice));
     }
-    checks.push(topics(plan, tools, side, view, rights));
-    checks.extend(plan.groups.iter().flat_map(|g| group(g, side, view, rights)));
+    checks.push(check_topics(plan, tools, side, view, rights));
+    checks.extend(plan.groups.iter().flat_map(|g| check_group(g, side, view, rights)));
     checks
 }
 
-fn answers(side: Side, view: &ClusterView) -> Check {
+fn check_answers(side: Side, view: &ClusterView) -> Check {
     let silent: Vec<&Trouble> = view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err()).collect();
-    let (all, topics, seen) = (view.brokers.len(), view.topics.len(), visible(view));
+    let (all, topics, seen) = (view.brokers.len(), view.topics.len(), count_visible_groups(view));
     // What brokers did not list is not there by that.
     let groups = match (&view.unlisted, view.groups_forbidden(side)) {
         (Some(_), _) => "groups not known".to_owned(),
@@ -70,7 +70,7 @@ fn answers(side: Side, view: &ClusterView) -> Check {
         (None, None) => format!("{seen} groups"),
     };
     let visible = if view.topics_hidden(side).is_some() { " visible" } else { "" };
-    let found = format!("{all} brokers, {topics} topics{visible}, {groups}, seen in {}", span(view.took_ms));
+    let found = format!("{all} brokers, {topics} topics{visible}, {groups}, seen in {}", format_duration(view.took_ms));
     match (silent.first(), &view.unlisted) {
         (Some(first), _) => {
             let found = format!("{found}; {} of {all} brokers are silent: {}", silent.len(), first.what);
@@ -84,7 +84,7 @@ fn answers(side: Side, view: &ClusterView) -> Check {
     }
 }
 
-fn id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
+fn check_cluster_id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
     let id = format!("cluster id of {side}");
     match (&view.cluster_id, &plan.cluster(side).cluster_id) {
         (Some(seen), Some(pin)) if seen == pin => {
@@ -95,20 +95,20 @@ fn id(plan: &Plan, side: Side, view: &ClusterView) -> Check {
                 .advised("correct bootstrap or cluster_id: it is another cluster")
         }
         (Some(seen), None) => Check::new(id, Health::Warn, format!("{}, not pinned", visible_name(seen)))
-            .advised(format!("add cluster_id = {} to [clusters.{side}]", quoted(seen))),
+            .advised(format!("add cluster_id = {} to [clusters.{side}]", quoted_name(seen))),
         (None, _) => Check::new(id, Health::Unknown, "the cluster did not tell it"),
     }
 }
 
 /// Whether lists of this cluster are whole as far as rights go: only then what is not in them is not there.
-fn shown(side: Side, view: &ClusterView) -> Option<Check> {
+fn check_lists_whole(side: Side, view: &ClusterView) -> Option<Check> {
     let why = view.groups_forbidden(side)?;
-    let found = format!("{} groups are visible; {}", visible(view), why.what);
+    let found = format!("{} groups are visible; {}", count_visible_groups(view), why.what);
     Some(Check::new(format!("rights on {side}"), Health::Warn, found).advised(why.advice))
 }
 
 /// The first names, and how many more.
-fn some(names: &[&str]) -> String {
+fn format_some_names(names: &[&str]) -> String {
     const NAMED: usize = 3;
     let first = visible_names(names.iter().take(NAMED));
     match names.len().saturating_sub(NAMED) {
@@ -118,11 +118,11 @@ fn some(names: &[&str]) -> String {
 }
 
 /// A partition whose ends were not told.
-fn endless(topic: &TopicView) -> Option<&PartitionView> {
+fn find_endless_partition(topic: &TopicView) -> Option<&PartitionView> {
     topic.partitions.iter().find(|p| p.lso.is_none() || p.high_watermark.is_none())
 }
 
-fn topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Check {
+fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Check {
     let wanted: BTreeSet<&String> = plan
         .groups
         .iter()
@@ -134,23 +134,25 @@ fn topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &R
     let (count, fail) = (wanted.len(), |found: String| Check::new(what.as_str(), Health::Fail, found));
     let hidden = of(&|t| view.hidden_topics.contains_key(t));
     if let Some(why) = hidden.first().and_then(|t| view.hidden_topics.get(*t)) {
-        let found = format!("{} of {count} can't be seen: {}: {}", hidden.len(), some(&hidden), why.what);
+        let found = format!("{} of {count} can't be seen: {}: {}", hidden.len(), format_some_names(&hidden), why.what);
         return fail(found).advised(why.advice.clone());
     }
     let missing = of(&|t| !view.topics.contains_key(t));
     if !missing.is_empty() {
-        return fail(format!("{} of {count} are missing: {}", missing.len(), some(&missing))).advised("create them");
+        return fail(format!("{} of {count} are missing: {}", missing.len(), format_some_names(&missing)))
+            .advised("create them");
     }
-    let unread = of(&|t| view.topics.get(t).is_some_and(|v| endless(v).is_some()));
-    if let Some(first) = unread.first().and_then(|t| endless(view.topics.get(*t)?)) {
+    let unread = of(&|t| view.topics.get(t).is_some_and(|v| find_endless_partition(v).is_some()));
+    if let Some(first) = unread.first().and_then(|t| find_endless_partition(view.topics.get(*t)?)) {
         let why = first.trouble.clone().unwrap_or_else(|| Trouble::new("it was not told", "see that it has a leader"));
-        let found = format!("the ends of {} can't be read: {}: {}", unread.len(), some(&unread), why.what);
+        let found = format!("the ends of {} can't be read: {}: {}", unread.len(), format_some_names(&unread), why.what);
         return fail(found).advised(why.advice);
     }
-    let may = |t: &str| rights.topics.get(&tools.names.on(side, t));
-    let unreadable = of(&|t| matches!(may(t), Some(Ok(o)) if !o.allow(Operation::Read)));
+    let may = |t: &str| rights.topics.get(&tools.names.topic_on(side, t));
+    let unreadable = of(&|t| matches!(may(t), Some(Ok(o)) if !o.allows_operation(Operation::Read)));
     if !unreadable.is_empty() {
-        let found = format!("{count} are there; READ is missing on {}: {}", unreadable.len(), some(&unreadable));
+        let found =
+            format!("{count} are there; READ is missing on {}: {}", unreadable.len(), format_some_names(&unreadable));
         return fail(found)
             .advised("grant this client's principal READ on them: offsets are translated by their records");
     }
@@ -158,13 +160,14 @@ fn topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &R
     if !untold.is_empty() {
         let why = untold.first().and_then(|t| may(t)).and_then(|r| r.as_ref().err());
         let why = why.map_or("no answer", |t| t.what.as_str());
-        let found = format!("{count} are there; whether {} can be read is not known: {why}", some(&untold));
+        let found =
+            format!("{count} are there; whether {} can be read is not known: {why}", format_some_names(&untold));
         return Check::new(what, Health::Unknown, found);
     }
     Check::new(what, Health::Ok, format!("{count} are there and can be read"))
 }
 
-fn group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
+fn check_group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
     let id = if side == Side::Green { &group.green_group } else { &group.name };
     let what = format!("group {id} on {side}", id = visible_name(id));
     let seen: Option<&GroupView> = view.groups.get(id);
@@ -173,7 +176,7 @@ fn group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> 
     }
     let stands = seen.map(|v| format!("{:?}, {} members", v.state, v.members.len()));
     match rights.groups.get(id) {
-        Some(Ok(may)) if !may.allow(Operation::Read) => {
+        Some(Ok(may)) if !may.allows_operation(Operation::Read) => {
             let stands = stands.map_or_else(String::new, |s| format!("{s}; "));
             let found = format!("{stands}READ is missing: its offsets can't be set on {side}");
             Some(Check::new(what, Health::Fail, found).advised("grant this client's principal READ on the group"))

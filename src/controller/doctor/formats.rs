@@ -13,7 +13,12 @@ use crate::session::tools::Tools;
 const OLD: [&str; 3] = ["0.8", "0.9", "0.10"];
 
 /// One row for a side.
-pub(super) async fn check(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: Option<&ClusterView>) -> Check {
+pub(super) async fn check_formats(
+    wanted: &BTreeSet<String>,
+    tools: &Tools,
+    side: Side,
+    view: Option<&ClusterView>,
+) -> Check {
     let what = format!("record formats on {side}");
     let Some(view) = view else { return Check::new(what, Health::Unknown, format!("{side} was not seen")) };
     if wanted.is_empty() {
@@ -23,14 +28,14 @@ pub(super) async fn check(wanted: &BTreeSet<String>, tools: &Tools, side: Side, 
             "nothing was looked at: neither the plan nor a commit of its groups names a topic",
         );
     }
-    match tokio::time::timeout(LOOK, look(wanted, tools, side, view)).await {
+    match tokio::time::timeout(LOOK, look_for_old_formats(wanted, tools, side, view)).await {
         Ok(check) => Check { what, ..check },
         Err(_) => Check::new(what, Health::Unknown, format!("not told within {} s", LOOK.as_secs())),
     }
 }
 
 /// Topics (by blue's names) that the plan is about: those that it names, and those that its groups have committed.
-pub(super) fn topics(plan: &Plan, views: &[Option<&ClusterView>]) -> BTreeSet<String> {
+pub(super) fn list_wanted_topics(plan: &Plan, views: &[Option<&ClusterView>]) -> BTreeSet<String> {
     let of_groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
     let named = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups);
     let committed = plan.groups.iter().flat_map(|g| {
@@ -40,7 +45,7 @@ pub(super) fn topics(plan: &Plan, views: &[Option<&ClusterView>]) -> BTreeSet<St
     named.chain(committed).cloned().collect()
 }
 
-async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &ClusterView) -> Check {
+async fn look_for_old_formats(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &ClusterView) -> Check {
     let topics: Vec<&String> = wanted.iter().filter(|t| view.topics.contains_key(*t)).collect();
     let mut windows = Vec::new();
     let mut unread = BTreeSet::new();
@@ -48,13 +53,13 @@ async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &Clust
         for (p, partition) in (0..).zip(&view.topics[*topic].partitions) {
             match (partition.log_start, partition.high_watermark) {
                 (Some(start), Some(end)) => {
-                    windows.push((TopicPartition::new(tools.names.on(side, topic), p), start, end));
+                    windows.push((TopicPartition::new(tools.names.topic_on(side, topic), p), start, end));
                 }
                 _ => drop(unread.insert(topic.as_str())),
             }
         }
     }
-    let old = match tools.cluster(side).old_sets(&windows).await {
+    let old = match tools.cluster(side).find_old_sets(&windows).await {
         Ok(old) => old,
         Err(why) => return Check::failed("", Health::Unknown, why),
     };
@@ -68,7 +73,7 @@ async fn look(wanted: &BTreeSet<String>, tools: &Tools, side: Side, view: &Clust
         let found = format!("the ends of {} topics are not known: {}", unread.len(), visible_names(&some));
         return Check::new("", Health::Unknown, found).advised("allow Describe on them");
     }
-    let names: Vec<String> = topics.iter().map(|t| tools.names.on(side, t)).collect();
+    let names: Vec<String> = topics.iter().map(|t| tools.names.topic_on(side, t)).collect();
     let mut will: Vec<String> = Vec::new();
     for (name, config) in tools.cluster(side).describe_configs(&names).await {
         // Kafka 4 has no such setting any more; who may not see it still has the look at the log above.

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use super::look::enforced;
+use super::look::find_enforced;
 use crate::base::{Cause, Trouble};
 use crate::estate::acl::Acl;
 use crate::estate::transactions::{Answer, Unavailable};
-use crate::kafka::control::{Cluster, Outcome as Sent};
+use crate::kafka::control::{ChangeOutcome as Sent, Cluster};
 use crate::session::clock::Clock;
 
 /// How long brokers may take to enforce a change: they follow the controller's log within a second or so, ms.
@@ -17,7 +17,7 @@ const PAUSE_MS: u64 = 200;
 
 /// Why ACLs are not as they should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::controller) enum NotSet {
+pub(in crate::controller) enum AclsNotSet {
     /// This cluster has no ACLs, or this principal may not change them: nothing was changed.
     Forbidden(Trouble),
     /// Nothing was changed, or what was is taken back.
@@ -27,76 +27,82 @@ pub(in crate::controller) enum NotSet {
 }
 
 /// Makes these denials (of one principal) and waits until every broker enforces them.
-pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Result<(), NotSet> {
-    let before = match enforced(cluster, acls).await {
+pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Result<(), AclsNotSet> {
+    let before = match find_enforced(cluster, acls).await {
         Answer::Told(found) if found == *acls => return Ok(()),
         Answer::Told(found) => found.len(),
-        untold @ (Answer::Unavailable(_) | Answer::Hidden(_)) => return Err(NotSet::Forbidden(why(&untold))),
-        untold @ Answer::Unknown(_) => return Err(NotSet::Failed(why(&untold))),
+        untold @ (Answer::Unavailable(_) | Answer::Hidden(_)) => {
+            return Err(AclsNotSet::Forbidden(trouble_of(&untold)));
+        }
+        untold @ Answer::Unknown(_) => return Err(AclsNotSet::Failed(trouble_of(&untold))),
     };
     let sent = cluster.create_acls(acls).await;
-    match verdict(sent.values()) {
-        Ok(()) => settled(cluster, acls, acls.len()).await,
-        Err(NotSet::Unknown(why)) => Err(NotSet::Unknown(why)),
+    match judge_answers(sent.values()) {
+        Ok(()) => wait_until_enforced(cluster, acls, acls.len()).await,
+        Err(AclsNotSet::Unknown(why)) => Err(AclsNotSet::Unknown(why)),
         Err(refused) if sent.values().all(|s| matches!(s, Sent::Refused(_))) => Err(refused),
         // Half a denial would look like none: what was made is taken back, unless some stood before.
-        Err(refused @ (NotSet::Forbidden(_) | NotSet::Failed(_))) if before == 0 => match allow(cluster, acls).await {
+        Err(refused @ (AclsNotSet::Forbidden(_) | AclsNotSet::Failed(_))) if before == 0 => match allow(cluster, acls)
+            .await
+        {
             Ok(()) => Err(refused),
-            Err(NotSet::Forbidden(left) | NotSet::Failed(left) | NotSet::Unknown(left)) => {
+            Err(AclsNotSet::Forbidden(left) | AclsNotSet::Failed(left) | AclsNotSet::Unknown(left)) => {
                 let what = format!("some denials were made and some refused, and can't be taken back: {}", left.what);
-                Err(NotSet::Unknown(Trouble::new(what, left.advice)))
+                Err(AclsNotSet::Unknown(Trouble::new(what, left.advice)))
             }
         },
-        Err(NotSet::Forbidden(why) | NotSet::Failed(why)) => Err(NotSet::Unknown(why)),
+        Err(AclsNotSet::Forbidden(why) | AclsNotSet::Failed(why)) => Err(AclsNotSet::Unknown(why)),
     }
 }
 
 /// Removes exactly these denials and waits until no broker enforces one.
-pub(in crate::controller) async fn allow(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Result<(), NotSet> {
-    match enforced(cluster, acls).await {
+pub(in crate::controller) async fn allow(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Result<(), AclsNotSet> {
+    match find_enforced(cluster, acls).await {
         Answer::Told(_) => {}
         // Where there are no ACLs none stands.
         Answer::Unavailable(Unavailable::NoAuthorizer) => return Ok(()),
-        untold => return Err(NotSet::Failed(why(&untold))),
+        untold => return Err(AclsNotSet::Failed(trouble_of(&untold))),
     }
-    verdict(cluster.delete_acls(acls).await.values())?;
-    settled(cluster, acls, 0).await
+    judge_answers(cluster.delete_acls(acls).await.values())?;
+    wait_until_enforced(cluster, acls, 0).await
 }
 
-fn verdict<'a>(sent: impl Iterator<Item = &'a Sent> + Clone) -> Result<(), NotSet> {
+fn judge_answers<'a>(sent: impl Iterator<Item = &'a Sent> + Clone) -> Result<(), AclsNotSet> {
     if let Some(why) = sent.clone().filter(|s| matches!(s, Sent::Unknown(_))).find_map(Sent::trouble) {
-        return Err(NotSet::Unknown(why.clone()));
+        return Err(AclsNotSet::Unknown(why.clone()));
     }
     match sent.clone().find_map(Sent::trouble) {
         None => Ok(()),
-        Some(why) if why.is(Cause::NotAllowed) || why.is(Cause::NoAuthorizer) => Err(NotSet::Forbidden(why.clone())),
-        Some(why) => Err(NotSet::Failed(why.clone())),
+        Some(why) if why.has_cause(Cause::NotAllowed) || why.has_cause(Cause::NoAuthorizer) => {
+            Err(AclsNotSet::Forbidden(why.clone()))
+        }
+        Some(why) => Err(AclsNotSet::Failed(why.clone())),
     }
 }
 
 /// Waits until every broker enforces `wanted` of them.
-async fn settled(cluster: &Cluster, acls: &BTreeSet<Acl>, wanted: usize) -> Result<(), NotSet> {
+async fn wait_until_enforced(cluster: &Cluster, acls: &BTreeSet<Acl>, wanted: usize) -> Result<(), AclsNotSet> {
     let watch = Clock.stopwatch();
     loop {
-        let found = enforced(cluster, acls).await.map(|found| found.len());
-        if found.told() == Some(&wanted) {
+        let found = find_enforced(cluster, acls).await.map(|found| found.len());
+        if found.as_told() == Some(&wanted) {
             return Ok(());
         }
-        if watch.ms() >= IN_FORCE_MS {
-            let seen = match found.told() {
+        if watch.elapsed_ms() >= IN_FORCE_MS {
+            let seen = match found.as_told() {
                 Some(n) => format!("{n} of {} in force on every broker, {wanted} wanted", acls.len()),
-                None => why(&found).what,
+                None => trouble_of(&found).what,
             };
             let what =
                 format!("{}: ACLs changed, and not seen within {} s: {seen}", cluster.side(), IN_FORCE_MS / 1000);
-            return Err(NotSet::Unknown(Trouble::new(what, "look at the cluster's ACLs (`kafka-acls.sh --list`)")));
+            return Err(AclsNotSet::Unknown(Trouble::new(what, "look at the cluster's ACLs (`kafka-acls.sh --list`)")));
         }
         Clock.sleep(PAUSE_MS).await;
     }
 }
 
-fn why<T>(answer: &Answer<T>) -> Trouble {
-    answer.trouble().unwrap_or_else(|| Trouble::new("the ACLs can't be told", ""))
+fn trouble_of<T>(answer: &Answer<T>) -> Trouble {
+    answer.to_trouble().unwrap_or_else(|| Trouble::new("the ACLs can't be told", ""))
 }
 
 #[cfg(test)]
@@ -105,13 +111,13 @@ mod tests {
 
     #[test]
     fn what_forbids_a_denial_is_told_by_the_brokers_code_and_by_no_word_of_it() {
-        let of = |why: Trouble| verdict([&Sent::Done, &Sent::Refused(why)].into_iter());
-        let hidden = Trouble::new("making an ACL: blue broker 1 said no", "").of(Cause::NotAllowed);
-        assert_eq!(of(hidden.clone()), Err(NotSet::Forbidden(hidden)));
-        let none = Trouble::new("making an ACL: blue broker 1 has none", "").of(Cause::NoAuthorizer);
-        assert_eq!(of(none.clone()), Err(NotSet::Forbidden(none)));
+        let of = |why: Trouble| judge_answers([&Sent::Done, &Sent::Refused(why)].into_iter());
+        let hidden = Trouble::new("making an ACL: blue broker 1 said no", "").with_cause(Cause::NotAllowed);
+        assert_eq!(of(hidden.clone()), Err(AclsNotSet::Forbidden(hidden)));
+        let none = Trouble::new("making an ACL: blue broker 1 has none", "").with_cause(Cause::NoAuthorizer);
+        assert_eq!(of(none.clone()), Err(AclsNotSet::Forbidden(none)));
         // An id may be called like an error.
         let failed = Trouble::new("making an ACL (id AUTHORIZATION_FAILED-1): blue broker 1 has a full disk", "");
-        assert_eq!(of(failed.clone()), Err(NotSet::Failed(failed)));
+        assert_eq!(of(failed.clone()), Err(AclsNotSet::Failed(failed)));
     }
 }

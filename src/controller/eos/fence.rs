@@ -32,8 +32,8 @@ pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<
     loop {
         match cluster.fence(id).await {
             Fencing::Done { producer_id, epoch } => return Ok((producer_id, epoch)),
-            Fencing::Forbidden(why) | Fencing::Refused(why) => return Err(not_sent(unanswered, why)),
-            Fencing::Ending(why) if watch.ms() >= ENDING_MS => return Err(NotFenced::Unknown(why)),
+            Fencing::Forbidden(why) | Fencing::Refused(why) => return Err(judge_refusal(unanswered, why)),
+            Fencing::Ending(why) if watch.elapsed_ms() >= ENDING_MS => return Err(NotFenced::Unknown(why)),
             Fencing::Overtaken(why) if overtaken >= OVERTAKEN => {
                 let what = format!("{}; {OVERTAKEN} times in a row: an instance lives and starts again", why.what);
                 return Err(NotFenced::Failed(Trouble::new(what, "stop every instance of it, then go on")));
@@ -48,6 +48,6 @@ pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<
 }
 
 /// A refusal after an answer that never came does not tell what became of the first.
-fn not_sent(unanswered: u32, why: Trouble) -> NotFenced {
+fn judge_refusal(unanswered: u32, why: Trouble) -> NotFenced {
     if unanswered == 0 { NotFenced::Failed(why) } else { NotFenced::Unknown(why) }
 }

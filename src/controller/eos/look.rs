@@ -12,7 +12,7 @@ use crate::estate::acl::{Acl, AclFilter, Operation, Permission, Resource};
 use crate::estate::exactly_once::{Ends, EosLook};
 use crate::estate::transactions::{Answer, Hanging, ProducerView, TransactionView};
 use crate::kafka::control::{Cluster, OffsetSpec, in_force};
-use crate::migration::eos::denials;
+use crate::migration::eos::denials_for;
 use crate::migration::facts::settings::{ProducerSettings, Settings};
 use crate::session::names::TopicNames;
 
@@ -25,7 +25,7 @@ const ASKED_AGAIN: usize = 5;
 
 /// What is looked at of one exactly-once producer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
+pub struct WatchedProducer {
     /// Its name in the plan.
     pub name: String,
     /// Its topics, by their names on blue.
@@ -36,40 +36,40 @@ pub struct Watched {
     pub denials: [Option<BTreeSet<Acl>>; 2],
 }
 
-impl Watched {
+impl WatchedProducer {
     /// Of a producer; `None` for one that is not exactly-once.
     #[must_use]
-    pub fn of(name: &str, producer: &ProducerSettings) -> Option<Self> {
+    pub fn of_producer(name: &str, producer: &ProducerSettings) -> Option<Self> {
         producer.is_exactly_once().then(|| Self {
             name: name.to_owned(),
             topics: producer.topics.clone(),
             ids: Side::BOTH.map(|side| producer.ids(side).to_vec()),
             denials: Side::BOTH
-                .map(|side| producer.principal(side).map(|_| denials(producer, side).into_iter().collect())),
+                .map(|side| producer.principal(side).map(|_| denials_for(producer, side).into_iter().collect())),
         })
     }
 
     /// Every exactly-once producer of a plan.
     #[must_use]
-    pub fn all(settings: &Settings) -> Vec<Self> {
-        settings.producers.iter().filter_map(|(name, p)| Self::of(name, p)).collect()
+    pub fn all_of_settings(settings: &Settings) -> Vec<Self> {
+        settings.producers.iter().filter_map(|(name, p)| Self::of_producer(name, p)).collect()
     }
 }
 
 /// Its place in a pair, blue first.
-fn index(side: Side) -> usize {
+fn index_of(side: Side) -> usize {
     usize::from(side == Side::Green)
 }
 
 /// Looks at a producer on the cluster's side. Topics go by their names on blue. Errors: a partition's ends could not be had;
 /// a look never lacks one, as a seam must not.
-pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result<EosLook, Trouble> {
+pub async fn look_at_producer(cluster: &Cluster, names: &TopicNames, of: &WatchedProducer) -> Result<EosLook, Trouble> {
     let side = cluster.side();
     let ids: Vec<String> = of.ids.iter().flatten().cloned().collect();
-    let mut topics: Vec<String> = of.topics.iter().map(|t| names.on(side, t)).collect();
+    let mut topics: Vec<String> = of.topics.iter().map(|t| names.topic_on(side, t)).collect();
     topics.push(OFFSETS_TOPIC.to_owned());
     let (described, counts, denied) =
-        tokio::join!(cluster.describe_transactions(&ids), cluster.partition_counts(&topics), denied(cluster, of));
+        tokio::join!(cluster.describe_transactions(&ids), cluster.partition_counts(&topics), ask_denials(cluster, of));
     let mut counts = counts?;
     let offsets_partitions = counts.remove(OFFSETS_TOPIC).and_then(Result::ok);
     let mut partitions = Vec::new();
@@ -79,18 +79,18 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
     let (mut described, mut writers) = (described, cluster.describe_producers(&partitions).await);
     ask_again(cluster, &mut described, &mut writers).await;
     let commits = match offsets_partitions {
-        Some(count) => Some(commits(cluster, &described, &of.ids[index(side)], count).await),
+        Some(count) => Some(find_commit_partitions(cluster, &described, &of.ids[index_of(side)], count).await),
         None => None,
     };
-    let stable = ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
-    let high = ends(cluster, &partitions, OffsetSpec::Latest).await?;
-    let inward = |tp: &TopicPartition| names.tp_blue(side, tp);
+    let stable = ask_ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
+    let high = ask_ends(cluster, &partitions, OffsetSpec::Latest).await?;
+    let inward = |tp: &TopicPartition| names.partition_on_blue(side, tp);
     let both = |tp: &TopicPartition| {
         let (stable, high_watermark) = (*stable.get(tp)?, *high.get(tp)?);
         Some((inward(tp), Ends { stable, high_watermark }))
     };
     Ok(EosLook {
-        ids: described.into_iter().map(|(id, told)| (id, blue_names(told, &inward))).collect(),
+        ids: described.into_iter().map(|(id, told)| (id, with_blue_names(told, &inward))).collect(),
         ends: partitions.iter().filter_map(both).collect(),
         writers: writers.into_iter().map(|(tp, told)| (inward(&tp), told)).collect(),
         denied,
@@ -100,7 +100,7 @@ pub async fn look(cluster: &Cluster, names: &TopicNames, of: &Watched) -> Result
 }
 
 /// Partitions of the offsets topic to which these ids have written: their transactions commit groups' offsets there.
-async fn commits(
+async fn find_commit_partitions(
     cluster: &Cluster,
     described: &BTreeMap<String, Answer<Option<TransactionView>>>,
     ids: &[String],
@@ -134,21 +134,21 @@ async fn commits(
 }
 
 /// A transaction that is open on a partition: where, whose, and from which offset.
-type Open = (TopicPartition, String, i64, i64);
+type SuspectTransaction = (TopicPartition, String, i64, i64);
 
 /// Transactions that are open where their coordinator did not have them when it was asked.
-fn suspects(
+fn find_suspects(
     described: &BTreeMap<String, Answer<Option<TransactionView>>>,
     writers: &BTreeMap<TopicPartition, Answer<Vec<ProducerView>>>,
-) -> BTreeSet<Open> {
-    let views: Vec<_> = described.iter().filter_map(|(id, told)| Some((id, told.told()?.as_ref()?))).collect();
+) -> BTreeSet<SuspectTransaction> {
+    let views: Vec<_> = described.iter().filter_map(|(id, told)| Some((id, told.as_told()?.as_ref()?))).collect();
     let mut found = BTreeSet::new();
     for (tp, told) in writers {
-        for writer in told.told().into_iter().flatten() {
+        for writer in told.as_told().into_iter().flatten() {
             let Some((id, view)) = views.iter().find(|(_, view)| view.producer_id == writer.producer_id) else {
                 continue;
             };
-            let Some(open) = Hanging::of(tp, writer, Some(id)) else { continue };
+            let Some(open) = Hanging::from_producer(tp, writer, Some(id)) else { continue };
             if open.held_by(view).is_none() {
                 found.insert((tp.clone(), (*id).clone(), open.producer_id, open.open_from));
             }
@@ -167,7 +167,8 @@ async fn ask_again(
 ) {
     let mut hanging = BTreeSet::new();
     for _ in 0..ASKED_AGAIN {
-        let doubted: BTreeSet<Open> = suspects(described, writers).difference(&hanging).cloned().collect();
+        let doubted: BTreeSet<SuspectTransaction> =
+            find_suspects(described, writers).difference(&hanging).cloned().collect();
         if doubted.is_empty() {
             return;
         }
@@ -175,16 +176,16 @@ async fn ask_again(
         described.extend(cluster.describe_transactions(&ids.into_iter().collect::<Vec<_>>()).await);
         let partitions: BTreeSet<TopicPartition> = doubted.iter().map(|(tp, ..)| tp.clone()).collect();
         writers.extend(cluster.describe_producers(&partitions.into_iter().collect::<Vec<_>>()).await);
-        hanging.extend(suspects(described, writers).intersection(&doubted).cloned());
+        hanging.extend(find_suspects(described, writers).intersection(&doubted).cloned());
     }
-    for (tp, ..) in suspects(described, writers).difference(&hanging) {
+    for (tp, ..) in find_suspects(described, writers).difference(&hanging) {
         let why = format!("{}: transactions on {tp} begin and end faster than they can be asked", cluster.side());
         writers.insert(tp.clone(), Answer::Unknown(Trouble::new(why, "the next look may tell")));
     }
 }
 
 /// A coordinator's word with the topics' names on blue.
-fn blue_names(
+fn with_blue_names(
     mut told: Answer<Option<TransactionView>>,
     inward: &impl Fn(&TopicPartition) -> TopicPartition,
 ) -> Answer<Option<TransactionView>> {
@@ -194,7 +195,7 @@ fn blue_names(
     told
 }
 
-async fn ends(
+async fn ask_ends(
     cluster: &Cluster,
     partitions: &[TopicPartition],
     spec: OffsetSpec,
@@ -211,13 +212,13 @@ async fn ends(
 
 /// The denials that keep its principal from writing with its ids of this side, as every broker enforces them; `None`
 /// without a principal.
-async fn denied(cluster: &Cluster, of: &Watched) -> Option<Answer<Vec<Acl>>> {
-    let acls = of.denials[index(cluster.side())].as_ref()?;
-    Some(enforced(cluster, acls).await.map(|found| found.into_iter().collect()))
+async fn ask_denials(cluster: &Cluster, of: &WatchedProducer) -> Option<Answer<Vec<Acl>>> {
+    let acls = of.denials[index_of(cluster.side())].as_ref()?;
+    Some(find_enforced(cluster, acls).await.map(|found| found.into_iter().collect()))
 }
 
 /// Which of these denials (of one principal) every broker enforces.
-pub(in crate::controller) async fn enforced(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Answer<BTreeSet<Acl>> {
+pub(in crate::controller) async fn find_enforced(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Answer<BTreeSet<Acl>> {
     let filter = AclFilter {
         resource: Some(Resource::TransactionalId),
         principal: acls.first().map(|acl| acl.principal.clone()),
@@ -229,7 +230,7 @@ pub(in crate::controller) async fn enforced(cluster: &Cluster, acls: &BTreeSet<A
         Ok(found) => found,
         Err(why) => return Answer::Unknown(why),
     };
-    match found.values().find(|a| a.told().is_none()) {
+    match found.values().find(|a| a.as_told().is_none()) {
         Some(untold) => untold.clone().map(|_| BTreeSet::new()),
         None => Answer::Told(acls.iter().filter(|acl| in_force(&found, acl)).cloned().collect()),
     }
@@ -240,8 +241,8 @@ mod tests {
     use super::*;
     use crate::sim::{SimCluster, SimConfig};
 
-    fn watched() -> Watched {
-        Watched {
+    fn watched() -> WatchedProducer {
+        WatchedProducer {
             name: "ledger".into(),
             topics: vec!["postings".into()],
             ids: [vec!["ledger-1".into()], vec!["ledger-psc-1".into()]],
@@ -262,15 +263,15 @@ mod tests {
         let plan = plan(&blue, &green);
         let names = std::sync::Arc::new(TopicNames::new(&plan));
         let tools = crate::session::tools::Tools::new(&plan, std::sync::Arc::clone(&names));
-        let none = look(tools.cluster(Side::Blue), &names, &watched()).await.unwrap_err();
+        let none = look_at_producer(tools.cluster(Side::Blue), &names, &watched()).await.unwrap_err();
         assert!(none.what.contains("postings"), "{none:?}");
         blue.with_state(|s| s.create_topic("postings", 2, 3, &[], false)).unwrap();
-        let seen = look(tools.cluster(Side::Blue), &names, &watched()).await.unwrap();
+        let seen = look_at_producer(tools.cluster(Side::Blue), &names, &watched()).await.unwrap();
         assert_eq!(seen.ends.len(), 2);
         assert!(seen.ends.values().all(|e| e.is_closed()), "{seen:?}");
         assert_eq!(seen.ids["ledger-1"], Answer::Told(None));
         assert_eq!(seen.ids["ledger-psc-1"], Answer::Told(None));
         assert_eq!(seen.denied, None);
-        assert!(seen.writers.values().all(|w| w.told().is_some_and(Vec::is_empty)), "{seen:?}");
+        assert!(seen.writers.values().all(|w| w.as_told().is_some_and(Vec::is_empty)), "{seen:?}");
     }
 }

@@ -9,10 +9,10 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::look::{Watched, look};
+use super::look::{WatchedProducer, look_at_producer};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
-use crate::controller::observe::{Seen, Sighting, Sightings};
+use crate::controller::observe::{Observation, ObservationSender, TimedObservation};
 use crate::session::clock::Clock;
 use crate::session::pace::Pace;
 use crate::session::tools::Tools;
@@ -31,47 +31,47 @@ pub(in crate::controller) fn watch_side(
     tasks: &mut JoinSet<()>,
     tools: &Arc<Tools>,
     side: Side,
-    all: &Arc<Vec<Watched>>,
+    all: &Arc<Vec<WatchedProducer>>,
     (poll_ms, focus_ms): (u64, u64),
     focus: &watch::Receiver<EosFocus>,
-    to: &Sightings,
+    to: &ObservationSender,
 ) {
     if !all.is_empty() {
-        tasks.spawn(rounds(Arc::clone(tools), side, Arc::clone(all), poll_ms, focus.clone(), to.clone()));
-        tasks.spawn(closer(Arc::clone(tools), side, Arc::clone(all), focus_ms, focus.clone(), to.clone()));
+        tasks.spawn(poll_rounds(Arc::clone(tools), side, Arc::clone(all), poll_ms, focus.clone(), to.clone()));
+        tasks.spawn(poll_closely(Arc::clone(tools), side, Arc::clone(all), focus_ms, focus.clone(), to.clone()));
     }
 }
 
-async fn rounds(
+async fn poll_rounds(
     tools: Arc<Tools>,
     side: Side,
-    all: Arc<Vec<Watched>>,
+    all: Arc<Vec<WatchedProducer>>,
     poll_ms: u64,
     focus: watch::Receiver<EosFocus>,
-    to: Sightings,
+    to: ObservationSender,
 ) {
     let mut pace = Pace::every(poll_ms);
     loop {
         let watch = Clock.stopwatch();
         let focused = focus.borrow().clone();
-        let rest = among(&all, |name| !focused.contains(name));
-        let Some(worked) = round(&tools, side, rest, &to).await else { return };
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        let rest = filter_producers(&all, |name| !focused.contains(name));
+        let Some(worked) = look_at_some(&tools, side, rest, &to).await else { return };
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
-async fn closer(
+async fn poll_closely(
     tools: Arc<Tools>,
     side: Side,
-    all: Arc<Vec<Watched>>,
+    all: Arc<Vec<WatchedProducer>>,
     focus_ms: u64,
     mut focus: watch::Receiver<EosFocus>,
-    to: Sightings,
+    to: ObservationSender,
 ) {
     let mut pace = Pace::every(focus_ms);
     loop {
         let focused = focus.borrow_and_update().clone();
-        let wanted = among(&all, |name| focused.contains(name));
+        let wanted = filter_producers(&all, |name| focused.contains(name));
         if wanted.is_empty() {
             if focus.changed().await.is_err() {
                 return;
@@ -79,32 +79,37 @@ async fn closer(
             continue;
         }
         let watch = Clock.stopwatch();
-        let Some(worked) = round(&tools, side, wanted, &to).await else { return };
-        Clock.sleep(pace.after(watch.ms(), worked)).await;
+        let Some(worked) = look_at_some(&tools, side, wanted, &to).await else { return };
+        Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
 }
 
-fn among(all: &[Watched], wanted: impl Fn(&str) -> bool) -> Vec<Watched> {
+fn filter_producers(all: &[WatchedProducer], wanted: impl Fn(&str) -> bool) -> Vec<WatchedProducer> {
     all.iter().filter(|p| wanted(&p.name)).cloned().collect()
 }
 
 /// Looks at some; whether any look worked, `None` when nobody takes them any more.
-async fn round(tools: &Arc<Tools>, side: Side, some: Vec<Watched>, to: &Sightings) -> Option<bool> {
+async fn look_at_some(
+    tools: &Arc<Tools>,
+    side: Side,
+    some: Vec<WatchedProducer>,
+    to: &ObservationSender,
+) -> Option<bool> {
     let mut worked = some.is_empty();
-    let looks: Vec<_> = some.into_iter().map(|of| seen(Arc::clone(tools), side, of)).collect();
+    let looks: Vec<_> = some.into_iter().map(|of| observe_producer(Arc::clone(tools), side, of)).collect();
     let mut looks = stream::iter(looks).buffer_unordered(TOGETHER);
     while let Some(seen) = looks.next().await {
-        worked |= matches!(&seen.what, Sighting::Eos(_, _, Ok(_)));
+        worked |= matches!(&seen.what, Observation::Eos(_, _, Ok(_)));
         to.send(seen).await.ok()?;
     }
     Some(worked)
 }
 
-async fn seen(tools: Arc<Tools>, side: Side, of: Watched) -> Seen {
+async fn observe_producer(tools: Arc<Tools>, side: Side, of: WatchedProducer) -> TimedObservation {
     let at = Clock.now();
-    let looked = tokio::time::timeout(LOOK, look(tools.cluster(side), &tools.names, &of)).await;
+    let looked = tokio::time::timeout(LOOK, look_at_producer(tools.cluster(side), &tools.names, &of)).await;
     let result = looked.unwrap_or_else(|_| {
         Err(too_long(tools.cluster(side), &format!("looking at producer {}", visible_name(&of.name)), LOOK))
     });
-    Seen { at, what: Sighting::Eos(side, of.name, result.map(Box::new)) }
+    TimedObservation { at, what: Observation::Eos(side, of.name, result.map(Box::new)) }
 }

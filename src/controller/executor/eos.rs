@@ -8,13 +8,13 @@ use futures_util::stream::{self, StreamExt as _};
 use super::{done, failed};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble};
-use crate::controller::eos::deny::{self, NotSet};
+use crate::controller::eos::deny::{self, AclsNotSet};
 use crate::controller::eos::fence::{NotFenced, fence};
 use crate::estate::acl::Acl;
-use crate::jobs::replay::{Back, NotBrought, Stop, Tell, carry_back};
+use crate::jobs::replay::{CarryBack, NotCarriedBack, ReplayProgressSink, Stop, carry_back};
 use crate::jobs::translate::History;
-use crate::migration::eos::Fenced;
-use crate::migration::facts::effect::{Answer, Outcome};
+use crate::migration::eos::FencedId;
+use crate::migration::facts::effect::{EffectResult, Outcome};
 use crate::plan::Plan;
 use crate::replay::Ranges;
 use crate::session::lease::WriteLease;
@@ -39,7 +39,7 @@ pub(super) async fn fence_all(tools: Arc<Tools>, side: Side, ids: Vec<String>) -
     let (mut fenced, mut troubles, mut unknown) = (Vec::new(), Vec::new(), false);
     for (id, end) in ended {
         match end {
-            Ok((producer_id, epoch)) => fenced.push(Fenced { id, producer_id, epoch }),
+            Ok((producer_id, epoch)) => fenced.push(FencedId { id, producer_id, epoch }),
             Err(NotFenced::Failed(why)) => troubles.push(why),
             Err(NotFenced::Unknown(why)) => {
                 unknown = true;
@@ -47,7 +47,7 @@ pub(super) async fn fence_all(tools: Arc<Tools>, side: Side, ids: Vec<String>) -
             }
         }
     }
-    let Some(first) = troubles.first().cloned() else { return done(Answer::Fenced { ids: fenced }) };
+    let Some(first) = troubles.first().cloned() else { return done(EffectResult::Fenced { ids: fenced }) };
     let more = if troubles.len() > 1 { format!("; {} more", troubles.len() - 1) } else { String::new() };
     let why = Trouble::new(format!("{}{more}", first.what), first.advice);
     if fenced.is_empty() && !unknown { failed(why) } else { Outcome::Unknown { why } }
@@ -57,10 +57,10 @@ pub(super) async fn fence_all(tools: Arc<Tools>, side: Side, ids: Vec<String>) -
 pub(super) async fn deny(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outcome {
     let acls: BTreeSet<Acl> = acls.into_iter().collect();
     match deny::deny(tools.cluster(side), &acls).await {
-        Ok(()) => done(Answer::Denied),
-        Err(NotSet::Forbidden(why)) => done(Answer::NotDenied { why }),
-        Err(NotSet::Failed(why)) => failed(why),
-        Err(NotSet::Unknown(why)) => Outcome::Unknown { why },
+        Ok(()) => done(EffectResult::Denied),
+        Err(AclsNotSet::Forbidden(why)) => done(EffectResult::NotDenied { why }),
+        Err(AclsNotSet::Failed(why)) => failed(why),
+        Err(AclsNotSet::Unknown(why)) => Outcome::Unknown { why },
     }
 }
 
@@ -68,23 +68,23 @@ pub(super) async fn deny(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outco
 pub(super) async fn allow(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outcome {
     let acls: BTreeSet<Acl> = acls.into_iter().collect();
     match deny::allow(tools.cluster(side), &acls).await {
-        Ok(()) => done(Answer::Allowed),
-        Err(NotSet::Forbidden(why) | NotSet::Failed(why)) => failed(why),
-        Err(NotSet::Unknown(why)) => Outcome::Unknown { why },
+        Ok(()) => done(EffectResult::Allowed),
+        Err(AclsNotSet::Forbidden(why) | AclsNotSet::Failed(why)) => failed(why),
+        Err(AclsNotSet::Unknown(why)) => Outcome::Unknown { why },
     }
 }
 
 /// What carrying rests on, besides the effect.
-pub(super) struct Carrying {
+pub(super) struct CarryContext {
     pub plan: Arc<Plan>,
     pub history: Arc<Mutex<History>>,
     pub lease: Arc<WriteLease>,
-    pub tell: Tell,
+    pub tell: ReplayProgressSink,
     pub stop: Arc<Stop>,
 }
 
 /// Carries what only `from` holds to the other side, or goes on with it.
-pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Side, ranges: Ranges) -> Outcome {
+pub(super) async fn carry(with: CarryContext, producer: String, id: String, from: Side, ranges: Ranges) -> Outcome {
     let (target_ends, begun) = {
         let history = with.history.lock().unwrap_or_else(PoisonError::into_inner);
         (ends_when_left(&history, from, &ranges), history.begun().unwrap_or_default())
@@ -99,11 +99,11 @@ pub(super) async fn carry(with: Carrying, producer: String, id: String, from: Si
         return failed(Trouble::new(what, "nothing was carried: compare both clusters with `cutover diff`"));
     };
     let asked = format!("{producer} goes back to {}", from.other(), producer = visible_name(&producer));
-    let back = Back { id, from, ranges, target_ends, asked };
+    let back = CarryBack { id, from, ranges, target_ends, asked };
     match carry_back(&with.plan, with.lease, &back, with.tell, with.stop).await {
-        Ok(brought) => done(Answer::Carried { records: brought.records, verified: brought.verified }),
-        Err(NotBrought::Failed(why)) => failed(why),
-        Err(NotBrought::Unknown(why)) => Outcome::Unknown { why },
+        Ok(brought) => done(EffectResult::Carried { records: brought.records, verified: brought.verified }),
+        Err(NotCarriedBack::Failed(why)) => failed(why),
+        Err(NotCarriedBack::Unknown(why)) => Outcome::Unknown { why },
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     async fn every_id_is_fenced_and_a_second_time_does_no_harm() {
         let (_blue, _green, tools) = world();
         for turn in 0..2 {
-            let Done { result: Answer::Fenced { ids: fenced } } =
+            let Done { result: EffectResult::Fenced { ids: fenced } } =
                 fence_all(Arc::clone(&tools), Side::Blue, ids()).await
             else {
                 panic!("not fenced")
@@ -163,25 +163,28 @@ mod tests {
     async fn denials_are_made_until_in_force_and_exactly_they_are_taken_back() {
         let (blue, _green, tools) = world();
         let ended = deny(Arc::clone(&tools), Side::Blue, denials()).await;
-        let Done { result: Answer::NotDenied { why } } = ended else { panic!("{ended:?}") };
+        let Done { result: EffectResult::NotDenied { why } } = ended else { panic!("{ended:?}") };
         assert!(why.what.contains("no authorizer"), "{why:?}");
-        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Allowed), "none stands");
+        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(EffectResult::Allowed), "none stands");
 
-        blue.with_state(|s| s.authorize());
+        blue.with_state(|s| s.enable_authorizer());
         let other = Acl::deny_write(Resource::TransactionalId, "ledger-1", "User:other");
-        assert_eq!(deny(Arc::clone(&tools), Side::Blue, vec![other.clone()]).await, done(Answer::Denied));
+        assert_eq!(deny(Arc::clone(&tools), Side::Blue, vec![other.clone()]).await, done(EffectResult::Denied));
         for _ in 0..2 {
-            assert_eq!(deny(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Denied));
+            assert_eq!(deny(Arc::clone(&tools), Side::Blue, denials()).await, done(EffectResult::Denied));
         }
         let standing = |acls: Vec<Acl>| {
             let tools = Arc::clone(&tools);
             async move {
                 let acls = acls.into_iter().collect();
-                crate::controller::eos::look::enforced(tools.cluster(Side::Blue), &acls).await.told().map(BTreeSet::len)
+                crate::controller::eos::look::find_enforced(tools.cluster(Side::Blue), &acls)
+                    .await
+                    .as_told()
+                    .map(BTreeSet::len)
             }
         };
         assert_eq!(standing(denials()).await, Some(2));
-        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(Answer::Allowed));
+        assert_eq!(allow(Arc::clone(&tools), Side::Blue, denials()).await, done(EffectResult::Allowed));
         assert_eq!(standing(denials()).await, Some(0));
         assert_eq!(standing(vec![other]).await, Some(1), "another's denial is not ours to take");
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::estate::{GroupState, GroupView};
-use crate::jobs::translate::list;
-use crate::kafka::control::{Cluster, Outcome as Sent, StableOffsets};
-use crate::migration::facts::effect::{Answer, Outcome};
+use crate::jobs::translate::describe_partitions;
+use crate::kafka::control::{ChangeOutcome as Sent, Cluster, StableOffsets};
+use crate::migration::facts::effect::{EffectResult, Outcome};
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
 use crate::session::tools::Tools;
@@ -18,13 +18,13 @@ const STABLE_MS: u64 = 60_000;
 const PAUSE_MS: u64 = 500;
 
 /// Offsets by partition, under the names of the cluster they are on. `None` is no committed offset.
-type Offsets = BTreeMap<TopicPartition, Option<i64>>;
+type OffsetsByPartition = BTreeMap<TopicPartition, Option<i64>>;
 
 /// What commits carry besides the offset, under the same names, where that is not empty.
-type Carried = BTreeMap<TopicPartition, String>;
+type MetadataByPartition = BTreeMap<TopicPartition, String>;
 
 /// A commit, or the undoing of one, on one cluster.
-pub(super) struct Change<'a> {
+pub(super) struct GroupOffsetChange<'a> {
     /// The cluster.
     cluster: &'a Cluster,
     /// Names of topics there.
@@ -39,7 +39,7 @@ pub(super) struct Change<'a> {
     metadata: Vec<(TopicPartition, String)>,
 }
 
-impl<'a> Change<'a> {
+impl<'a> GroupOffsetChange<'a> {
     /// A change of a group's offsets (the group's id on that side; partitions by blue's topic names).
     pub fn new(
         tools: &'a Tools,
@@ -52,33 +52,33 @@ impl<'a> Change<'a> {
     }
 
     /// The same with what some of the commits carry besides their offset.
-    pub fn carrying(self, metadata: Vec<(TopicPartition, String)>) -> Self {
+    pub fn with_metadata(self, metadata: Vec<(TopicPartition, String)>) -> Self {
         Self { metadata, ..self }
     }
 
     /// Carries it out.
     pub async fn run(&self) -> Outcome {
-        let target = self.there(&self.target);
-        if let Err(why) = self.check(&target).await {
+        let target = self.to_cluster_names(&self.target);
+        if let Err(why) = self.check_before(&target).await {
             return Outcome::Failed { why };
         }
         let sent = self.send(&target).await;
-        let (found, has) = match self.read(target.keys()).await {
+        let (found, has) = match self.read_stable(target.keys()).await {
             Ok(found) => found,
-            Err(why) => return Outcome::Unknown { why: self.unread(&sent, &why) },
+            Err(why) => return Outcome::Unknown { why: self.trouble_of_unread(&sent, &why) },
         };
         // The same offset may stand with other words: what the plan says is carried stands too, or it was not done.
-        let carried = self.carried();
+        let carried = self.metadata_by_partition();
         let stands = |tp: &TopicPartition| carried.get(tp).is_none_or(|text| has.get(tp) == Some(text));
         let wrong: Vec<&TopicPartition> =
             target.iter().filter(|(tp, at)| found.get(*tp) != Some(*at) || !stands(tp)).map(|(tp, _)| tp).collect();
         match (wrong.is_empty(), sent) {
-            (true, _) => match self.empty().await {
-                Ok(()) => Outcome::Done { result: Answer::Offsets { offsets: self.back(&found) } },
+            (true, _) => match self.check_empty().await {
+                Ok(()) => Outcome::Done { result: EffectResult::Offsets { offsets: self.to_blue_names(&found) } },
                 Err(why) => Outcome::Unknown { why },
             },
-            (false, Err(Sending { why, nothing_sent: true })) => Outcome::Failed { why },
-            (false, Err(Sending { why, .. })) => Outcome::Unknown { why },
+            (false, Err(SendFailure { why, nothing_sent: true })) => Outcome::Failed { why },
+            (false, Err(SendFailure { why, .. })) => Outcome::Unknown { why },
             (false, Ok(())) => Outcome::Unknown {
                 why: Trouble::new(
                     format!(
@@ -86,7 +86,7 @@ impl<'a> Change<'a> {
                         wrong.len(),
                         visible_name(self.group),
                         self.cluster.side(),
-                        list(&wrong.into_iter().cloned().collect::<Vec<_>>())
+                        describe_partitions(&wrong.into_iter().cloned().collect::<Vec<_>>())
                     ),
                     "somebody else commits for this group: find and stop them, then continue",
                 ),
@@ -94,27 +94,27 @@ impl<'a> Change<'a> {
         }
     }
 
-    fn there(&self, offsets: &[(TopicPartition, Option<i64>)]) -> Offsets {
+    fn to_cluster_names(&self, offsets: &[(TopicPartition, Option<i64>)]) -> OffsetsByPartition {
         let side = self.cluster.side();
-        offsets.iter().map(|(tp, at)| (self.names.tp_on(side, tp), *at)).collect()
+        offsets.iter().map(|(tp, at)| (self.names.partition_on(side, tp), *at)).collect()
     }
 
-    fn carried(&self) -> Carried {
+    fn metadata_by_partition(&self) -> MetadataByPartition {
         let side = self.cluster.side();
-        self.metadata.iter().map(|(tp, text)| (self.names.tp_on(side, tp), text.clone())).collect()
+        self.metadata.iter().map(|(tp, text)| (self.names.partition_on(side, tp), text.clone())).collect()
     }
 
-    fn back(&self, found: &Offsets) -> Vec<(TopicPartition, Option<i64>)> {
+    fn to_blue_names(&self, found: &OffsetsByPartition) -> Vec<(TopicPartition, Option<i64>)> {
         let side = self.cluster.side();
-        found.iter().map(|(tp, at)| (self.names.tp_blue(side, tp), *at)).collect()
+        found.iter().map(|(tp, at)| (self.names.partition_on_blue(side, tp), *at)).collect()
     }
 
     /// The group is Empty, and what stands is what was seen when the plan was made (or already what shall stand).
-    async fn check(&self, target: &Offsets) -> Result<(), Trouble> {
-        self.empty().await?;
+    async fn check_before(&self, target: &OffsetsByPartition) -> Result<(), Trouble> {
+        self.check_empty().await?;
         let Some(before) = &self.before else { return Ok(()) };
-        let before = self.there(before);
-        let (found, _) = self.read(before.keys()).await?;
+        let before = self.to_cluster_names(before);
+        let (found, _) = self.read_stable(before.keys()).await?;
         let moved = before.iter().find(|(tp, was)| {
             let now = found.get(*tp).copied().flatten();
             now != **was && Some(&now) != target.get(*tp)
@@ -137,50 +137,56 @@ impl<'a> Change<'a> {
         }
     }
 
-    async fn empty(&self) -> Result<(), Trouble> {
-        let view = self.cluster.group(self.group).await?;
+    async fn check_empty(&self) -> Result<(), Trouble> {
+        let view = self.cluster.fetch_group(self.group).await?;
         if view.members.is_empty() && matches!(view.state, GroupState::Empty | GroupState::Dead) {
             return Ok(());
         }
         Err(Trouble::new(
-            format!("group {} on {} is {}{}", visible_name(self.group), self.cluster.side(), view.state, who(&view)),
+            format!(
+                "group {} on {} is {}{}",
+                visible_name(self.group),
+                self.cluster.side(),
+                view.state,
+                describe_members(&view)
+            ),
             "stop its members there: offsets can only be set while it is Empty",
         ))
     }
 
-    async fn send(&self, target: &Offsets) -> Result<(), Sending> {
+    async fn send(&self, target: &OffsetsByPartition) -> Result<(), SendFailure> {
         let commits: Vec<(TopicPartition, i64)> =
             target.iter().filter_map(|(tp, at)| at.map(|at| (tp.clone(), at))).collect();
         let deletes: Vec<TopicPartition> =
             target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
         let mut any_sent = false;
         if !commits.is_empty() {
-            let answer = self.cluster.commit_offsets_with(self.group, &commits, &self.carried()).await;
-            judge(answer, &mut any_sent)?;
+            let answer = self.cluster.commit_offsets_with(self.group, &commits, &self.metadata_by_partition()).await;
+            judge_answer(answer, &mut any_sent)?;
         }
         if !deletes.is_empty() {
             let answer = self.cluster.delete_offsets(self.group, &deletes).await;
-            judge(answer, &mut any_sent)?;
+            judge_answer(answer, &mut any_sent)?;
         }
         Ok(())
     }
 
     /// Committed offsets that no open transaction could still change, and what those commits carry.
-    async fn read<'p>(
+    async fn read_stable<'p>(
         &self,
         partitions: impl Iterator<Item = &'p TopicPartition>,
-    ) -> Result<(Offsets, Carried), Trouble> {
+    ) -> Result<(OffsetsByPartition, MetadataByPartition), Trouble> {
         let watch = Clock.stopwatch();
         let partitions: Vec<TopicPartition> = partitions.cloned().collect();
         let (found, carried) = loop {
             let (offsets, carried) = self.cluster.stable_commits(self.group, &partitions).await?;
             match offsets {
                 StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break (found, carried),
-                StableOffsets::Pending(open) if watch.ms() < STABLE_MS => {
+                StableOffsets::Pending(open) if watch.elapsed_ms() < STABLE_MS => {
                     let (group, side) = (self.group, self.cluster.side());
                     tracing::info!(
                         "offsets of {group} on {side} wait for a transaction: {}",
-                        list(&open),
+                        describe_partitions(&open),
                         group = visible_name(group)
                     );
                     Clock.sleep(PAUSE_MS).await;
@@ -192,7 +198,7 @@ impl<'a> Change<'a> {
                             visible_name(self.group),
                             self.cluster.side(),
                             STABLE_MS / 1000,
-                            list(&open)
+                            describe_partitions(&open)
                         ),
                         "wait for it to end, or end it: kafka-transactions.sh find-hanging names its producer",
                     ));
@@ -205,7 +211,7 @@ impl<'a> Change<'a> {
         Ok((partitions.into_iter().map(|tp| (tp.clone(), of(&tp))).collect(), carried))
     }
 
-    fn unread(&self, sent: &Result<(), Sending>, why: &Trouble) -> Trouble {
+    fn trouble_of_unread(&self, sent: &Result<(), SendFailure>, why: &Trouble) -> Trouble {
         let first = sent.as_ref().err().map(|s| format!("{}; ", s.why.what)).unwrap_or_default();
         Trouble::new(
             format!(
@@ -220,24 +226,27 @@ impl<'a> Change<'a> {
 }
 
 /// Why sending did not work, and whether it is sure that nothing took effect.
-struct Sending {
+struct SendFailure {
     why: Trouble,
     nothing_sent: bool,
 }
 
-fn judge(answer: Result<BTreeMap<TopicPartition, Sent>, Trouble>, any_sent: &mut bool) -> Result<(), Sending> {
-    let outcomes = answer.map_err(|why| Sending { why, nothing_sent: !*any_sent })?;
+fn judge_answer(
+    answer: Result<BTreeMap<TopicPartition, Sent>, Trouble>,
+    any_sent: &mut bool,
+) -> Result<(), SendFailure> {
+    let outcomes = answer.map_err(|why| SendFailure { why, nothing_sent: !*any_sent })?;
     let done = outcomes.values().any(Sent::is_done);
     let unknown = outcomes.values().any(|o| matches!(o, Sent::Unknown(_)));
     *any_sent |= done || unknown;
     match outcomes.values().find_map(Sent::trouble) {
         None => Ok(()),
-        Some(why) => Err(Sending { why: why.clone(), nothing_sent: !*any_sent }),
+        Some(why) => Err(SendFailure { why: why.clone(), nothing_sent: !*any_sent }),
     }
 }
 
 /// ` with 2 members (loan-audit-1 at /10.0.0.7)`.
-pub(super) fn who(view: &GroupView) -> String {
+pub(super) fn describe_members(view: &GroupView) -> String {
     match view.members.as_slice() {
         [] => String::new(),
         members => {
@@ -255,7 +264,7 @@ pub(super) fn who(view: &GroupView) -> String {
 mod tests {
     use super::*;
     use crate::plan::Plan;
-    use crate::sim::state::{Commit, Cut, Faults};
+    use crate::sim::state::{Commit, ConnectionCut, Faults};
     use crate::sim::{SimCluster, SimConfig};
     use std::sync::Arc;
 
@@ -275,11 +284,11 @@ mod tests {
     }
 
     async fn change(tools: &Tools, target: [Option<i64>; 2], before: Option<[Option<i64>; 2]>) -> Outcome {
-        Change::new(tools, Side::Green, "g", at(target), before.map(at)).run().await
+        GroupOffsetChange::new(tools, Side::Green, "g", at(target), before.map(at)).run().await
     }
 
     fn is_done(outcome: &Outcome, offsets: [Option<i64>; 2]) -> bool {
-        *outcome == Outcome::Done { result: Answer::Offsets { offsets: at(offsets) } }
+        *outcome == Outcome::Done { result: EffectResult::Offsets { offsets: at(offsets) } }
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -289,15 +298,15 @@ mod tests {
         let done = change(&tools, [Some(7), Some(0)], Some(none)).await;
         assert!(is_done(&done, [Some(7), Some(0)]), "{done:?}");
         green.with_state(|s| {
-            assert_eq!(s.committed("g", "t", 0, true).offset, 7);
-            assert_eq!(s.committed("g", "t", 0, true).leader_epoch, -1);
+            assert_eq!(s.fetch_offset("g", "t", 0, true).offset, 7);
+            assert_eq!(s.fetch_offset("g", "t", 0, true).leader_epoch, -1);
         });
         // once more, as after an unknown outcome: what stands already is no stranger's
         let again = change(&tools, [Some(7), Some(0)], Some(none)).await;
         assert!(is_done(&again, [Some(7), Some(0)]), "{again:?}");
         let restored = change(&tools, none, None).await;
         assert!(is_done(&restored, none), "{restored:?}");
-        green.with_state(|s| assert_eq!(s.committed("g", "t", 0, true).offset, -1));
+        green.with_state(|s| assert_eq!(s.fetch_offset("g", "t", 0, true).offset, -1));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -308,12 +317,12 @@ mod tests {
             panic!("it overwrote")
         };
         assert!(why.what.contains("t-1 on green was 4 and is 5 now"), "{why:?}");
-        green.with_state(|s| assert_eq!(s.committed("g", "t", 0, true).offset, 5));
+        green.with_state(|s| assert_eq!(s.fetch_offset("g", "t", 0, true).offset, 5));
     }
 
     /// What each commit carries on green.
     fn texts(green: &SimCluster) -> [String; 2] {
-        green.with_state(|s| [0, 1].map(|p| s.committed("g", "t", p, true).metadata))
+        green.with_state(|s| [0, 1].map(|p| s.fetch_offset("g", "t", p, true).metadata))
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -322,14 +331,14 @@ mod tests {
         let commit = || {
             let words = vec![(TopicPartition::new("t", 0), "done: 9, 11".to_owned())];
             let offsets = [Some(7), Some(3)];
-            Change::new(&tools, Side::Green, "g", at(offsets), Some(at(offsets))).carrying(words)
+            GroupOffsetChange::new(&tools, Side::Green, "g", at(offsets), Some(at(offsets))).with_metadata(words)
         };
         green.with_state(|s| {
             for (p, offset) in [(0, 7), (1, 3)] {
                 let other = Commit { offset, leader_epoch: -1, metadata: "another's".into(), at: 0 };
-                s.commit("g", "t", p, other).unwrap();
+                s.commit_offset("g", "t", p, other).unwrap();
             }
-            s.faults.cut_next(OFFSET_COMMIT, 100, Cut::BeforeEffect);
+            s.faults.cut_next(OFFSET_COMMIT, 100, ConnectionCut::BeforeEffect);
         });
         let cut = commit().run().await;
         assert!(matches!(cut, Outcome::Unknown { .. }), "the offsets stand, what they carry does not: {cut:?}");

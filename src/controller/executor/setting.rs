@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{done, failed};
 use crate::base::Trouble;
 use crate::estate::{FlagState, SwitchState};
-use crate::migration::facts::effect::{Answer, Outcome};
+use crate::migration::facts::effect::{EffectResult, Outcome};
 use crate::session::clock::Clock;
 use crate::session::tools::{NotSet, Tools};
 
@@ -19,18 +19,18 @@ const PAUSE_MS: u64 = 250;
 
 /// Something with a state that can be read and set.
 trait Knob: Sync {
-    type State: Copy + PartialEq + Display + Send;
+    type KnobState: Copy + PartialEq + Display + Send;
     /// What it is called.
-    fn what(&self) -> String;
-    fn read(&self) -> impl Future<Output = Result<Self::State, Trouble>> + Send;
-    fn write(&self, to: Self::State) -> impl Future<Output = Result<(), NotSet>> + Send;
+    fn describe_knob(&self) -> String;
+    fn read(&self) -> impl Future<Output = Result<Self::KnobState, Trouble>> + Send;
+    fn write(&self, to: Self::KnobState) -> impl Future<Output = Result<(), NotSet>> + Send;
 }
 
-struct Switch(Arc<Tools>, String);
+struct SwitchKnob(Arc<Tools>, String);
 
-impl Knob for Switch {
-    type State = SwitchState;
-    fn what(&self) -> String {
+impl Knob for SwitchKnob {
+    type KnobState = SwitchState;
+    fn describe_knob(&self) -> String {
         format!("the switch of {}", self.1)
     }
     async fn read(&self) -> Result<SwitchState, Trouble> {
@@ -41,11 +41,11 @@ impl Knob for Switch {
     }
 }
 
-struct Flag(Arc<Tools>, String);
+struct FlagKnob(Arc<Tools>, String);
 
-impl Knob for Flag {
-    type State = FlagState;
-    fn what(&self) -> String {
+impl Knob for FlagKnob {
+    type KnobState = FlagState;
+    fn describe_knob(&self) -> String {
         format!("the flag of {}", self.1)
     }
     async fn read(&self) -> Result<FlagState, Trouble> {
@@ -57,23 +57,23 @@ impl Knob for Flag {
 }
 
 /// Sets a group's switch.
-pub(super) async fn switch(tools: Arc<Tools>, group: String, to: SwitchState) -> Outcome {
-    if tools.by_hand_switch(&group) {
-        return done(Answer::Nothing); // a person is asked; only what is observed counts
+pub(super) async fn set_switch(tools: Arc<Tools>, group: String, to: SwitchState) -> Outcome {
+    if tools.is_switch_by_hand(&group) {
+        return done(EffectResult::Nothing); // a person is asked; only what is observed counts
     }
-    set(&Switch(tools, group), to).await.map_or_else(|o| o, |state| done(Answer::Switch { state }))
+    set_knob(&SwitchKnob(tools, group), to).await.map_or_else(|o| o, |state| done(EffectResult::Switch { state }))
 }
 
 /// Sets a producer's flag.
-pub(super) async fn flag(tools: Arc<Tools>, producer: String, to: FlagState) -> Outcome {
-    if tools.by_hand_flag(&producer) {
-        return done(Answer::Nothing);
+pub(super) async fn set_flag(tools: Arc<Tools>, producer: String, to: FlagState) -> Outcome {
+    if tools.is_flag_by_hand(&producer) {
+        return done(EffectResult::Nothing);
     }
-    set(&Flag(tools, producer), to).await.map_or_else(|o| o, |state| done(Answer::Flag { state }))
+    set_knob(&FlagKnob(tools, producer), to).await.map_or_else(|o| o, |state| done(EffectResult::Flag { state }))
 }
 
-async fn set<K: Knob>(knob: &K, to: K::State) -> Result<K::State, Outcome> {
-    let what = knob.what();
+async fn set_knob<K: Knob>(knob: &K, to: K::KnobState) -> Result<K::KnobState, Outcome> {
+    let what = knob.describe_knob();
     let before = match knob.read().await {
         Ok(state) if state == to => return Ok(state),
         Ok(state) => state,
@@ -91,13 +91,13 @@ async fn set<K: Knob>(knob: &K, to: K::State) -> Result<K::State, Outcome> {
             Ok(()) => return Ok(to), // read back by the provider
             Err(NotSet::Unknown(why)) => break why,
             // Nothing was changed, so trying again is safe: another plan's controller may just hold the flag file.
-            Err(NotSet::Refused(_)) if watch.ms() < REFUSED_MS => Clock.sleep(PAUSE_MS).await,
+            Err(NotSet::Refused(_)) if watch.elapsed_ms() < REFUSED_MS => Clock.sleep(PAUSE_MS).await,
             Err(NotSet::Refused(why)) => return Err(failed(why)),
         }
     };
     // Some take a moment until what was set is read, and some answer with an error and do it all the same.
     let watch = Clock.stopwatch();
-    while watch.ms() < READ_BACK_MS {
+    while watch.elapsed_ms() < READ_BACK_MS {
         match knob.read().await {
             Ok(state) if state == to => return Ok(state),
             Ok(_) => {}
@@ -123,8 +123,8 @@ mod tests {
     }
 
     impl Knob for Played {
-        type State = SwitchState;
-        fn what(&self) -> String {
+        type KnobState = SwitchState;
+        fn describe_knob(&self) -> String {
             "the switch of g".into()
         }
         async fn read(&self) -> Result<SwitchState, Trouble> {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     async fn run(reads: &[Option<SwitchState>], written: Result<(), NotSet>) -> Result<SwitchState, Outcome> {
-        set(&Played { reads: reads.to_vec(), next: AtomicUsize::new(0), written }, SwitchState::Off).await
+        set_knob(&Played { reads: reads.to_vec(), next: AtomicUsize::new(0), written }, SwitchState::Off).await
     }
 
     #[tokio::test]

@@ -11,7 +11,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{FromController, FromScreen, LONGEST_PICTURE, PROTOCOL, address, frame, same_user, socket_path};
+use super::{
+    FromController, FromScreen, LONGEST_PICTURE, PROTOCOL, check_same_user, frame, socket_address, socket_path,
+};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_path;
 use crate::controller::run::Handle;
@@ -41,22 +43,22 @@ const OPEN_QUESTIONS: usize = 1_024;
 ///
 /// # Errors
 /// Somebody is there, and can't be talked to: another user, another version, another plan, no answer.
-pub async fn attach(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> {
+pub async fn attach_to_controller(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> {
     let (path, digest) = (socket_path(&plan.journal), plan.digest());
-    let Some((mut line, first)) = connect(&path, want, &digest).await? else { return Ok(None) };
+    let Some((mut line, first)) = connect_to_controller(&path, want, &digest).await? else { return Ok(None) };
     let (to_screen, snapshots) = watch::channel(Arc::new(as_seen(first, want, line.other_plan)));
     let (asks, mut asked) = mpsc::channel(ASKS);
     let (replies_tx, replies) = mpsc::channel(REPLIES);
     let (stop, mut stopped) = watch::channel(false);
     let task = tokio::spawn(async move {
         let other_plan = line.other_plan;
-        let mut screen = Screen { to_screen, replies: replies_tx, open: BTreeMap::new(), want, other_plan };
+        let mut screen = AttachedScreen { to_screen, replies: replies_tx, open: BTreeMap::new(), want, other_plan };
         loop {
             let lost = tokio::select! {
                 _ = stopped.changed() => return,
                 lost = screen.carry(&mut line, &mut asked) => lost,
             };
-            screen.nobody_answers();
+            screen.refuse_unanswered();
             if !lost {
                 return;
             }
@@ -73,11 +75,11 @@ pub async fn attach(plan: &Plan, want: Want) -> Result<Option<Handle>, Trouble> 
             }
         }
     });
-    Ok(Some(Handle::of(snapshots, asks, replies, stop, task)))
+    Ok(Some(Handle::of_task(snapshots, asks, replies, stop, task)))
 }
 
 /// One connection, its reader on a task of its own: half a frame must never be lost to a `select`.
-struct Line {
+struct ControllerLine {
     to: OwnedWriteHalf,
     frames: mpsc::Receiver<FromController>,
     reader: JoinHandle<()>,
@@ -85,18 +87,22 @@ struct Line {
     other_plan: bool,
 }
 
-impl Drop for Line {
+impl Drop for ControllerLine {
     fn drop(&mut self) {
         self.reader.abort();
     }
 }
 
-async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Snapshot)>, Trouble> {
+async fn connect_to_controller(
+    path: &Path,
+    want: Want,
+    plan: &str,
+) -> Result<Option<(ControllerLine, Snapshot)>, Trouble> {
     let there = |what: String| {
         let name = visible_path(path);
         Trouble::new(format!("{name}: {what}"), "end the controller that runs, or look with --read-only")
     };
-    let stream = match open(path).await {
+    let stream = match open_stream(path).await {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
@@ -107,7 +113,7 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
         }
         Err(e) => return Err(there(e.to_string())),
     };
-    same_user(&stream)?;
+    check_same_user(&stream)?;
     let (from, mut to) = stream.into_split();
     let hello = FromScreen::Hello {
         protocol: PROTOCOL,
@@ -119,7 +125,7 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
     let mut other_plan = false;
     let begin = async {
         frame::write(&mut to, &hello).await.map_err(|e| there(e.to_string()))?;
-        let reader = tokio::spawn(read(from, frames_tx));
+        let reader = tokio::spawn(read_frames(from, frames_tx));
         let answer = frames.recv().await;
         let picture = match answer {
             Some(FromController::Welcome { plan: its, .. }) => {
@@ -137,7 +143,7 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
     };
     match tokio::time::timeout(HELLO, begin).await {
         Ok(Ok(Some((reader, first)))) => {
-            let line = Line { to, frames, reader, other_plan };
+            let line = ControllerLine { to, frames, reader, other_plan };
             Ok(Some((line, first)))
         }
         Ok(Ok(None)) => Ok(None),
@@ -146,12 +152,12 @@ async fn connect(path: &Path, want: Want, plan: &str) -> Result<Option<(Line, Sn
     }
 }
 
-async fn open(path: &Path) -> io::Result<UnixStream> {
-    let (address, _folder) = address(path)?;
+async fn open_stream(path: &Path) -> io::Result<UnixStream> {
+    let (address, _folder) = socket_address(path)?;
     UnixStream::connect(address).await
 }
 
-async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
+async fn read_frames(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
     loop {
         match frame::read(&mut from, LONGEST_PICTURE).await {
             Ok(Some(said)) => {
@@ -169,7 +175,7 @@ async fn read(mut from: OwnedReadHalf, frames: mpsc::Sender<FromController>) {
 fn as_seen(mut picture: Snapshot, want: Want, other_plan: bool) -> Snapshot {
     if want == Want::ReadOnly {
         picture.header.arming = match other_plan {
-            false => crate::session::options::asked_for(),
+            false => crate::session::options::read_only_as_asked(),
             true => Arming::ReadOnly {
                 why: "asked for with --read-only; the controller that runs has read another version of the plan".into(),
             },
@@ -179,7 +185,7 @@ fn as_seen(mut picture: Snapshot, want: Want, other_plan: bool) -> Snapshot {
 }
 
 /// The screen's ends.
-struct Screen {
+struct AttachedScreen {
     to_screen: watch::Sender<Arc<Snapshot>>,
     replies: mpsc::Sender<Reply>,
     open: BTreeMap<u64, Ask>,
@@ -187,9 +193,9 @@ struct Screen {
     other_plan: bool,
 }
 
-impl Screen {
+impl AttachedScreen {
     /// Carries both ways until the line ends. Returns whether it was lost without a word.
-    async fn carry(&mut self, line: &mut Line, asked: &mut mpsc::Receiver<Ask>) -> bool {
+    async fn carry(&mut self, line: &mut ControllerLine, asked: &mut mpsc::Receiver<Ask>) -> bool {
         loop {
             tokio::select! {
                 biased;
@@ -232,13 +238,13 @@ impl Screen {
         path: &Path,
         plan: &str,
         asked: &mut mpsc::Receiver<Ask>,
-    ) -> Option<(Line, Snapshot)> {
+    ) -> Option<(ControllerLine, Snapshot)> {
         let why = "the controller went away without a word; looking for it again".to_owned();
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
-        while watch.ms() < RETURN_MS {
+        while watch.elapsed_ms() < RETURN_MS {
             let trial = async {
-                let found = connect(path, self.want, plan).await;
+                let found = connect_to_controller(path, self.want, plan).await;
                 if !matches!(found, Ok(Some(_))) {
                     Clock.sleep(AGAIN_MS).await;
                 }
@@ -248,13 +254,13 @@ impl Screen {
             let found = loop {
                 tokio::select! {
                     biased;
-                    ask = asked.recv() => self.away(&ask?),
+                    ask = asked.recv() => self.refuse_while_away(&ask?),
                     found = &mut trial => break found,
                 }
             };
             if let Ok(Some(found)) = found {
                 while let Ok(ask) = asked.try_recv() {
-                    self.away(&ask);
+                    self.refuse_while_away(&ask);
                 }
                 return Some(found);
             }
@@ -262,18 +268,18 @@ impl Screen {
         None
     }
 
-    fn away(&self, ask: &Ask) {
-        if let Some(reply) = ask.refused(Refusal::refused("the controller is away", "wait until it is back")) {
+    fn refuse_while_away(&self, ask: &Ask) {
+        if let Some(reply) = ask.to_refusal(Refusal::refused("the controller is away", "wait until it is back")) {
             let _ = self.replies.try_send(reply); // a screen that does not read misses it
         }
     }
 
     /// Nobody will answer what is open: whether a command was taken is in the journal.
-    fn nobody_answers(&mut self) {
+    fn refuse_unanswered(&mut self) {
         let refusal =
             Refusal::unknown("the controller went away before it answered", "look at the journal before trying again");
         for ask in std::mem::take(&mut self.open).into_values() {
-            if let Some(reply) = ask.refused(refusal.clone()) {
+            if let Some(reply) = ask.to_refusal(refusal.clone()) {
                 let _ = self.replies.try_send(reply); // a screen that does not read misses it
             }
         }

@@ -16,7 +16,7 @@ const WAITING: usize = 64;
 pub(super) type ScreenId = u64;
 
 /// What comes to the hub.
-pub(super) enum Said {
+pub(super) enum HubMessage {
     /// A screen is there, and reads its answers here.
     Joined(ScreenId, mpsc::Sender<Reply>),
     /// It asks.
@@ -26,7 +26,7 @@ pub(super) enum Said {
 }
 
 /// Starts a hub between the controller's own ends and any number of screens. It ends with the controller.
-pub(super) fn start(asks: mpsc::Sender<Ask>, mut replies: mpsc::Receiver<Reply>) -> mpsc::Sender<Said> {
+pub(super) fn start(asks: mpsc::Sender<Ask>, mut replies: mpsc::Receiver<Reply>) -> mpsc::Sender<HubMessage> {
     let (said, mut hear) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         let mut hub = Hub::default();
@@ -39,7 +39,7 @@ pub(super) fn start(asks: mpsc::Sender<Ask>, mut replies: mpsc::Receiver<Reply>)
                 },
                 said = hear.recv() => {
                     let Some(said) = said else { return };
-                    if let Some(ask) = hub.hear(said)
+                    if let Some(ask) = hub.take_message(said)
                         && asks.send(ask).await.is_err()
                     {
                         return;
@@ -62,18 +62,18 @@ struct Hub {
 
 impl Hub {
     /// What is passed on to the controller.
-    fn hear(&mut self, said: Said) -> Option<Ask> {
+    fn take_message(&mut self, said: HubMessage) -> Option<Ask> {
         match said {
-            Said::Joined(screen, replies) => {
+            HubMessage::Joined(screen, replies) => {
                 self.screens.insert(screen, replies);
                 None
             }
-            Said::Left(screen) => {
+            HubMessage::Left(screen) => {
                 self.screens.remove(&screen);
                 self.open.retain(|_, (of, _)| *of != screen);
                 self.watcher.take_if(|watcher| *watcher == screen).map(|_| Ask::Watch { group: None })
             }
-            Said::Asked(screen, ask) => {
+            HubMessage::Asked(screen, ask) => {
                 match &ask {
                     // Another screen's dialog stays young when this one closes its own.
                     Ask::Watch { group: None } if self.watcher.is_some_and(|w| w != screen) => return None,
@@ -87,7 +87,7 @@ impl Hub {
                     self.open.pop_first();
                 }
                 self.open.insert(self.last, (screen, id));
-                Some(ask.numbered(self.last))
+                Some(ask.with_id(self.last))
             }
         }
     }
@@ -95,7 +95,7 @@ impl Hub {
     fn answer(&mut self, reply: Reply) {
         let Some((screen, id)) = self.open.remove(&reply.id()) else { return };
         if let Some(to) = self.screens.get(&screen) {
-            let _ = to.try_send(reply.numbered(id)); // a screen that does not read misses it
+            let _ = to.try_send(reply.with_id(id)); // a screen that does not read misses it
         }
     }
 }
@@ -117,14 +117,14 @@ mod tests {
     fn two_screens_with_the_same_numbers_get_their_own_answers() {
         let mut hub = Hub::default();
         let ((a, mut at_a), (b, mut at_b)) = (mpsc::channel(4), mpsc::channel(4));
-        hub.hear(Said::Joined(1, a));
-        hub.hear(Said::Joined(2, b));
-        let first = hub.hear(Said::Asked(1, prepare(7))).unwrap().id().unwrap();
-        let second = hub.hear(Said::Asked(2, prepare(7))).unwrap().id().unwrap();
+        hub.take_message(HubMessage::Joined(1, a));
+        hub.take_message(HubMessage::Joined(2, b));
+        let first = hub.take_message(HubMessage::Asked(1, prepare(7))).unwrap().id().unwrap();
+        let second = hub.take_message(HubMessage::Asked(2, prepare(7))).unwrap().id().unwrap();
         assert_ne!(first, second);
         hub.answer(executed(second));
         assert_eq!(at_b.try_recv().unwrap(), executed(7));
-        hub.hear(Said::Left(1));
+        hub.take_message(HubMessage::Left(1));
         hub.answer(executed(first));
         hub.answer(executed(second));
         assert!(at_a.try_recv().is_err() && at_b.try_recv().is_err(), "answered once, and nobody who left");
@@ -134,9 +134,9 @@ mod tests {
     fn the_dialog_that_stays_open_stays_young() {
         let mut hub = Hub::default();
         let watch = |group: Option<&str>| Ask::Watch { group: group.map(str::to_owned) };
-        assert!(hub.hear(Said::Asked(1, watch(Some("g")))).is_some());
-        assert!(hub.hear(Said::Asked(2, watch(None))).is_none(), "another screen closes its own");
-        assert_eq!(hub.hear(Said::Left(2)), None);
-        assert_eq!(hub.hear(Said::Left(1)), Some(watch(None)), "its screen went away");
+        assert!(hub.take_message(HubMessage::Asked(1, watch(Some("g")))).is_some());
+        assert!(hub.take_message(HubMessage::Asked(2, watch(None))).is_none(), "another screen closes its own");
+        assert_eq!(hub.take_message(HubMessage::Left(2)), None);
+        assert_eq!(hub.take_message(HubMessage::Left(1)), Some(watch(None)), "its screen went away");
     }
 }

@@ -80,7 +80,7 @@ const LONGEST_ADDRESS: usize = 100;
 
 /// A path as a socket's address: one that is too long goes by way of its folder's open descriptor, which has to live as
 /// long as the address is used. Errors: the folder can't be opened.
-fn address(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
+fn socket_address(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
     use std::os::fd::AsRawFd as _;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok((path.to_owned(), None)) };
     if path.as_os_str().len() <= LONGEST_ADDRESS {
@@ -93,7 +93,7 @@ fn address(path: &Path) -> std::io::Result<(PathBuf, Option<std::fs::File>)> {
 
 /// Whether the other end of a line is the same user, or root. The socket's mode says the same; the kernel says it of
 /// the process that is there now.
-fn same_user(stream: &tokio::net::UnixStream) -> Result<(), Trouble> {
+fn check_same_user(stream: &tokio::net::UnixStream) -> Result<(), Trouble> {
     let me = rustix::process::geteuid().as_raw();
     match stream.peer_cred() {
         Ok(other) if other.uid() == me || other.uid() == 0 => Ok(()),

@@ -11,8 +11,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::hub::{self, Said, ScreenId};
-use super::{FromController, FromScreen, LONGEST_ASK, PROTOCOL, address, frame, same_user, socket_path};
+use super::hub::{self, HubMessage, ScreenId};
+use super::{FromController, FromScreen, LONGEST_ASK, PROTOCOL, check_same_user, frame, socket_address, socket_path};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_path;
 use crate::controller::run::Handle;
@@ -37,11 +37,11 @@ const PAUSE_SHARE: u64 = 8;
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// What is said besides pictures.
-type Words = FromController;
+type ControllerMessage = FromController;
 
 /// A socket that is served.
 #[derive(Debug)]
-pub(in crate::controller) struct Server {
+pub(in crate::controller) struct SocketServer {
     stop: watch::Sender<bool>,
     /// The socket is taken away: whoever holds the journal next makes one of its own.
     shut: watch::Receiver<bool>,
@@ -50,7 +50,7 @@ pub(in crate::controller) struct Server {
     task: Option<JoinHandle<()>>,
 }
 
-impl Server {
+impl SocketServer {
     /// Takes no further screens, and takes the socket away, while the journal is still held. Those attached hear of the
     /// end from the controller.
     pub(in crate::controller) async fn close_door(&mut self) {
@@ -59,19 +59,19 @@ impl Server {
     }
 
     /// Waits until screens can attach, or never will.
-    pub(in crate::controller) async fn opened(&mut self) {
+    pub(in crate::controller) async fn wait_until_open(&mut self) {
         let _ = self.open.wait_for(|open| *open).await; // it could not be made: the log says so
     }
 
     /// Waits, within a bound, until the attached screens have heard of the end.
-    pub(in crate::controller) async fn ended(mut self) {
+    pub(in crate::controller) async fn wait_until_ended(mut self) {
         if let Some(task) = self.task.take() {
             let _ = tokio::time::timeout(LAST_WORD, task).await; // who does not read is not waited for
         }
     }
 }
 
-impl Drop for Server {
+impl Drop for SocketServer {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -82,39 +82,44 @@ impl Drop for Server {
 /// Lets others attach to a controller as soon as it holds the journal. The handle goes on as before; asks of all
 /// screens go the same way. A socket that can't be served is a notice of the log, never an end: the controller works
 /// without it.
-pub fn share(handle: &mut Handle, journal: &Path, plan_digest: String) {
+pub fn share_controller(handle: &mut Handle, journal: &Path, plan_digest: String) {
     let (asks, from_local) = mpsc::channel(ASKS);
     let (to_local, replies) = mpsc::channel(REPLIES);
     let core_asks = std::mem::replace(&mut handle.asks, asks);
     let core_replies = std::mem::replace(&mut handle.replies, replies);
     let hub = hub::start(core_asks, core_replies);
-    tokio::spawn(forward(hub.clone(), 0, to_local, from_local));
+    tokio::spawn(forward_asks(hub.clone(), 0, to_local, from_local));
     let (stop, stopped) = watch::channel(false);
     let (shut_tx, shut) = watch::channel(false);
     let (open_tx, open) = watch::channel(false);
     let door = Door { path: socket_path(journal), plan: plan_digest.into(), hub, shut: shut_tx, open: open_tx };
     let task = tokio::spawn(door.serve(handle.snapshots.clone(), stopped));
-    handle.server = Some(Server { stop, shut, open, task: Some(task) });
+    handle.server = Some(SocketServer { stop, shut, open, task: Some(task) });
 }
 
 /// What a screen of the own process asks.
-async fn forward(hub: mpsc::Sender<Said>, me: ScreenId, replies: mpsc::Sender<Reply>, mut asks: mpsc::Receiver<Ask>) {
-    if hub.send(Said::Joined(me, replies)).await.is_err() {
+async fn forward_asks(
+    hub: mpsc::Sender<HubMessage>,
+    me: ScreenId,
+    replies: mpsc::Sender<Reply>,
+    mut asks: mpsc::Receiver<Ask>,
+) {
+    if hub.send(HubMessage::Joined(me, replies)).await.is_err() {
         return;
     }
     while let Some(ask) = asks.recv().await {
-        if hub.send(Said::Asked(me, ask)).await.is_err() {
+        if hub.send(HubMessage::Asked(me, ask)).await.is_err() {
             return;
         }
     }
-    let _ = hub.send(Said::Left(me)).await; // the hub may have ended
+    let _ = hub.send(HubMessage::Left(me)).await; // the hub may have ended
 }
 
 /// Where screens come in.
 struct Door {
     path: PathBuf,
     plan: Arc<str>,
-    hub: mpsc::Sender<Said>,
+    hub: mpsc::Sender<HubMessage>,
     shut: watch::Sender<bool>,
     open: watch::Sender<bool>,
 }
@@ -146,7 +151,7 @@ impl Door {
                         turned_away.spawn(turn_away(stream));
                     }
                     Ok((stream, _)) => {
-                        screens.spawn(screen(stream, next, self.plan.clone(), self.hub.clone(), snapshots.clone()));
+                        screens.spawn(serve_screen(stream, next, self.plan.clone(), self.hub.clone(), snapshots.clone()));
                         next += 1;
                     }
                     Err(e) => {
@@ -169,7 +174,7 @@ async fn turn_away(stream: UnixStream) {
     let (_from, mut to) = stream.into_split();
     let what = format!("{SCREENS} screens are attached to the controller already");
     let trouble = Trouble::new(what, "leave one of them (q), or look with --read-only");
-    let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &Words::Refused(trouble))).await; // it may have gone
+    let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &ControllerMessage::Refused(trouble))).await; // it may have gone
 }
 
 /// Binds the socket, 0600. What lies there already is taken away only if it is a socket.
@@ -180,50 +185,50 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) => return Err(e),
     }
-    let (address, _folder) = address(path)?;
+    let (address, _folder) = socket_address(path)?;
     let listener = UnixListener::bind(address)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
 
-async fn screen(
+async fn serve_screen(
     stream: UnixStream,
     me: ScreenId,
     plan: Arc<str>,
-    hub: mpsc::Sender<Said>,
+    hub: mpsc::Sender<HubMessage>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
 ) {
-    let stranger = same_user(&stream).err();
+    let stranger = check_same_user(&stream).err();
     let (mut from, mut to) = stream.into_split();
     let hello = tokio::time::timeout(HELLO, frame::read::<FromScreen>(&mut from, LONGEST_ASK)).await;
     let refusal = match (&stranger, &hello) {
         (Some(stranger), _) => Some(stranger.clone()),
         (None, Ok(Ok(Some(FromScreen::Hello { protocol, version, read_only, plan: theirs })))) => {
-            other_version(*protocol, version).or_else(|| other_plan(*read_only, theirs, &plan))
+            refuse_other_version(*protocol, version).or_else(|| refuse_other_plan(*read_only, theirs, &plan))
         }
         _ => return,
     };
     if let Some(refusal) = refusal {
-        let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &Words::Refused(refusal))).await;
+        let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &ControllerMessage::Refused(refusal))).await;
         return;
     }
     let read_only = matches!(hello, Ok(Ok(Some(FromScreen::Hello { read_only: true, .. }))));
     let (replies, answers) = mpsc::channel(REPLIES);
-    if hub.send(Said::Joined(me, replies.clone())).await.is_err() {
+    if hub.send(HubMessage::Joined(me, replies.clone())).await.is_err() {
         return;
     }
-    let mut asking = tokio::spawn(listen(from, me, hub.clone(), replies, read_only));
+    let mut asking = tokio::spawn(receive_asks(from, me, hub.clone(), replies, read_only));
     tokio::select! {
-        result = tell(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {
+        result = tell_screen(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {
             tracing::debug!("screen {me}: {e}");
         },
         _ = &mut asking => {}
     }
     asking.abort();
-    let _ = hub.send(Said::Left(me)).await; // the hub may have ended
+    let _ = hub.send(HubMessage::Left(me)).await; // the hub may have ended
 }
 
-fn other_version(protocol: u32, version: &str) -> Option<Trouble> {
+fn refuse_other_version(protocol: u32, version: &str) -> Option<Trouble> {
     let mine = env!("CARGO_PKG_VERSION");
     (protocol != PROTOCOL || version != mine).then(|| {
         Trouble::new(
@@ -234,7 +239,7 @@ fn other_version(protocol: u32, version: &str) -> Option<Trouble> {
 }
 
 /// Who confirms a command has to see the plan that it is carried out by.
-fn other_plan(read_only: bool, theirs: &str, mine: &str) -> Option<Trouble> {
+fn refuse_other_plan(read_only: bool, theirs: &str, mine: &str) -> Option<Trouble> {
     (!read_only && theirs != mine).then(|| {
         let pid = std::process::id();
         Trouble::new(
@@ -245,10 +250,10 @@ fn other_plan(read_only: bool, theirs: &str, mine: &str) -> Option<Trouble> {
 }
 
 /// What a screen asks, until it goes away or says what nobody understands.
-async fn listen(
+async fn receive_asks(
     mut from: OwnedReadHalf,
     me: ScreenId,
-    hub: mpsc::Sender<Said>,
+    hub: mpsc::Sender<HubMessage>,
     replies: mpsc::Sender<Reply>,
     read_only: bool,
 ) {
@@ -258,14 +263,14 @@ async fn listen(
             Ok(Some(FromScreen::Hello { .. }) | None) => return,
             Err(e) => return tracing::debug!("screen {me}: {e}"),
         };
-        if read_only && changes(&ask) {
+        if read_only && changes_anything(&ask) {
             let refusal = Refusal::refused("this screen only looks", "attach without --read-only");
-            if let Some(reply) = ask.refused(refusal) {
+            if let Some(reply) = ask.to_refusal(refusal) {
                 let _ = replies.send(reply).await; // it may have gone away
             }
             continue;
         }
-        if hub.send(Said::Asked(me, ask)).await.is_err() {
+        if hub.send(HubMessage::Asked(me, ask)).await.is_err() {
             return;
         }
     }
@@ -273,7 +278,7 @@ async fn listen(
 
 /// Whether an ask changes anything for others: a measurement does not, a comparison that is started or stopped does, and
 /// so does a file beside the plan.
-fn changes(ask: &Ask) -> bool {
+fn changes_anything(ask: &Ask) -> bool {
     match ask {
         Ask::Execute { command, .. } => !matches!(command, Command::Estimate { .. }),
         Ask::StartDiff { .. } | Ask::StopDiff { .. } | Ask::Export { .. } => true,
@@ -282,13 +287,13 @@ fn changes(ask: &Ask) -> bool {
 }
 
 /// Answers at once, pictures as they come and as fast as they are read: the newest one, never a queue of old ones.
-async fn tell(
+async fn tell_screen(
     to: &mut OwnedWriteHalf,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     mut answers: mpsc::Receiver<Reply>,
     plan: String,
 ) -> io::Result<()> {
-    send(to, &Words::Welcome { pid: std::process::id(), plan }).await?;
+    send_frame(to, &ControllerMessage::Welcome { pid: std::process::id(), plan }).await?;
     snapshots.mark_changed();
     let mut pause_ms = 0;
     loop {
@@ -301,28 +306,31 @@ async fn tell(
             Some(reply) = answers.recv() => {
                 // Whoever hears that a command was taken sees what it changed: the picture was there before the answer.
                 if matches!(reply, Reply::Executed { .. }) && matches!(snapshots.has_changed(), Ok(true)) {
-                    show(to, &mut snapshots).await?;
+                    send_newest_picture(to, &mut snapshots).await?;
                 }
-                send(to, &Words::Reply(reply)).await?;
+                send_frame(to, &ControllerMessage::Reply(reply)).await?;
             }
             changed = next => {
                 if changed.is_err() {
-                    return send(to, &Words::Ended).await;
+                    return send_frame(to, &ControllerMessage::Ended).await;
                 }
                 let watch = Clock.stopwatch();
-                show(to, &mut snapshots).await?;
-                pause_ms = PAUSE_MS.max(PAUSE_SHARE * watch.ms());
+                send_newest_picture(to, &mut snapshots).await?;
+                pause_ms = PAUSE_MS.max(PAUSE_SHARE * watch.elapsed_ms());
             }
         }
     }
 }
 
 /// Sends the newest picture.
-async fn show(to: &mut OwnedWriteHalf, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> io::Result<()> {
+async fn send_newest_picture(
+    to: &mut OwnedWriteHalf,
+    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+) -> io::Result<()> {
     let picture = Arc::clone(&snapshots.borrow_and_update());
-    send(to, &FromController::Picture(&*picture)).await
+    send_frame(to, &FromController::Picture(&*picture)).await
 }
 
-async fn send<P: serde::Serialize>(to: &mut OwnedWriteHalf, what: &FromController<P>) -> io::Result<()> {
+async fn send_frame<P: serde::Serialize>(to: &mut OwnedWriteHalf, what: &FromController<P>) -> io::Result<()> {
     tokio::time::timeout(SLOWEST, frame::write(to, what)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

@@ -9,18 +9,18 @@ use crate::estate::{ClusterView, GroupKind, GroupView};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::settings::Mode;
 use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
-use crate::migration::rules::context::Sight;
+use crate::migration::rules::context::RuleContext;
 use crate::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 
 /// All rows: what needs a person first, then what is under way, then by name.
-pub(super) fn rows(scene: &Scene<'_>, sight: &Sight<'_>) -> Vec<GroupRow> {
-    let mut rows: Vec<GroupRow> = ids(scene).into_iter().map(|group| row(scene, sight, group)).collect();
+pub(super) fn rows(scene: &Scene<'_>, sight: &RuleContext<'_>) -> Vec<GroupRow> {
+    let mut rows: Vec<GroupRow> = list_group_ids(scene).into_iter().map(|group| row(scene, sight, group)).collect();
     rows.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.group.cmp(&b.group)));
     rows
 }
 
 /// Ids on blue of all groups of the plan and found anywhere. A group found on green only goes by its id there.
-fn ids(scene: &Scene<'_>) -> BTreeSet<String> {
+fn list_group_ids(scene: &Scene<'_>) -> BTreeSet<String> {
     let by_green: BTreeMap<&str, &str> =
         scene.plan.groups.iter().map(|g| (g.green_group.as_str(), g.name.as_str())).collect();
     let found = |side: Side| scene.estate.side(side).value().into_iter().flat_map(|v| v.groups.keys());
@@ -42,51 +42,55 @@ fn rank(row: &GroupRow) -> u8 {
     }
 }
 
-fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
+fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
     let planned = scene.plan.group(&group);
     let (machine, now) = (scene.machine, scene.now);
     let green_group = planned.map_or_else(|| group.clone(), |g| g.green_group.clone());
     let subject = Subject::Group(group.clone());
-    let (blue, green) = (seen(scene, sight, Side::Blue, &group), seen(scene, sight, Side::Green, &green_group));
+    let (blue, green) =
+        (find_group_view(scene, sight, Side::Blue, &group), find_group_view(scene, sight, Side::Green, &green_group));
     let kind =
         [blue, green].into_iter().flatten().map(|g| g.kind).find(|k| *k != GroupKind::Classic).unwrap_or_default();
-    let estimate = machine.estimate(&group);
+    let estimate = machine.latest_estimate(&group);
     // Of a group that nobody moves the samples alone tell; of one of the plan, where it should run counts too.
     let stuck = |side: Side| match side {
-        _ if planned.is_some() => machine.stuck(&group, side, now),
-        Side::Blue => sight.lag.stuck(side, &group) || holds(sight, side, blue),
-        Side::Green => sight.lag.stuck(side, &green_group) || holds(sight, side, green),
+        _ if planned.is_some() => machine.is_stuck(&group, side, now),
+        Side::Blue => sight.lag.is_stuck(side, &group) || waits_for_transaction(sight, side, blue),
+        Side::Green => sight.lag.is_stuck(side, &green_group) || waits_for_transaction(sight, side, green),
     };
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
-        with_progress(run, scene.progress);
+        apply_progress(run, scene.progress);
     }
     GroupRow {
         team: planned.map(|g| g.team.clone()).unwrap_or_default(),
         listed: planned.is_some(),
         mode: planned.map_or(Mode::default(), |g| g.limits.mode),
         kind,
-        stage: machine.stage(&group),
+        stage: machine.group_stage(&group),
         side_state: machine.side_state(&subject, now),
         switch: planned
             .filter(|g| g.switch.is_some())
             .map(|_| scene.estate.switches.get(&group).cloned().unwrap_or_else(Observed::not_yet)),
-        blue: GroupSide { stuck: stuck(Side::Blue), ..side(scene, sight, Side::Blue, &group, blue) },
-        green: GroupSide { stuck: stuck(Side::Green), ..side(scene, sight, Side::Green, &green_group, green) },
-        partitions: partitions(
+        blue: GroupSide { stuck: stuck(Side::Blue), ..group_side(scene, sight, Side::Blue, &group, blue) },
+        green: GroupSide { stuck: stuck(Side::Green), ..group_side(scene, sight, Side::Green, &green_group, green) },
+        partitions: partition_rows(
             scene,
             sight,
             planned.map_or(&[], |g| &g.topics),
-            [(blue, beyond(sight, Side::Blue, &group)), (green, beyond(sight, Side::Green, &green_group))],
+            [
+                (blue, commits_beyond_end(sight, Side::Blue, &group)),
+                (green, commits_beyond_end(sight, Side::Green, &green_group)),
+            ],
         ),
         run,
         estimate_to: estimate.as_ref().map(|(to, _)| *to),
         estimate: estimate.map(|(_, plan)| plan),
         estimate_chosen: machine.estimate_chosen(&group).cloned(),
-        measuring: machine.measuring(&group),
+        measuring: machine.is_measuring(&group),
         witnessed: scene.options.witness.as_ref().and_then(|witness| witness(&group)),
         way_back: machine.way_back(&group, now),
-        next: machine.next_words(&group, now),
+        next: machine.describe_next(&group, now),
         offers: machine.offers(&group, now),
         gates: machine.gate_rows(&group, now),
         triggers: machine.trigger_rows(&group, now),
@@ -97,11 +101,11 @@ fn row(scene: &Scene<'_>, sight: &Sight<'_>, group: String) -> GroupRow {
 }
 
 /// The newest look at a group, if the cluster knows it. What another cluster has under that name is another group.
-fn seen<'a>(scene: &Scene<'a>, sight: &Sight<'_>, side: Side, id: &str) -> Option<&'a GroupView> {
+fn find_group_view<'a>(scene: &Scene<'a>, sight: &RuleContext<'_>, side: Side, id: &str) -> Option<&'a GroupView> {
     scene.estate.group(side, id).filter(|_| sight.identity_trouble(side).is_none()).and_then(|s| s.view)
 }
 
-fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option<&GroupView>) -> GroupSide {
+fn group_side(scene: &Scene<'_>, sight: &RuleContext<'_>, side: Side, id: &str, view: Option<&GroupView>) -> GroupSide {
     if let Some(other) = sight.identity_trouble(side) {
         return GroupSide::unseen(Some(other));
     }
@@ -112,20 +116,20 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
         return GroupSide::unseen(None);
     }
     let looked = scene.estate.group(side, id);
-    let lag = sight.lag.lag(side, id);
+    let lag = sight.lag.group_lag(side, id);
     let unmeasured = || match lag {
         Some(_) => None,
-        None => scene.estate.side(side).value().zip(view).and_then(|(cluster, v)| unmeasured(cluster, v, side)),
+        None => scene.estate.side(side).value().zip(view).and_then(|(cluster, v)| why_unmeasured(cluster, v, side)),
     };
     GroupSide {
         state: view.map(|v| v.state),
         members: view.map(|v| v.members.clone()).unwrap_or_default(),
         lag,
         lag_stable: sight.lag.readable(side, id),
-        waits: view.and_then(|v| sight.lag.waits(side, v)).map(|w| sight.waits_words(side, &w)),
+        waits: view.and_then(|v| sight.lag.find_wait(side, v)).map(|w| sight.describe_wait(side, &w)),
         at: looked.map(|l| l.at),
         time_lag_ms: view.filter(|_| lag.is_some()).and_then(|v| sight.lag.time_lag_ms(side, v)),
-        trend: sight.lag.trend(side, id),
+        trend: sight.lag.group_trend(side, id),
         rate: sight.lag.group_rate(side, id),
         stuck: false,
         trouble: view.and_then(|v| v.trouble.clone()).or_else(unmeasured),
@@ -133,17 +137,17 @@ fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side, id: &str, view: Option
 }
 
 /// An open transaction keeps it from reading on.
-fn holds(sight: &Sight<'_>, side: Side, view: Option<&GroupView>) -> bool {
-    view.and_then(|v| sight.lag.waits(side, v)).is_some_and(|w| w.held.stands())
+fn waits_for_transaction(sight: &RuleContext<'_>, side: Side, view: Option<&GroupView>) -> bool {
+    view.and_then(|v| sight.lag.find_wait(side, v)).is_some_and(|w| w.held.stands())
 }
 
 /// A commit of it beyond the log's end is no race between two answers: no lag can be counted from it.
-fn beyond(sight: &Sight<'_>, side: Side, id: &str) -> bool {
-    sight.lag.lag(side, id).is_none()
+fn commits_beyond_end(sight: &RuleContext<'_>, side: Side, id: &str) -> bool {
+    sight.lag.group_lag(side, id).is_none()
 }
 
 /// Why a group that has committed on topics that are there has no lag; `None`: there is nothing to measure.
-fn unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Trouble> {
+fn why_unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Trouble> {
     if matches!(group.kind, GroupKind::Share | GroupKind::Streams) {
         return None;
     }
@@ -167,9 +171,9 @@ fn unmeasured(cluster: &ClusterView, group: &GroupView, side: Side) -> Option<Tr
 }
 
 /// Every partition of the topics that the plan lists or that the group committed on either side.
-fn partitions(
+fn partition_rows(
     scene: &Scene<'_>,
-    sight: &Sight<'_>,
+    sight: &RuleContext<'_>,
     listed: &[String],
     [(blue, blue_beyond), (green, green_beyond)]: [(Option<&GroupView>, bool); 2],
 ) -> Vec<PartitionRow> {
@@ -201,7 +205,7 @@ fn partition_side(
     (group, beyond): (Option<&GroupView>, bool),
 ) -> PartitionSide {
     let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
-    let committed = group.and_then(|g| g.committed(topic, partition));
+    let committed = group.and_then(|g| g.committed_offset(topic, partition));
     let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark));
     let known = committed.zip(high_watermark).filter(|(at, end)| at <= end || !beyond);
     let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
@@ -216,7 +220,7 @@ fn partition_side(
 }
 
 /// What an effect under way says of itself stands in place of what its step waits for.
-pub(super) fn with_progress(run: &mut RunView, progress: &BTreeMap<String, String>) {
+pub(super) fn apply_progress(run: &mut RunView, progress: &BTreeMap<String, String>) {
     let prefix = format!("{}/", run.run);
     for (key, words) in progress.iter().filter(|(key, _)| key.starts_with(&prefix)) {
         let step = key[prefix.len()..].split('/').next().and_then(|s| s.parse::<usize>().ok());
@@ -241,7 +245,7 @@ mod tests {
             let topic = TopicView { partitions: vec![log], ..TopicView::default() };
             let view = ClusterView { topics: [("t".to_owned(), topic)].into(), ..ClusterView::default() };
             let side = partition_side(Some(&view), "t", 0, (Some(&group), false));
-            let why = unmeasured(&view, &group, Side::Blue).map(|why| why.what);
+            let why = why_unmeasured(&view, &group, Side::Blue).map(|why| why.what);
             (side.end, side.high_watermark, side.lag, side.lag_stable, why)
         };
         assert_eq!(row(Some(90)), (Some(40), Some(90), Some(50), Some(0), None));

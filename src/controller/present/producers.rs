@@ -1,6 +1,6 @@
 //! Producers in a snapshot: those of the plan.
 
-use super::{Scene, groups::with_progress};
+use super::{Scene, groups::apply_progress};
 use crate::base::Observed;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::stage::SideState;
@@ -21,7 +21,7 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
     let ids = &plan.transactional_ids;
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
-        with_progress(run, scene.progress);
+        apply_progress(run, scene.progress);
     }
     ProducerRow {
         name: plan.name.clone(),
@@ -32,10 +32,10 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
         flag: plan.flag.as_ref().map(|_| scene.estate.flags.get(name).cloned().unwrap_or_else(Observed::not_yet)),
         observed: machine.observed_writing(name, now),
         fidelity: scene.fidelity.get(name).cloned().unwrap_or_default(),
-        disagreement: machine.disagreement(name, now),
+        disagreement: machine.find_disagreement(name, now),
         side_state: machine.side_state(&subject, now),
         run,
-        next: machine.producer_next(name, now),
+        next: machine.describe_producer_next(name, now),
         offers: machine.producer_offers(name, now),
         eos: machine.eos_view(name, now).map(Box::new),
     }

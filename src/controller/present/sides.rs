@@ -4,12 +4,12 @@ use super::Scene;
 use crate::base::sanitise::visible_names;
 use crate::base::{Observed, Side, Trouble};
 use crate::estate::{ClusterView, GroupView};
-use crate::migration::rules::context::Sight;
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::group::left_behind;
 use crate::snapshot::{SideView, Throttling};
 
 /// A cluster as last seen.
-pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView {
+pub(super) fn side_view(scene: &Scene<'_>, sight: &RuleContext<'_>, side: Side) -> SideView {
     let plan = scene.plan.cluster(side);
     let bootstrap = plan.bootstrap.join(",");
     let observed = scene.estate.side(side);
@@ -27,7 +27,7 @@ pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView
         match sight.lag.time_lag_ms(side, g) {
             Some(ms) => oldest = oldest.max(Some(ms)),
             // What it reads is older than the samples, or it can't be read: the oldest may be its own.
-            None if g.trouble.is_some() || sight.lag.lag(side, id).is_none_or(|lag| lag > 0) => unknown += 1,
+            None if g.trouble.is_some() || sight.lag.group_lag(side, id).is_none_or(|lag| lag > 0) => unknown += 1,
             None => {}
         }
     }
@@ -35,7 +35,7 @@ pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView
         side,
         name: plan.name.clone().unwrap_or_else(|| bootstrap.clone()),
         bootstrap,
-        link: link(observed),
+        link: link_of(observed),
         cluster_id: observed.value().and_then(|v| v.cluster_id.clone()),
         identity_trouble,
         brokers: (count(answered), count(view.brokers.len())),
@@ -54,13 +54,13 @@ pub(super) fn side(scene: &Scene<'_>, sight: &Sight<'_>, side: Side) -> SideView
         topics_hidden: topics_hidden(view, side),
         throttled: view.throttled.as_ref().map(|t| Throttling {
             ms: t.ms,
-            words: t.words(side),
-            trouble: t.trouble(side),
+            words: t.describe_throttling(side),
+            trouble: t.to_trouble(side),
         }),
     }
 }
 
-fn link(observed: &Observed<ClusterView>) -> Observed<u64> {
+fn link_of(observed: &Observed<ClusterView>) -> Observed<u64> {
     match observed {
         Observed::Absent { why } => Observed::Absent { why: why.clone() },
         Observed::Known { value, at, trouble } => {

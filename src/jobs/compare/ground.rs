@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::diff::asked::Span;
-use crate::diff::{Judged, Rules};
+use crate::diff::{DiffRules, JudgedRange};
 use crate::kafka::control::{Cluster, OffsetSpec, SnapshotOptions, Which};
 use crate::offsets::identity::IdentityRule;
 use crate::plan::Plan;
@@ -15,11 +15,11 @@ use crate::replay::Ranges;
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
 use crate::session::tools::{Tools, after_max_ms};
-use crate::snapshot::moment;
+use crate::snapshot::format_moment;
 
 /// One topic's ground.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ground {
+pub(super) struct DiffPreconditions {
     /// Its name on blue ...
     pub topic: String,
     /// ... on the source and on the target.
@@ -32,7 +32,7 @@ pub(super) struct Ground {
     #[serde(default)]
     pub after_max_ms: [Option<u64>; 2],
     /// Which records are judged; buckets and memory are set when the work begins.
-    pub rules: Rules,
+    pub rules: DiffRules,
     /// Offsets that are read, by log and partition; nothing where they are equal.
     pub ranges: [Vec<(i64, i64)>; 2],
     /// When the ends of the source and of the target were asked for.
@@ -40,7 +40,7 @@ pub(super) struct Ground {
     /// The range goes up to the ends: what arrived since may hold the twins of the youngest records.
     pub to_ends: bool,
     /// The last stable offset where an open transaction hides what is beyond it, by log and partition.
-    pub hidden: Hidden,
+    pub hidden: HiddenOffsets,
     /// Partitions of which a side could not be asked: nothing of them is compared.
     pub unasked: BTreeSet<usize>,
     /// Why something of it can't be compared.
@@ -50,9 +50,9 @@ pub(super) struct Ground {
 }
 
 /// Where open transactions begin to hide records, by log and partition.
-pub(super) type Hidden = [Vec<Option<i64>>; 2];
+pub(super) type HiddenOffsets = [Vec<Option<i64>>; 2];
 
-impl Ground {
+impl DiffPreconditions {
     /// Leaves out the partitions of which a side could not be asked: the other side's records would look lost.
     fn leave_out(&mut self) {
         for log in 0..2 {
@@ -68,7 +68,7 @@ impl Ground {
     }
 
     /// What of `hidden` matters when the logs were read up to `ends`: twins do not lie beyond an earlier end.
-    pub fn veil(&self, mut hidden: Hidden, ends: &[Vec<i64>; 2]) -> Hidden {
+    pub fn limit_hidden(&self, mut hidden: HiddenOffsets, ends: &[Vec<i64>; 2]) -> HiddenOffsets {
         for (hidden, ends) in hidden.iter_mut().zip(ends) {
             for (hidden, end) in hidden.iter_mut().zip(ends) {
                 *hidden = hidden.filter(|from| end >= from);
@@ -78,7 +78,13 @@ impl Ground {
     }
 
     /// Says where open transactions hide records; whether a range that ends there is known is another matter.
-    pub fn tell_hidden(&self, hidden: &Hidden, source: Side, unknown: &mut Vec<String>, remarks: &mut Vec<String>) {
+    pub fn tell_hidden(
+        &self,
+        hidden: &HiddenOffsets,
+        source: Side,
+        unknown: &mut Vec<String>,
+        remarks: &mut Vec<String>,
+    ) {
         for (log, hidden) in hidden.iter().enumerate() {
             let side = if log == 0 { source } else { source.other() };
             let mut all = (0..).zip(hidden).filter_map(|(p, from)| Some((p, (*from)?)));
@@ -108,7 +114,7 @@ impl Ground {
     }
 
     /// Whether any transaction that was open then still holds its log.
-    pub fn stands(&self, hidden: &Hidden) -> bool {
+    pub fn still_hides(&self, hidden: &HiddenOffsets) -> bool {
         let same = |log: usize| {
             hidden[log].iter().enumerate().any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from)
         };
@@ -116,13 +122,13 @@ impl Ground {
     }
 
     /// Offsets to be read, both logs together.
-    pub fn offsets(&self) -> u64 {
+    pub fn count_offsets(&self) -> u64 {
         self.ranges.iter().flatten().map(|(from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
     }
 }
 
 /// What the ground of a topic is made from.
-pub(super) struct Grounds<'a> {
+pub(super) struct DiffSurvey<'a> {
     pub plan: &'a Plan,
     pub tools: &'a Tools,
     pub names: &'a TopicNames,
@@ -135,7 +141,7 @@ pub(super) struct Grounds<'a> {
 }
 
 /// One log as it stands: by partition.
-struct Standing {
+struct DiffLogEnds {
     side: Side,
     name: String,
     start: Vec<i64>,
@@ -147,19 +153,19 @@ struct Standing {
     asked: At,
 }
 
-impl Standing {
-    fn count(&self) -> usize {
+impl DiffLogEnds {
+    fn partition_count(&self) -> usize {
         self.start.len()
     }
 
     /// The oldest record of all partitions.
-    fn begins(&self) -> Option<i64> {
+    fn oldest_timestamp(&self) -> Option<i64> {
         self.first.iter().flatten().min().copied()
     }
 
     /// Forgets what is known of partitions of which the other side could not be asked.
     fn leave_out(&mut self, unasked: &BTreeSet<usize>) {
-        let count = self.count();
+        let count = self.partition_count();
         for p in unasked.iter().copied().filter(|p| *p < count) {
             (self.start[p], self.end[p], self.hidden[p], self.first[p]) = (0, 0, None, None);
         }
@@ -170,12 +176,12 @@ impl Standing {
         ts > self.asked.0.saturating_add(late)
     }
 
-    fn cut(&self, p: usize) -> bool {
+    fn is_cut(&self, p: usize) -> bool {
         self.start.get(p).is_some_and(|start| *start > 0)
     }
 
     /// What a lookup by time found in a partition, as far as it lies within the log as it stands.
-    fn hit(&self, p: usize, found: Option<(i64, i64)>) -> Hit {
+    fn limit_hit(&self, p: usize, found: Option<(i64, i64)>) -> Hit {
         let (start, end) = (self.start[p], self.end[p]);
         match found.filter(|(offset, _)| *offset < end) {
             Some((offset, ts)) => Hit { offset: offset.max(start), ts: Some(ts) },
@@ -192,7 +198,7 @@ struct Hit {
 
 const FROM: i64 = i64::MIN;
 
-impl Grounds<'_> {
+impl DiffSurvey<'_> {
     fn side(&self, log: usize) -> Side {
         if log == 0 { self.source } else { self.source.other() }
     }
@@ -201,22 +207,22 @@ impl Grounds<'_> {
     ///
     /// # Errors
     /// A side can't be observed.
-    pub async fn of(&self, topic: &str) -> Result<Result<Ground, String>, Trouble> {
+    pub async fn survey_topic(&self, topic: &str) -> Result<Result<DiffPreconditions, String>, Trouble> {
         let mut counts = [0; 2];
         for (log, count) in counts.iter_mut().enumerate() {
-            match self.partitions(topic, self.side(log)).await? {
+            match self.count_partitions(topic, self.side(log)).await? {
                 Ok(n) => *count = n,
                 Err(why) => return Ok(Err(why)),
             }
         }
         // The target's ends are asked for first: what is on the source by then and not there is late, not only new.
         let (mut unknown, mut unasked) = (Vec::new(), BTreeSet::new());
-        let target = self.standing(topic, 1, counts[1], (&mut unknown, &mut unasked)).await;
-        let source = self.standing(topic, 0, counts[0], (&mut unknown, &mut unasked)).await;
+        let target = self.ask_log_ends(topic, 1, counts[1], (&mut unknown, &mut unasked)).await;
+        let source = self.ask_log_ends(topic, 0, counts[0], (&mut unknown, &mut unasked)).await;
         let mut logs = [source, target];
-        let compacted = self.compacted(&logs).await?;
+        let compacted = self.any_compacted(&logs).await?;
         let after_max_ms = [self.after_max_ms(&logs[0]).await, self.after_max_ms(&logs[1]).await];
-        let rule = self.plan.topic(topic);
+        let rule = self.plan.topic_rule(topic);
         let over_topic = counts[0] != counts[1];
         let all_of_it = over_topic || unasked.len() >= counts[0];
         if !unasked.is_empty() && all_of_it {
@@ -227,7 +233,8 @@ impl Grounds<'_> {
         let mut remarks = Vec::new();
         if over_topic {
             let (s, t) = (&logs[0], &logs[1]);
-            let counts = format!("{} partitions on {}, {} on {}", s.count(), s.side, t.count(), t.side);
+            let counts =
+                format!("{} partitions on {}, {} on {}", s.partition_count(), s.side, t.partition_count(), t.side);
             remarks.push(format!("{counts}: compared over the whole topic"));
         }
         if rule.identity == IdentityRule::Key {
@@ -236,12 +243,13 @@ impl Grounds<'_> {
         if compacted {
             remarks.push("compacted: records that a later one of their key supersedes are excused".to_owned());
         }
-        let judged = [vec![Judged::default(); counts[0]], vec![Judged::default(); counts[1]]];
+        let judged = [vec![JudgedRange::default(); counts[0]], vec![JudgedRange::default(); counts[1]]];
         let first_asked = logs[0].asked.min(logs[1].asked).0;
         let slack = rule.arrival_skew_ms.saturating_add(rule.pair_delta_ms).cast_signed();
         let old_before_ts = first_asked.saturating_sub(slack);
-        let rules = Rules { over_topic, compacted, judged, old_before_ts, ..Rules::whole(0, rule.pair_delta_ms) };
-        let mut ground = Ground {
+        let rules =
+            DiffRules { over_topic, compacted, judged, old_before_ts, ..DiffRules::judging_all(0, rule.pair_delta_ms) };
+        let mut ground = DiffPreconditions {
             topic: topic.to_owned(),
             names: logs.each_ref().map(|l| l.name.clone()),
             identity: rule.identity,
@@ -262,16 +270,16 @@ impl Grounds<'_> {
         let carried = || self.carried.hulls().filter(|hull| hull.tp.topic == topic);
         let refused = match self.span {
             _ if !self.carried.is_empty() => {
-                self.stretches(&mut ground, &logs, carried().map(|h| (h.tp.partition, h.from, Some(h.to))))
+                self.limit_to_offsets(&mut ground, &logs, carried().map(|h| (h.tp.partition, h.from, Some(h.to))))
             }
-            Span::Comparable => self.comparable(&mut ground, &logs).await?,
-            Span::Times { from, to } => self.times(&mut ground, &logs, from, to).await?,
+            Span::Comparable => self.limit_to_comparable(&mut ground, &logs).await?,
+            Span::Times { from, to } => self.limit_to_times(&mut ground, &logs, from, to).await?,
             Span::Offsets { partition, from, to } => {
-                self.stretches(&mut ground, &logs, std::iter::once((partition, from, to)))
+                self.limit_to_offsets(&mut ground, &logs, std::iter::once((partition, from, to)))
             }
         };
         ground.leave_out();
-        if let Some(why) = self.misread(&ground).await? {
+        if let Some(why) = self.find_misread(&ground).await? {
             return Ok(Err(why));
         }
         Ok(match refused {
@@ -281,11 +289,11 @@ impl Grounds<'_> {
     }
 
     /// Why the built-in librdkafka would misread something of it: then both sides might share the mistake.
-    async fn misread(&self, ground: &Ground) -> Result<Option<String>, Trouble> {
+    async fn find_misread(&self, ground: &DiffPreconditions) -> Result<Option<String>, Trouble> {
         for (log, ranges) in ground.ranges.iter().enumerate() {
-            let tp = |p: usize| TopicPartition::new(&ground.names[log], number(p));
+            let tp = |p: usize| TopicPartition::new(&ground.names[log], partition_number(p));
             let windows: Vec<_> = ranges.iter().enumerate().map(|(p, (from, to))| (tp(p), *from, *to)).collect();
-            let old = self.tools.cluster(self.side(log)).old_sets(&windows).await?;
+            let old = self.tools.cluster(self.side(log)).find_old_sets(&windows).await?;
             if let Some(old) = old.into_iter().next() {
                 return Ok(Some(format!("{}; {}", old.why.what, old.why.advice)));
             }
@@ -294,10 +302,15 @@ impl Grounds<'_> {
     }
 
     /// From where both logs can be compared: the younger of their beginnings.
-    async fn comparable(&self, ground: &mut Ground, logs: &[Standing; 2]) -> Result<Option<String>, Trouble> {
+    async fn limit_to_comparable(
+        &self,
+        ground: &mut DiffPreconditions,
+        logs: &[DiffLogEnds; 2],
+    ) -> Result<Option<String>, Trouble> {
         let late = ground.arrival_skew_ms.cast_signed();
         // A time that lies ahead is none at which a log began: all of it is judged then.
-        let begins = |log: &Standing| log.begins().map(|ts| if log.is_ahead(ts, late) { FROM } else { ts });
+        let begins =
+            |log: &DiffLogEnds| log.oldest_timestamp().map(|ts| if log.is_ahead(ts, late) { FROM } else { ts });
         let (b0, b1) = match (begins(&logs[0]), begins(&logs[1])) {
             (None, None) => {
                 ground.remarks.push("both are empty".to_owned());
@@ -320,17 +333,17 @@ impl Grounds<'_> {
         let delta = ground.rules.pair_delta_ms.cast_signed();
         let (young, began) = if b1 >= b0 { (1, b1) } else { (0, b0) };
         let apart = b0.abs_diff(b1) > ground.rules.pair_delta_ms;
-        let partitions = logs[0].count().max(logs[1].count());
+        let partitions = logs[0].partition_count().max(logs[1].partition_count());
         let mut from_ts = vec![FROM; partitions];
         for (p, from) in from_ts.iter_mut().enumerate() {
-            if apart && !logs[young].cut(p) {
+            if apart && !logs[young].is_cut(p) {
                 *from = began.saturating_sub(delta);
                 // Before the first pair nothing may have been written to both yet.
                 if let Some(judged) = ground.rules.judged[1 - young].get_mut(p) {
                     judged.excused_before_ts = began.saturating_add(delta);
                 }
             }
-            for log in logs.iter().filter(|l| l.cut(p)) {
+            for log in logs.iter().filter(|l| l.is_cut(p)) {
                 match log.first[p] {
                     Some(first) if log.is_ahead(first, late) => {
                         ground.unknown.push(format!(
@@ -356,34 +369,34 @@ impl Grounds<'_> {
             from_ts.fill(latest);
         }
         if let Some(earliest) = from_ts.iter().filter(|ts| **ts > FROM && **ts < i64::MAX).min() {
-            ground.remarks.push(format!("compared from {} on, where both logs begin", moment(*earliest)));
+            ground.remarks.push(format!("compared from {} on, where both logs begin", format_moment(*earliest)));
         }
-        self.from(ground, logs, &from_ts).await?;
+        self.judge_from(ground, logs, &from_ts).await?;
         Ok(None)
     }
 
-    async fn times(
+    async fn limit_to_times(
         &self,
-        ground: &mut Ground,
-        logs: &[Standing; 2],
+        ground: &mut DiffPreconditions,
+        logs: &[DiffLogEnds; 2],
         from: i64,
         to: Option<i64>,
     ) -> Result<Option<String>, Trouble> {
         let delta = ground.rules.pair_delta_ms.cast_signed();
-        let partitions = logs[0].count().max(logs[1].count());
+        let partitions = logs[0].partition_count().max(logs[1].partition_count());
         let mut from_ts = vec![from; partitions];
         for (p, begin) in from_ts.iter_mut().enumerate() {
-            for log in logs.iter().filter(|l| l.cut(p)) {
+            for log in logs.iter().filter(|l| l.is_cut(p)) {
                 let expired = log.first[p].map_or(i64::MAX, |first| first + delta);
                 if expired > *begin {
-                    let since =
-                        log.first[p].map_or("everything".to_owned(), |f| format!("what is older than {}", moment(f)));
+                    let since = log.first[p]
+                        .map_or("everything".to_owned(), |f| format!("what is older than {}", format_moment(f)));
                     ground.unknown.push(format!("partition {p}: {since} has expired on {}", log.side));
                     *begin = expired;
                 }
             }
         }
-        self.from(ground, logs, &from_ts).await?;
+        self.judge_from(ground, logs, &from_ts).await?;
         if let Some(to) = to {
             ground.to_ends = false;
             ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
@@ -392,7 +405,7 @@ impl Grounds<'_> {
                 let bounded = if self.replayed { 1 } else { 2 };
                 for (log, standing) in logs.iter().enumerate().take(bounded) {
                     let reach = to.saturating_add(2 * delta).saturating_add(late);
-                    let ends = self.find(standing, &vec![reach; standing.count()]).await?;
+                    let ends = self.find_by_time(standing, &vec![reach; standing.partition_count()]).await?;
                     // A record whose time lies ahead of now says nothing of those behind it: it does not end the range.
                     let ahead = |end: &Hit| end.ts.is_some_and(|ts| standing.is_ahead(ts, late));
                     if ends.iter().any(ahead) {
@@ -411,14 +424,19 @@ impl Grounds<'_> {
     }
 
     /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
-    async fn from(&self, ground: &mut Ground, logs: &[Standing; 2], from_ts: &[i64]) -> Result<(), Trouble> {
+    async fn judge_from(
+        &self,
+        ground: &mut DiffPreconditions,
+        logs: &[DiffLogEnds; 2],
+        from_ts: &[i64],
+    ) -> Result<(), Trouble> {
         let reach = 2 * ground.rules.pair_delta_ms.cast_signed();
         for (log, standing) in logs.iter().enumerate() {
             for (judged, from) in ground.rules.judged[log].iter_mut().zip(from_ts) {
                 judged.from_ts = *from;
             }
             let asks: Vec<i64> = from_ts.iter().map(|ts| ts.saturating_sub(reach)).collect();
-            let found = self.find(standing, &asks).await?;
+            let found = self.find_by_time(standing, &asks).await?;
             for ((range, at), from) in ground.ranges[log].iter_mut().zip(found).zip(from_ts) {
                 if *from > FROM {
                     range.0 = range.0.max(at.offset);
@@ -429,10 +447,10 @@ impl Grounds<'_> {
     }
 
     /// Stretches of the source's partitions: their records alone are judged.
-    fn stretches(
+    fn limit_to_offsets(
         &self,
-        ground: &mut Ground,
-        logs: &[Standing; 2],
+        ground: &mut DiffPreconditions,
+        logs: &[DiffLogEnds; 2],
         wanted: impl Iterator<Item = (i32, i64, Option<i64>)>,
     ) -> Option<String> {
         let [source, target] = logs;
@@ -459,7 +477,7 @@ impl Grounds<'_> {
             *range = mine.unwrap_or((range.1, range.1));
             ground.hidden[0][q] = ground.hidden[0][q].filter(|_| mine.is_some());
             if let Some((from, to)) = mine {
-                ground.rules.judged[0][q] = Judged { from, to, ..Judged::default() };
+                ground.rules.judged[0][q] = JudgedRange { from, to, ..JudgedRange::default() };
             }
         }
         // Without timestamps of its own to go by, all of the target that is left may hold the twins.
@@ -476,28 +494,28 @@ impl Grounds<'_> {
     }
 
     /// The first records with a timestamp or a later one, by partition.
-    async fn find(&self, log: &Standing, ts: &[i64]) -> Result<Vec<Hit>, Trouble> {
-        let tp = |p: usize| TopicPartition::new(&log.name, number(p));
-        let asks: Vec<_> = (0..log.count())
+    async fn find_by_time(&self, log: &DiffLogEnds, ts: &[i64]) -> Result<Vec<Hit>, Trouble> {
+        let tp = |p: usize| TopicPartition::new(&log.name, partition_number(p));
+        let asks: Vec<_> = (0..log.partition_count())
             .filter(|p| log.start[*p] < log.end[*p])
             .map(|p| (tp(p), OffsetSpec::Timestamp(ts.get(p).copied().unwrap_or(0))))
             .collect();
         let mut found = self.tools.cluster(log.side).list_offsets(&asks).await;
-        let hit = |p| found.remove(&tp(p)).unwrap_or(Ok(None)).map(|found| log.hit(p, found));
-        (0..log.count()).map(hit).collect()
+        let hit = |p| found.remove(&tp(p)).unwrap_or(Ok(None)).map(|found| log.limit_hit(p, found));
+        (0..log.partition_count()).map(hit).collect()
     }
 
     /// How a log stands. A partition that can't be asked is put into `unasked`, and `unknown` says why.
-    async fn standing(
+    async fn ask_log_ends(
         &self,
         topic: &str,
         log: usize,
         count: usize,
         (unknown, unasked): (&mut Vec<String>, &mut BTreeSet<usize>),
-    ) -> Standing {
+    ) -> DiffLogEnds {
         let side = self.side(log);
-        let name = self.names.on(side, topic);
-        let tps: Vec<_> = (0..count).map(|p| TopicPartition::new(&name, number(p))).collect();
+        let name = self.names.topic_on(side, topic);
+        let tps: Vec<_> = (0..count).map(|p| TopicPartition::new(&name, partition_number(p))).collect();
         let ask = |spec| {
             let asks: Vec<_> = tps.iter().map(|tp| (tp.clone(), spec)).collect();
             async move { self.tools.cluster(side).list_offsets(&asks).await }
@@ -508,9 +526,9 @@ impl Grounds<'_> {
         let (starts, ends, firsts) =
             tokio::join!(ask(OffsetSpec::Earliest), ask(OffsetSpec::LatestStable), ask(OffsetSpec::Timestamp(0)));
         let (start, end, hidden, first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut standing = Standing { side, name, start, end, hidden, first, asked };
+        let mut standing = DiffLogEnds { side, name, start, end, hidden, first, asked };
         for (p, tp) in tps.iter().enumerate() {
-            match (told(&starts, tp), told(&ends, tp), told(&firsts, tp), told(&highs, tp)) {
+            match (answer_for(&starts, tp), answer_for(&ends, tp), answer_for(&firsts, tp), answer_for(&highs, tp)) {
                 (Ok(Some((start, _))), Ok(Some((end, _))), Ok(first), Ok(Some((high, _)))) => {
                     standing.start.push(start);
                     standing.end.push(end);
@@ -533,12 +551,12 @@ impl Grounds<'_> {
     }
 
     /// How far ahead a log takes timestamps. Where it does not say, no record is taken for refused.
-    async fn after_max_ms(&self, log: &Standing) -> Option<u64> {
+    async fn after_max_ms(&self, log: &DiffLogEnds) -> Option<u64> {
         let configs = self.tools.cluster(log.side).describe_configs(std::slice::from_ref(&log.name)).await;
         configs.get(&log.name)?.as_ref().ok().and_then(after_max_ms)
     }
 
-    async fn compacted(&self, logs: &[Standing; 2]) -> Result<bool, Trouble> {
+    async fn any_compacted(&self, logs: &[DiffLogEnds; 2]) -> Result<bool, Trouble> {
         for log in logs {
             if is_compacted(self.tools.cluster(log.side), &log.name).await? {
                 return Ok(true);
@@ -548,15 +566,15 @@ impl Grounds<'_> {
     }
 
     /// How many partitions a topic has on a side, or why that can't be said.
-    async fn partitions(&self, topic: &str, side: Side) -> Result<Result<usize, String>, Trouble> {
+    async fn count_partitions(&self, topic: &str, side: Side) -> Result<Result<usize, String>, Trouble> {
         let options = SnapshotOptions {
-            topics: Which::only([self.names.on(side, topic)]),
+            topics: Which::only([self.names.topic_on(side, topic)]),
             groups: Which::None,
             members: Which::None,
             ..SnapshotOptions::default()
         };
         let view = self.tools.cluster(side).snapshot(&options).await?;
-        Ok(self.names.partitions(topic, side, &view))
+        Ok(self.names.count_partitions(topic, side, &view))
     }
 }
 
@@ -574,13 +592,13 @@ pub(super) async fn is_compacted(cluster: &Cluster, name: &str) -> Result<bool, 
     })
 }
 
-type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+type SurveyListing = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
 
-fn told(listed: &Listed, tp: &TopicPartition) -> Result<Option<(i64, i64)>, Trouble> {
+fn answer_for(listed: &SurveyListing, tp: &TopicPartition) -> Result<Option<(i64, i64)>, Trouble> {
     listed.get(tp).cloned().unwrap_or_else(|| Err(Trouble::new("it was left out of the answer", "try again")))
 }
 
-fn number(p: usize) -> i32 {
+fn partition_number(p: usize) -> i32 {
     i32::try_from(p).unwrap_or(i32::MAX)
 }
 

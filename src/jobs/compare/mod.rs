@@ -4,9 +4,9 @@
 //! `ground` settles which offsets are read and judged, `read` reads both sides in step, `pace` keeps it from hurting
 //! the brokers, `place` is the directory with what does not fit into memory and with the progress, `work` joins them.
 
+mod directory;
 mod ground;
 mod pace;
-mod place;
 mod read;
 pub(crate) mod sample;
 mod summary;
@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble};
-use crate::diff::asked::{Progress, Span, What};
+use crate::diff::asked::{DiffProgress, DiffScope, Span};
 use crate::diff::{DiffReport, TopicDiff};
 use crate::kafka::control::StableOffsets;
 use crate::plan::Plan;
@@ -29,16 +29,16 @@ use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
 use crate::session::pins;
 use crate::session::tools::Tools;
-use ground::Grounds;
-use pace::Pace;
-use place::Place;
-pub(crate) use summary::finish;
+use directory::DiffDirectory;
+use ground::DiffSurvey;
+use pace::ReadPace;
+pub(crate) use summary::finish_diff;
 
 /// A diff to be made.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct DiffRequest {
     /// What is compared.
-    pub what: What,
+    pub what: DiffScope,
     /// Which of its records.
     pub span: Span,
     /// The side that should hold everything; the other one is the target.
@@ -57,7 +57,7 @@ pub struct Request {
 }
 
 /// Where a diff tells how far it is, about once a second.
-pub type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
+pub type DiffProgressSink = Arc<dyn Fn(&DiffProgress) + Send + Sync>;
 
 /// How a diff ended.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub enum Ended {
 
 /// Why a diff came to no end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Broken {
+pub enum DiffFailure {
     /// The request makes no sense with this plan.
     Usage(Trouble),
     /// This machine's side of it: the disk, another run, nothing to resume.
@@ -79,28 +79,28 @@ pub enum Broken {
     Unknown(Trouble),
 }
 
-impl Broken {
+impl DiffFailure {
     /// What happened, and what to do.
     #[must_use]
     pub fn trouble(&self) -> &Trouble {
         match self {
-            Broken::Usage(trouble) | Broken::Failed(trouble) | Broken::Unknown(trouble) => trouble,
+            DiffFailure::Usage(trouble) | DiffFailure::Failed(trouble) | DiffFailure::Unknown(trouble) => trouble,
         }
     }
 }
 
 /// Trouble of a cluster's.
-impl From<Trouble> for Broken {
+impl From<Trouble> for DiffFailure {
     fn from(trouble: Trouble) -> Self {
-        Broken::Unknown(trouble)
+        DiffFailure::Unknown(trouble)
     }
 }
 
-impl From<pins::Mistaken> for Broken {
+impl From<pins::Mistaken> for DiffFailure {
     fn from(why: pins::Mistaken) -> Self {
         match why {
-            pins::Mistaken::Wrong(trouble) => Broken::Failed(trouble),
-            pins::Mistaken::Unknown(trouble) => Broken::Unknown(trouble),
+            pins::Mistaken::Wrong(trouble) => DiffFailure::Failed(trouble),
+            pins::Mistaken::Unknown(trouble) => DiffFailure::Unknown(trouble),
         }
     }
 }
@@ -110,28 +110,34 @@ impl From<pins::Mistaken> for Broken {
 /// # Errors
 /// A side can't be observed, is another cluster than the plan says, or the disk refuses. What was read until then is
 /// kept for `resume` where reading had begun.
-pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<AtomicBool>) -> Result<Ended, Broken> {
+pub async fn run_diff(
+    plan: Arc<Plan>,
+    request: DiffRequest,
+    tell: DiffProgressSink,
+    stop: Arc<AtomicBool>,
+) -> Result<Ended, DiffFailure> {
     let watch = Clock.stopwatch();
     let names = Arc::new(TopicNames::new(&plan));
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
-    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.unreachable(side)) {
+    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.why_unreachable(side)) {
         return Err(trouble.clone().into());
     }
     let held = Arc::clone(&plan);
-    let journalled = tokio::task::spawn_blocking(move || pins::in_journal(&held)).await;
+    let journalled = tokio::task::spawn_blocking(move || pins::read_pins(&held)).await;
     let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
-    let clusters = pins::check(tools.clusters(), &plan, &journalled).await?;
-    let topics = topics(&plan, &tools, &names, &request).await?;
-    topics.iter().for_each(|topic| names.learn(&plan, topic));
-    let mark = fingerprint(&clusters, &topics, &request);
+    let clusters = pins::check_clusters(tools.clusters(), &plan, &journalled).await?;
+    let topics = choose_topics(&plan, &tools, &names, &request).await?;
+    topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
+    let mark = fingerprint_request(&clusters, &topics, &request);
     let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
-    let mut place = Place::open(&at, &mark)?;
-    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| place::Saved::default())? };
-    let pace = Arc::new(Pace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
+    let mut place = DiffDirectory::open(&at, &mark)?;
+    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| directory::Saved::default())? };
+    let pace = Arc::new(ReadPace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
     let (source, span, replayed) = (request.source, request.span, request.replayed);
     let carried = &request.carried;
-    let grounds = Grounds { plan: &plan, tools: &tools, names: &names, source, span, replayed, carried };
-    let mut session = work::Session::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
+    let grounds = DiffSurvey { plan: &plan, tools: &tools, names: &names, source, span, replayed, carried };
+    let mut session =
+        work::DiffSession::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
     for topic in &topics {
         if saved.done.iter().any(|t| t.topic == *topic) {
             continue;
@@ -139,21 +145,21 @@ pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<Atomic
         let resumed = saved.topic.take().filter(|t| t.ground.topic == *topic);
         let ground = match resumed.as_ref().map(|t| Ok(t.ground.clone())) {
             Some(ground) => ground,
-            None => grounds.of(topic).await?,
+            None => grounds.survey_topic(topic).await?,
         };
         let done = match ground {
             Err(why) => {
-                let target = names.on(request.source.other(), topic);
+                let target = names.topic_on(request.source.other(), topic);
                 TopicDiff::unknown(topic.clone(), target, why)
             }
-            Ok(ground) => match session.topic(ground, resumed, &mut place, &mut saved).await? {
+            Ok(ground) => match session.compare_topic(ground, resumed, &mut place, &mut saved).await? {
                 Some(done) => done,
                 None => return Ok(Ended::Interrupted),
             },
         };
         saved.done.push(done);
         saved.topic = None;
-        place.next_topic(&saved)?;
+        place.finish_topic(&saved)?;
     }
     session.close().await;
     place.remove();
@@ -165,44 +171,54 @@ pub async fn run(plan: Arc<Plan>, request: Request, tell: Tell, stop: Arc<Atomic
         clusters,
         read: saved.records,
         bytes: saved.bytes,
-        ms: saved.ms + watch.ms(),
+        ms: saved.ms + watch.elapsed_ms(),
         topics: saved.done,
     };
     Ok(Ended::Done(Box::new(report)))
 }
 
 /// The topics, by their names on blue, each once.
-async fn topics(plan: &Plan, tools: &Tools, names: &TopicNames, request: &Request) -> Result<Vec<String>, Broken> {
+async fn choose_topics(
+    plan: &Plan,
+    tools: &Tools,
+    names: &TopicNames,
+    request: &DiffRequest,
+) -> Result<Vec<String>, DiffFailure> {
     let found: BTreeSet<String> = match &request.what {
-        What::Topics(topics) => topics.iter().cloned().collect(),
-        What::Producer(name) => match plan.producer(name) {
+        DiffScope::Topics(topics) => topics.iter().cloned().collect(),
+        DiffScope::Producer(name) => match plan.producer(name) {
             Some(producer) => producer.topics.iter().cloned().collect(),
             None => {
                 let what = format!("the plan has no producer {name}", name = visible_name(name));
-                return Err(Broken::Usage(Trouble::new(what, "name one of the plan's")));
+                return Err(DiffFailure::Usage(Trouble::new(what, "name one of the plan's")));
             }
         },
-        What::Group(name) => {
+        DiffScope::Group(name) => {
             let listed: BTreeSet<String> =
                 plan.group(name).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
-            if listed.is_empty() { committed(tools, names, name, request.source).await? } else { listed }
+            if listed.is_empty() { committed_topics(tools, names, name, request.source).await? } else { listed }
         }
-        What::Plan => {
+        DiffScope::Plan => {
             let of_groups = plan.groups.iter().flat_map(|g| &g.topics);
             plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups).cloned().collect()
         }
     };
     match found.is_empty() {
         false => Ok(found.into_iter().collect()),
-        true => Err(Broken::Usage(Trouble::new(
+        true => Err(DiffFailure::Usage(Trouble::new(
             "there is no topic to compare",
             "name topics with --topic, or list those of the producer or group in the plan",
         ))),
     }
 }
 
-async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side) -> Result<BTreeSet<String>, Trouble> {
-    let id = names.group(group, source);
+async fn committed_topics(
+    tools: &Tools,
+    names: &TopicNames,
+    group: &str,
+    source: Side,
+) -> Result<BTreeSet<String>, Trouble> {
+    let id = names.group_on(group, source);
     let offsets = match tools.cluster(source).stable_offsets(&id, &[]).await? {
         StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => found,
         StableOffsets::Pending(_) => {
@@ -212,12 +228,12 @@ async fn committed(tools: &Tools, names: &TopicNames, group: &str, source: Side)
             ));
         }
     };
-    Ok(offsets.into_keys().map(|topic| names.blue(source, &topic)).collect())
+    Ok(offsets.into_keys().map(|topic| names.topic_on_blue(source, &topic)).collect())
 }
 
 /// Tells requests apart: only the very same one can be resumed.
-fn fingerprint(clusters: &[Option<String>; 2], topics: &[String], request: &Request) -> String {
-    let Request { span, source, replayed, carried, .. } = request;
+fn fingerprint_request(clusters: &[Option<String>; 2], topics: &[String], request: &DiffRequest) -> String {
+    let DiffRequest { span, source, replayed, carried, .. } = request;
     let words = format!("{clusters:?} {topics:?} {span:?} {source} {replayed} {carried:?}");
     let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
     digest.truncate(16);
@@ -234,7 +250,7 @@ mod tests_kit {
     use crate::plan::Plan;
     use crate::session::names::TopicNames;
     use crate::session::tools::Tools;
-    use crate::sim::state::{NewRecord, Writer};
+    use crate::sim::state::{BatchProducer, NewRecord};
     use crate::sim::{SimCluster, SimConfig};
 
     const LIST_OFFSETS: i16 = 2;
@@ -257,11 +273,11 @@ mod tests_kit {
         for (cluster, count) in clusters.iter().zip([AGES.len(), AGES.len() - 1]) {
             cluster.with_state_at(|state, now| {
                 then = now;
-                state.faults.age(LIST_OFFSETS, 6);
+                state.faults.limit_version(LIST_OFFSETS, 6);
                 state.create_topic("t", 1, 3, &[], false).unwrap();
                 for (n, age) in AGES.into_iter().enumerate().take(count) {
                     let record = NewRecord::new(format!("k{n}"), format!("v{n}"), now - age * 1_000);
-                    state.append(now, "t", 0, &[record], Writer::PLAIN, None).unwrap();
+                    state.append_records(now, "t", 0, &[record], BatchProducer::PLAIN, None).unwrap();
                 }
             });
         }

@@ -15,13 +15,13 @@ const LEAST: f64 = 256_000.0;
 const BURST: f64 = 64_000.0;
 
 /// Shared by both readers.
-pub(super) struct Pace {
-    state: Mutex<State>,
+pub(super) struct ReadPace {
+    state: Mutex<PaceState>,
     bell: Condvar,
     back_off_above_ms: u64,
 }
 
-struct State {
+struct PaceState {
     /// Asked for by a person.
     rate: Option<f64>,
     /// 1 while the brokers keep up.
@@ -35,10 +35,10 @@ struct State {
     counted: Stopwatch,
 }
 
-impl Pace {
+impl ReadPace {
     pub fn new(rate: Option<u64>, back_off_above_ms: u64) -> Self {
         let now = Clock.stopwatch();
-        let state = State {
+        let state = PaceState {
             rate: rate.map(|r| r as f64),
             share: 1.0,
             measured: 0.0,
@@ -52,7 +52,7 @@ impl Pace {
     }
 
     /// Takes `bytes` that were read, and waits as long as that was too fast, or until `stopped`.
-    pub fn take(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
+    pub fn take_bytes(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.taken += bytes as f64;
         state.credit -= bytes as f64;
@@ -71,7 +71,7 @@ impl Pace {
     }
 
     /// Takes in how long a small request to a side took.
-    pub fn answered(&self, side: Side, ms: u64) {
+    pub fn note_answer_time(&self, side: Side, ms: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
         let speed = state.taken / seconds;
@@ -81,7 +81,7 @@ impl Pace {
             }
             state.share = (state.share / 2.0).max(1.0 / 256.0);
             let limit = state.limit().unwrap_or(LEAST);
-            let shown = size::format(limit as u64);
+            let shown = size::format_size(limit as u64);
             let allowed = self.back_off_above_ms;
             state.why = Some(format!("{side} takes {ms} ms to answer (limit {allowed} ms): reading {shown}/s"));
         } else if state.share < 1.0 {
@@ -96,13 +96,13 @@ impl Pace {
     }
 
     /// Why it reads slower than it could.
-    pub fn why(&self) -> Option<String> {
+    pub fn describe_slowdown(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.why.clone().or_else(|| Some(format!("limited to {}/s", size::format(state.rate? as u64))))
+        state.why.clone().or_else(|| Some(format!("limited to {}/s", size::format_size(state.rate? as u64))))
     }
 }
 
-impl State {
+impl PaceState {
     fn limit(&self) -> Option<f64> {
         let slowed = (self.share < 1.0).then(|| (self.measured * self.share).max(LEAST));
         match (self.rate, slowed) {
@@ -124,27 +124,27 @@ mod tests {
 
     #[test]
     fn a_slow_broker_is_given_time_and_the_reason_is_said() {
-        let pace = Pace::new(None, 100);
-        pace.take(1 << 40, &|| false); // without a limit nothing waits
-        assert_eq!(pace.why(), None);
-        pace.answered(Side::Green, 101);
-        let why = pace.why().expect("it is slowed down");
+        let pace = ReadPace::new(None, 100);
+        pace.take_bytes(1 << 40, &|| false); // without a limit nothing waits
+        assert_eq!(pace.describe_slowdown(), None);
+        pace.note_answer_time(Side::Green, 101);
+        let why = pace.describe_slowdown().expect("it is slowed down");
         assert!(why.starts_with("green takes 101 ms to answer (limit 100 ms): reading "), "{why}");
-        let limit = |pace: &Pace| pace.state.lock().unwrap().limit();
+        let limit = |pace: &ReadPace| pace.state.lock().unwrap().limit();
         let first = limit(&pace).expect("a limit");
-        pace.answered(Side::Green, 5_000);
+        pace.note_answer_time(Side::Green, 5_000);
         assert!(limit(&pace).expect("a limit") < first);
-        (0..40).for_each(|_| pace.answered(Side::Green, 3));
-        assert_eq!((limit(&pace), pace.why()), (None, None));
+        (0..40).for_each(|_| pace.note_answer_time(Side::Green, 3));
+        assert_eq!((limit(&pace), pace.describe_slowdown()), (None, None));
     }
 
     #[test]
     fn a_rate_holds_and_an_interrupt_ends_the_wait() {
-        let pace = Pace::new(Some(1_000), 100);
-        assert_eq!(pace.why().as_deref(), Some("limited to 1.0 kB/s"));
-        pace.take(1 << 40, &|| true); // would take 35 years
-        let slowed = Pace::new(Some(1_000_000), 100);
-        slowed.answered(Side::Blue, 200);
+        let pace = ReadPace::new(Some(1_000), 100);
+        assert_eq!(pace.describe_slowdown().as_deref(), Some("limited to 1.0 kB/s"));
+        pace.take_bytes(1 << 40, &|| true); // would take 35 years
+        let slowed = ReadPace::new(Some(1_000_000), 100);
+        slowed.note_answer_time(Side::Blue, 200);
         assert_eq!(slowed.state.lock().unwrap().limit(), Some(LEAST));
     }
 }

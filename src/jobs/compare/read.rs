@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::pace::Pace;
+use super::pace::ReadPace;
 use crate::base::TopicPartition;
-use crate::diff::{Seen, at};
-use crate::kafka::records::{Gate, Range, ReadError, RecordReader};
+use crate::diff::{DiffRecord, index_of_log};
+use crate::kafka::records::{ReadError, ReadGate, ReadRange, RecordReader};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::translate::Log;
 use crate::session::tools::identity_of;
@@ -31,23 +31,23 @@ const LEAST_LEAD: u64 = 2 * BATCH as u64;
 const STEP: Duration = Duration::from_millis(50);
 
 /// What is read of one log: partition, and offsets.
-pub(super) struct Stretch {
+pub(super) struct LogRanges {
     pub log: Log,
     pub name: String,
     pub parts: Vec<(u32, i64, i64)>,
 }
 
-impl Stretch {
+impl LogRanges {
     /// One past its last partition.
-    fn end(&self) -> Option<usize> {
+    fn partition_end(&self) -> Option<usize> {
         self.parts.iter().map(|(p, ..)| *p as usize + 1).max()
     }
 }
 
 /// What comes out of the readers.
-pub(super) enum Read {
+pub(super) enum ReadEvent {
     /// Records of a partition, in offset order.
-    Batch { log: Log, partition: u32, records: Vec<Seen>, bytes: u64 },
+    Batch { log: Log, partition: u32, records: Vec<DiffRecord>, bytes: u64 },
     /// A side has come to its end.
     End(Result<(), ReadError>),
 }
@@ -66,61 +66,61 @@ struct Steps<'a> {
     stop: &'a AtomicBool,
     /// It can't go on.
     halt: &'a AtomicBool,
-    pace: &'a Pace,
+    pace: &'a ReadPace,
 }
 
 impl Steps<'_> {
-    fn stopped(&self) -> bool {
+    fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.halt.load(Ordering::Relaxed)
     }
 
-    fn place(&self, partition: u32) -> usize {
+    fn place_of(&self, partition: u32) -> usize {
         if self.over_topic { 0 } else { partition as usize }
     }
 
     /// Notes that a side went on, and waits where that was too fast for a rate.
-    fn step(&self, side: usize, partition: u32, offsets: u64, bytes: u64) {
-        self.passed[side][self.place(partition)].fetch_add(offsets, Ordering::Relaxed);
-        self.moved();
-        self.pace.take(bytes, &|| self.stopped());
+    fn note_step(&self, side: usize, partition: u32, offsets: u64, bytes: u64) {
+        self.passed[side][self.place_of(partition)].fetch_add(offsets, Ordering::Relaxed);
+        self.note_move();
+        self.pace.take_bytes(bytes, &|| self.is_stopped());
     }
 
-    fn moved(&self) {
+    fn note_move(&self) {
         *self.moves.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.moves.1.notify_all();
     }
 
-    fn end(&self, side: usize) {
+    fn note_end(&self, side: usize) {
         self.ended[side].store(true, Ordering::Release);
-        self.moved();
+        self.note_move();
     }
 }
 
 /// Holds a side's partitions back where it is too far ahead of the other. Of one partition never both sides are.
-struct Abreast<'a> {
+struct LockstepGate<'a> {
     steps: &'a Steps<'a>,
-    stretch: &'a Stretch,
+    stretch: &'a LogRanges,
     /// How far each of its partitions has been counted.
     counted: &'a [Cell<i64>],
     /// Moves that were looked at.
     seen: Cell<u64>,
 }
 
-impl Abreast<'_> {
+impl LockstepGate<'_> {
     /// Counts a partition up to an offset. Returns by how many that is further.
-    fn count(&self, index: usize, next: i64) -> u64 {
+    fn count_up_to(&self, index: usize, next: i64) -> u64 {
         let so_far = self.counted[index].get();
         self.counted[index].set(so_far.max(next));
         next.saturating_sub(so_far).max(0).unsigned_abs()
     }
 }
 
-impl Gate for Abreast<'_> {
-    fn may(&self, index: usize) -> bool {
-        let (steps, side) = (self.steps, at(self.stretch.log));
-        let (place, other) = (steps.place(self.stretch.parts[index].0), 1 - side);
+impl ReadGate for LockstepGate<'_> {
+    fn may_give(&self, index: usize) -> bool {
+        let (steps, side) = (self.steps, index_of_log(self.stretch.log));
+        let (place, other) = (steps.place_of(self.stretch.parts[index].0), 1 - side);
         let all = steps.all[other].get(place).copied().unwrap_or(0);
-        if all == 0 || steps.stopped() || steps.ended[other].load(Ordering::Acquire) {
+        if all == 0 || steps.is_stopped() || steps.ended[other].load(Ordering::Acquire) {
             return true;
         }
         let mine = steps.passed[side][place].load(Ordering::Relaxed);
@@ -132,9 +132,9 @@ impl Gate for Abreast<'_> {
 
     /// What is not handed over yet, and what is no record (markers, what compaction took), counts as passed: else the
     /// other side would wait at a partition that has nothing more to say.
-    fn closed(&self, index: usize) {
+    fn note_closed(&self, index: usize) {
         let (partition, _, to) = self.stretch.parts[index];
-        self.steps.step(at(self.stretch.log), partition, self.count(index, to), 0);
+        self.steps.note_step(index_of_log(self.stretch.log), partition, self.count_up_to(index, to), 0);
     }
 
     fn wait(&self) {
@@ -148,19 +148,19 @@ impl Gate for Abreast<'_> {
 
 /// Reads both stretches and gives everything to `take`, in offset order within each partition. `take` ends it by
 /// setting `halt`. Gives the first error of a side.
-pub(super) fn both(
+pub(super) fn read_both(
     readers: &mut [RecordReader; 2],
-    stretches: &[Stretch; 2],
+    stretches: &[LogRanges; 2],
     rule: &IdentityRule,
     over_topic: bool,
-    (pace, stop, halt): (&Pace, &AtomicBool, &AtomicBool),
-    mut take: impl FnMut(Log, u32, Vec<Seen>, u64),
+    (pace, stop, halt): (&ReadPace, &AtomicBool, &AtomicBool),
+    mut take: impl FnMut(Log, u32, Vec<DiffRecord>, u64),
 ) -> Result<(), ReadError> {
-    let places = if over_topic { 1 } else { stretches.iter().flat_map(Stretch::end).max().unwrap_or(0) };
+    let places = if over_topic { 1 } else { stretches.iter().flat_map(LogRanges::partition_end).max().unwrap_or(0) };
     let mut all = [vec![0; places], vec![0; places]];
     for stretch in stretches {
         for (p, from, to) in &stretch.parts {
-            all[at(stretch.log)][if over_topic { 0 } else { *p as usize }] += to.abs_diff(*from);
+            all[index_of_log(stretch.log)][if over_topic { 0 } else { *p as usize }] += to.abs_diff(*from);
         }
     }
     let steps = Steps {
@@ -179,28 +179,28 @@ pub(super) fn both(
         for (reader, stretch) in readers.iter_mut().zip(stretches) {
             let (steps, out) = (&steps, out.clone());
             scope.spawn(move || {
-                let read = one(reader, stretch, rule, steps, &out);
-                steps.end(at(stretch.log));
-                let _ = out.send(Read::End(read)); // nobody listens any more: the other side failed
+                let read = read_side(reader, stretch, rule, steps, &out);
+                steps.note_end(index_of_log(stretch.log));
+                let _ = out.send(ReadEvent::End(read)); // nobody listens any more: the other side failed
             });
         }
         drop(out);
-        listen(&batches, halt, &mut take)
+        take_batches(&batches, halt, &mut take)
     })
 }
 
-fn listen(
-    batches: &Receiver<Read>,
+fn take_batches(
+    batches: &Receiver<ReadEvent>,
     halt: &AtomicBool,
-    take: &mut impl FnMut(Log, u32, Vec<Seen>, u64),
+    take: &mut impl FnMut(Log, u32, Vec<DiffRecord>, u64),
 ) -> Result<(), ReadError> {
     let mut failed = Ok(());
     // Ends when both threads have dropped their sender.
     for read in batches {
         match read {
-            Read::Batch { log, partition, records, bytes } => take(log, partition, records, bytes),
-            Read::End(Ok(()) | Err(ReadError::Stopped)) => {}
-            Read::End(Err(e)) => {
+            ReadEvent::Batch { log, partition, records, bytes } => take(log, partition, records, bytes),
+            ReadEvent::End(Ok(()) | Err(ReadError::Stopped)) => {}
+            ReadEvent::End(Err(e)) => {
                 halt.store(true, Ordering::Relaxed);
                 if failed.is_ok() {
                     failed = Err(e);
@@ -211,37 +211,37 @@ fn listen(
     failed
 }
 
-fn one(
+fn read_side(
     reader: &mut RecordReader,
-    stretch: &Stretch,
+    stretch: &LogRanges,
     rule: &IdentityRule,
     steps: &Steps<'_>,
-    out: &SyncSender<Read>,
+    out: &SyncSender<ReadEvent>,
 ) -> Result<(), ReadError> {
-    let range = |(p, from, to): &(u32, i64, i64)| Range {
+    let range = |(p, from, to): &(u32, i64, i64)| ReadRange {
         partition: TopicPartition::new(&stretch.name, i32::try_from(*p).unwrap_or(i32::MAX)),
         from: *from,
         to: *to,
     };
-    let ranges: Vec<Range> = stretch.parts.iter().map(range).collect();
-    let mut waiting: Vec<(Vec<Seen>, u64)> = ranges.iter().map(|_| (Vec::with_capacity(BATCH), 0)).collect();
+    let ranges: Vec<ReadRange> = stretch.parts.iter().map(range).collect();
+    let mut waiting: Vec<(Vec<DiffRecord>, u64)> = ranges.iter().map(|_| (Vec::with_capacity(BATCH), 0)).collect();
     let counted: Vec<Cell<i64>> = ranges.iter().map(|r| Cell::new(r.from)).collect();
-    let gate = Abreast { steps, stretch, counted: &counted, seen: Cell::new(0) };
-    let side = at(stretch.log);
-    let send = |index: usize, (records, bytes): (Vec<Seen>, u64)| -> ControlFlow<()> {
+    let gate = LockstepGate { steps, stretch, counted: &counted, seen: Cell::new(0) };
+    let side = index_of_log(stretch.log);
+    let send = |index: usize, (records, bytes): (Vec<DiffRecord>, u64)| -> ControlFlow<()> {
         let Some(last) = records.last() else { return ControlFlow::Continue(()) };
-        let offsets = gate.count(index, last.offset + 1);
+        let offsets = gate.count_up_to(index, last.offset + 1);
         let partition = stretch.parts[index].0;
-        let sent = out.send(Read::Batch { log: stretch.log, partition, records, bytes });
-        steps.step(side, partition, offsets, bytes);
-        if sent.is_err() || steps.stopped() {
+        let sent = out.send(ReadEvent::Batch { log: stretch.log, partition, records, bytes });
+        steps.note_step(side, partition, offsets, bytes);
+        if sent.is_err() || steps.is_stopped() {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     };
     let read = reader.read_gated(&ranges, &gate, &mut |index, record| {
         let batch = &mut waiting[index];
-        batch.0.push(Seen {
+        batch.0.push(DiffRecord {
             offset: record.offset,
             ts: record.timestamp.unwrap_or(-1),
             id: identity_of(rule, &record),
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn each_partition_waits_for_the_other_side_and_never_on_both() {
-        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), Pace::new(None, 500));
+        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), ReadPace::new(None, 500));
         let counters = || [0, 0].map(AtomicU64::new).into();
         let steps = Steps {
             passed: [counters(), counters()],
@@ -282,31 +282,31 @@ mod tests {
             halt: &halt,
             pace: &pace,
         };
-        let stretch = |log| Stretch { log, name: "t".into(), parts: vec![(1, 0, 100_000), (0, 0, 100_000)] };
+        let stretch = |log| LogRanges { log, name: "t".into(), parts: vec![(1, 0, 100_000), (0, 0, 100_000)] };
         let stretches = [Log::Source, Log::Target].map(stretch);
         let counted = [0; 2].map(Cell::new);
-        let gates = stretches.each_ref().map(|stretch| Abreast {
+        let gates = stretches.each_ref().map(|stretch| LockstepGate {
             steps: &steps,
             stretch,
             counted: &counted,
             seen: Cell::new(0),
         });
-        let may = || gates.each_ref().map(|gate| gate.may(1));
-        steps.step(0, 0, 1_000, 1);
+        let may = || gates.each_ref().map(|gate| gate.may_give(1));
+        steps.note_step(0, 0, 1_000, 1);
         assert_eq!(may(), [true, true]);
-        steps.step(0, 0, 1, 1);
-        assert_eq!((may(), gates[0].may(0)), ([false, true], true), "nothing of partition 1 is on the other side");
-        steps.step(1, 0, 1_500, 1); // as far as 3,000 of the source
+        steps.note_step(0, 0, 1, 1);
+        assert_eq!((may(), gates[0].may_give(0)), ([false, true], true), "nothing of partition 1 is on the other side");
+        steps.note_step(1, 0, 1_500, 1); // as far as 3,000 of the source
         assert_eq!(may(), [true, true]);
-        steps.step(1, 0, 1, 1);
+        steps.note_step(1, 0, 1, 1);
         assert_eq!(may(), [true, false]);
         gates[1].wait(); // returns at once: it was moved since it last looked
-        steps.end(0);
+        steps.note_end(0);
         assert_eq!(may(), [true, true]);
     }
     #[test]
     fn a_side_that_is_through_with_a_partition_holds_nobody_there() {
-        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), Pace::new(None, 500));
+        let (stop, halt, pace) = (AtomicBool::new(false), AtomicBool::new(false), ReadPace::new(None, 500));
         let counters = || [0, 0].map(AtomicU64::new).into();
         let steps = Steps {
             passed: [counters(), counters()],
@@ -319,10 +319,10 @@ mod tests {
             halt: &halt,
             pace: &pace,
         };
-        let stretch = |log| Stretch { log, name: "t".into(), parts: vec![(0, 0, 10_000), (1, 0, 10_000)] };
+        let stretch = |log| LogRanges { log, name: "t".into(), parts: vec![(0, 0, 10_000), (1, 0, 10_000)] };
         let stretches = [Log::Source, Log::Target].map(stretch);
         let counted = [[0; 2].map(Cell::new), [0; 2].map(Cell::new)];
-        let gate = |side: usize| Abreast {
+        let gate = |side: usize| LockstepGate {
             steps: &steps,
             stretch: &stretches[side],
             counted: &counted[side],
@@ -330,14 +330,14 @@ mod tests {
         };
         let (blue, green) = (gate(0), gate(1));
         // Each side ends another partition far before its last offset: the rest was aborted.
-        steps.step(0, 0, blue.count(0, 2_000), 1);
-        steps.step(1, 1, green.count(1, 2_000), 1);
-        assert_eq!((blue.may(0), green.may(1)), (false, false), "ahead of the other side");
-        green.closed(0);
-        blue.closed(1);
-        assert_eq!((blue.may(0), green.may(1)), (true, true));
+        steps.note_step(0, 0, blue.count_up_to(0, 2_000), 1);
+        steps.note_step(1, 1, green.count_up_to(1, 2_000), 1);
+        assert_eq!((blue.may_give(0), green.may_give(1)), (false, false), "ahead of the other side");
+        green.note_closed(0);
+        blue.note_closed(1);
+        assert_eq!((blue.may_give(0), green.may_give(1)), (true, true));
         let passed = |side: usize, p: usize| steps.passed[side][p].load(Ordering::Relaxed);
         assert_eq!((passed(1, 0), passed(0, 1)), (10_000, 10_000));
-        assert_eq!(green.count(0, 5_000), 0, "what is handed over later was counted");
+        assert_eq!(green.count_up_to(0, 5_000), 0, "what is handed over later was counted");
     }
 }

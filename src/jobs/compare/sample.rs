@@ -14,13 +14,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::ground::is_compacted;
-use super::pace::Pace;
+use super::pace::ReadPace;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
-use crate::diff::{PartitionDiff, Seen, window};
+use crate::diff::{DiffRecord, PartitionDiff, compare_window};
 use crate::kafka::control::OffsetSpec;
 use crate::kafka::plane::DataPlane;
-use crate::kafka::records::{Isolation, Range, RecordReader};
+use crate::kafka::records::{Isolation, ReadRange, RecordReader};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
@@ -50,7 +50,7 @@ const QUEUED_KIB: u32 = 512;
 
 /// A topic that is written to both clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct SampleTarget {
     /// Its name on blue.
     pub topic: String,
     /// Partitions, as many on both sides.
@@ -65,12 +65,12 @@ pub(crate) struct Sampled {
     pub topic: String,
     pub partition: u32,
     pub at: At,
-    pub result: Result<Counts, Missed>,
+    pub result: Result<SampleCounts, Missed>,
 }
 
 /// Records of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Counts {
+pub(crate) struct SampleCounts {
     pub found: u64,
     pub missing: u64,
     pub only_green: u64,
@@ -93,7 +93,7 @@ impl From<Trouble> for Missed {
     }
 }
 
-impl From<&PartitionDiff> for Counts {
+impl From<&PartitionDiff> for SampleCounts {
     fn from(p: &PartitionDiff) -> Self {
         Self {
             found: p.counts.equal,
@@ -105,10 +105,10 @@ impl From<&PartitionDiff> for Counts {
 }
 
 /// Looks at the targets, every `[diff] fidelity`, until nobody listens.
-pub(crate) async fn sample(
+pub(crate) async fn sample_targets(
     plan: Arc<Plan>,
     tools: Arc<Tools>,
-    targets: watch::Receiver<Vec<Target>>,
+    targets: watch::Receiver<Vec<SampleTarget>>,
     to: mpsc::Sender<Sampled>,
 ) {
     let Some(period) = plan.diff.fidelity_ms else { return };
@@ -125,7 +125,7 @@ pub(crate) async fn sample(
             let next = turn.entry(target.topic.clone()).or_default();
             let partition = *next % target.partitions.max(1);
             *next = partition + 1;
-            let result = sampler.look(target, partition).await;
+            let result = sampler.sample_partition(target, partition).await;
             let sampled = Sampled { topic: target.topic.clone(), partition, at: Clock.now(), result };
             if to.send(sampled).await.is_err() {
                 return;
@@ -138,7 +138,7 @@ pub(crate) async fn sample(
 struct Sampler {
     plan: Arc<Plan>,
     tools: Arc<Tools>,
-    pace: Arc<Pace>,
+    pace: Arc<ReadPace>,
     /// Ends a read under way when nobody waits for it any more.
     stop: Arc<AtomicBool>,
     readers: [Option<RecordReader>; 2],
@@ -155,7 +155,7 @@ impl Drop for Sampler {
 }
 
 /// One partition on both sides, source first.
-struct Place {
+struct PartitionPair {
     tps: [TopicPartition; 2],
     start: [i64; 2],
     end: [i64; 2],
@@ -168,11 +168,11 @@ struct Place {
     skew: i64,
 }
 
-impl Place {
+impl PartitionPair {
     /// What a lookup by time found in a log: the end where it found nothing. A window lies between two of these. A record
     /// whose own time lies ahead of now is in no window, and those behind it in the log may not be found: nothing is claimed
     /// then.
-    fn hit(&self, log: usize, found: Option<(i64, i64)>) -> Result<i64, Missed> {
+    fn check_hit(&self, log: usize, found: Option<(i64, i64)>) -> Result<i64, Missed> {
         let (start, end) = (self.start[log], self.end[log].max(self.start[log]));
         match found.filter(|(offset, _)| *offset < end) {
             Some((offset, ts)) if ts > self.asked[log].0.saturating_add(self.skew) => Err(Missed::Unknown(format!(
@@ -189,17 +189,17 @@ const SIDES: [Side; 2] = [Side::Blue, Side::Green];
 
 impl Sampler {
     fn new(plan: Arc<Plan>, tools: Arc<Tools>) -> Self {
-        let pace = Arc::new(Pace::new(plan.diff.rate, plan.diff.back_off_above_ms));
+        let pace = Arc::new(ReadPace::new(plan.diff.rate, plan.diff.back_off_above_ms));
         Self { plan, tools, pace, stop: Arc::default(), readers: [None, None], compacted: BTreeMap::new() }
     }
 
-    async fn look(&mut self, target: &Target, partition: u32) -> Result<Counts, Missed> {
+    async fn sample_partition(&mut self, target: &SampleTarget, partition: u32) -> Result<SampleCounts, Missed> {
         if self.is_compacted(&target.topic).await? {
             return Err(Missed::Not(format!("{} is compacted: v compares all of it", visible_name(&target.topic))));
         }
-        let rule = self.plan.topic(&target.topic);
+        let rule = self.plan.topic_rule(&target.topic);
         let (delta, skew) = (rule.pair_delta_ms.cast_signed(), rule.arrival_skew_ms.cast_signed());
-        let place = self.place(&target.topic, partition).await?;
+        let place = self.ask_partition_pair(&target.topic, partition).await?;
         let to_ts = place.asked[0].min(place.asked[1]).0.saturating_sub(skew);
         let Some(begins) = target.since.map(|at| at.0).or(place.first) else {
             return Err(Missed::Not(format!("{} has no record yet", place.tps[1])));
@@ -209,17 +209,19 @@ impl Sampler {
             let wait = (floor - to_ts).max(0) / 1_000 + 1;
             return Err(Missed::Not(format!("written to both for too short a time: the first window in {wait} s")));
         }
-        let from_ts = self.width(&place, floor, to_ts).await?;
-        let near =
-            self.attempt(&place, &rule.identity, (from_ts, to_ts), delta, (NEAR_MS, NEAR_MS), NEAR_OFFSETS).await;
+        let from_ts = self.find_window_begin(&place, floor, to_ts).await?;
+        let near = self
+            .compare_window(&place, &rule.identity, (from_ts, to_ts), delta, (NEAR_MS, NEAR_MS), NEAR_OFFSETS)
+            .await;
         match near {
-            Ok((p, _)) if p.missing.count + p.only_target.count == 0 => return Ok(Counts::from(&p)),
+            Ok((p, _)) if p.missing.count + p.only_target.count == 0 => return Ok(SampleCounts::from(&p)),
             Ok(_) | Err(Missed::Unknown(_)) => {}
             Err(not) => return Err(not),
         }
         let reach = (2 * delta, 2 * delta + skew);
-        let (p, ranges) = self.attempt(&place, &rule.identity, (from_ts, to_ts), delta, reach, FAR_OFFSETS).await?;
-        let counts = Counts::from(&p);
+        let (p, ranges) =
+            self.compare_window(&place, &rule.identity, (from_ts, to_ts), delta, reach, FAR_OFFSETS).await?;
+        let counts = SampleCounts::from(&p);
         // What is alone on one log may lie where the other one can't be read.
         for (alone, other) in [(counts.missing, 1), (counts.only_green, 0)] {
             let (tp, side, range) = (&place.tps[other], SIDES[other], ranges[other]);
@@ -235,11 +237,11 @@ impl Sampler {
     }
 
     /// Where the window begins: so that it holds about so many records of the source.
-    async fn width(&self, place: &Place, floor: i64, to_ts: i64) -> Result<i64, Missed> {
-        let to = self.find(place, 0, to_ts).await?;
+    async fn find_window_begin(&self, place: &PartitionPair, floor: i64, to_ts: i64) -> Result<i64, Missed> {
+        let to = self.find_by_time(place, 0, to_ts).await?;
         let mut from_ts = floor.max(to_ts - FIRST_MS);
         for _ in 0..5 {
-            let count = to.saturating_sub(self.find(place, 0, from_ts).await?).max(0).unsigned_abs();
+            let count = to.saturating_sub(self.find_by_time(place, 0, from_ts).await?).max(0).unsigned_abs();
             let span = to_ts - from_ts;
             if count > RECORDS * 2 && span > 1 {
                 from_ts = to_ts - (i128::from(span) * i128::from(RECORDS) / i128::from(count)).max(1) as i64;
@@ -253,9 +255,9 @@ impl Sampler {
     }
 
     /// Reads so far around the window, and compares.
-    async fn attempt(
+    async fn compare_window(
         &mut self,
-        place: &Place,
+        place: &PartitionPair,
         identity: &IdentityRule,
         (from_ts, to_ts): (i64, i64),
         delta: i64,
@@ -264,8 +266,8 @@ impl Sampler {
     ) -> Result<(PartitionDiff, [(i64, i64); 2]), Missed> {
         let mut ranges = [(0, 0); 2];
         for (log, range) in ranges.iter_mut().enumerate() {
-            let from = self.find(place, log, from_ts.saturating_sub(before)).await?;
-            let to = self.find(place, log, to_ts.saturating_add(after)).await?;
+            let from = self.find_by_time(place, log, from_ts.saturating_sub(before)).await?;
+            let to = self.find_by_time(place, log, to_ts.saturating_add(after)).await?;
             *range = (from, to.max(from));
             if to - from > most {
                 let why = format!(
@@ -278,34 +280,36 @@ impl Sampler {
         }
         let [source, target] = std::mem::take(&mut self.readers);
         let (source, target) = tokio::join!(
-            self.read(0, source, place, identity, ranges[0]),
-            self.read(1, target, place, identity, ranges[1])
+            self.read_log(0, source, place, identity, ranges[0]),
+            self.read_log(1, target, place, identity, ranges[1])
         );
         let ((a, source), (b, target)) = (source, target);
         self.readers = [a, b];
-        let found = window((from_ts, to_ts), delta.unsigned_abs(), [&source?, &target?]);
+        let found = compare_window((from_ts, to_ts), delta.unsigned_abs(), [&source?, &target?]);
         Ok((found, ranges))
     }
 
-    async fn read(
+    async fn read_log(
         &self,
         log: usize,
         reader: Option<RecordReader>,
-        place: &Place,
+        place: &PartitionPair,
         identity: &IdentityRule,
         (from, to): (i64, i64),
-    ) -> (Option<RecordReader>, Result<Vec<Seen>, Missed>) {
+    ) -> (Option<RecordReader>, Result<Vec<DiffRecord>, Missed>) {
         if from >= to {
             return (reader, Ok(Vec::new()));
         }
         let (tools, pace, stop) = (Arc::clone(&self.tools), Arc::clone(&self.pace), Arc::clone(&self.stop));
-        let (range, rule) = (Range { partition: place.tps[log].clone(), from, to }, identity.clone());
+        let (range, rule) = (ReadRange { partition: place.tps[log].clone(), from, to }, identity.clone());
         let work = tokio::task::spawn_blocking(move || {
-            let open = || match tools.unreachable(SIDES[log]) {
+            let open = || match tools.why_unreachable(SIDES[log]) {
                 Some(why) => Err(why.clone()),
-                None => {
-                    DataPlane::of(tools.cluster(SIDES[log])).reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB)
-                }
+                None => DataPlane::of_cluster(tools.cluster(SIDES[log])).open_reader_within(
+                    Isolation::Committed,
+                    PATIENCE,
+                    QUEUED_KIB,
+                ),
             };
             let mut reader = match reader.map_or_else(open, Ok) {
                 Ok(reader) => reader,
@@ -314,8 +318,8 @@ impl Sampler {
             let (mut records, mut bytes) = (Vec::new(), 0);
             let read = reader.read_range(&range, |record| {
                 bytes += record.size as u64;
-                pace.take(record.size as u64, &|| stop.load(Ordering::Relaxed));
-                records.push(Seen {
+                pace.take_bytes(record.size as u64, &|| stop.load(Ordering::Relaxed));
+                records.push(DiffRecord {
                     offset: record.offset,
                     ts: record.timestamp.unwrap_or(-1),
                     id: identity_of(&rule, &record),
@@ -340,35 +344,42 @@ impl Sampler {
     }
 
     /// How the partition stands on both sides; the target is asked first.
-    async fn place(&self, topic: &str, partition: u32) -> Result<Place, Missed> {
+    async fn ask_partition_pair(&self, topic: &str, partition: u32) -> Result<PartitionPair, Missed> {
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        let tps = SIDES.map(|side| TopicPartition::new(self.tools.names.on(side, topic), number));
-        let skew = self.plan.topic(topic).arrival_skew_ms.cast_signed();
+        let tps = SIDES.map(|side| TopicPartition::new(self.tools.names.topic_on(side, topic), number));
+        let skew = self.plan.topic_rule(topic).arrival_skew_ms.cast_signed();
         let (start, end, hidden, asked) = ([0; 2], [0; 2], [false; 2], [At(0); 2]);
-        let mut place = Place { tps, start, end, hidden, first: None, asked, skew };
+        let mut place = PartitionPair { tps, start, end, hidden, first: None, asked, skew };
         for log in [1, 0] {
             let watch = Clock.stopwatch();
             place.asked[log] = Clock.now();
-            let high = self.offset(&place, log, OffsetSpec::Latest).await?.map_or(0, |(offset, _)| offset);
-            let took = watch.ms();
+            let high = self.list_offset(&place, log, OffsetSpec::Latest).await?.map_or(0, |(offset, _)| offset);
+            let took = watch.elapsed_ms();
             let allowed = self.plan.diff.back_off_above_ms;
             if took > allowed {
                 let side = SIDES[log];
                 return Err(Missed::Not(format!("{side} takes {took} ms to answer (limit {allowed} ms): left alone")));
             }
-            place.start[log] = self.offset(&place, log, OffsetSpec::Earliest).await?.map_or(0, |(offset, _)| offset);
-            place.end[log] = self.offset(&place, log, OffsetSpec::LatestStable).await?.map_or(0, |(offset, _)| offset);
+            place.start[log] =
+                self.list_offset(&place, log, OffsetSpec::Earliest).await?.map_or(0, |(offset, _)| offset);
+            place.end[log] =
+                self.list_offset(&place, log, OffsetSpec::LatestStable).await?.map_or(0, |(offset, _)| offset);
             place.hidden[log] = place.end[log] < high;
             if log == 1 {
-                let first = self.offset(&place, log, OffsetSpec::Timestamp(0)).await?;
-                place.hit(log, first)?;
+                let first = self.list_offset(&place, log, OffsetSpec::Timestamp(0)).await?;
+                place.check_hit(log, first)?;
                 place.first = first.map(|(_, ts)| ts);
             }
         }
         Ok(place)
     }
 
-    async fn offset(&self, place: &Place, log: usize, spec: OffsetSpec) -> Result<Option<(i64, i64)>, Missed> {
+    async fn list_offset(
+        &self,
+        place: &PartitionPair,
+        log: usize,
+        spec: OffsetSpec,
+    ) -> Result<Option<(i64, i64)>, Missed> {
         let tp = &place.tps[log];
         let mut found = self.tools.cluster(SIDES[log]).list_offsets(&[(tp.clone(), spec)]).await;
         let missed = || Missed::Not(format!("{} left {tp} out of its answer", SIDES[log]));
@@ -376,8 +387,8 @@ impl Sampler {
     }
 
     /// The first offset with this timestamp or a later one.
-    async fn find(&self, place: &Place, log: usize, ts: i64) -> Result<i64, Missed> {
-        place.hit(log, self.offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
+    async fn find_by_time(&self, place: &PartitionPair, log: usize, ts: i64) -> Result<i64, Missed> {
+        place.check_hit(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 
     async fn is_compacted(&mut self, topic: &str) -> Result<bool, Missed> {
@@ -386,7 +397,7 @@ impl Sampler {
         }
         let mut compacted = false;
         for side in SIDES {
-            compacted |= is_compacted(self.tools.cluster(side), &self.tools.names.on(side, topic)).await?;
+            compacted |= is_compacted(self.tools.cluster(side), &self.tools.names.topic_on(side, topic)).await?;
         }
         self.compacted.insert(topic.to_owned(), compacted);
         Ok(compacted)
@@ -402,8 +413,8 @@ mod tests {
     async fn a_window_at_a_time_that_lies_ahead_is_unknown_and_never_without_loss() {
         let old = old();
         let mut sampler = Sampler::new(Arc::clone(&old.plan), Arc::clone(&old.tools));
-        let target = Target { topic: "t".into(), partitions: 1, since: None };
-        let looked = sampler.look(&target, 0).await;
+        let target = SampleTarget { topic: "t".into(), partitions: 1, since: None };
+        let looked = sampler.sample_partition(&target, 0).await;
         let Err(Missed::Unknown(why)) = looked else { panic!("{looked:?}") };
         assert_eq!(why, "t-0 on blue has timestamps that lie ahead of now (offset 1): v compares all of it");
     }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{Side, Trouble};
-use crate::diff::document;
-use crate::diff::{DiffReport, Found, PartitionDiff, TopicDiff, Verdict};
+use crate::diff::build_document;
+use crate::diff::{DiffCounts, DiffReport, DiffVerdict, PartitionDiff, TopicDiff};
 use crate::migration::facts::command::shell_word;
 use crate::plan::Plan;
 use crate::session::export;
@@ -18,40 +18,40 @@ const NAME: usize = 80;
 
 /// Writes the whole document beside the journal, over the last one of the same subject; blocking. Gives what screens
 /// see.
-pub(crate) fn finish(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> DiffResult {
-    let file = write(plan, what, report);
-    let mut result = summary(report);
-    result.next = next(plan, report, &file);
+pub(crate) fn finish_diff(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> DiffResult {
+    let file = write_document(plan, what, report);
+    let mut result = summarise_report(report);
+    result.next = advise_next(plan, report, &file);
     result.file = file.ok().map(|path| visible_path(&path));
     result
 }
 
-fn write(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> Result<PathBuf, Trouble> {
+fn write_document(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> Result<PathBuf, Trouble> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = what.words().chars().map(plain).take(NAME).collect();
+    let name: String = what.describe_raw().chars().map(plain).take(NAME).collect();
     let path = plan.journal.with_file_name(format!("diff-{name}.json"));
-    export::write(&path, &document(report).to_string(), true).map(|()| path)
+    export::write_file(&path, &build_document(report).to_string(), true).map(|()| path)
 }
 
 /// The rows: topics with something to say first, then by name; each followed by its partitions that have findings.
-fn summary(report: &DiffReport) -> DiffResult {
+fn summarise_report(report: &DiffReport) -> DiffResult {
     let mut topics: Vec<&TopicDiff> = report.topics.iter().collect();
-    topics.sort_by_key(|t| (t.verdict == Verdict::Clean, t.topic.clone()));
+    topics.sort_by_key(|t| (t.verdict == DiffVerdict::Clean, t.topic.clone()));
     let mut rows = Vec::new();
     for t in topics {
-        rows.push(of_topic(report, t));
+        rows.push(row_of_topic(report, t));
         let mut some: Vec<&PartitionDiff> =
-            t.partitions.iter().filter(|p| !p.findings(report.source, report.target).is_empty()).collect();
-        some.sort_by_key(|p| (!Found::from(*p).differs(), p.partition));
-        rows.extend(some.into_iter().map(|p| of_partition(report, t, p)));
+            t.partitions.iter().filter(|p| !p.describe_findings(report.source, report.target).is_empty()).collect();
+        some.sort_by_key(|p| (!DiffCounts::from(*p).differs(), p.partition));
+        rows.extend(some.into_iter().map(|p| row_of_partition(report, t, p)));
     }
     let left_out = rows.len().saturating_sub(DIFF_ROWS);
     rows.truncate(DIFF_ROWS);
     DiffResult {
-        verdict: report.verdict(),
+        verdict: report.worst_verdict(),
         known: report.is_known(),
-        said: report.said(),
-        found: report.found(),
+        said: report.describe_verdict(),
+        found: report.total_counts(),
         read: report.read,
         bytes: report.bytes,
         ms: report.ms,
@@ -62,8 +62,8 @@ fn summary(report: &DiffReport) -> DiffResult {
     }
 }
 
-fn of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
-    let clean = t.partitions.iter().filter(|p| p.findings(report.source, report.target).is_empty()).count();
+fn row_of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
+    let clean = t.partitions.iter().filter(|p| p.describe_findings(report.source, report.target).is_empty()).count();
     let mut lines: Vec<String> = t.unknown.iter().take(SAID).map(|why| format!("unknown: {why}")).collect();
     lines.extend((t.unknown.len() > SAID).then(|| format!("and {} more reasons", t.unknown.len() - SAID)));
     lines.extend(t.remarks.iter().take(SAID).cloned());
@@ -73,20 +73,21 @@ fn of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
     if !t.partitions.is_empty() {
         lines.push(format!("{clean} of {} partitions without a finding", t.partitions.len()));
     }
-    DiffRow { topic: t.topic.clone(), partition: None, said: t.said(), found: t.found, lines }
+    DiffRow { topic: t.topic.clone(), partition: None, said: t.describe_verdict(), found: t.found, lines }
 }
 
-fn of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> DiffRow {
-    let found = Found::from(p);
-    let findings = p.findings(report.source, report.target);
-    let lines = findings.iter().map(|(what, spans)| format!("{} {what}: {}", spans.count, spans.words(DIFF_RANGES)));
-    let said = if found.differs() { Verdict::Differs.to_string() } else { String::new() };
+fn row_of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> DiffRow {
+    let found = DiffCounts::from(p);
+    let findings = p.describe_findings(report.source, report.target);
+    let lines =
+        findings.iter().map(|(what, spans)| format!("{} {what}: {}", spans.count, spans.describe_ranges(DIFF_RANGES)));
+    let said = if found.differs() { DiffVerdict::Differs.to_string() } else { String::new() };
     DiffRow { topic: t.topic.clone(), partition: Some(p.partition), said, found, lines: lines.collect() }
 }
 
 /// What to do next. A command can be copied as it stands.
-fn next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<String> {
-    let found = report.found();
+fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<String> {
+    let found = report.total_counts();
     let mut lines = Vec::new();
     let truncated = report.topics.iter().flat_map(|t| &t.partitions).any(|p| p.missing.truncated);
     match file {
@@ -124,7 +125,7 @@ fn next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Ve
         lines.push(format!("{} records may still arrive: verify again once they are settled", found.unsettled));
     }
     if lines.is_empty() {
-        let nothing = report.verdict() == Verdict::Clean;
+        let nothing = report.worst_verdict() == DiffVerdict::Clean;
         lines.push(if nothing { "nothing to do" } else { "see to what is unknown, and verify again" }.to_owned());
     }
     lines

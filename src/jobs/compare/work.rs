@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, block_in_place};
 
-use super::ground::{Ground, Hidden};
-use super::pace::Pace;
-use super::place::{Place, Saved, SavedTopic};
+use super::directory::{DiffDirectory, Saved, SavedTopic};
+use super::ground::{DiffPreconditions, HiddenOffsets};
+use super::pace::ReadPace;
 use super::read;
-use super::read::Stretch;
-use super::{Broken, Request, Tell};
+use super::read::LogRanges;
+use super::{DiffFailure, DiffProgressSink, DiffRequest};
 use crate::base::{At, TopicPartition, Trouble};
-use crate::diff::asked::Progress;
-use crate::diff::{Join, Resolver, Rules, Seen, TopicDiff, at};
+use crate::diff::asked::DiffProgress;
+use crate::diff::{DiffRecord, DiffRules, Join, Resolver, TopicDiff, index_of_log};
 use crate::kafka::control::{Cluster, OffsetSpec};
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, ReadError, RecordReader};
@@ -45,12 +45,12 @@ const QUEUED_KIB: usize = 2_048;
 const LEAST_KIB: usize = 32;
 
 /// What a run keeps from topic to topic.
-pub(super) struct Session {
+pub(super) struct DiffSession {
     clusters: [Cluster; 2],
     /// With the number of partitions they are open for.
     readers: Option<([RecordReader; 2], usize)>,
-    pace: Arc<Pace>,
-    tell: Tell,
+    pace: Arc<ReadPace>,
+    tell: DiffProgressSink,
     stop: Arc<AtomicBool>,
     memory: usize,
     watch: Stopwatch,
@@ -68,10 +68,10 @@ impl Drop for Probe {
 
 /// A topic under way.
 struct Course<'a> {
-    ground: &'a Ground,
+    ground: &'a DiffPreconditions,
     join: Join,
     next: [Vec<i64>; 2],
-    place: &'a mut Place,
+    place: &'a mut DiffDirectory,
     saved: &'a mut Saved,
     records: u64,
     began: Stopwatch,
@@ -82,13 +82,13 @@ struct Course<'a> {
     ms_before: u64,
 }
 
-impl Session {
+impl DiffSession {
     pub fn new(
         plan: &Plan,
         tools: &Tools,
-        request: &Request,
-        pace: Arc<Pace>,
-        tell: Tell,
+        request: &DiffRequest,
+        pace: Arc<ReadPace>,
+        tell: DiffProgressSink,
         stop: Arc<AtomicBool>,
         (watch, topics): (Stopwatch, usize),
     ) -> Self {
@@ -107,20 +107,20 @@ impl Session {
     }
 
     /// Compares a topic; `None` when it was interrupted, and saved.
-    pub async fn topic(
+    pub async fn compare_topic(
         &mut self,
-        mut ground: Ground,
+        mut ground: DiffPreconditions,
         resumed: Option<SavedTopic>,
-        place: &mut Place,
+        place: &mut DiffDirectory,
         saved: &mut Saved,
-    ) -> Result<Option<TopicDiff>, Broken> {
+    ) -> Result<Option<TopicDiff>, DiffFailure> {
         if resumed.is_none() {
-            ground.rules.buckets = Rules::buckets_for(ground.offsets() / 2, self.memory);
+            ground.rules.buckets = DiffRules::buckets_for(ground.count_offsets() / 2, self.memory);
         }
         ground.rules.memory = self.memory;
         let _probe = self.probe(&ground);
         let handle = Handle::current();
-        block_in_place(|| self.compare(&ground, resumed, place, saved, &handle))
+        block_in_place(|| self.compare_logs(&ground, resumed, place, saved, &handle))
     }
 
     /// Closes the readers: 100-200 ms each.
@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// Asks a broker of each side a small question once a second, and tells the pace how long it took.
-    fn probe(&self, ground: &Ground) -> Probe {
+    fn probe(&self, ground: &DiffPreconditions) -> Probe {
         let (clusters, pace) = (self.clusters.clone(), Arc::clone(&self.pace));
         let names = ground.names.clone();
         Probe(tokio::spawn(async move {
@@ -138,20 +138,21 @@ impl Session {
                     let watch = Clock.stopwatch();
                     let ask = [(TopicPartition::new(name, 0), OffsetSpec::Latest)];
                     let _ = tokio::time::timeout(PROBE_WITHIN, cluster.list_offsets(&ask)).await; // slow is the answer
-                    pace.answered(cluster.side(), watch.ms());
+                    pace.note_answer_time(cluster.side(), watch.elapsed_ms());
                 }
                 Clock.sleep(PROBE_MS).await;
             }
         }))
     }
 
-    fn open(&mut self, partitions: usize) -> Result<&mut [RecordReader; 2], Trouble> {
+    fn open_readers(&mut self, partitions: usize) -> Result<&mut [RecordReader; 2], Trouble> {
         // A reader's memory is a bound a partition: another number of them needs another bound.
         if self.readers.as_ref().is_none_or(|(_, for_partitions)| *for_partitions < partitions) {
             self.readers = None;
             let kib = u32::try_from((QUEUED_KIB / partitions.max(1)).max(LEAST_KIB)).unwrap_or(u32::MAX);
-            let open =
-                |log: usize| DataPlane::of(&self.clusters[log]).reader_within(Isolation::Committed, PATIENCE, kib);
+            let open = |log: usize| {
+                DataPlane::of_cluster(&self.clusters[log]).open_reader_within(Isolation::Committed, PATIENCE, kib)
+            };
             self.readers = Some(([open(0)?, open(1)?], partitions));
         }
         match &mut self.readers {
@@ -160,22 +161,22 @@ impl Session {
         }
     }
 
-    fn compare(
+    fn compare_logs(
         &mut self,
-        ground: &Ground,
+        ground: &DiffPreconditions,
         resumed: Option<SavedTopic>,
-        place: &mut Place,
+        place: &mut DiffDirectory,
         saved: &mut Saved,
         handle: &Handle,
-    ) -> Result<Option<TopicDiff>, Broken> {
+    ) -> Result<Option<TopicDiff>, DiffFailure> {
         let now = Clock.stopwatch();
         let (join, next) = match resumed {
             Some(topic) => {
-                let waiting = place.waiting(&topic)?;
+                let waiting = place.read_waiting(&topic)?;
                 (Join::resume(ground.rules.clone(), topic.join, &waiting), topic.next)
             }
             None => {
-                place.begin(ground.rules.buckets)?;
+                place.begin_topic(ground.rules.buckets)?;
                 let from = |log: usize| ground.ranges[log].iter().map(|(from, _)| *from).collect();
                 (Join::new(ground.rules.clone()), [from(0), from(1)])
             }
@@ -195,9 +196,9 @@ impl Session {
             run: self.watch,
             ms_before,
         };
-        course.began_at = course.share();
+        course.began_at = course.read_share();
         let to = |log: usize| ground.ranges[log].iter().map(|(_, to)| *to).collect();
-        match self.pass(&mut course, [to(0), to(1)])? {
+        match self.read_up_to(&mut course, [to(0), to(1)])? {
             Passed::Whole => {}
             Passed::Interrupted => return Ok(None),
             Passed::Unknown(why) => {
@@ -206,11 +207,11 @@ impl Session {
         }
         let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
         let hides = hidden.iter().flatten().any(Option::is_some);
-        if ground.to_ends && (course.join.waiting() > 0 || hides) {
+        if ground.to_ends && (course.join.count_waiting() > 0 || hides) {
             let late = ground.arrival_skew_ms.cast_signed();
             for look in 0.. {
                 (ends, asked, hidden) = self.ends_now(ground, handle)?;
-                match self.pass(&mut course, ends.clone())? {
+                match self.read_up_to(&mut course, ends.clone())? {
                     Passed::Whole => {}
                     Passed::Interrupted => return Ok(None),
                     // Twins may lie in what can't be read of the tail: what waits for them would look lost.
@@ -219,23 +220,23 @@ impl Session {
                     }
                 }
                 // Most twins come, and most transactions end, within a moment.
-                let young = course.join.young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
-                if look >= LOOKS || !(young || ground.stands(&hidden)) || self.stop.load(Ordering::Relaxed) {
+                let young = course.join.count_young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
+                if look >= LOOKS || !(young || ground.still_hides(&hidden)) || self.stop.load(Ordering::Relaxed) {
                     break;
                 }
                 handle.block_on(Clock.sleep(LOOK_MS));
             }
         }
-        self.decide(course, asked, ground.veil(hidden, &ends)).map(Some)
+        self.resolve_topic(course, asked, ground.limit_hidden(hidden, &ends)).map(Some)
     }
 
     /// Reads on to these offsets.
-    fn pass(&mut self, course: &mut Course<'_>, to: [Vec<i64>; 2]) -> Result<Passed, Broken> {
+    fn read_up_to(&mut self, course: &mut Course<'_>, to: [Vec<i64>; 2]) -> Result<Passed, DiffFailure> {
         let stretch = |log: Log| {
-            let side = at(log);
+            let side = index_of_log(log);
             let parts = (0..).zip(course.next[side].iter().zip(&to[side]));
             let parts = parts.filter(|(_, (from, to))| from < to).map(|(p, (from, to))| (p, *from, *to)).collect();
-            Stretch { log, name: course.ground.names[side].clone(), parts }
+            LogRanges { log, name: course.ground.names[side].clone(), parts }
         };
         let stretches = [stretch(Log::Source), stretch(Log::Target)];
         let halt = AtomicBool::new(false);
@@ -243,9 +244,9 @@ impl Session {
         let (pace, stop, tell, topics) =
             (Arc::clone(&self.pace), Arc::clone(&self.stop), Arc::clone(&self.tell), self.topics);
         let partitions = to[0].len().max(to[1].len());
-        let readers = self.open(partitions)?;
+        let readers = self.open_readers(partitions)?;
         let (rule, over_topic) = (&course.ground.identity, course.ground.rules.over_topic);
-        let read = read::both(
+        let read = read::read_both(
             readers,
             &stretches,
             rule,
@@ -255,11 +256,11 @@ impl Session {
                 if failed.is_some() {
                     return;
                 }
-                if let Err(e) = course.take(log, partition, &records, bytes) {
+                if let Err(e) = course.take_records(log, partition, &records, bytes) {
                     failed = Some(e);
                     halt.store(true, Ordering::Relaxed);
                 }
-                course.tell(&tell, topics, &pace);
+                course.tell_progress(&tell, topics, &pace);
             },
         );
         if let Some(trouble) = failed {
@@ -282,7 +283,7 @@ impl Session {
     }
 
     /// The ends now, as far as twins of what was read may lie, when they were asked for, and what is hidden there.
-    fn ends_now(&self, ground: &Ground, handle: &Handle) -> Result<Tail, Trouble> {
+    fn ends_now(&self, ground: &DiffPreconditions, handle: &Handle) -> Result<Tail, Trouble> {
         let reach = ground.rules.pair_delta_ms.saturating_add(ground.arrival_skew_ms).cast_signed();
         let mut asked = ground.asked;
         let mut ends = [Vec::new(), Vec::new()];
@@ -303,7 +304,7 @@ impl Session {
             let last = ground.asked[1 - log].0.saturating_add(reach);
             let far = if asked[log].0 > last { Some(ask(OffsetSpec::Timestamp(last))) } else { None };
             for (p, (_, to)) in ranges.iter().enumerate() {
-                let offset = |listed: &Listed| match listed.get(&tp(p)) {
+                let offset = |listed: &TailListing| match listed.get(&tp(p)) {
                     Some(Ok(found)) => Ok(found.map(|(offset, _)| offset)),
                     Some(Err(trouble)) => Err(trouble.clone()),
                     // One that could not be asked before is named as unknown already.
@@ -314,7 +315,7 @@ impl Session {
                 hidden[log].push(stable.filter(|stable| high.is_some_and(|high| *stable < high)));
                 let end = stable.unwrap_or(*to);
                 // A first record that lies ahead of now says nothing of those behind it.
-                let ahead = |listed: &Listed| match listed.get(&tp(p)) {
+                let ahead = |listed: &TailListing| match listed.get(&tp(p)) {
                     Some(Ok(Some((_, ts)))) => *ts > asked[log].0.saturating_add(reach),
                     _ => false,
                 };
@@ -328,7 +329,12 @@ impl Session {
         Ok((ends, asked, hidden))
     }
 
-    fn decide(&self, course: Course<'_>, asked: [At; 2], hidden: Hidden) -> Result<TopicDiff, Broken> {
+    fn resolve_topic(
+        &self,
+        course: Course<'_>,
+        asked: [At; 2],
+        hidden: HiddenOffsets,
+    ) -> Result<TopicDiff, DiffFailure> {
         let Course { ground, join, place, .. } = course;
         let late = ground.arrival_skew_ms.cast_signed();
         // A record's twin may still come until the other log's end was read `arrival_skew` after it.
@@ -336,10 +342,10 @@ impl Session {
         let hiding = hidden.each_ref().map(|log| log.iter().map(Option::is_some).collect());
         let delta = ground.rules.pair_delta_ms.cast_signed();
         // A lone record of a log would have its twin in the other one: that one's limit counts.
-        let ahead = [0, 1].map(|log| Ahead::at(asked[1 - log].0, ground.after_max_ms[1 - log], late, delta));
-        let mut resolver = Resolver::new(join, settled_to).with_ahead(ahead).hiding(hiding);
-        for bucket in 0..resolver.buckets() {
-            resolver.bucket(bucket, place.bytes(bucket), |take| place.replay(bucket, take))?;
+        let ahead = [0, 1].map(|log| Ahead::as_of(asked[1 - log].0, ground.after_max_ms[1 - log], late, delta));
+        let mut resolver = Resolver::new(join, settled_to).with_ahead(ahead).with_hidden(hiding);
+        for bucket in 0..resolver.bucket_count() {
+            resolver.decide_bucket(bucket, place.bucket_bytes(bucket), |take| place.read_bucket(bucket, take))?;
         }
         let partitions = resolver.finish();
         let names = (ground.topic.clone(), ground.names[1].clone());
@@ -350,10 +356,10 @@ impl Session {
 }
 
 /// What ListOffsets says of partitions.
-type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+type TailListing = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
 
 /// Where logs end now, by log and partition; when they were asked, and what open transactions hide.
-type Tail = ([Vec<i64>; 2], [At; 2], Hidden);
+type Tail = ([Vec<i64>; 2], [At; 2], HiddenOffsets);
 
 /// How a pass over a stretch ended.
 enum Passed {
@@ -364,10 +370,16 @@ enum Passed {
 }
 
 impl Course<'_> {
-    fn take(&mut self, log: Log, partition: u32, records: &[Seen], bytes: u64) -> Result<(), Broken> {
+    fn take_records(
+        &mut self,
+        log: Log,
+        partition: u32,
+        records: &[DiffRecord],
+        bytes: u64,
+    ) -> Result<(), DiffFailure> {
         self.join.push(log, partition, records);
         if let Some(last) = records.last() {
-            self.next[at(log)][partition as usize] = last.offset + 1;
+            self.next[index_of_log(log)][partition as usize] = last.offset + 1;
         }
         self.records += records.len() as u64;
         self.saved.records += records.len() as u64;
@@ -375,21 +387,21 @@ impl Course<'_> {
         if self.join.is_over() {
             self.spill()?;
         }
-        if self.kept.ms() >= SAVE_MS {
+        if self.kept.elapsed_ms() >= SAVE_MS {
             self.save()?;
         }
         Ok(())
     }
 
-    fn spill(&mut self) -> Result<(), Broken> {
+    fn spill(&mut self) -> Result<(), DiffFailure> {
         self.join.spill(|bucket, bytes| self.place.append(bucket, bytes))
     }
 
     /// Saves everything from which this topic can go on.
-    fn save(&mut self) -> Result<(), Broken> {
+    fn save(&mut self) -> Result<(), DiffFailure> {
         self.spill()?;
-        self.saved.ms = self.ms_before + self.run.ms();
-        let state = self.join.state();
+        self.saved.ms = self.ms_before + self.run.elapsed_ms();
+        let state = self.join.save_state();
         let saved = self.place.save(self.saved, self.ground, &self.next, state);
         self.saved.ms = self.ms_before;
         self.kept = Clock.stopwatch();
@@ -397,8 +409,8 @@ impl Course<'_> {
     }
 
     /// Share of the topic's offsets that is read.
-    fn share(&self) -> f64 {
-        let all = self.ground.offsets();
+    fn read_share(&self) -> f64 {
+        let all = self.ground.count_offsets();
         if all == 0 {
             return 1.0;
         }
@@ -411,24 +423,24 @@ impl Course<'_> {
         passed as f64 / all as f64
     }
 
-    fn tell(&mut self, tell: &Tell, topics: usize, pace: &Pace) {
-        if self.told.ms() < TELL_MS {
+    fn tell_progress(&mut self, tell: &DiffProgressSink, topics: usize, pace: &ReadPace) {
+        if self.told.elapsed_ms() < TELL_MS {
             return;
         }
         self.told = Clock.stopwatch();
-        let share = self.share();
+        let share = self.read_share();
         let gained = share - self.began_at;
-        let left = (gained > 0.001).then(|| (self.began.ms() as f64 * (1.0 - share) / gained) as u64);
-        tell(&Progress {
+        let left = (gained > 0.001).then(|| (self.began.elapsed_ms() as f64 * (1.0 - share) / gained) as u64);
+        tell(&DiffProgress {
             topic: self.ground.topic.clone(),
             topics: (self.saved.done.len(), topics),
             share,
             records: self.records,
             bytes: self.saved.bytes,
-            ms: self.ms_before + self.run.ms(),
+            ms: self.ms_before + self.run.elapsed_ms(),
             left_ms: left,
-            waiting: self.join.waiting() as u64,
-            held_back: pace.why(),
+            waiting: self.join.count_waiting() as u64,
+            held_back: pace.describe_slowdown(),
         });
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use super::carry::End;
-use super::ground::Ground;
-use super::history::Known;
-use super::run::{Session, blocking, go};
-use super::{Halt, Request, Stop, Tell, What};
+use super::ground::ReplayPreconditions;
+use super::history::KnownReplay;
+use super::run::{ReplaySession, carry_with_retries, run_blocking};
+use super::{Halt, ReplayProgressSink, ReplayRequest, ReplayWhat, Stop};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::plan::Plan;
 use crate::replay::spec::transactional_id;
@@ -17,7 +17,7 @@ use crate::session::options::{Options, Want};
 
 /// What is to be carried, and under which name: the same in every attempt.
 #[derive(Debug, Clone)]
-pub(crate) struct Back {
+pub(crate) struct CarryBack {
     /// Unique among all replays of both clusters; an attempt with the same one goes on where the last one stopped.
     pub id: String,
     /// The cluster to read from.
@@ -32,7 +32,7 @@ pub(crate) struct Back {
 
 /// What it came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Brought {
+pub(crate) struct CarriedBack {
     /// Records on the target by now.
     pub records: u64,
     /// Whether each was read back there, once; `None`: it could not be read back.
@@ -41,7 +41,7 @@ pub(crate) struct Brought {
 
 /// Why it is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotBrought {
+pub(crate) enum NotCarriedBack {
     /// Nothing was sent.
     Failed(Trouble),
     /// Some of it may be on the target: the next attempt goes on from there.
@@ -52,12 +52,12 @@ pub(crate) enum NotBrought {
 pub(crate) async fn carry_back(
     plan: &Plan,
     lease: Arc<WriteLease>,
-    back: &Back,
-    tell: Tell,
+    back: &CarryBack,
+    tell: ReplayProgressSink,
     stop: Arc<Stop>,
-) -> Result<Brought, NotBrought> {
-    let request = Request {
-        what: What::Ranges(back.ranges.clone()),
+) -> Result<CarriedBack, NotCarriedBack> {
+    let request = ReplayRequest {
+        what: ReplayWhat::Ranges(back.ranges.clone()),
         asked: back.asked.clone(),
         from: back.from,
         into: None,
@@ -69,63 +69,64 @@ pub(crate) async fn carry_back(
         read_back: true,
     };
     let options = Options::new(Want::Armed, back.asked.clone());
-    let ground = Ground::new(plan).map_err(NotBrought::Failed)?;
+    let ground = ReplayPreconditions::new(plan).map_err(NotCarriedBack::Failed)?;
     let session =
-        Session { plan, options: &options, request: &request, ground, entries: Vec::new(), stop, lease: None };
+        ReplaySession { plan, options: &options, request: &request, ground, entries: Vec::new(), stop, lease: None };
     let mut report = ReplayReport::new(back.from, false);
-    let failed = |halt: Halt| NotBrought::Failed(trouble(halt));
-    let spec = prepared(&session, &tell, back, &mut report).await.map_err(failed)?;
+    let failed = |halt: Halt| NotCarriedBack::Failed(trouble_of(halt));
+    let spec = prepare_spec(&session, &tell, back, &mut report).await.map_err(failed)?;
     if spec.records == 0 {
-        return Ok(Brought { records: 0, verified: Some(true) });
+        return Ok(CarriedBack { records: 0, verified: Some(true) });
     }
     let records = spec.records;
-    let work = session.work(&tell, back.id.clone(), spec.clone());
+    let work = session.build_work(&tell, back.id.clone(), spec.clone());
     // An attempt never counts as the first: where no progress stands, the marks must not be there either.
-    let known = Known { spec, done: false, carried: 0 };
-    let carried = blocking("carrying records", move || {
-        let (_, end) = go(&work, &lease, Some(&known));
+    let known = KnownReplay { spec, done: false, carried: 0 };
+    let carried = run_blocking("carrying records", move || {
+        let (_, end) = carry_with_retries(&work, &lease, Some(&known));
         (end, work)
     });
-    let (end, work) = carried.await.map_err(|halt| NotBrought::Unknown(trouble(halt)))?;
+    let (end, work) = carried.await.map_err(|halt| NotCarriedBack::Unknown(trouble_of(halt)))?;
     if matches!(end, End::Stopped) {
         let what = "it was told to stop while it carried records";
-        return Err(NotBrought::Unknown(Trouble::new(what, "go on: it begins where it stopped")));
+        return Err(NotCarriedBack::Unknown(Trouble::new(what, "go on: it begins where it stopped")));
     }
     session.read_back(&tell, &mut report, &work).await;
     match (end, report.verified) {
         (_, Some(true)) => {
             // The run's journal knows now: progress on the target would only look like a group that lags.
-            if let Some(left) = session.ground.forget(work.spec.to(), &transactional_id(&back.id)).await {
+            if let Some(left) = session.ground.delete_group(work.spec.target_side(), &transactional_id(&back.id)).await
+            {
                 tracing::info!("{left}");
             }
-            Ok(Brought { records, verified: Some(true) })
+            Ok(CarriedBack { records, verified: Some(true) })
         }
-        (End::Failed(why), _) => Err(NotBrought::Unknown(why)),
+        (End::Failed(why), _) => Err(NotCarriedBack::Unknown(why)),
         (_, Some(false)) => {
             let found = report.found.unwrap_or(0);
             let what = format!("{found} marks were read back of {records} records");
-            Err(NotBrought::Unknown(Trouble::new(what, "compare both clusters with `cutover diff`")))
+            Err(NotCarriedBack::Unknown(Trouble::new(what, "compare both clusters with `cutover diff`")))
         }
-        (_, None) => Ok(Brought { records, verified: None }),
+        (_, None) => Ok(CarriedBack { records, verified: None }),
     }
 }
 
 /// What is carried, as every attempt sees it.
-async fn prepared(
-    session: &Session<'_>,
-    tell: &Tell,
-    back: &Back,
+async fn prepare_spec(
+    session: &ReplaySession<'_>,
+    tell: &ReplayProgressSink,
+    back: &CarryBack,
     report: &mut ReplayReport,
 ) -> Result<ReplaySpec, Halt> {
-    let counts = session.ground.source(back.from, &back.ranges).await?;
-    let target = session.ground.target(session.request, &counts).await?;
-    let census = session.count(tell, &back.ranges, false).await?.census;
-    session.check(&target, &census, report)?;
+    let counts = session.ground.check_source(back.from, &back.ranges).await?;
+    let target = session.ground.survey_target(session.request, &counts).await?;
+    let census = session.count_records(tell, &back.ranges, false).await?.census;
+    session.check_target(&target, &census, report)?;
     let to = back.from.other();
-    let ends = back.target_ends.iter().map(|(tp, end)| (session.ground.names.tp_on(to, tp), *end));
-    Ok(ReplaySpec { target_ends: ends.collect(), ..session.spec(&back.ranges, &target, &census) })
+    let ends = back.target_ends.iter().map(|(tp, end)| (session.ground.names.partition_on(to, tp), *end));
+    Ok(ReplaySpec { target_ends: ends.collect(), ..session.build_spec(&back.ranges, &target, &census) })
 }
 
-fn trouble(halt: Halt) -> Trouble {
-    halt.parts().1.unwrap_or_else(|| Trouble::new("it was told to stop", "go on: it begins where it stopped"))
+fn trouble_of(halt: Halt) -> Trouble {
+    halt.into_parts().1.unwrap_or_else(|| Trouble::new("it was told to stop", "go on: it begins where it stopped"))
 }

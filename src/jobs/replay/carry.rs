@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stop::Stop;
-use super::walk::{Link, Place, Tell, Teller, Walked, walk};
+use super::walk::{Link, ProgressTeller, RecordPlace, ReplayProgressSink, Walked, walk_ranges};
 use crate::base::sanitise::visible_name;
 use crate::base::{TopicPartition, Trouble};
 use crate::kafka::records::RecordRef;
-use crate::kafka::writer::{Carrying, Keeper, Kept, Writer};
+use crate::kafka::writer::{CarryOptions, Keeper, KeptOffset, RecordWriter};
 use crate::replay::spec::transactional_id;
-use crate::replay::{Batch, Limits, ReplaySpec, Slot, Slots, Throttle, mark};
+use crate::replay::{Batch, BatchLimits, ProgressSlot, ProgressSlots, ReplaySpec, Throttle, mark};
 use crate::session::clock::{Clock, Stopwatch};
 use crate::session::lease::WriteLease;
 use crate::session::names::TopicNames;
@@ -37,23 +37,23 @@ pub(super) struct Work {
     pub to: Link,
     pub names: Arc<TopicNames>,
     pub rate: Option<u64>,
-    pub limits: Limits,
+    pub limits: BatchLimits,
     pub stop: Arc<Stop>,
-    pub tell: Tell,
+    pub tell: ReplayProgressSink,
 }
 
 /// What one go carried.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Carried {
+pub(super) struct CarriedTotals {
     pub records: u64,
     pub bytes: u64,
     pub transactions: u64,
     pub ms: u64,
 }
 
-impl Carried {
+impl CarriedTotals {
     /// Adds another go.
-    pub fn add(&mut self, other: Carried) {
+    pub fn add(&mut self, other: CarriedTotals) {
         self.records += other.records;
         self.bytes += other.bytes;
         self.transactions += other.transactions;
@@ -72,7 +72,7 @@ pub(super) enum End {
 }
 
 /// What was found when the earlier instance had been fenced.
-pub(super) enum Standing {
+pub(super) enum FoundProgress {
     /// Nothing is committed: nothing was carried, or the progress is gone.
     Nothing,
     /// The next source offsets.
@@ -83,9 +83,9 @@ pub(super) enum Standing {
 pub(super) struct Carrier<'a> {
     work: &'a Work,
     _lease: &'a WriteLease,
-    writer: Writer,
+    writer: RecordWriter,
     keeper: Keeper,
-    slots: Slots,
+    slots: ProgressSlots,
     sources: Vec<TopicPartition>,
     next: Vec<i64>,
     moved: Vec<bool>,
@@ -93,37 +93,40 @@ pub(super) struct Carrier<'a> {
     open: bool,
     throttle: Throttle,
     watch: Stopwatch,
-    carried: Carried,
+    carried: CarriedTotals,
     mark: String,
 }
 
 impl<'a> Carrier<'a> {
     /// Fences earlier instances of the run and reads how far they came.
-    pub fn open(work: &'a Work, lease: &'a WriteLease) -> Result<(Self, Standing), Trouble> {
-        let slots = Slots::new(&work.spec.ranges, &work.spec.routes).map_err(|e| unfit(&e))?;
+    pub fn open(work: &'a Work, lease: &'a WriteLease) -> Result<(Self, FoundProgress), Trouble> {
+        let slots = ProgressSlots::new(&work.spec.ranges, &work.spec.routes).map_err(|e| trouble_of_slots(&e))?;
         let id = transactional_id(&work.run);
-        let carrying = Carrying {
+        let carrying = CarryOptions {
             transactional_id: &id,
             timeout: TIMEOUT,
             max_batch: work.spec.max_batch,
             queue: QUEUE.max(work.spec.largest.saturating_mul(2)),
         };
-        let writer = work.to.plane.carrier(&carrying, WITHIN)?;
-        let keeper = work.to.plane.keeper(&id, WITHIN)?;
+        let writer = work.to.plane.open_carrier(&carrying, WITHIN)?;
+        let keeper = work.to.plane.open_keeper(&id, WITHIN)?;
         let places: Vec<TopicPartition> = slots.places().cloned().collect();
-        let kept: Vec<Slot> =
-            keeper.kept(&places)?.into_iter().map(|(at, offset, metadata)| Slot { at, offset, metadata }).collect();
+        let kept: Vec<ProgressSlot> = keeper
+            .fetch_kept(&places)?
+            .into_iter()
+            .map(|(at, offset, metadata)| ProgressSlot { at, offset, metadata })
+            .collect();
         let standing = match kept.len() {
-            0 => Standing::Nothing,
+            0 => FoundProgress::Nothing,
             n if n < places.len() => return Err(gone_in_part(&work.run)),
-            _ => Standing::At(slots.read(&kept).map_err(|e| unfit(&e))?),
+            _ => FoundProgress::At(slots.read_positions(&kept).map_err(|e| trouble_of_slots(&e))?),
         };
         let next = match &standing {
-            Standing::Nothing => slots.start(),
-            Standing::At(next) => next.clone(),
+            FoundProgress::Nothing => slots.start_offsets(),
+            FoundProgress::At(next) => next.clone(),
         };
         // The first transaction commits every slot, so that one which is missing later is known to be lost.
-        let moved = vec![matches!(standing, Standing::Nothing); next.len()];
+        let moved = vec![matches!(standing, FoundProgress::Nothing); next.len()];
         let carrier = Self {
             work,
             _lease: lease,
@@ -137,16 +140,16 @@ impl<'a> Carrier<'a> {
             open: false,
             throttle: Throttle::new(work.rate),
             watch: Clock.stopwatch(),
-            carried: Carried::default(),
+            carried: CarriedTotals::default(),
             mark: String::new(),
         };
         Ok((carrier, standing))
     }
 
     /// Carries what is left. Whatever happens, no transaction stays open.
-    pub fn carry(mut self) -> (Carried, End) {
+    pub fn carry(mut self) -> (CarriedTotals, End) {
         self.watch = Clock.stopwatch();
-        let end = self.all().unwrap_or_else(|why| {
+        let end = self.carry_all().unwrap_or_else(|why| {
             if self.open
                 && let Err(e) = self.writer.abort()
             {
@@ -155,21 +158,21 @@ impl<'a> Carrier<'a> {
             }
             End::Failed(why)
         });
-        self.carried.ms = self.watch.ms();
+        self.carried.ms = self.watch.elapsed_ms();
         (self.carried, end)
     }
 
-    fn all(&mut self) -> Result<End, Trouble> {
+    fn carry_all(&mut self) -> Result<End, Trouble> {
         let work = self.work;
         let next: BTreeMap<TopicPartition, i64> = self.sources.iter().cloned().zip(self.next.iter().copied()).collect();
-        let left = work.spec.ranges.left(&next);
-        let before = work.spec.records.saturating_sub(left.offsets()).min(work.spec.records);
-        let mut teller = Teller::new(&work.tell, "carrying", before, work.spec.records);
-        let mut reader = work.from.reader()?;
+        let left = work.spec.ranges.left_from(&next);
+        let before = work.spec.records.saturating_sub(left.count_offsets()).min(work.spec.records);
+        let mut teller = ProgressTeller::new(&work.tell, "carrying", before, work.spec.records);
+        let mut reader = work.from.open_reader()?;
         let sources = self.sources.clone();
-        let name = |tp: &TopicPartition| work.names.tp_on(work.spec.from, tp);
-        let walked = walk(&mut reader, &left, &sources, &name, &mut |place, record| {
-            let flow = self.take(place, record)?;
+        let name = |tp: &TopicPartition| work.names.partition_on(work.spec.from, tp);
+        let walked = walk_ranges(&mut reader, &left, &sources, &name, &mut |place, record| {
+            let flow = self.take_record(place, record)?;
             if flow.is_continue() {
                 teller.add(1, record.size as u64);
             }
@@ -178,7 +181,7 @@ impl<'a> Carrier<'a> {
         // What was read is whole, also when reading on failed: it is committed. What the writer refused is not.
         let end = match walked? {
             Walked::Whole => {
-                self.finish();
+                self.move_to_ends();
                 End::Done
             }
             Walked::Broken => End::Stopped,
@@ -189,8 +192,8 @@ impl<'a> Carrier<'a> {
         Ok(end)
     }
 
-    fn take(&mut self, place: Place<'_>, record: &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> {
-        if self.work.stop.is_set() || self.pause()? {
+    fn take_record(&mut self, place: RecordPlace<'_>, record: &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> {
+        if self.work.stop.is_set() || self.wait_for_rate()? {
             return Ok(ControlFlow::Break(()));
         }
         if !self.open {
@@ -201,26 +204,26 @@ impl<'a> Carrier<'a> {
             return Err(Trouble::new(format!("{} has no route", place.tp), "report this as a bug"));
         };
         let header = spec.mark.then(|| {
-            mark::write(&mut self.mark, &self.work.run, place.tp, record.offset);
+            mark::write_mark(&mut self.mark, &self.work.run, place.tp, record.offset);
             (mark::HEADER, self.mark.as_str())
         });
-        self.writer.carry(&route.to, route.partition(place.tp.partition, record.key), record, header)?;
+        self.writer.carry(&route.to, route.choose_partition(place.tp.partition, record.key), record, header)?;
         self.next[place.index] = record.offset + 1;
         self.moved[place.index] = true;
         self.batch.add(record.size);
         self.throttle.add(record.size);
-        if self.batch.is_full(&self.work.limits, self.watch.ms()) {
+        if self.batch.is_full(&self.work.limits, self.watch.elapsed_ms()) {
             self.commit()?;
         }
         Ok(ControlFlow::Continue(()))
     }
 
     /// Waits for the rate; returns whether it was told to stop meanwhile. No transaction is held open over it.
-    fn pause(&mut self) -> Result<bool, Trouble> {
+    fn wait_for_rate(&mut self) -> Result<bool, Trouble> {
         if self.work.rate.is_none() {
             return Ok(false);
         }
-        let now = self.watch.ms();
+        let now = self.watch.elapsed_ms();
         let wait = self.throttle.wait_ms(now);
         if wait < SHORTEST_WAIT_MS {
             return Ok(false);
@@ -234,13 +237,13 @@ impl<'a> Carrier<'a> {
     fn begin(&mut self) -> Result<(), Trouble> {
         self.writer.begin()?;
         self.open = true;
-        self.batch = Batch { begun_ms: self.watch.ms(), ..Batch::default() };
+        self.batch = Batch { begun_ms: self.watch.elapsed_ms(), ..Batch::default() };
         Ok(())
     }
 
     /// Nothing is left: each partition stands at its end, where a hole may be.
-    fn finish(&mut self) {
-        for (i, end) in self.slots.end().into_iter().enumerate() {
+    fn move_to_ends(&mut self) {
+        for (i, end) in self.slots.end_offsets().into_iter().enumerate() {
             self.moved[i] |= self.next[i] != end;
             self.next[i] = end;
         }
@@ -248,15 +251,19 @@ impl<'a> Carrier<'a> {
 
     /// Commits what is open, with the progress.
     fn commit(&mut self) -> Result<(), Trouble> {
-        let progress: Vec<Kept> =
-            self.slots.commit(&self.next, &self.moved).into_iter().map(|s| (s.at, s.offset, s.metadata)).collect();
+        let progress: Vec<KeptOffset> = self
+            .slots
+            .slots_to_commit(&self.next, &self.moved)
+            .into_iter()
+            .map(|s| (s.at, s.offset, s.metadata))
+            .collect();
         if progress.is_empty() && !self.open {
             return Ok(());
         }
         if !self.open {
             self.begin()?;
         }
-        self.writer.keep(&self.keeper, &progress)?;
+        self.writer.keep_offsets(&self.keeper, &progress)?;
         self.writer.commit()?;
         self.open = false;
         self.moved.fill(false);
@@ -268,7 +275,7 @@ impl<'a> Carrier<'a> {
     }
 }
 
-fn unfit(error: &crate::replay::progress::SlotError) -> Trouble {
+fn trouble_of_slots(error: &crate::replay::progress::SlotError) -> Trouble {
     use crate::replay::progress::SlotError;
     let advice = match error {
         SlotError::TooMany { .. } => "replay fewer partitions at a time, or into a topic with more partitions",

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::source::short;
+use super::source::describe_briefly;
 use super::walk::Link;
-use super::{Halt, Request};
+use super::{Halt, ReplayRequest};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::estate::{PartitionView, TopicView};
 use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
 use crate::kafka::plane::DataPlane;
-use crate::migration::facts::event::Entry;
+use crate::migration::facts::event::JournalEntry;
 use crate::plan::Plan;
 use crate::replay::ranges::Piece;
 use crate::replay::{By, Ranges, Route, Routes, TargetTopic};
@@ -20,7 +20,7 @@ use crate::session::pins;
 use crate::session::tools::{after_max_ms, client_properties};
 
 /// Both clusters and the names of topics on them.
-pub(super) struct Ground {
+pub(super) struct ReplayPreconditions {
     clusters: [Cluster; 2],
     links: [Link; 2],
     pub names: Arc<TopicNames>,
@@ -28,21 +28,21 @@ pub(super) struct Ground {
 }
 
 /// What the target takes.
-pub(super) struct Target {
+pub(super) struct ReplayTarget {
     pub routes: Routes,
     pub topics: BTreeMap<String, TargetTopic>,
     /// Readable ends of every partition, by the target's names.
     pub ends: Vec<(TopicPartition, i64)>,
 }
 
-impl Ground {
+impl ReplayPreconditions {
     /// No I/O. Errors: secrets that can't be read.
     pub fn new(plan: &Plan) -> Result<Self, Trouble> {
         let link = |side: Side| -> Result<(Link, Cluster), Trouble> {
             let (properties, bootstrap) =
                 (client_properties(plan.cluster(side))?, plan.cluster(side).bootstrap.join(","));
             let cluster = Cluster::new(side, &bootstrap, &properties);
-            Ok((Link { properties, bootstrap, plane: DataPlane::of(&cluster) }, cluster))
+            Ok((Link { properties, bootstrap, plane: DataPlane::of_cluster(&cluster) }, cluster))
         };
         let ((blue, b), (green, g)) = (link(Side::Blue)?, link(Side::Green)?);
         let (links, clusters) = ([blue, green], [b, g]);
@@ -59,13 +59,13 @@ impl Ground {
     }
 
     /// Whether these are the plan's and the journal's clusters, and two of them.
-    pub async fn pins(&self, entries: &[Entry]) -> Result<(), Halt> {
-        pins::check(&self.clusters, &self.plan, &pins::journalled(entries)).await?;
+    pub async fn check_pins(&self, entries: &[JournalEntry]) -> Result<(), Halt> {
+        pins::check_clusters(&self.clusters, &self.plan, &pins::pins_of(entries)).await?;
         Ok(())
     }
 
     /// Topics as they are on a side, by that side's names. Errors: nobody answers, or one of them is not there.
-    async fn topics(&self, side: Side, names: &BTreeSet<String>) -> Result<BTreeMap<String, TopicView>, Halt> {
+    async fn ask_topics(&self, side: Side, names: &BTreeSet<String>) -> Result<BTreeMap<String, TopicView>, Halt> {
         let options = SnapshotOptions {
             topics: Which::Only(names.clone()),
             groups: Which::None,
@@ -92,15 +92,15 @@ impl Ground {
     }
 
     /// The offsets of a topic between two moments (ms), by blue's name.
-    pub async fn between(&self, side: Side, topic: &str, from: i64, to: Option<i64>) -> Result<Ranges, Halt> {
-        self.names.learn(&self.plan, topic);
-        let name = self.names.on(side, topic);
-        let topics = self.topics(side, &BTreeSet::from([name.clone()])).await?;
+    pub async fn ranges_between(&self, side: Side, topic: &str, from: i64, to: Option<i64>) -> Result<Ranges, Halt> {
+        self.names.learn_topic(&self.plan, topic);
+        let name = self.names.topic_on(side, topic);
+        let topics = self.ask_topics(side, &BTreeSet::from([name.clone()])).await?;
         let count = i32::try_from(topics[&name].partitions.len()).unwrap_or(i32::MAX);
-        let ends = self.at(side, &name, count, OffsetSpec::LatestStable).await?;
-        let first = self.at(side, &name, count, OffsetSpec::Timestamp(from)).await?;
+        let ends = self.offsets_at(side, &name, count, OffsetSpec::LatestStable).await?;
+        let first = self.offsets_at(side, &name, count, OffsetSpec::Timestamp(from)).await?;
         let last = match to {
-            Some(to) => self.at(side, &name, count, OffsetSpec::Timestamp(to)).await?,
+            Some(to) => self.offsets_at(side, &name, count, OffsetSpec::Timestamp(to)).await?,
             None => vec![None; first.len()],
         };
         let mut pieces = Vec::new();
@@ -109,10 +109,16 @@ impl Ground {
             let (from, to) = (first.unwrap_or(end), last.unwrap_or(end).min(end));
             pieces.push(Piece::new(TopicPartition::new(topic, partition), from, to));
         }
-        Ok(Ranges::of(pieces))
+        Ok(Ranges::from_pieces(pieces))
     }
 
-    async fn at(&self, side: Side, topic: &str, count: i32, spec: OffsetSpec) -> Result<Vec<Option<i64>>, Halt> {
+    async fn offsets_at(
+        &self,
+        side: Side,
+        topic: &str,
+        count: i32,
+        spec: OffsetSpec,
+    ) -> Result<Vec<Option<i64>>, Halt> {
         let asks: Vec<_> = (0..count).map(|p| (TopicPartition::new(topic, p), spec)).collect();
         let mut found = self.cluster(side).list_offsets(&asks).await;
         asks.iter()
@@ -125,20 +131,20 @@ impl Ground {
     }
 
     /// Whether the built-in librdkafka reads these ranges for what they are. Errors: a message set of an old format.
-    async fn readable(&self, side: Side, ranges: &Ranges) -> Result<(), Halt> {
-        let windows: Vec<_> = ranges.hulls().map(|h| (self.names.tp_on(side, &h.tp), h.from, h.to)).collect();
-        let old = self.cluster(side).old_sets(&windows).await.map_err(Halt::Unknown)?;
+    async fn check_readable(&self, side: Side, ranges: &Ranges) -> Result<(), Halt> {
+        let windows: Vec<_> = ranges.hulls().map(|h| (self.names.partition_on(side, &h.tp), h.from, h.to)).collect();
+        let old = self.cluster(side).find_old_sets(&windows).await.map_err(Halt::Unknown)?;
         old.into_iter().next().map_or(Ok(()), |old| Err(Halt::Refused(old.why)))
     }
 
     /// Whether the source still has all of the ranges, and they can be read.
-    pub async fn source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
-        ranges.partitions().for_each(|tp| self.names.learn(&self.plan, &tp.topic));
-        let names: BTreeSet<String> = ranges.partitions().map(|tp| self.names.on(side, &tp.topic)).collect();
-        let topics = self.topics(side, &names).await?;
+    pub async fn check_source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
+        ranges.partitions().for_each(|tp| self.names.learn_topic(&self.plan, &tp.topic));
+        let names: BTreeSet<String> = ranges.partitions().map(|tp| self.names.topic_on(side, &tp.topic)).collect();
+        let topics = self.ask_topics(side, &names).await?;
         let (mut starts, mut ends, mut counts) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for tp in ranges.partitions() {
-            let partitions = &topics[&self.names.on(side, &tp.topic)].partitions;
+            let partitions = &topics[&self.names.topic_on(side, &tp.topic)].partitions;
             let view = usize::try_from(tp.partition).ok().and_then(|p| partitions.get(p)).ok_or_else(|| {
                 Halt::Refused(Trouble::new(
                     format!("{side} has no partition {tp}: that topic has {} partitions", partitions.len()),
@@ -155,30 +161,36 @@ impl Ground {
             ends.insert(tp.clone(), end);
             counts.insert(tp.topic.clone(), i32::try_from(partitions.len()).unwrap_or(i32::MAX));
         }
-        self.readable(side, ranges).await?;
+        self.check_readable(side, ranges).await?;
         let (expired, beyond) = (ranges.below(&starts), ranges.beyond(&ends));
         if !expired.is_empty() {
-            let what = format!("expired on {side}, and can't be carried any more: {}", short(&expired));
-            let advice = format!("{} offsets; carry the rest by naming it with --range", expired.offsets());
+            let what = format!("expired on {side}, and can't be carried any more: {}", describe_briefly(&expired));
+            let advice = format!("{} offsets; carry the rest by naming it with --range", expired.count_offsets());
             return Err(Halt::Refused(Trouble::new(what, advice)));
         }
         if !beyond.is_empty() {
-            let what =
-                format!("not readable on {side} yet (not written, or in an open transaction): {}", short(&beyond));
+            let what = format!(
+                "not readable on {side} yet (not written, or in an open transaction): {}",
+                describe_briefly(&beyond)
+            );
             return Err(Halt::Refused(Trouble::new(what, "wait for the transaction to end, or correct the range")));
         }
         Ok(counts)
     }
 
     /// Where the records go, and what is known of the topics there.
-    pub async fn target(&self, request: &Request, counts: &BTreeMap<String, i32>) -> Result<Target, Halt> {
+    pub async fn survey_target(
+        &self,
+        request: &ReplayRequest,
+        counts: &BTreeMap<String, i32>,
+    ) -> Result<ReplayTarget, Halt> {
         let side = request.from.other();
         if let Some(into) = &request.into {
-            self.aside(request.from, into).await?;
+            self.check_aside(request.from, into).await?;
         }
-        let name = |topic: &str| request.into.clone().unwrap_or_else(|| self.names.on(side, topic));
+        let name = |topic: &str| request.into.clone().unwrap_or_else(|| self.names.topic_on(side, topic));
         let wanted: BTreeSet<String> = counts.keys().map(|topic| name(topic)).collect();
-        let views = self.topics(side, &wanted).await?;
+        let views = self.ask_topics(side, &wanted).await?;
         let mut routes = Routes::new();
         for (topic, count) in counts {
             let to = name(topic);
@@ -212,14 +224,14 @@ impl Ground {
         let mut topics = BTreeMap::new();
         for (name, config) in self.cluster(side).describe_configs(&names).await {
             let config = config.map_err(Halt::Unknown)?;
-            topics.insert(name.clone(), TargetTopic { compressed, ..facts(name, &config) });
+            topics.insert(name.clone(), TargetTopic { compressed, ..target_topic_of(name, &config) });
         }
-        Ok(Target { routes, topics, ends })
+        Ok(ReplayTarget { routes, topics, ends })
     }
 
     /// Whether a topic of the target (by its name there) is one that nobody but this replay is about. Errors: it is
     /// internal, or a topic that the plan or the source has too: its readers would get all records, out of order.
-    async fn aside(&self, from: Side, into: &str) -> Result<(), Halt> {
+    async fn check_aside(&self, from: Side, into: &str) -> Result<(), Halt> {
         let refused = |what: String, advice: &str| Err(Halt::Refused(Trouble::new(what, advice)));
         if into.starts_with("__") {
             let what = format!("{} is an internal topic: nothing can be carried into it", visible_name(into));
@@ -228,12 +240,12 @@ impl Ground {
         let every = SnapshotOptions { groups: Which::None, members: Which::None, ..SnapshotOptions::default() };
         let view = self.cluster(from).snapshot(&every).await.map_err(Halt::Unknown)?;
         for name in view.topics.keys() {
-            self.names.learn(&self.plan, &self.names.blue(from, name));
+            self.names.learn_topic(&self.plan, &self.names.topic_on_blue(from, name));
         }
-        let topic = self.names.blue(from.other(), into);
+        let topic = self.names.topic_on_blue(from.other(), into);
         let listed = self.plan.groups.iter().flat_map(|g| &g.topics);
         let mut listed = listed.chain(self.plan.producers.iter().flat_map(|p| &p.topics));
-        if view.topics.contains_key(&self.names.on(from, &topic)) || listed.any(|t| *t == topic) {
+        if view.topics.contains_key(&self.names.topic_on(from, &topic)) || listed.any(|t| *t == topic) {
             let what = format!(
                 "{into} on {} is {topic} of {from}, and no side topic",
                 from.other(),
@@ -248,16 +260,17 @@ impl Ground {
 
     /// The part of the target that may hold newer records of a topic than those to be carried: from the moment `from`
     /// (ms) on, in the partitions that records of `sources` go to. Topics by blue's names.
-    pub async fn newer(
+    pub async fn find_newer(
         &self,
         side: Side,
-        target: &Target,
+        target: &ReplayTarget,
         topic: &str,
         sources: &[i32],
         from: i64,
     ) -> Result<Vec<Piece>, Halt> {
         let Some(route) = target.routes.get(topic) else { return Ok(Vec::new()) };
-        let asks: Vec<_> = route.reach(sources).into_iter().map(|tp| (tp, OffsetSpec::Timestamp(from))).collect();
+        let asks: Vec<_> =
+            route.reachable_partitions(sources).into_iter().map(|tp| (tp, OffsetSpec::Timestamp(from))).collect();
         let mut pieces = Vec::new();
         for (tp, found) in self.cluster(side).list_offsets(&asks).await {
             let found = found.map_err(Halt::Unknown)?;
@@ -270,14 +283,14 @@ impl Ground {
     }
 
     /// Deletes the group of a replay that is done; what stands in the way is a remark, no failure.
-    pub async fn forget(&self, side: Side, group: &str) -> Option<String> {
+    pub async fn delete_group(&self, side: Side, group: &str) -> Option<String> {
         let outcomes = self.cluster(side).delete_groups(&[group.to_owned()]).await;
         let why = outcomes.values().find_map(|outcome| outcome.trouble())?;
         Some(format!("group {group} stays on {side}: {}", why.what, group = visible_name(group)))
     }
 }
 
-fn facts(name: String, config: &BTreeMap<String, ConfigValue>) -> TargetTopic {
+fn target_topic_of(name: String, config: &BTreeMap<String, ConfigValue>) -> TargetTopic {
     let value = |key: &str| config.get(key).and_then(|v| v.value.as_deref());
     let number = |key: &str| value(key).and_then(|v| v.parse::<u64>().ok()); // -1 (no limit) is none
     // The broker's default of "no limit" is the greatest number there is.

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
-use crate::migration::facts::event::{Entry, Event};
-use crate::replay::ranges::words;
+use crate::migration::facts::event::{Event, JournalEntry};
+use crate::replay::ranges::describe_ranges;
 use crate::replay::{ReplayEnd, ReplaySpec};
 
 /// Earlier replays by id, in the order of their ids, which is that of their starts.
 #[derive(Debug, Default)]
-pub(super) struct Earlier {
-    runs: BTreeMap<String, Known>,
+pub(super) struct EarlierReplays {
+    runs: BTreeMap<String, KnownReplay>,
 }
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub(super) struct Known {
+pub(super) struct KnownReplay {
     pub spec: ReplaySpec,
     pub done: bool,
     /// Records that ended goes said they carried: at least.
     pub carried: u64,
 }
 
-impl Earlier {
-    pub fn of(entries: &[Entry]) -> Self {
+impl EarlierReplays {
+    pub fn from_entries(entries: &[JournalEntry]) -> Self {
         let mut earlier = Self::default();
         for entry in entries {
             match &entry.event {
                 Event::ReplayStarted { replay, spec, .. } => {
-                    let known = Known { spec: spec.clone(), done: false, carried: 0 };
+                    let known = KnownReplay { spec: spec.clone(), done: false, carried: 0 };
                     earlier.runs.insert(replay.clone(), known);
                 }
                 Event::ReplayEnded { replay, end } => {
@@ -49,7 +49,7 @@ impl Earlier {
     }
 
     /// The run to go on with: by its id, or the last one that is not done.
-    pub fn to_resume(&self, id: Option<&str>) -> Result<(String, Known), Trouble> {
+    pub fn to_resume(&self, id: Option<&str>) -> Result<(String, KnownReplay), Trouble> {
         let look = "`cutover journal show` names them";
         let found = match id {
             Some(id) => self.runs.get_key_value(id),
@@ -70,12 +70,12 @@ impl Earlier {
 
     /// Why a new replay would carry records a second time: an earlier one has, or may have, carried some of them into
     /// the same topics.
-    pub fn forbids(&self, spec: &ReplaySpec) -> Option<Trouble> {
+    pub fn find_repeat(&self, spec: &ReplaySpec) -> Option<Trouble> {
         self.runs.iter().rev().find_map(|(id, known)| {
             let to = |spec: &ReplaySpec, topic: &str| spec.routes.get(topic).map(|route| route.to.clone());
             let same = |topic: &str| to(spec, topic) == to(&known.spec, topic);
             let mut common = known.spec.ranges.common(&spec.ranges);
-            common = crate::replay::Ranges::of(common.pieces().filter(|p| same(&p.tp.topic)));
+            common = crate::replay::Ranges::from_pieces(common.pieces().filter(|p| same(&p.tp.topic)));
             if common.is_empty() || known.spec.from != spec.from {
                 return None;
             }
@@ -90,7 +90,7 @@ impl Earlier {
                 }
             };
             Some(Trouble::new(
-                format!("replay {id} {state} some of these: {}", words(&common, 5), id = visible_name(id)),
+                format!("replay {id} {state} some of these: {}", describe_ranges(&common, 5), id = visible_name(id)),
                 advice,
             ))
         })
@@ -107,7 +107,7 @@ mod tests {
         ReplaySpec {
             from: Side::Blue,
             asked: String::new(),
-            ranges: Ranges::of([Piece::new(TopicPartition::new("t", 0), from, to)]),
+            ranges: Ranges::from_pieces([Piece::new(TopicPartition::new("t", 0), from, to)]),
             routes: [("t".to_owned(), Route { to: target.to_owned(), partitions: 1, by: By::Number })].into(),
             mark: true,
             records: 1,
@@ -118,11 +118,11 @@ mod tests {
         }
     }
 
-    fn entry(event: Event) -> Entry {
-        Entry { seq: 1, at: At(0), actor: "ada".into(), event }
+    fn entry(event: Event) -> JournalEntry {
+        JournalEntry { seq: 1, at: At(0), actor: "ada".into(), event }
     }
 
-    fn started(id: &str, spec: ReplaySpec) -> Entry {
+    fn started(id: &str, spec: ReplaySpec) -> JournalEntry {
         entry(Event::ReplayStarted { replay: id.into(), spec, confirmed: String::new(), reordered: None })
     }
 
@@ -137,16 +137,16 @@ mod tests {
             started("3", spec(9, 12, "t")),
             entry(Event::ReplayEnded { replay: "3".into(), end: done }),
         ];
-        let earlier = Earlier::of(&entries);
+        let earlier = EarlierReplays::from_entries(&entries);
         let (id, known) = earlier.to_resume(None).unwrap();
         assert_eq!((id.as_str(), known.carried), ("2", 3));
         assert_eq!(earlier.to_resume(Some("1")).unwrap().0, "1");
         assert!(earlier.to_resume(Some("3")).unwrap_err().what.contains("is done"));
-        assert!(earlier.to_resume(Some("4")).is_err() && Earlier::default().to_resume(None).is_err());
-        assert!(earlier.forbids(&spec(4, 5, "t")).unwrap().advice.contains("--resume 1"));
-        assert!(earlier.forbids(&spec(11, 20, "t")).unwrap().what.contains("has carried some of these: t:0:11-12"));
-        assert_eq!(earlier.forbids(&spec(12, 20, "t")), None);
-        assert_eq!(earlier.forbids(&spec(0, 20, "side")), None);
-        assert_eq!(earlier.forbids(&ReplaySpec { from: Side::Green, ..spec(0, 20, "t") }), None);
+        assert!(earlier.to_resume(Some("4")).is_err() && EarlierReplays::default().to_resume(None).is_err());
+        assert!(earlier.find_repeat(&spec(4, 5, "t")).unwrap().advice.contains("--resume 1"));
+        assert!(earlier.find_repeat(&spec(11, 20, "t")).unwrap().what.contains("has carried some of these: t:0:11-12"));
+        assert_eq!(earlier.find_repeat(&spec(12, 20, "t")), None);
+        assert_eq!(earlier.find_repeat(&spec(0, 20, "side")), None);
+        assert_eq!(earlier.find_repeat(&ReplaySpec { from: Side::Green, ..spec(0, 20, "t") }), None);
     }
 }

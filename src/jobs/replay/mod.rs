@@ -15,10 +15,10 @@ mod stop;
 mod survey;
 mod walk;
 
-pub(crate) use back::{Back, NotBrought, carry_back};
-pub use run::replay;
+pub(crate) use back::{CarryBack, NotCarriedBack, carry_back};
+pub use run::run_replay;
 pub use stop::Stop;
-pub use walk::Tell;
+pub use walk::ReplayProgressSink;
 
 use crate::base::{Side, Trouble};
 use crate::replay::{By, Ranges};
@@ -26,7 +26,7 @@ use crate::session::pins;
 
 /// What is to be carried.
 #[derive(Debug, Clone)]
-pub enum What {
+pub enum ReplayWhat {
     /// These source offsets, topics by blue's names.
     Ranges(Ranges),
     /// Everything of a topic between two moments, ms since the epoch; to the end when there is no second one.
@@ -44,9 +44,9 @@ pub enum What {
 
 /// A replay as asked for.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct ReplayRequest {
     /// What.
-    pub what: What,
+    pub what: ReplayWhat,
     /// In words, for the journal.
     pub asked: String,
     /// The cluster to read from; the other one is written to.
@@ -69,7 +69,7 @@ pub struct Request {
 
 /// What has to be typed before anything is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct ReplayQuestion {
     /// What is going to happen, a line each.
     pub lines: Vec<String>,
     /// What to type.
@@ -80,9 +80,9 @@ pub struct Question {
     pub reorders: bool,
 }
 
-/// An answer to a [`Question`].
+/// An answer to a [`ReplayQuestion`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ReplayAnswer {
     /// Confirmed, with what was typed.
     Typed(String),
     /// By `--yes=NAME`.
@@ -96,9 +96,9 @@ pub struct Ui<'a> {
     /// A line of words.
     pub say: &'a mut (dyn FnMut(&str) + Send),
     /// Progress, from another thread.
-    pub tell: Tell,
+    pub tell: ReplayProgressSink,
     /// Asks for a confirmation.
-    pub confirm: &'a mut (dyn FnMut(&Question) -> Answer + Send),
+    pub confirm: &'a mut (dyn FnMut(&ReplayQuestion) -> ReplayAnswer + Send),
 }
 
 /// Why a replay does not go on.
@@ -117,7 +117,7 @@ pub enum Halt {
 impl Halt {
     /// Exit code and trouble.
     #[must_use]
-    pub fn parts(self) -> (u8, Option<Trouble>) {
+    pub fn into_parts(self) -> (u8, Option<Trouble>) {
         match self {
             Halt::Refused(t) => (1, Some(t)),
             Halt::Holds(t) => (3, Some(t)),

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::carry::{Carried, Carrier, End, Standing, Work};
-use super::ground::{Ground, Target};
-use super::history::{Earlier, Known};
-use super::source::short;
+use super::carry::{CarriedTotals, Carrier, End, FoundProgress, Work};
+use super::ground::{ReplayPreconditions, ReplayTarget};
+use super::history::{EarlierReplays, KnownReplay};
+use super::source::describe_briefly;
 use super::stop::Stop;
 use super::survey;
-use super::survey::{Found, Look};
-use super::{Answer, Halt, Question, Request, Tell, Ui, What};
-use crate::base::sanitise::{quoted, visible_name};
+use super::survey::{SourceCensus, SurveyContext};
+use super::{Halt, ReplayAnswer, ReplayProgressSink, ReplayQuestion, ReplayRequest, ReplayWhat, Ui};
+use crate::base::sanitise::{quoted_name, visible_name};
 use crate::base::{Side, Trouble};
 use crate::migration::facts::command::shell_word;
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
 use crate::replay::spec::transactional_id;
-use crate::replay::{Census, KeyBook, Limits, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
+use crate::replay::{BatchLimits, Census, KeyBook, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
 use crate::session::clock::Clock;
 use crate::session::lease::WriteLease;
 use crate::session::ledger::{Access, Ledger};
@@ -26,17 +26,17 @@ use crate::snapshot::Arming;
 
 /// Carries out a replay, or (with [`Want::DryRun`] or [`Want::ReadOnly`]) says what it would carry. Never fails: what
 /// stood in the way is in the report. `stop` ends it in order after the transaction that is open.
-pub async fn replay(
+pub async fn run_replay(
     plan: &Plan,
     options: &Options,
-    request: &Request,
+    request: &ReplayRequest,
     ui: &mut Ui<'_>,
     stop: Arc<Stop>,
 ) -> ReplayReport {
     let mut report = ReplayReport::new(request.from, options.want != Want::Armed);
-    let ground = match Ground::new(plan) {
+    let ground = match ReplayPreconditions::new(plan) {
         Ok(ground) => ground,
-        Err(why) => return report.halted(Halt::Unknown(why)),
+        Err(why) => return report.with_halt(Halt::Unknown(why)),
     };
     let access = match options.want {
         Want::Armed => Ledger::open(plan, options, Clock.now()).await,
@@ -50,17 +50,17 @@ pub async fn replay(
             Arming::Armed | Arming::DryRun => "the journal can't be written".to_owned(),
         };
         let advice = troubles.first().map_or("end the session that holds it, or use that one", |t| t.advice.as_str());
-        return report.halted(Halt::Refused(Trouble::new(format!("nothing can be replayed: {why}"), advice)));
+        return report.with_halt(Halt::Refused(Trouble::new(format!("nothing can be replayed: {why}"), advice)));
     }
     report.warnings.extend(troubles.into_iter().map(|t| t.what));
-    let mut session = Session { plan, options, request, ground, entries, stop, lease };
+    let mut session = ReplaySession { plan, options, request, ground, entries, stop, lease };
     if session.lease.is_some() {
-        let opened = session.opened();
+        let opened = session.opened_event();
         if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), opened).await {
-            return report.halted(Halt::Refused(why));
+            return report.with_halt(Halt::Refused(why));
         }
     }
-    let ended = session.go(&mut ledger, ui, &mut report).await;
+    let ended = session.run_to_end(&mut ledger, ui, &mut report).await;
     if session.lease.is_some() {
         let closed = Event::Closed { actor: options.actor.clone() };
         if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), closed).await {
@@ -70,28 +70,28 @@ pub async fn replay(
     ledger.close().await;
     match ended {
         Ok(()) => report,
-        Err(halt) => report.halted(halt),
+        Err(halt) => report.with_halt(halt),
     }
 }
 
-pub(super) struct Session<'a> {
+pub(super) struct ReplaySession<'a> {
     pub plan: &'a Plan,
     pub options: &'a Options,
-    pub request: &'a Request,
-    pub ground: Ground,
-    pub entries: Vec<Entry>,
+    pub request: &'a ReplayRequest,
+    pub ground: ReplayPreconditions,
+    pub entries: Vec<JournalEntry>,
     pub stop: Arc<Stop>,
     pub lease: Option<WriteLease>,
 }
 
 /// What was seen before a start.
-struct Seen {
+struct ReplayPreview {
     spec: ReplaySpec,
     reordered: Option<Reordered>,
 }
 
-impl Session<'_> {
-    fn opened(&self) -> Event {
+impl ReplaySession<'_> {
+    fn opened_event(&self) -> Event {
         Event::Opened {
             actor: self.options.actor.clone(),
             pid: std::process::id(),
@@ -100,26 +100,31 @@ impl Session<'_> {
         }
     }
 
-    async fn go(&mut self, ledger: &mut Ledger, ui: &mut Ui<'_>, report: &mut ReplayReport) -> Result<(), Halt> {
-        self.ground.pins(&self.entries).await?;
-        let earlier = Earlier::of(&self.entries);
+    async fn run_to_end(
+        &mut self,
+        ledger: &mut Ledger,
+        ui: &mut Ui<'_>,
+        report: &mut ReplayReport,
+    ) -> Result<(), Halt> {
+        self.ground.check_pins(&self.entries).await?;
+        let earlier = EarlierReplays::from_entries(&self.entries);
         let (run, spec) = match &self.request.what {
-            What::Resume(id) => {
+            ReplayWhat::Resume(id) => {
                 let (run, known) = earlier.to_resume(id.as_deref()).map_err(Halt::Refused)?;
-                report.about(&known.spec);
+                report.set_spec(&known.spec);
                 report.run = Some(run.clone());
-                (ui.say)(&format!("replay {run}: {}", told(&known.spec)));
+                (ui.say)(&format!("replay {run}: {}", describe_spec(&known.spec)));
                 if self.lease.is_none() {
                     return Ok(());
                 }
                 let event = Event::ReplayResumed { replay: run.clone() };
-                self.write(ledger, event).await?;
+                self.journal_event(ledger, event).await?;
                 let spec = known.spec.clone();
-                return self.carry(ledger, ui, report, run, spec, Some(known)).await;
+                return self.carry_out(ledger, ui, report, run, spec, Some(known)).await;
             }
             _ => {
-                let Some(seen) = self.look(&earlier, ui, report).await? else { return Ok(()) };
-                let Some(confirmed) = self.ask(ui, report, &seen)? else { return Ok(()) };
+                let Some(seen) = self.survey_replay(&earlier, ui, report).await? else { return Ok(()) };
+                let Some(confirmed) = self.ask_confirmation(ui, report, &seen)? else { return Ok(()) };
                 let run = run_id();
                 let event = Event::ReplayStarted {
                     replay: run.clone(),
@@ -127,26 +132,33 @@ impl Session<'_> {
                     confirmed,
                     reordered: seen.reordered.as_ref().map(|r| r.keys),
                 };
-                self.write(ledger, event).await?;
+                self.journal_event(ledger, event).await?;
                 (run, seen.spec)
             }
         };
         report.run = Some(run.clone());
         (ui.say)(&format!("replay {run} starts; if it is cut off: cutover replay --resume {run}"));
-        self.carry(ledger, ui, report, run, spec, None).await
+        self.carry_out(ledger, ui, report, run, spec, None).await
     }
 
-    async fn write(&self, ledger: &mut Ledger, event: Event) -> Result<(), Halt> {
+    async fn journal_event(&self, ledger: &mut Ledger, event: Event) -> Result<(), Halt> {
         ledger.append(Clock.now(), self.options.actor.clone(), event).await.map(drop).map_err(Halt::Refused)
     }
 
     /// Everything that can be known before anything is sent. `None`: there is nothing to carry.
-    async fn look(&self, earlier: &Earlier, ui: &mut Ui<'_>, report: &mut ReplayReport) -> Result<Option<Seen>, Halt> {
+    async fn survey_replay(
+        &self,
+        earlier: &EarlierReplays,
+        ui: &mut Ui<'_>,
+        report: &mut ReplayReport,
+    ) -> Result<Option<ReplayPreview>, Halt> {
         let request = self.request;
         let ranges = match &request.what {
-            What::Ranges(ranges) => ranges.clone(),
-            What::Between { topic, from, to } => self.ground.between(request.from, topic, *from, *to).await?,
-            What::Resume(_) => Ranges::default(),
+            ReplayWhat::Ranges(ranges) => ranges.clone(),
+            ReplayWhat::Between { topic, from, to } => {
+                self.ground.ranges_between(request.from, topic, *from, *to).await?
+            }
+            ReplayWhat::Resume(_) => Ranges::default(),
         };
         report.ranges = ranges.pieces().collect();
         if ranges.is_empty() {
@@ -157,52 +169,63 @@ impl Session<'_> {
             let what = format!("{} ranges are more than a replay takes ({})", ranges.len(), ranges::MAX_PIECES);
             return Err(Halt::Refused(Trouble::new(what, "carry them in several replays")));
         }
-        let counts = self.ground.source(request.from, &ranges).await?;
-        let target = self.ground.target(request, &counts).await?;
+        let counts = self.ground.check_source(request.from, &ranges).await?;
+        let target = self.ground.survey_target(request, &counts).await?;
         // Wherever a topic's own readers would find the records among newer ones.
         let to = request.from.other();
-        let keys = target.routes.iter().any(|(topic, route)| route.to == self.ground.names.on(to, topic));
-        let found = self.count(&ui.tell, &ranges, keys).await?;
-        let spec = self.spec(&ranges, &target, &found.census);
-        report.about(&spec);
-        if let Some(why) = earlier.forbids(&spec).filter(|_| !request.again) {
+        let keys = target.routes.iter().any(|(topic, route)| route.to == self.ground.names.topic_on(to, topic));
+        let found = self.count_records(&ui.tell, &ranges, keys).await?;
+        let spec = self.build_spec(&ranges, &target, &found.census);
+        report.set_spec(&spec);
+        if let Some(why) = earlier.find_repeat(&spec).filter(|_| !request.again) {
             return Err(Halt::Refused(why));
         }
         if spec.records == 0 {
             (ui.say)("nothing to carry: the ranges hold no committed record");
             return Ok(None);
         }
-        self.check(&target, &found.census, report)?;
+        self.check_target(&target, &found.census, report)?;
         let reordered = match keys {
-            true => Some(self.compare(&ui.tell, &ranges, &target, found.books).await?),
+            true => Some(self.compare_keys(&ui.tell, &ranges, &target, found.books).await?),
             false => None,
         };
         report.reordered.clone_from(&reordered);
-        Ok(Some(Seen { spec, reordered }))
+        Ok(Some(ReplayPreview { spec, reordered }))
     }
 
-    fn view(&self, side: Side, tell: &Tell, ranges: &Ranges) -> Look {
+    fn survey_context(&self, side: Side, tell: &ReplayProgressSink, ranges: &Ranges) -> SurveyContext {
         let topics = ranges.partitions().map(|tp| tp.topic.clone());
-        Look {
+        SurveyContext {
             link: self.ground.link(side),
             side,
             names: Arc::clone(&self.ground.names),
             stop: Arc::clone(&self.stop),
             tell: Arc::clone(tell),
-            rules: topics.map(|topic| (topic.clone(), self.plan.topic(&topic).identity)).collect(),
+            rules: topics.map(|topic| (topic.clone(), self.plan.topic_rule(&topic).identity)).collect(),
         }
     }
 
-    pub(super) async fn count(&self, tell: &Tell, ranges: &Ranges, keys: bool) -> Result<Found, Halt> {
-        let look = self.view(self.request.from, tell, ranges);
+    pub(super) async fn count_records(
+        &self,
+        tell: &ReplayProgressSink,
+        ranges: &Ranges,
+        keys: bool,
+    ) -> Result<SourceCensus, Halt> {
+        let look = self.survey_context(self.request.from, tell, ranges);
         let longest = ranges.partitions().map(|tp| tp.topic.len()).max().unwrap_or(0);
         let mark = self.request.mark.then(|| run_id().len() + longest + 32); // two numbers and three signs
         let ranges = ranges.clone();
-        let found = blocking("counting the records", move || survey::count(&look, &ranges, mark, keys)).await?;
+        let found =
+            run_blocking("counting the records", move || survey::count_records(&look, &ranges, mark, keys)).await?;
         found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
     }
 
-    pub(super) fn spec(&self, ranges: &Ranges, target: &Target, census: &BTreeMap<String, Census>) -> ReplaySpec {
+    pub(super) fn build_spec(
+        &self,
+        ranges: &Ranges,
+        target: &ReplayTarget,
+        census: &BTreeMap<String, Census>,
+    ) -> ReplaySpec {
         ReplaySpec {
             from: self.request.from,
             asked: self.request.asked.clone(),
@@ -218,9 +241,9 @@ impl Session<'_> {
     }
 
     /// Whether the target takes every record.
-    pub(super) fn check(
+    pub(super) fn check_target(
         &self,
-        target: &Target,
+        target: &ReplayTarget,
         census: &BTreeMap<String, Census>,
         report: &mut ReplayReport,
     ) -> Result<(), Halt> {
@@ -228,10 +251,10 @@ impl Session<'_> {
         for (topic, census) in census.iter().filter(|(_, c)| c.records > 0) {
             let Some(route) = target.routes.get(topic) else { continue };
             let Some(to) = target.topics.get(&route.to) else { continue };
-            if let Some(why) = to.refuses(census, now).into_iter().next() {
+            if let Some(why) = to.list_refusals(census, now).into_iter().next() {
                 return Err(Halt::Refused(why));
             }
-            report.warnings.extend(to.warnings(census, now));
+            report.warnings.extend(to.list_warnings(census, now));
             if route.by == crate::replay::By::Key && census.keyless > 0 {
                 let keyless = census.keyless;
                 report.warnings.push(format!(
@@ -244,35 +267,40 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn compare(
+    async fn compare_keys(
         &self,
-        tell: &Tell,
+        tell: &ReplayProgressSink,
         ranges: &Ranges,
-        target: &Target,
+        target: &ReplayTarget,
         books: BTreeMap<String, KeyBook>,
     ) -> Result<Reordered, Halt> {
         let to = self.request.from.other();
         let mut pieces = Vec::new();
         for (topic, book) in &books {
-            let Some(from) = book.from() else { continue };
+            let Some(from) = book.oldest_ts() else { continue };
             let sources: Vec<i32> =
                 ranges.partitions().filter(|tp| tp.topic == *topic).map(|tp| tp.partition).collect();
-            pieces.extend(self.ground.newer(to, target, topic, &sources, from).await?);
+            pieces.extend(self.ground.find_newer(to, target, topic, &sources, from).await?);
         }
-        let there = Ranges::of(pieces);
-        let look = self.view(to, tell, &there);
-        let found = blocking("comparing keys", move || survey::compare(&look, &there, &books)).await?;
+        let there = Ranges::from_pieces(pieces);
+        let look = self.survey_context(to, tell, &there);
+        let found = run_blocking("comparing keys", move || survey::compare_keys(&look, &there, &books)).await?;
         found.map_err(Halt::Unknown)?.ok_or(Halt::Interrupted)
     }
 
     /// Shows what is going to happen and asks. `None`: a dry run, nothing is asked.
-    fn ask(&self, ui: &mut Ui<'_>, report: &ReplayReport, seen: &Seen) -> Result<Option<String>, Halt> {
+    fn ask_confirmation(
+        &self,
+        ui: &mut Ui<'_>,
+        report: &ReplayReport,
+        seen: &ReplayPreview,
+    ) -> Result<Option<String>, Halt> {
         let spec = &seen.spec;
         let reorders = seen.reordered.as_ref().is_some_and(|r| !r.is_none()) && !self.request.accept_reorder;
         let topics: Vec<&String> = spec.routes.keys().collect();
         let name = if let [one] = topics.as_slice() { (*one).clone() } else { self.plan.name.clone() };
-        let mut lines = vec![told(spec)];
-        lines.extend(seen.reordered.as_ref().map(order).unwrap_or_default());
+        let mut lines = vec![describe_spec(spec)];
+        lines.extend(seen.reordered.as_ref().map(describe_order).unwrap_or_default());
         lines.extend(report.warnings.iter().map(|w| format!("warning: {w}")));
         if self.lease.is_none() {
             lines.iter().for_each(|line| (ui.say)(line));
@@ -280,35 +308,37 @@ impl Session<'_> {
         }
         let shown = visible_name(&name);
         let phrase = format!("{} {shown}", if reorders { "reorder" } else { "replay" });
-        let question = Question { lines, phrase, name: name.clone(), reorders };
+        let question = ReplayQuestion { lines, phrase, name: name.clone(), reorders };
         let behind = "records would land behind newer ones of their keys";
         match (ui.confirm)(&question) {
-            Answer::Typed(text) if text.trim() == question.phrase => Ok(Some(text)),
-            Answer::Yes(given) if (given == name || given == shown) && reorders => Err(Halt::Holds(Trouble::new(
-                behind,
-                "accept that with --accept-reorder, or carry them into a side topic with --into TOPIC",
-            ))),
+            ReplayAnswer::Typed(text) if text.trim() == question.phrase => Ok(Some(text)),
+            ReplayAnswer::Yes(given) if (given == name || given == shown) && reorders => {
+                Err(Halt::Holds(Trouble::new(
+                    behind,
+                    "accept that with --accept-reorder, or carry them into a side topic with --into TOPIC",
+                )))
+            }
             // as it is, or as it is shown: the journal has it as it is shown
-            Answer::Yes(given) if given == name || given == shown => Ok(Some(shown)),
-            Answer::Typed(given) | Answer::Yes(given) => Err(Halt::Refused(Trouble::new(
-                format!("not confirmed: {} is not what was asked for", quoted(&given)),
+            ReplayAnswer::Yes(given) if given == name || given == shown => Ok(Some(shown)),
+            ReplayAnswer::Typed(given) | ReplayAnswer::Yes(given) => Err(Halt::Refused(Trouble::new(
+                format!("not confirmed: {} is not what was asked for", quoted_name(&given)),
                 format!("type \"{}\", or add --yes={}", question.phrase, shell_word(&name)),
             ))),
-            Answer::No => Err(Halt::Refused(Trouble::new(
+            ReplayAnswer::No => Err(Halt::Refused(Trouble::new(
                 "not confirmed",
                 format!("add --yes={} to confirm it", shell_word(&name)),
             ))),
         }
     }
 
-    pub(super) fn work(&self, tell: &Tell, run: String, spec: ReplaySpec) -> Work {
+    pub(super) fn build_work(&self, tell: &ReplayProgressSink, run: String, spec: ReplaySpec) -> Work {
         Work {
             run,
             from: self.ground.link(spec.from),
-            to: self.ground.link(spec.to()),
+            to: self.ground.link(spec.target_side()),
             names: Arc::clone(&self.ground.names),
             rate: self.request.rate,
-            limits: Limits::default(),
+            limits: BatchLimits::default(),
             stop: Arc::clone(&self.stop),
             tell: Arc::clone(tell),
             spec,
@@ -316,19 +346,19 @@ impl Session<'_> {
     }
 
     /// Carries what is left, reads back, and writes the outcome.
-    async fn carry(
+    async fn carry_out(
         &mut self,
         ledger: &mut Ledger,
         ui: &mut Ui<'_>,
         report: &mut ReplayReport,
         run: String,
         spec: ReplaySpec,
-        known: Option<Known>,
+        known: Option<KnownReplay>,
     ) -> Result<(), Halt> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
-        let work = self.work(&ui.tell, run.clone(), spec);
-        let (carried, end, lease, work) = blocking("carrying records", move || {
-            let (carried, end) = go(&work, &lease, known.as_ref());
+        let work = self.build_work(&ui.tell, run.clone(), spec);
+        let (carried, end, lease, work) = run_blocking("carrying records", move || {
+            let (carried, end) = carry_with_retries(&work, &lease, known.as_ref());
             (carried, end, lease, work)
         })
         .await?;
@@ -352,27 +382,29 @@ impl Session<'_> {
                 (ReplayEnd::Stopped { carried: carried.records, why }, Some(Halt::Interrupted))
             }
             End::Failed(why) => {
-                let halt = Halt::Refused(Trouble::new(why.what.clone(), join(&why.advice, &resume)));
+                let halt = Halt::Refused(Trouble::new(why.what.clone(), join_advice(&why.advice, &resume)));
                 (ReplayEnd::Stopped { carried: carried.records, why: why.what }, Some(halt))
             }
         };
         let done = matches!(event, ReplayEnd::Done { .. });
-        self.write(ledger, Event::ReplayEnded { replay: run, end: event }).await?;
+        self.journal_event(ledger, Event::ReplayEnded { replay: run, end: event }).await?;
         if done {
             // The journal knows now: progress on the target would only look like a group that lags.
-            report.warnings.extend(self.ground.forget(work.spec.to(), &transactional_id(&work.run)).await);
+            report
+                .warnings
+                .extend(self.ground.delete_group(work.spec.target_side(), &transactional_id(&work.run)).await);
         }
         halt.map_or(Ok(()), Err)
     }
 
     /// Counts the run's marks on the target. What can't be read back is said, and is no pass.
-    pub(super) async fn read_back(&self, tell: &Tell, report: &mut ReplayReport, work: &Work) {
+    pub(super) async fn read_back(&self, tell: &ReplayProgressSink, report: &mut ReplayReport, work: &Work) {
         if !(work.spec.mark && self.request.read_back) {
             return;
         }
         let (link, run, ends) = (work.to.clone(), work.run.clone(), work.spec.target_ends.clone());
         let (stop, tell) = (Arc::clone(&self.stop), Arc::clone(tell));
-        let read = blocking("reading back", move || match survey::written(&link, &ends, &stop, &tell)? {
+        let read = run_blocking("reading back", move || match survey::find_written(&link, &ends, &stop, &tell)? {
             Some(written) => survey::read_back(&link, &run, &written, &stop, &tell),
             None => Ok(None),
         })
@@ -382,9 +414,9 @@ impl Session<'_> {
                 report.found = Some(tally.seen);
                 report.verified = Some(tally.seen == work.spec.records && tally.again == 0);
             }
-            Ok(Ok(None)) => report.unread(None),
-            Ok(Err(why)) => report.unread(Some(why)),
-            Err(halt) => report.unread(halt.parts().1),
+            Ok(Ok(None)) => report.warn_unread(None),
+            Ok(Err(why)) => report.warn_unread(Some(why)),
+            Err(halt) => report.warn_unread(halt.into_parts().1),
         }
     }
 }
@@ -394,8 +426,8 @@ impl Session<'_> {
 const GOES: u32 = 5;
 
 /// Fences, finds out how far it came, carries; again while that gets on.
-pub(super) fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Carried, End) {
-    let mut total = Carried::default();
+pub(super) fn carry_with_retries(work: &Work, lease: &WriteLease, known: Option<&KnownReplay>) -> (CarriedTotals, End) {
+    let mut total = CarriedTotals::default();
     for left in (0..GOES).rev() {
         let (carrier, standing) = match Carrier::open(work, lease) {
             Ok(opened) => opened,
@@ -403,7 +435,7 @@ pub(super) fn go(work: &Work, lease: &WriteLease, known: Option<&Known>) -> (Car
         };
         let before = total.records + known.map_or(0, |k| k.carried);
         let fresh = known.is_none() && before == 0;
-        if matches!(standing, Standing::Nothing)
+        if matches!(standing, FoundProgress::Nothing)
             && !fresh
             && let Err(end) = nothing_was_carried(work, before)
         {
@@ -436,7 +468,7 @@ fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
         return Err(lost());
     }
     let found = || -> Result<Option<bool>, Trouble> {
-        let Some(written) = survey::written(&work.to, &work.spec.target_ends, &work.stop, &work.tell)? else {
+        let Some(written) = survey::find_written(&work.to, &work.spec.target_ends, &work.stop, &work.tell)? else {
             return Ok(None);
         };
         if !work.spec.mark {
@@ -454,7 +486,7 @@ fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
 }
 
 /// Runs what blocks on a thread of its own. Errors: it panicked.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(super) async fn run_blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Halt> {
@@ -471,7 +503,7 @@ fn run_id() -> String {
     format!("{}-{:03}{:x}", when.strftime("%Y%m%d-%H%M%S"), now.0.rem_euclid(1_000), std::process::id())
 }
 
-fn told(spec: &ReplaySpec) -> String {
+fn describe_spec(spec: &ReplaySpec) -> String {
     let routes: Vec<String> = spec
         .routes
         .iter()
@@ -490,13 +522,13 @@ fn told(spec: &ReplaySpec) -> String {
         spec.records,
         spec.bytes,
         spec.from,
-        spec.to(),
+        spec.target_side(),
         routes.join(", "),
-        short(&spec.ranges)
+        describe_briefly(&spec.ranges)
     )
 }
 
-fn order(reordered: &Reordered) -> Vec<String> {
+fn describe_order(reordered: &Reordered) -> Vec<String> {
     if reordered.is_none() {
         return vec!["order: no key has a newer record there".to_owned()];
     }
@@ -509,7 +541,7 @@ fn order(reordered: &Reordered) -> Vec<String> {
     lines
 }
 
-fn join(one: &str, other: &str) -> String {
+fn join_advice(one: &str, other: &str) -> String {
     if one.is_empty() { other.to_owned() } else { format!("{one}; then {other}") }
 }
 
@@ -538,20 +570,20 @@ impl ReplayReport {
         }
     }
 
-    fn about(&mut self, spec: &ReplaySpec) {
-        (self.from, self.to) = (spec.from, spec.to());
+    fn set_spec(&mut self, spec: &ReplaySpec) {
+        (self.from, self.to) = (spec.from, spec.target_side());
         self.ranges = spec.ranges.pieces().collect();
         self.routes.clone_from(&spec.routes);
         (self.records, self.bytes) = (spec.records, spec.bytes);
     }
 
-    fn unread(&mut self, why: Option<Trouble>) {
+    fn warn_unread(&mut self, why: Option<Trouble>) {
         let why = why.map_or_else(|| "it was told to stop".to_owned(), |t| t.what);
         self.warnings.push(format!("what was written was not read back: {why}"));
     }
 
-    fn halted(mut self, halt: Halt) -> Self {
-        (self.exit_code, self.trouble) = halt.parts();
+    fn with_halt(mut self, halt: Halt) -> Self {
+        (self.exit_code, self.trouble) = halt.into_parts();
         self
     }
 }

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::replay::Ranges;
-use crate::replay::ranges::{Piece, words};
+use crate::replay::ranges::{Piece, describe_ranges};
 
 /// The missing ranges of a document of `cutover diff --json` or `cutover offsets plan --json`: of every object that
 /// has a `topic` and a `partition`, its `missing_ranges` or `missing` when that is a list. A range is `[from, to]`,
@@ -26,16 +26,17 @@ pub fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges, Troub
         return Err(Trouble::new(what, format!("carry the other way with --from {other}")));
     }
     let (mut pieces, mut seen) = (Vec::new(), 0);
-    gather(&document, None, &mut pieces, &mut seen).map_err(|what| Trouble::new(format!("{name}: {what}"), advice))?;
+    gather_ranges(&document, None, &mut pieces, &mut seen)
+        .map_err(|what| Trouble::new(format!("{name}: {what}"), advice))?;
     if seen == 0 {
         return Err(Trouble::new(format!("{name} names no partition with its missing ranges"), advice));
     }
-    Ok(Ranges::of(pieces))
+    Ok(Ranges::from_pieces(pieces))
 }
 
-fn gather(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen: &mut usize) -> Result<(), String> {
+fn gather_ranges(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen: &mut usize) -> Result<(), String> {
     match value {
-        Value::Array(items) => items.iter().try_for_each(|item| gather(item, topic, out, seen)),
+        Value::Array(items) => items.iter().try_for_each(|item| gather_ranges(item, topic, out, seen)),
         Value::Object(object) => {
             let topic = object.get("topic").and_then(Value::as_str).or(topic);
             let unknown = object.get("unknown").and_then(Value::as_array).and_then(|why| why.first());
@@ -54,20 +55,20 @@ fn gather(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen: &mut u
                     ));
                 }
                 for item in list {
-                    let (from, to) = span(item).ok_or_else(|| {
+                    let (from, to) = parse_span(item).ok_or_else(|| {
                         format!("{item} is no range of {topic}-{partition}", topic = visible_name(topic))
                     })?;
                     out.push(Piece::new(TopicPartition::new(topic, partition), from, to));
                 }
                 return Ok(());
             }
-            object.values().try_for_each(|inner| gather(inner, topic, out, seen))
+            object.values().try_for_each(|inner| gather_ranges(inner, topic, out, seen))
         }
         _ => Ok(()),
     }
 }
 
-fn span(item: &Value) -> Option<(i64, i64)> {
+fn parse_span(item: &Value) -> Option<(i64, i64)> {
     let (from, to) = match item {
         Value::Array(pair) if pair.len() == 2 => (pair[0].as_i64()?, pair[1].as_i64()?),
         Value::Object(object) => (object.get("from")?.as_i64()?, object.get("to")?.as_i64()?),
@@ -80,7 +81,7 @@ fn span(item: &Value) -> Option<(i64, i64)> {
 ///
 /// # Errors
 /// A partition of which nothing is known: a replay of the rest would look like all of it.
-pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
+pub fn ranges_of_group(group: &str, plan: &GroupTranslation) -> Result<Ranges, Trouble> {
     if let Some(p) = plan.partitions.iter().find(|p| p.missing.is_none()) {
         let why = p.why.as_deref().unwrap_or("nothing could be read");
         return Err(Trouble::new(
@@ -91,8 +92,8 @@ pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
     let pieces = plan.partitions.iter().flat_map(|p| {
         p.missing_ranges.iter().map(|(from, to)| Piece::new(p.tp.clone(), *from, *to)).collect::<Vec<_>>()
     });
-    let ranges = Ranges::of(pieces);
-    let pending = plan.unsettled();
+    let ranges = Ranges::from_pieces(pieces);
+    let pending = plan.count_unsettled();
     if ranges.is_empty() && pending > 0 {
         return Err(Trouble::new(
             format!(
@@ -106,8 +107,8 @@ pub fn of_group(group: &str, plan: &GroupPlan) -> Result<Ranges, Trouble> {
 }
 
 /// Ranges in words for one line.
-pub(super) fn short(ranges: &Ranges) -> String {
-    words(ranges, 5)
+pub(super) fn describe_briefly(ranges: &Ranges) -> String {
+    describe_ranges(ranges, 5)
 }
 
 #[cfg(test)]
@@ -124,7 +125,7 @@ mod tests {
             [{"partition": 1, "missing": [{"from": 4, "to": 6}, {"from": 9, "to": 10}], "equal": 7}]}]}"#;
         for text in [flat, nested] {
             let ranges = from_document(text, "x.json", Side::Blue).unwrap();
-            assert_eq!(words(&ranges, 9), "t:1:4-6, t:1:9-10", "{text}");
+            assert_eq!(describe_ranges(&ranges, 9), "t:1:4-6, t:1:9-10", "{text}");
         }
         assert!(
             from_document(r#"{"partitions": [{"topic": "t", "partition": 1, "missing_ranges": []}]}"#, "x", Side::Blue)
@@ -151,7 +152,7 @@ mod tests {
         let bad = r#"{"topic": "t", "partition": 0, "missing": [[4, 2]]}"#;
         assert!(from_document(bad, "x.json", Side::Blue).unwrap_err().what.contains("[4,2] is no range of t-0"));
         let unknown = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "gone", At(0));
-        let why = of_group("g", &GroupPlan::new(vec![unknown])).unwrap_err();
+        let why = ranges_of_group("g", &GroupTranslation::new(vec![unknown])).unwrap_err();
         assert!(why.what.contains("missing of t-0 is not known: gone"), "{why:?}");
     }
 }

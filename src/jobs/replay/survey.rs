@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::stop::Stop;
-use super::walk::{Link, Tell, Teller, Walked, interrupted, walk};
+use super::walk::{Link, ProgressTeller, ReplayProgressSink, Walked, check_stop, walk_ranges};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::kafka::records::{Isolation, RecordRef};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::replay::census::{Census, Counted, header_size};
-use crate::replay::mark::{self, Tally};
+use crate::replay::mark::{self, MarkTally};
 use crate::replay::order::{Keyed, MOST_KEYS};
 use crate::replay::ranges::Piece;
 use crate::replay::{KeyBook, Ranges, Reordered};
@@ -24,28 +24,33 @@ const OPEN_MS: u64 = 30_000;
 const AGAIN_MS: u64 = 250;
 
 /// What a look needs.
-pub(super) struct Look {
+pub(super) struct SurveyContext {
     pub link: Link,
     pub side: Side,
     pub names: Arc<TopicNames>,
     pub stop: Arc<Stop>,
-    pub tell: Tell,
+    pub tell: ReplayProgressSink,
     /// Identity rules by topic.
     pub rules: BTreeMap<String, IdentityRule>,
 }
 
 /// What was found on the source, by topic.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct SourceCensus {
     pub census: BTreeMap<String, Census>,
     pub books: BTreeMap<String, KeyBook>,
 }
 
 /// Counts the records of the ranges. `mark` is how long the replay's own header is at most, if it writes one. `None`:
 /// interrupted.
-pub(super) fn count(look: &Look, ranges: &Ranges, mark: Option<usize>, keys: bool) -> Result<Option<Found>, Trouble> {
+pub(super) fn count_records(
+    look: &SurveyContext,
+    ranges: &Ranges,
+    mark: Option<usize>,
+    keys: bool,
+) -> Result<Option<SourceCensus>, Trouble> {
     let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
-    let mut found = Found::default();
+    let mut found = SourceCensus::default();
     for tp in &partitions {
         found.census.entry(tp.topic.clone()).or_default();
     }
@@ -54,24 +59,24 @@ pub(super) fn count(look: &Look, ranges: &Ranges, mark: Option<usize>, keys: boo
         found.books = found.census.keys().map(|topic| (topic.clone(), KeyBook::with_room(room))).collect();
     }
     let own = mark.map(|value| header_size(mark::HEADER.len(), Some(value)));
-    let mut teller = Teller::new(&look.tell, "counting", 0, ranges.offsets());
-    let name = |tp: &TopicPartition| look.names.tp_on(look.side, tp);
-    let walked = walk(&mut look.link.reader()?, ranges, &partitions, &name, &mut |place, record| {
+    let mut teller = ProgressTeller::new(&look.tell, "counting", 0, ranges.count_offsets());
+    let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);
+    let walked = walk_ranges(&mut look.link.open_reader()?, ranges, &partitions, &name, &mut |place, record| {
         teller.add(place.passed, record.size as u64);
         if let Some(census) = found.census.get_mut(&place.tp.topic) {
-            census.add(place.tp, record.offset, &counted(record, own));
+            census.count_record(place.tp, record.offset, &measure_record(record, own));
         }
         if let (Some(book), Some(_)) = (found.books.get_mut(&place.tp.topic), record.key) {
             book.add(look.keyed(&place.tp.topic, record));
         }
-        Ok(interrupted(&look.stop))
+        Ok(check_stop(&look.stop))
     })?
-    .whole()?;
+    .into_whole()?;
     teller.end(walked);
     Ok(walked.then_some(found))
 }
 
-fn counted(record: &RecordRef<'_>, own: Option<u64>) -> Counted {
+fn measure_record(record: &RecordRef<'_>, own: Option<u64>) -> Counted {
     let (mut headers, mut header_bytes) = (usize::from(own.is_some()), own.unwrap_or(0));
     for (name, value) in record.headers() {
         headers += 1;
@@ -81,7 +86,7 @@ fn counted(record: &RecordRef<'_>, own: Option<u64>) -> Counted {
     Counted { key: length(record.key), value: length(record.value), headers, header_bytes, ts: record.timestamp }
 }
 
-impl Look {
+impl SurveyContext {
     fn keyed(&self, topic: &str, record: &RecordRef<'_>) -> Keyed {
         let rule = self.rules.get(topic).unwrap_or(&IdentityRule::Content);
         let id = identity_of(rule, record);
@@ -90,48 +95,48 @@ impl Look {
 }
 
 /// Compares the keys with what the target has in `ranges` (topics by blue's names). `None`: interrupted.
-pub(super) fn compare(
-    look: &Look,
+pub(super) fn compare_keys(
+    look: &SurveyContext,
     ranges: &Ranges,
     books: &BTreeMap<String, KeyBook>,
 ) -> Result<Option<Reordered>, Trouble> {
     let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
     let mut comparisons: BTreeMap<&str, _> =
-        books.iter().map(|(topic, book)| (topic.as_str(), book.compare())).collect();
-    let mut teller = Teller::new(&look.tell, "comparing keys", 0, ranges.offsets());
-    let name = |tp: &TopicPartition| look.names.tp_on(look.side, tp);
-    let walked = walk(&mut look.link.reader()?, ranges, &partitions, &name, &mut |place, record| {
+        books.iter().map(|(topic, book)| (topic.as_str(), book.start_comparison())).collect();
+    let mut teller = ProgressTeller::new(&look.tell, "comparing keys", 0, ranges.count_offsets());
+    let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);
+    let walked = walk_ranges(&mut look.link.open_reader()?, ranges, &partitions, &name, &mut |place, record| {
         teller.add(place.passed, record.size as u64);
         if let (Some(seen), Some(key)) = (comparisons.get_mut(place.tp.topic.as_str()), record.key) {
-            seen.take(look.keyed(&place.tp.topic, record), key);
+            seen.compare_record(look.keyed(&place.tp.topic, record), key);
         }
-        Ok(interrupted(&look.stop))
+        Ok(check_stop(&look.stop))
     })?
-    .whole()?;
+    .into_whole()?;
     teller.end(walked);
     let mut all = Reordered { complete: true, ..Reordered::default() };
-    comparisons.into_iter().for_each(|(topic, seen)| all.add(topic, seen.end()));
+    comparisons.into_iter().for_each(|(topic, seen)| all.add(topic, seen.into_reordered()));
     Ok(walked.then_some(all))
 }
 
 /// What was written to the target since these ends, all of it: what an open transaction hides is waited for. Topics by
 /// the target's names. `None`: interrupted. Errors: such a transaction stays open, or the target does not answer.
-pub(super) fn written(
+pub(super) fn find_written(
     link: &Link,
     ends: &[(TopicPartition, i64)],
     stop: &Stop,
-    tell: &Tell,
+    tell: &ReplayProgressSink,
 ) -> Result<Option<Ranges>, Trouble> {
     let partitions: Vec<TopicPartition> = ends.iter().map(|(tp, _)| tp.clone()).collect();
-    let all = link.reader_of(Isolation::Uncommitted)?.ends(&partitions)?;
-    let committed = link.reader()?;
+    let all = link.open_reader_of(Isolation::Uncommitted)?.list_ends(&partitions)?;
+    let committed = link.open_reader()?;
     let watch = Clock.stopwatch();
     let mut teller = None;
     loop {
-        let readable = committed.ends(&partitions)?;
+        let readable = committed.list_ends(&partitions)?;
         let hidden = partitions.iter().zip(readable.iter().zip(&all)).find(|(_, (readable, all))| readable < all);
         let Some((tp, (readable, all))) = hidden else { break };
-        if watch.ms() >= OPEN_MS {
+        if watch.elapsed_ms() >= OPEN_MS {
             let what = format!(
                 "a transaction is open on {tp} at {} since offset {readable}, and hides records up to {all}",
                 link.bootstrap
@@ -141,20 +146,22 @@ pub(super) fn written(
                 "find its producer (kafka-transactions.sh find-hanging), or wait for its end",
             ));
         }
-        teller.get_or_insert_with(|| Teller::new(tell, "waiting for open transactions", 0, OPEN_MS)).at(watch.ms());
+        teller
+            .get_or_insert_with(|| ProgressTeller::new(tell, "waiting for open transactions", 0, OPEN_MS))
+            .set_done(watch.elapsed_ms());
         if stop.wait(AGAIN_MS) {
             return Ok(None);
         }
     }
     let pieces = ends.iter().zip(&all).map(|((tp, from), to)| Piece::new(tp.clone(), *from, *to));
-    Ok(Some(Ranges::of(pieces)))
+    Ok(Some(Ranges::from_pieces(pieces)))
 }
 
 /// Whether the ranges of the target hold a committed record. `None`: interrupted.
 pub(super) fn holds_any(link: &Link, ranges: &Ranges, stop: &Stop) -> Result<Option<bool>, Trouble> {
     let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
     let mut any = false;
-    let walked = walk(&mut link.reader()?, ranges, &partitions, &TopicPartition::clone, &mut |_, _| {
+    let walked = walk_ranges(&mut link.open_reader()?, ranges, &partitions, &TopicPartition::clone, &mut |_, _| {
         any = true;
         Ok::<ControlFlow<()>, Trouble>(ControlFlow::Break(()))
     })?;
@@ -170,19 +177,20 @@ pub(super) fn read_back(
     run: &str,
     ranges: &Ranges,
     stop: &Stop,
-    tell: &Tell,
-) -> Result<Option<Tally>, Trouble> {
+    tell: &ReplayProgressSink,
+) -> Result<Option<MarkTally>, Trouble> {
     let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
-    let mut tally = Tally::default();
-    let mut teller = Teller::new(tell, "reading back", 0, ranges.offsets());
-    let walked = walk(&mut link.reader()?, ranges, &partitions, &TopicPartition::clone, &mut |place, record| {
-        teller.add(place.passed, record.size as u64);
-        if let Some(mark) = record.header(mark::HEADER).and_then(|mark| mark::parse(mark, run)) {
-            tally.take(place.index, mark);
-        }
-        Ok::<ControlFlow<()>, Trouble>(interrupted(stop))
-    })?
-    .whole()?;
+    let mut tally = MarkTally::default();
+    let mut teller = ProgressTeller::new(tell, "reading back", 0, ranges.count_offsets());
+    let walked =
+        walk_ranges(&mut link.open_reader()?, ranges, &partitions, &TopicPartition::clone, &mut |place, record| {
+            teller.add(place.passed, record.size as u64);
+            if let Some(mark) = record.header(mark::HEADER).and_then(|mark| mark::parse_mark(mark, run)) {
+                tally.note_mark(place.index, mark);
+            }
+            Ok::<ControlFlow<()>, Trouble>(check_stop(stop))
+        })?
+        .into_whole()?;
     teller.end(walked);
     Ok(walked.then_some(tally))
 }

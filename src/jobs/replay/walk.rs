@@ -9,10 +9,10 @@ use super::stop::Stop;
 use crate::base::{TopicPartition, Trouble};
 use crate::kafka::plane::DataPlane;
 use crate::kafka::properties::ClientProperties;
-use crate::kafka::records::{Isolation, Range, ReadError, RecordReader, RecordRef};
+use crate::kafka::records::{Isolation, ReadError, ReadRange, RecordReader, RecordRef};
 use crate::replay::Ranges;
 use crate::replay::ranges::{Cursor, Piece};
-use crate::replay::report::Progress;
+use crate::replay::report::ReplayProgress;
 use crate::session::clock::{Clock, Stopwatch};
 
 /// Partitions that are read at the same time: what the client has fetched ahead of each (16 MiB) has to fit into memory.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TELL_MS: u64 = 200;
 
 /// Told of progress from a blocking thread; it must return at once.
-pub type Tell = Arc<dyn Fn(&Progress) + Send + Sync>;
+pub type ReplayProgressSink = Arc<dyn Fn(&ReplayProgress) + Send + Sync>;
 
 /// How to reach one cluster's data plane.
 #[derive(Debug, Clone)]
@@ -39,27 +39,27 @@ pub(super) struct Link {
 
 impl Link {
     /// Opens a reader of committed records.
-    pub fn reader(&self) -> Result<RecordReader, Trouble> {
-        self.reader_of(Isolation::Committed)
+    pub fn open_reader(&self) -> Result<RecordReader, Trouble> {
+        self.open_reader_of(Isolation::Committed)
     }
 
     /// Opens a reader.
-    pub fn reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
-        self.plane.reader_within(isolation, PATIENCE, QUEUED_KIB)
+    pub fn open_reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
+        self.plane.open_reader_within(isolation, PATIENCE, QUEUED_KIB)
     }
 }
 
 /// Tells of progress, not too often.
-pub(super) struct Teller {
-    tell: Tell,
+pub(super) struct ProgressTeller {
+    tell: ReplayProgressSink,
     watch: Stopwatch,
     last: Option<u64>,
-    now: Progress,
+    now: ReplayProgress,
 }
 
-impl Teller {
-    pub fn new(tell: &Tell, what: &'static str, done: u64, total: u64) -> Self {
-        let now = Progress { what, done, total, bytes: 0, ms: 0 };
+impl ProgressTeller {
+    pub fn new(tell: &ReplayProgressSink, what: &'static str, done: u64, total: u64) -> Self {
+        let now = ReplayProgress { what, done, total, bytes: 0, ms: 0 };
         Self { tell: Arc::clone(tell), watch: Clock.stopwatch(), last: None, now }
     }
 
@@ -67,14 +67,14 @@ impl Teller {
     pub fn add(&mut self, done: u64, bytes: u64) {
         self.now.done = self.now.done.saturating_add(done).min(self.now.total);
         self.now.bytes += bytes;
-        self.now.ms = self.watch.ms();
+        self.now.ms = self.watch.elapsed_ms();
         if self.last.is_none_or(|last| self.now.ms >= last + TELL_MS) {
             self.flush();
         }
     }
 
     /// So much is done by now.
-    pub fn at(&mut self, done: u64) {
+    pub fn set_done(&mut self, done: u64) {
         self.add(done.saturating_sub(self.now.done), 0);
     }
 
@@ -87,7 +87,7 @@ impl Teller {
     }
 
     fn flush(&mut self) {
-        self.now.ms = self.watch.ms();
+        self.now.ms = self.watch.elapsed_ms();
         self.last = Some(self.now.ms);
         (self.tell)(&self.now);
     }
@@ -95,7 +95,7 @@ impl Teller {
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct RecordPlace<'a> {
     /// Index of its partition among those that were given to the walk.
     pub index: usize,
     /// Its partition, as given.
@@ -105,7 +105,7 @@ pub(super) struct Place<'a> {
 }
 
 /// What is given each record. `Break` stops the walk.
-pub(super) type Step<'a> = dyn FnMut(Place<'_>, &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> + 'a;
+pub(super) type WalkStep<'a> = dyn FnMut(RecordPlace<'_>, &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> + 'a;
 
 /// How a walk ended.
 #[derive(Debug)]
@@ -120,7 +120,7 @@ pub(super) enum Walked {
 
 impl Walked {
     /// Whether every record was given; a reader's failure is an error.
-    pub fn whole(self) -> Result<bool, Trouble> {
+    pub fn into_whole(self) -> Result<bool, Trouble> {
         match self {
             Walked::Whole => Ok(true),
             Walked::Broken => Ok(false),
@@ -132,22 +132,23 @@ impl Walked {
 /// Gives every committed record of `ranges` to `step`, those of one partition in the order of their offsets. Places are
 /// by `partitions`, which must have those of the ranges; `name` is a partition's name on the cluster. Errors are
 /// those of `step`.
-pub(super) fn walk(
+pub(super) fn walk_ranges(
     reader: &mut RecordReader,
     ranges: &Ranges,
     partitions: &[TopicPartition],
     name: &dyn Fn(&TopicPartition) -> TopicPartition,
-    step: &mut Step<'_>,
+    step: &mut WalkStep<'_>,
 ) -> Result<Walked, Trouble> {
     let index: BTreeMap<&TopicPartition, usize> = partitions.iter().enumerate().map(|(i, tp)| (tp, i)).collect();
     let all: Vec<&TopicPartition> = ranges.partitions().collect();
-    let spans = ranges.spans(GAP);
+    let spans = ranges.reading_spans(GAP);
     for some in all.chunks(TOGETHER) {
-        let mut parts: Vec<Part<'_>> = some.iter().filter_map(|tp| Part::of(ranges, tp, *index.get(tp)?)).collect();
+        let mut parts: Vec<WalkPart<'_>> =
+            some.iter().filter_map(|tp| WalkPart::of(ranges, tp, *index.get(tp)?)).collect();
         let mine = |span: &Piece| parts.iter().position(|part| *part.tp == span.tp);
-        let (reads, part_of): (Vec<Range>, Vec<usize>) = spans
+        let (reads, part_of): (Vec<ReadRange>, Vec<usize>) = spans
             .iter()
-            .filter_map(|s| Some((Range { partition: name(&s.tp), from: s.from, to: s.to }, mine(s)?)))
+            .filter_map(|s| Some((ReadRange { partition: name(&s.tp), from: s.from, to: s.to }, mine(s)?)))
             .unzip();
         let mut failed = None;
         let read = reader.read(&reads, &mut |span, record| {
@@ -157,7 +158,7 @@ pub(super) fn walk(
             }
             let passed = record.offset.abs_diff(part.last);
             part.last = record.offset;
-            step(Place { index: part.index, tp: part.tp, passed }, &record).unwrap_or_else(|why| {
+            step(RecordPlace { index: part.index, tp: part.tp, passed }, &record).unwrap_or_else(|why| {
                 failed = Some(why);
                 ControlFlow::Break(())
             })
@@ -173,21 +174,21 @@ pub(super) fn walk(
 }
 
 /// A partition that is being read.
-struct Part<'a> {
+struct WalkPart<'a> {
     tp: &'a TopicPartition,
     index: usize,
     cursor: Cursor,
     last: i64,
 }
 
-impl<'a> Part<'a> {
-    fn of(ranges: &Ranges, tp: &'a TopicPartition, index: usize) -> Option<Part<'a>> {
+impl<'a> WalkPart<'a> {
+    fn of(ranges: &Ranges, tp: &'a TopicPartition, index: usize) -> Option<WalkPart<'a>> {
         let first = ranges.of_partition(tp).first()?.0;
-        Some(Part { tp, index, cursor: ranges.cursor(tp), last: first - 1 })
+        Some(WalkPart { tp, index, cursor: ranges.cursor(tp), last: first - 1 })
     }
 }
 
 /// What a stopped walk is to its caller.
-pub(super) fn interrupted(stop: &Stop) -> ControlFlow<()> {
+pub(super) fn check_stop(stop: &Stop) -> ControlFlow<()> {
     if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

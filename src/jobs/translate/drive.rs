@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::many::Results;
-use super::shelf::Shelf;
-use super::{Inner, Progress, TOGETHER, Ways, windows};
+use super::many::GroupResults;
+use super::window_cache::WindowCache;
+use super::{TOGETHER, TranslationProgressSink, TranslatorCore, Ways, windows};
 use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::kafka::control::OffsetSpec;
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::translate::Log;
 use crate::offsets::verdict::PartitionPlan;
 use crate::offsets::window::EndRead;
-use crate::offsets::{Answer, Need, Translation};
+use crate::offsets::{Need, Translation, TranslationAnswer};
 use crate::session::clock::Clock;
 
 /// A translation with the offsets it is expected to load.
@@ -27,25 +27,31 @@ pub(super) struct Job {
 }
 
 /// What ListOffsets says of partitions, by their names there.
-type Listed = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
+type RoundListing = BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>>;
 /// Answers by job, with when they were there.
-type Answers = Vec<(usize, At, Result<Answer, Trouble>)>;
+type RoundAnswers = Vec<(usize, At, Result<TranslationAnswer, Trouble>)>;
 
-impl Inner {
+impl TranslatorCore {
     /// Drives a batch of translations to their ends, in rounds: each round asks everything that is needed at once. What
     /// can't be asked for a job ends its group.
-    pub(super) async fn drive(&self, ways: Ways, mut jobs: Vec<Job>, results: &mut Results, progress: &Progress) {
-        let mut shelves = [Shelf::default(), Shelf::default()];
+    pub(super) async fn drive_jobs(
+        &self,
+        ways: Ways,
+        mut jobs: Vec<Job>,
+        results: &mut GroupResults,
+        progress: &TranslationProgressSink,
+    ) {
+        let mut shelves = [WindowCache::default(), WindowCache::default()];
         loop {
             jobs.retain(|job| !results.has_failed(job.owner));
-            let Some(round) = decide(&mut jobs, results).await else { return };
+            let Some(round) = decide_needs(&mut jobs, results).await else { return };
             for (log, shelf) in [Log::Source, Log::Target].into_iter().zip(&mut shelves) {
                 let side = ways.side(log);
-                let worked_on: BTreeSet<_> = jobs.iter().map(|j| self.names.tp_on(side, &j.tp)).collect();
-                shelf.keep(|tp| worked_on.contains(tp));
+                let worked_on: BTreeSet<_> = jobs.iter().map(|j| self.names.partition_on(side, &j.tp)).collect();
+                shelf.retain_partitions(|tp| worked_on.contains(tp));
             }
-            progress(results.words());
-            let answers = self.answers(ways, round, &mut shelves, (&results.words(), progress)).await;
+            progress(results.describe_progress());
+            let answers = self.answer_round(ways, round, &mut shelves, (&results.describe_progress(), progress)).await;
             for (slot, at, answer) in answers {
                 match answer {
                     Ok(answer) => jobs[slot].translation.supply(answer, at),
@@ -55,7 +61,13 @@ impl Inner {
         }
     }
 
-    async fn answers(&self, ways: Ways, round: Round, shelves: &mut [Shelf; 2], words: (&str, &Progress)) -> Answers {
+    async fn answer_round(
+        &self,
+        ways: Ways,
+        round: Round,
+        shelves: &mut [WindowCache; 2],
+        words: (&str, &TranslationProgressSink),
+    ) -> RoundAnswers {
         let nothing_asked = round.asks_nothing();
         let (source, target) = (ways.source, ways.target);
         let [source_shelf, target_shelf] = shelves;
@@ -77,7 +89,7 @@ impl Inner {
         // Whoever waits has time while others read; when all wait, the shortest wait ends the round.
         if idle && let Some(ms) = round.waits.iter().map(|(_, ms)| *ms).min() {
             Clock.sleep(ms).await;
-            answers.extend(round.waits.into_iter().map(|(slot, _)| (slot, Clock.now(), Ok(Answer::Waited))));
+            answers.extend(round.waits.into_iter().map(|(slot, _)| (slot, Clock.now(), Ok(TranslationAnswer::Waited))));
         }
         answers
     }
@@ -88,20 +100,20 @@ impl Inner {
     fn plan_reads(
         &self,
         ways: Ways,
-        reads: Vec<(Log, windows::Ask)>,
-        shelves: [&Shelf; 2],
+        reads: Vec<(Log, windows::WindowAsk)>,
+        shelves: [&WindowCache; 2],
         first: Option<&TopicPartition>,
-    ) -> [Reads; 2] {
-        let mut plans = [Reads::default(), Reads::default()];
-        let held: u64 = shelves.iter().map(|s| s.records()).sum();
+    ) -> [LogReads; 2] {
+        let mut plans = [LogReads::default(), LogReads::default()];
+        let held: u64 = shelves.iter().map(|s| s.record_count()).sum();
         let mut room = TOGETHER.saturating_sub(held);
         for (log, mut ask) in reads {
             let allowed = if first == Some(&ask.tp) { u64::MAX } else { room };
-            ask.rule = self.plan.topic(&ask.tp.topic).identity;
-            ask.tp = self.names.tp_on(ways.side(log), &ask.tp);
+            ask.rule = self.plan.topic_rule(&ask.tp.topic).identity;
+            ask.tp = self.names.partition_on(ways.side(log), &ask.tp);
             let which = usize::from(log == Log::Target);
-            let Reads { asks, stretches } = &mut plans[which];
-            if let Some(offsets) = shelves[which].plan(&ask, stretches, allowed) {
+            let LogReads { asks, stretches } = &mut plans[which];
+            if let Some(offsets) = shelves[which].plan_reads(&ask, stretches, allowed) {
                 room = room.saturating_sub(offsets);
                 asks.push(ask);
             }
@@ -112,10 +124,10 @@ impl Inner {
     async fn answer_reads(
         &self,
         side: Side,
-        Reads { asks, stretches }: Reads,
-        shelf: &mut Shelf,
-        (words, progress): (&str, &Progress),
-    ) -> Answers {
+        LogReads { asks, stretches }: LogReads,
+        shelf: &mut WindowCache,
+        (words, progress): (&str, &TranslationProgressSink),
+    ) -> RoundAnswers {
         let stretches = Arc::new(stretches);
         let (words, progress) = (words.to_owned(), Arc::clone(progress));
         let told = Box::new(move |records| progress(format!("{words}; {records} records of {side} read")));
@@ -130,36 +142,36 @@ impl Inner {
             }
         };
         // A fact about one partition: the translations that need what is gone end with it, the others ask again.
-        let of = |ask: &windows::Ask| match &gone {
-            Some(gone) if gone.hits(ask) => Some(Answer::Failed(gone.why.clone())),
-            _ => shelf.get(ask).map(Answer::Window),
+        let of = |ask: &windows::WindowAsk| match &gone {
+            Some(gone) if gone.hits(ask) => Some(TranslationAnswer::Failed(gone.why.clone())),
+            _ => shelf.get(ask).map(TranslationAnswer::Window),
         };
-        let mut answers: Answers = asks.iter().filter_map(|ask| Some((ask.slot, now, Ok(of(ask)?)))).collect();
+        let mut answers: RoundAnswers = asks.iter().filter_map(|ask| Some((ask.slot, now, Ok(of(ask)?)))).collect();
         if let (Some(gone), true) = (gone, answers.is_empty()) {
             // Nobody would ask for anything else next time.
-            answers.extend(asks.iter().map(|ask| (ask.slot, now, Ok(Answer::Failed(gone.why.clone())))));
+            answers.extend(asks.iter().map(|ask| (ask.slot, now, Ok(TranslationAnswer::Failed(gone.why.clone())))));
         }
         answers
     }
 
     /// The target's ends first, and the source's only once those are there.
-    async fn answer_ends(&self, ways: Ways, asks: Vec<(usize, TopicPartition)>) -> Answers {
+    async fn answer_ends(&self, ways: Ways, asks: Vec<(usize, TopicPartition)>) -> RoundAnswers {
         if asks.is_empty() {
             return Vec::new();
         }
         let tps: BTreeSet<TopicPartition> = asks.iter().map(|(_, tp)| tp.clone()).collect();
-        let target = self.ends(ways.target, &tps).await;
-        let source = self.ends(ways.source, &tps).await;
+        let target = self.list_ends(ways.target, &tps).await;
+        let source = self.list_ends(ways.source, &tps).await;
         let now = Clock.now();
         let of = |tp: &TopicPartition| {
             let (source, target) = (source[tp].clone()?, target[tp].clone()?);
-            Ok(Answer::Ends { source, target })
+            Ok(TranslationAnswer::Ends { source, target })
         };
         asks.into_iter().map(|(slot, tp)| (slot, now, of(&tp))).collect()
     }
 
     /// Bounds of logs, by blue's names.
-    pub(super) async fn ends(
+    pub(super) async fn list_ends(
         &self,
         side: Side,
         tps: &BTreeSet<TopicPartition>,
@@ -167,14 +179,14 @@ impl Inner {
         let asked = Clock.now();
         // The high watermark goes first: what is written in between is not taken for an open transaction.
         let (starts, ends, stable) = tokio::join!(
-            self.list(side, tps, OffsetSpec::Earliest),
-            self.list(side, tps, OffsetSpec::Latest),
-            self.list(side, tps, OffsetSpec::LatestStable),
+            self.list_offsets(side, tps, OffsetSpec::Earliest),
+            self.list_offsets(side, tps, OffsetSpec::Latest),
+            self.list_offsets(side, tps, OffsetSpec::LatestStable),
         );
         let answered = Clock.now();
         let one = |tp: &TopicPartition| -> Result<EndRead, Trouble> {
-            let there = self.names.tp_on(side, tp);
-            let of = |found: &Listed| match found.get(&there) {
+            let there = self.names.partition_on(side, tp);
+            let of = |found: &RoundListing| match found.get(&there) {
                 Some(Ok(Some((offset, _)))) => Ok(*offset),
                 Some(Err(trouble)) => Err(trouble.clone()),
                 _ => Err(Trouble::new(
@@ -189,13 +201,13 @@ impl Inner {
         tps.iter().map(|tp| (tp.clone(), one(tp))).collect()
     }
 
-    async fn list(&self, side: Side, tps: &BTreeSet<TopicPartition>, spec: OffsetSpec) -> Listed {
-        let asks: Vec<_> = tps.iter().map(|tp| (self.names.tp_on(side, tp), spec)).collect();
+    async fn list_offsets(&self, side: Side, tps: &BTreeSet<TopicPartition>, spec: OffsetSpec) -> RoundListing {
+        let asks: Vec<_> = tps.iter().map(|tp| (self.names.partition_on(side, tp), spec)).collect();
         self.cluster(side).list_offsets(&asks).await
     }
 
     /// ListOffsets by time: one time a partition in a request, so that answers can't be mixed up.
-    async fn answer_times(&self, side: Side, mut asks: Vec<(usize, TopicPartition, i64)>) -> Answers {
+    async fn answer_times(&self, side: Side, mut asks: Vec<(usize, TopicPartition, i64)>) -> RoundAnswers {
         let mut answers = Vec::with_capacity(asks.len());
         while !asks.is_empty() {
             let mut times: BTreeMap<TopicPartition, i64> = BTreeMap::new();
@@ -203,15 +215,15 @@ impl Inner {
                 times.entry(tp.clone()).or_insert(*ts);
             }
             let there: Vec<_> =
-                times.iter().map(|(tp, ts)| (self.names.tp_on(side, tp), OffsetSpec::Timestamp(*ts))).collect();
+                times.iter().map(|(tp, ts)| (self.names.partition_on(side, tp), OffsetSpec::Timestamp(*ts))).collect();
             let found = self.cluster(side).list_offsets(&there).await;
             let now = Clock.now();
             let (answered, later): (Vec<_>, Vec<_>) = asks.into_iter().partition(|(_, tp, ts)| times[tp] == *ts);
             asks = later;
             answers.extend(answered.into_iter().map(|(slot, tp, _)| {
-                let there = self.names.tp_on(side, &tp);
+                let there = self.names.partition_on(side, &tp);
                 let answer = match found.get(&there) {
-                    Some(Ok(offset)) => Ok(Answer::Offset(offset.map(|(offset, _)| offset))),
+                    Some(Ok(offset)) => Ok(TranslationAnswer::Offset(offset.map(|(offset, _)| offset))),
                     Some(Err(trouble)) => Err(trouble.clone()),
                     None => Err(Trouble::new(format!("{side} left {there} out of its answer"), "try again")),
                 };
@@ -224,7 +236,7 @@ impl Inner {
 
 /// Asks every translation what it needs next, on a blocking thread: aligning a million records takes a part of a
 /// second. Those that are done are put to the results. `None` when all are.
-async fn decide(jobs: &mut Vec<Job>, results: &mut Results) -> Option<Round> {
+async fn decide_needs(jobs: &mut Vec<Job>, results: &mut GroupResults) -> Option<Round> {
     let owners: BTreeSet<usize> = jobs.iter().map(|j| j.owner).collect();
     let taken = std::mem::take(jobs);
     let next = |mut job: Job| match job.translation.next() {
@@ -259,9 +271,9 @@ enum Decided {
 
 /// Reads of one log: for whom, and what comes over the wire for them.
 #[derive(Default)]
-struct Reads {
-    asks: Vec<windows::Ask>,
-    stretches: Vec<windows::Stretch>,
+struct LogReads {
+    asks: Vec<windows::WindowAsk>,
+    stretches: Vec<windows::WindowRange>,
 }
 
 /// What is needed in a round, by kind; the number is the job's, partitions go by blue's names.
@@ -272,7 +284,7 @@ struct Round {
     ends: Vec<(usize, TopicPartition)>,
     source_times: Vec<(usize, TopicPartition, i64)>,
     target_times: Vec<(usize, TopicPartition, i64)>,
-    reads: Vec<(Log, windows::Ask)>,
+    reads: Vec<(Log, windows::WindowAsk)>,
     waits: Vec<(usize, u64)>,
 }
 
@@ -284,7 +296,7 @@ impl Round {
             Need::OffsetForTime { log: Log::Source, ts } => self.source_times.push((slot, tp, ts)),
             Need::OffsetForTime { log: Log::Target, ts } => self.target_times.push((slot, tp, ts)),
             Need::Read { log, from, to, keys } => {
-                self.reads.push((log, windows::Ask { slot, tp, from, to, keys, rule: IdentityRule::default() }));
+                self.reads.push((log, windows::WindowAsk { slot, tp, from, to, keys, rule: IdentityRule::default() }));
             }
             Need::Wait { ms } => self.waits.push((slot, ms)),
             Need::Done(_) => {}

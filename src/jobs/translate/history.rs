@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::base::{At, Side, TopicPartition};
 use crate::estate::{ClusterView, FlagState};
-use crate::migration::eos::{Seam, Seams};
+use crate::migration::eos::{PartitionSeam, Seams};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::effect::Effect;
-use crate::migration::facts::event::{Entry, Event, RunId};
+use crate::migration::facts::event::{Event, JournalEntry, RunId};
 use crate::offsets::window::EndSample;
 use crate::plan::Plan;
 
@@ -34,7 +34,7 @@ pub struct History {
 
 impl History {
     /// Takes in a journal entry. A flag counts from its intent on: it may have been set at once.
-    pub fn entry(&mut self, entry: &Entry) {
+    pub fn note_entry(&mut self, entry: &JournalEntry) {
         self.begun.get_or_insert(entry.at);
         match &entry.event {
             // A dry run sets nothing.
@@ -74,18 +74,18 @@ impl History {
 
     /// Where the writers of a partition (by blue's name) went to `to`, if they are there still.
     #[must_use]
-    pub fn seam(&self, to: Side, tp: &TopicPartition) -> Option<&Seam> {
-        self.seams.to(to, tp).map(|(_, seam)| seam)
+    pub fn seam(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
+        self.seams.current_to(to, tp).map(|(_, seam)| seam)
     }
 
     /// The same, also if they have gone back since.
     #[must_use]
-    pub fn last_seam(&self, to: Side, tp: &TopicPartition) -> Option<&Seam> {
+    pub fn last_seam(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
         self.seams.last_to(to, tp)
     }
 
     /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.
-    pub fn round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
+    pub fn note_round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
         for (topic, partitions) in view.topics.iter().filter(|(t, _)| wanted(t)) {
             if let Some(id) = &partitions.id
                 && self.topics.insert((side, topic.clone()), id.clone()).is_some_and(|before| before != *id)
@@ -157,13 +157,13 @@ mod tests {
     #[test]
     fn a_dry_run_sets_no_flag() {
         use crate::migration::facts::command::Command;
-        use crate::migration::facts::effect::Issued;
+        use crate::migration::facts::effect::IssuedEffect;
         use crate::migration::facts::event::RunKind;
         let mut history = History::default();
         let mut seq = 0;
         let mut write = |event| {
             seq += 1;
-            history.entry(&Entry { seq, at: At(10), actor: "ann@bastion".into(), event });
+            history.note_entry(&JournalEntry { seq, at: At(10), actor: "ann@bastion".into(), event });
         };
         for (run, dry_run, to) in [(1, false, FlagState::Dual), (2, true, FlagState::Green)] {
             let subject = Subject::Producer("shop".into());
@@ -182,7 +182,7 @@ mod tests {
                 accepted,
             });
             let effect = Effect::SetFlag { producer: "shop".into(), to };
-            write(Event::Intent { run, issued: Issued { key: format!("{run}/1/1"), effect } });
+            write(Event::Intent { run, issued: IssuedEffect { key: format!("{run}/1/1"), effect } });
         }
         assert_eq!(history.flags["shop"], [(At(10), FlagState::Dual)]);
     }
@@ -199,7 +199,7 @@ mod tests {
         };
         let mut history = History::default();
         for (second, end) in (0..300).zip(0..) {
-            history.round(|t| t == "t", Side::Blue, &view(end), At(second * 1_000));
+            history.note_round(|t| t == "t", Side::Blue, &view(end), At(second * 1_000));
         }
         let seen = history.ends(Side::Blue, &TopicPartition::new("t", 0));
         assert_eq!(seen.len(), SAMPLES);
@@ -209,11 +209,11 @@ mod tests {
         let mut renewed = view(290);
         for (name, id) in [("t", "1"), ("t", "2")] {
             renewed.topics.get_mut(name).unwrap().id = Some(id.into());
-            history.round(|t| t == "t", Side::Blue, &renewed, At(300_400));
+            history.note_round(|t| t == "t", Side::Blue, &renewed, At(300_400));
         }
         let left = history.ends(Side::Blue, &TopicPartition::new("t", 0));
         assert_eq!(left, [EndSample { at: At(300_400), end: 290 }], "another topic of that name is another log");
-        history.round(|_| true, Side::Blue, &view(5), At(300_500));
+        history.note_round(|_| true, Side::Blue, &view(5), At(300_500));
         assert_eq!(history.ends(Side::Blue, &TopicPartition::new("t", 0)), [EndSample { at: At(300_500), end: 5 }]);
     }
 }

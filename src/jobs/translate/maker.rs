@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Case, Inner};
+use super::{Case, TranslatorCore};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::kafka::control::OffsetSpec;
-use crate::kafka::records::Range;
+use crate::kafka::records::ReadRange;
 use crate::offsets::strategy::mm2::Mm2;
 
 /// The newest this many records of each topic are read; both are compacted, so older ones are rarely of use.
@@ -13,31 +13,33 @@ const NEWEST: i64 = 200_000;
 /// Separators that replication policies put between the parts of a name.
 const SEPARATORS: [char; 3] = ['.', '-', '_'];
 
-impl Inner {
+impl TranslatorCore {
     /// What MirrorMaker 2 knows of a group; nothing where its topics are not there. Errors: they could not be read.
-    pub(super) async fn mm2(&self, case: Case<'_>) -> Result<Mm2, Trouble> {
+    pub(super) async fn read_mm2(&self, case: Case<'_>) -> Result<Mm2, Trouble> {
         let (source, target) = (case.ways.source, case.ways.target);
         let (there, here) = tokio::join!(self.cluster(target).topic_names(), self.cluster(source).topic_names());
         let (there, here) = (there?, here?);
-        let mut mm2 = Mm2::new(&self.names.group(case.group, source));
+        let mut mm2 = Mm2::new(&self.names.group_on(case.group, source));
         let checkpoints: Vec<(&String, String)> =
-            there.iter().filter_map(|t| Some((t, alias(t, &["", "checkpoints", "internal"])?))).collect();
+            there.iter().filter_map(|t| Some((t, alias_in(t, &["", "checkpoints", "internal"])?))).collect();
         if checkpoints.is_empty() {
             return Ok(mm2);
         }
         for (topic, _) in &checkpoints {
-            for (key, value) in self.whole(target, topic).await? {
-                mm2.checkpoint(key.as_deref(), value.as_deref());
+            for (key, value) in self.read_topic(target, topic).await? {
+                mm2.note_checkpoint(key.as_deref(), value.as_deref());
             }
         }
         // Syncs are kept on the source under the target's alias, or on the target under the source's. Under two of
         // them nobody can tell which flow is this one.
         let aliases: BTreeSet<&str> = checkpoints.iter().map(|(_, alias)| alias.as_str()).collect();
-        let is_sync = |t: &&String| alias(t, &["mm2-offset-syncs", "", "internal"]).is_some();
+        let is_sync = |t: &&String| alias_in(t, &["mm2-offset-syncs", "", "internal"]).is_some();
         let ours: Vec<&String> = here.iter().filter(is_sync).collect();
         let theirs: Vec<&String> = there
             .iter()
-            .filter(|t| alias(t, &["mm2-offset-syncs", "", "internal"]).is_some_and(|a| aliases.contains(a.as_str())))
+            .filter(|t| {
+                alias_in(t, &["mm2-offset-syncs", "", "internal"]).is_some_and(|a| aliases.contains(a.as_str()))
+            })
             .collect();
         let syncs = match (&ours[..], &theirs[..]) {
             ([one], _) => Some((source, *one)),
@@ -45,8 +47,8 @@ impl Inner {
             _ => None,
         };
         if let Some((side, topic)) = syncs {
-            for (key, value) in self.whole(side, topic).await? {
-                mm2.sync(key.as_deref(), value.as_deref());
+            for (key, value) in self.read_topic(side, topic).await? {
+                mm2.note_sync(key.as_deref(), value.as_deref());
             }
         }
         if mm2.broken > 0 {
@@ -56,7 +58,7 @@ impl Inner {
     }
 
     /// Keys and values of a topic's first partition: MirrorMaker's topics have no other.
-    async fn whole(&self, side: Side, topic: &str) -> Result<Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, Trouble> {
+    async fn read_topic(&self, side: Side, topic: &str) -> Result<Vec<(Option<Vec<u8>>, Option<Vec<u8>>)>, Trouble> {
         let tp = TopicPartition::new(topic, 0);
         let bound = async |spec| {
             let mut found = self.cluster(side).list_offsets(&[(tp.clone(), spec)]).await;
@@ -69,7 +71,7 @@ impl Inner {
             }
         };
         let (start, end) = (bound(OffsetSpec::Earliest).await?, bound(OffsetSpec::LatestStable).await?);
-        let range = Range { partition: tp, from: start.max(end.saturating_sub(NEWEST)), to: end };
+        let range = ReadRange { partition: tp, from: start.max(end.saturating_sub(NEWEST)), to: end };
         let copy = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         let pick =
             move |_: usize, record: crate::kafka::records::RecordRef<'_>| Some((copy(record.key), copy(record.value)));
@@ -79,7 +81,7 @@ impl Inner {
 }
 
 /// The part of a topic's name that stands where `parts` has an empty one.
-fn alias(name: &str, parts: &[&str; 3]) -> Option<String> {
+fn alias_in(name: &str, parts: &[&str; 3]) -> Option<String> {
     let of = |sep: char| {
         let rest = match parts {
             ["", second, third] => {
@@ -98,14 +100,14 @@ mod tests {
 
     #[test]
     fn the_topics_of_mirror_maker_are_known_by_their_names() {
-        let checkpoints = |name| alias(name, &["", "checkpoints", "internal"]);
+        let checkpoints = |name| alias_in(name, &["", "checkpoints", "internal"]);
         assert_eq!(checkpoints("blue.checkpoints.internal").as_deref(), Some("blue"));
         assert_eq!(checkpoints("eu-1-checkpoints-internal").as_deref(), Some("eu-1"));
         for other in [".checkpoints.internal", "checkpoints.internal", "blue.checkpoints", "blue.checkpoints-internal"]
         {
             assert_eq!(checkpoints(other), None, "{other}");
         }
-        let syncs = |name| alias(name, &["mm2-offset-syncs", "", "internal"]);
+        let syncs = |name| alias_in(name, &["mm2-offset-syncs", "", "internal"]);
         assert_eq!(syncs("mm2-offset-syncs.green.internal").as_deref(), Some("green"));
         assert_eq!(syncs("mm2-offset-syncs.internal"), None);
         assert_eq!(syncs("mm2-offsets.green.internal"), None);

@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::StreamExt;
 
 use super::drive::Job;
-use super::{Case, Inner, Progress, Purpose, Shapes, TOGETHER, Translator, Ways, Windows, committed_topics};
+use super::{
+    Case, Purpose, Shapes, TOGETHER, TranslationProgressSink, Translator, TranslatorCore, Ways, Windows,
+    committed_topics,
+};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::offsets::Chosen;
-use crate::offsets::verdict::{GroupPlan, PartitionPlan};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan};
 
 /// Groups whose offsets and topics are asked for at the same time.
 const PREPARING: usize = 8;
 
 /// A group to translate among others.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct WantedGroup<'a> {
     /// Its id on blue.
     pub group: &'a str,
     /// What the operator asked for; it goes over the plan's choice for the group, and that over the topics' rules.
@@ -29,11 +32,11 @@ impl Translator {
     /// need of a partition is read once, and held once. One group's error does not stop the others.
     pub async fn translate_many(
         &self,
-        groups: &[Wanted<'_>],
+        groups: &[WantedGroup<'_>],
         to: Side,
         purpose: Purpose,
-        progress: &Progress,
-    ) -> Vec<Result<GroupPlan, Trouble>> {
+        progress: &TranslationProgressSink,
+    ) -> Vec<Result<GroupTranslation, Trouble>> {
         let gate = if purpose == Purpose::Run { &self.inner.runs } else { &self.inner.measurements };
         let Ok(_place) = gate.acquire().await else {
             return groups.iter().map(|_| Err(Trouble::new("the controller is ending", ""))).collect();
@@ -41,22 +44,22 @@ impl Translator {
         let ways = Ways { source: to.other(), target: to };
         // A list, and not a lazy map over a borrow: the compiler can't tell that such a future may move threads.
         let mut cases = Vec::with_capacity(groups.len());
-        for Wanted { group, chosen, topics } in groups {
-            cases.push(self.inner.prepare(Case { group, ways, purpose, chosen: *chosen, topics }));
+        for WantedGroup { group, chosen, topics } in groups {
+            cases.push(self.inner.prepare_case(Case { group, ways, purpose, chosen: *chosen, topics }));
         }
         let prepared: Vec<_> = futures_util::stream::iter(cases).buffered(PREPARING).collect().await;
-        let mut results = Results::default();
+        let mut results = GroupResults::default();
         let mut jobs = Vec::new();
         for prepared in prepared {
-            jobs.extend(results.start(prepared));
+            jobs.extend(results.start_group(prepared));
         }
-        for batch in batches(jobs) {
-            self.inner.drive(ways, batch, &mut results, progress).await;
+        for batch in batch_jobs(jobs) {
+            self.inner.drive_jobs(ways, batch, &mut results, progress).await;
         }
         for (plans, failed) in &mut results.groups {
             // Keys and sizes are for people to look at: a plan is as good without them.
             if failed.is_none()
-                && let Err(why) = self.inner.peek(ways, plans, false).await
+                && let Err(why) = self.inner.peek_records(ways, plans, false).await
             {
                 tracing::debug!("the records at the cut: {}", why.what);
             }
@@ -65,7 +68,10 @@ impl Translator {
             .groups
             .into_iter()
             .map(|(plans, failed)| {
-                failed.map_or_else(|| Ok(GroupPlan::new(plans).named(|topic| self.inner.names.on(to, topic))), Err)
+                failed.map_or_else(
+                    || Ok(GroupTranslation::new(plans).with_target_names(|topic| self.inner.names.topic_on(to, topic))),
+                    Err,
+                )
             })
             .collect()
     }
@@ -73,38 +79,38 @@ impl Translator {
     /// How many records this translator has read from both clusters so far: what several groups share counts once.
     #[must_use]
     pub fn records_read(&self) -> u64 {
-        self.inner.windows.iter().map(Windows::records).sum()
+        self.inner.windows.iter().map(Windows::records_read).sum()
     }
 }
 
-impl Inner {
+impl TranslatorCore {
     /// What has to be translated of a group, and what can't be.
-    async fn prepare(&self, case: Case<'_>) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
+    async fn prepare_case(&self, case: Case<'_>) -> Result<(Vec<PartitionPlan>, Vec<Job>), Trouble> {
         let Case { group, ways, purpose, .. } = case;
         let planned = || self.plan.group(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect();
         let known: BTreeSet<String> = if case.topics.is_empty() { planned() } else { case.topics.clone() };
         let topics = match known.is_empty() {
             false => known,
-            true => committed_topics(group, &self.committed(group, ways.source, &[], purpose).await?)?,
+            true => committed_topics(group, &self.fetch_committed(group, ways.source, &[], purpose).await?)?,
         };
-        let (source, target) = tokio::join!(self.shape(ways.source, &topics), self.shape(ways.target, &topics));
+        let (source, target) = tokio::join!(self.ask_shape(ways.source, &topics), self.ask_shape(ways.target, &topics));
         let shapes = Shapes { source: source?, target: target? };
         let named = self.partitions_on(ways.source, &topics, &shapes.source);
-        let committed = self.committed(group, ways.source, &named, purpose).await?;
-        self.jobs(case, &topics, &shapes, &committed).await
+        let committed = self.fetch_committed(group, ways.source, &named, purpose).await?;
+        self.plan_jobs(case, &topics, &shapes, &committed).await
     }
 }
 
 /// What has come of each group so far: its partitions, or why there is nothing to say.
 #[derive(Default)]
-pub(super) struct Results {
+pub(super) struct GroupResults {
     groups: Vec<(Vec<PartitionPlan>, Option<Trouble>)>,
     total: usize,
 }
 
-impl Results {
+impl GroupResults {
     /// The next group; its jobs are told whose they are.
-    fn start(&mut self, prepared: Result<(Vec<PartitionPlan>, Vec<Job>), Trouble>) -> Vec<Job> {
+    fn start_group(&mut self, prepared: Result<(Vec<PartitionPlan>, Vec<Job>), Trouble>) -> Vec<Job> {
         let owner = self.groups.len();
         match prepared {
             Ok((plans, mut jobs)) => {
@@ -134,7 +140,7 @@ impl Results {
     }
 
     /// How far it is.
-    pub fn words(&self) -> String {
+    pub fn describe_progress(&self) -> String {
         let done: usize = self.groups.iter().map(|(plans, _)| plans.len()).sum();
         format!("{done} of {} partitions translated", self.total)
     }
@@ -142,7 +148,7 @@ impl Results {
 
 /// Jobs in batches whose costs add up to [`TOGETHER`] at most, or of one partition: that of the group which is furthest
 /// behind counts for all groups on it.
-fn batches(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+fn batch_jobs(jobs: Vec<Job>) -> Vec<Vec<Job>> {
     let mut partitions: BTreeMap<TopicPartition, Vec<Job>> = BTreeMap::new();
     for job in jobs {
         partitions.entry(job.tp.clone()).or_default().push(job);
@@ -182,28 +188,29 @@ mod tests {
     fn small_windows_go_together_and_huge_ones_alone() {
         let costs = [10, 20, TOGETHER - 30, 1, TOGETHER * 3, TOGETHER * 4];
         let jobs = (0..).zip(costs).map(|(p, cost)| job(p, cost));
-        let sizes: Vec<_> = batches(jobs.collect()).iter().map(Vec::len).collect();
+        let sizes: Vec<_> = batch_jobs(jobs.collect()).iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 1, 1, 1]);
-        assert!(batches(Vec::new()).is_empty());
+        assert!(batch_jobs(Vec::new()).is_empty());
     }
 
     #[test]
     fn groups_on_one_partition_go_together() {
         let jobs = vec![job(1, TOGETHER), job(2, 5), job(1, 7), job(1, TOGETHER), job(2, TOGETHER - 5)];
-        let found: Vec<Vec<i32>> = batches(jobs).iter().map(|b| b.iter().map(|j| j.tp.partition).collect()).collect();
+        let found: Vec<Vec<i32>> =
+            batch_jobs(jobs).iter().map(|b| b.iter().map(|j| j.tp.partition).collect()).collect();
         assert_eq!(found, [vec![2, 2], vec![1, 1, 1]]);
     }
 
     #[test]
     fn one_groups_error_is_its_own() {
-        let mut results = Results::default();
-        assert_eq!(results.start(Ok((Vec::new(), vec![job(0, 1)])))[0].owner, 0);
-        assert!(results.start(Err(Trouble::new("no offsets", ""))).is_empty());
-        assert_eq!(results.start(Ok((Vec::new(), vec![job(0, 1)])))[0].owner, 2);
+        let mut results = GroupResults::default();
+        assert_eq!(results.start_group(Ok((Vec::new(), vec![job(0, 1)])))[0].owner, 0);
+        assert!(results.start_group(Err(Trouble::new("no offsets", ""))).is_empty());
+        assert_eq!(results.start_group(Ok((Vec::new(), vec![job(0, 1)])))[0].owner, 2);
         results.fail(0, Trouble::new("first", ""));
         results.fail(0, Trouble::new("second", ""));
         assert_eq!((results.has_failed(0), results.has_failed(1), results.has_failed(2)), (true, true, false));
         assert_eq!(results.groups[0].1.as_ref().map(|t| t.what.as_str()), Some("first"));
-        assert_eq!(results.words(), "0 of 2 partitions translated");
+        assert_eq!(results.describe_progress(), "0 of 2 partitions translated");
     }
 }

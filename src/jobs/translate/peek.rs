@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, Translator, Ways};
-use crate::base::sanitise::visible;
+use super::{Translator, TranslatorCore, Ways};
+use crate::base::sanitise::visible_text;
 use crate::base::{Side, Trouble};
-use crate::kafka::records::{Range, RecordRef};
-use crate::offsets::GroupPlan;
+use crate::kafka::records::{ReadRange, RecordRef};
+use crate::offsets::GroupTranslation;
 use crate::offsets::translate::Log;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
 
@@ -17,7 +17,7 @@ const KEY_CHARS: usize = 32;
 const VALUE_CHARS: usize = 64;
 
 /// What is shown of a record.
-struct Seen {
+struct PeekedRecord {
     offset: i64,
     key: Option<String>,
     size: u32,
@@ -27,13 +27,18 @@ struct Seen {
 impl Translator {
     /// Puts keys and sizes, and values where `values` says so, to the records at the cut of a plan made for `to`. They
     /// are read again: what expired meanwhile stays as it is. Errors: a cluster could not be read.
-    pub async fn show_records(&self, plan: &mut GroupPlan, to: Side, values: bool) -> Result<(), Trouble> {
-        self.inner.peek(Ways { source: to.other(), target: to }, &mut plan.partitions, values).await
+    pub async fn show_records(&self, plan: &mut GroupTranslation, to: Side, values: bool) -> Result<(), Trouble> {
+        self.inner.peek_records(Ways { source: to.other(), target: to }, &mut plan.partitions, values).await
     }
 }
 
-impl Inner {
-    pub(super) async fn peek(&self, ways: Ways, plans: &mut [PartitionPlan], values: bool) -> Result<(), Trouble> {
+impl TranslatorCore {
+    pub(super) async fn peek_records(
+        &self,
+        ways: Ways,
+        plans: &mut [PartitionPlan],
+        values: bool,
+    ) -> Result<(), Trouble> {
         let (source, target) = tokio::join!(
             self.peek_log(ways, Log::Source, plans, values),
             self.peek_log(ways, Log::Target, plans, values),
@@ -55,7 +60,7 @@ impl Inner {
         log: Log,
         plans: &[PartitionPlan],
         values: bool,
-    ) -> Result<Vec<(usize, Seen)>, Trouble> {
+    ) -> Result<Vec<(usize, PeekedRecord)>, Trouble> {
         let side = ways.side(log);
         let mut ranges = Vec::new();
         let mut wanted: Vec<BTreeSet<i64>> = Vec::new();
@@ -66,8 +71,8 @@ impl Inner {
             if ranges.len() == PARTITIONS {
                 break;
             }
-            let partition = self.names.tp_on(side, &plan.tp);
-            ranges.push(Range { partition, from: first.offset, to: last.offset + 1 });
+            let partition = self.names.partition_on(side, &plan.tp);
+            ranges.push(ReadRange { partition, from: first.offset, to: last.offset + 1 });
             wanted.push(records.iter().map(|r| r.offset).collect());
             owner.push(i);
         }
@@ -75,26 +80,26 @@ impl Inner {
             return Ok(Vec::new());
         }
         let pick = move |range: usize, record: RecordRef<'_>| {
-            wanted[range].contains(&record.offset).then(|| seen(&record, values))
+            wanted[range].contains(&record.offset).then(|| peeked_of(&record, values))
         };
         let found = self.windows[usize::from(side == Side::Green)].pick(ranges, pick).await?;
         Ok(found.into_iter().map(|(range, seen)| (owner[range], seen)).collect())
     }
 }
 
-fn seen(record: &RecordRef<'_>, values: bool) -> Seen {
-    Seen {
+fn peeked_of(record: &RecordRef<'_>, values: bool) -> PeekedRecord {
+    PeekedRecord {
         offset: record.offset,
-        key: record.key.map(|key| shown(key, KEY_CHARS)),
+        key: record.key.map(|key| show_bytes(key, KEY_CHARS)),
         size: u32::try_from(record.size).unwrap_or(u32::MAX),
-        value: record.value.filter(|_| values).map(|value| shown(value, VALUE_CHARS)),
+        value: record.value.filter(|_| values).map(|value| show_bytes(value, VALUE_CHARS)),
     }
 }
 
 /// The beginning of some bytes, made visible.
-fn shown(bytes: &[u8], most: usize) -> String {
+fn show_bytes(bytes: &[u8], most: usize) -> String {
     let head = &bytes[..bytes.len().min(most * 4)];
-    let text = visible(&String::from_utf8_lossy(head));
+    let text = visible_text(&String::from_utf8_lossy(head));
     let more = bytes.len() > head.len() || text.chars().count() > most;
     let mut text: String = text.chars().take(most - usize::from(more)).collect();
     if more {
@@ -109,14 +114,14 @@ mod tests {
 
     #[test]
     fn what_is_shown_of_a_record_is_short_and_visible() {
-        assert_eq!(shown(b"order-7", KEY_CHARS), "order-7");
-        assert_eq!(shown(b"", KEY_CHARS), "");
-        assert_eq!(shown(&[b'k'; 32], KEY_CHARS).chars().count(), 32);
-        let long = shown(&[b'k'; 33], KEY_CHARS);
+        assert_eq!(show_bytes(b"order-7", KEY_CHARS), "order-7");
+        assert_eq!(show_bytes(b"", KEY_CHARS), "");
+        assert_eq!(show_bytes(&[b'k'; 32], KEY_CHARS).chars().count(), 32);
+        let long = show_bytes(&[b'k'; 33], KEY_CHARS);
         assert!(long.chars().count() == 32 && long.ends_with('…'));
-        let hostile = shown("a\u{1b}[2J\u{202e}b\n".as_bytes(), KEY_CHARS);
+        let hostile = show_bytes("a\u{1b}[2J\u{202e}b\n".as_bytes(), KEY_CHARS);
         assert!(!hostile.contains(['\u{1b}', '\u{202e}', '\n']), "{hostile}");
-        assert!(shown(&[0xff; 10 << 20], VALUE_CHARS).chars().count() <= VALUE_CHARS);
-        assert!(shown(&[0; 5_000], VALUE_CHARS).chars().count() <= VALUE_CHARS);
+        assert!(show_bytes(&[0xff; 10 << 20], VALUE_CHARS).chars().count() <= VALUE_CHARS);
+        assert!(show_bytes(&[0; 5_000], VALUE_CHARS).chars().count() <= VALUE_CHARS);
     }
 }

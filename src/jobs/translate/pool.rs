@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::windows::Stretch;
-use super::{Case, Inner, Offsets, Ways};
+use super::windows::WindowRange;
+use super::{Case, PlacedOffsets, TranslatorCore, Ways};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::kafka::control::OffsetSpec;
 use crate::offsets::identity::IdentityRule;
@@ -26,22 +26,22 @@ pub(super) struct Uneven<'a> {
     pub after_max_ms: Option<u64>,
 }
 
-impl Inner {
+impl TranslatorCore {
     /// A plan for each partition that either side has. Errors: something could not be observed.
-    pub(super) async fn pooled(
+    pub(super) async fn translate_pooled(
         &self,
         case: Case<'_>,
         uneven: &Uneven<'_>,
-        committed: &Offsets,
+        committed: &PlacedOffsets,
     ) -> Result<Vec<PartitionPlan>, Trouble> {
         // One at a time: all partitions of a topic are in memory at once.
         let _alone = self.pools.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
         let mut pool = Pool::new(self.pool_params(case, uneven, committed));
-        let rule = self.plan.topic(uneven.topic).identity;
+        let rule = self.plan.topic_rule(uneven.topic).identity;
         loop {
             // Aligning takes a part of a second where there are many records.
             let decided = tokio::task::spawn_blocking(move || {
-                let need = pool.need();
+                let need = pool.next_need();
                 (pool, need)
             });
             let (back, need) = decided.await.map_err(|e| {
@@ -67,8 +67,8 @@ impl Inner {
         }
     }
 
-    fn pool_params(&self, case: Case<'_>, uneven: &Uneven<'_>, committed: &Offsets) -> PoolParams {
-        let mut base = self.params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
+    fn pool_params(&self, case: Case<'_>, uneven: &Uneven<'_>, committed: &PlacedOffsets) -> PoolParams {
+        let mut base = self.build_params(case, TopicPartition::new(uneven.topic, 0), None, uneven.compacted);
         let carried =
             committed.get(uneven.topic).into_iter().flatten().filter_map(|(_, placed)| placed.metadata.clone());
         base.metadata = carried.reduce(|all, one| all + &one);
@@ -88,11 +88,11 @@ impl Inner {
 
     async fn all_ends(&self, side: Side, topic: &str, count: i32) -> Result<Vec<EndRead>, Trouble> {
         let tps: BTreeSet<TopicPartition> = (0..count).map(|p| TopicPartition::new(topic, p)).collect();
-        self.ends(side, &tps).await.into_values().collect() // sorted by partition
+        self.list_ends(side, &tps).await.into_values().collect() // sorted by partition
     }
 
     async fn pool_times(&self, ways: Ways, topic: &str, asks: &[TimeAsk]) -> Result<Vec<Option<i64>>, Trouble> {
-        let there = |ask: &TimeAsk| self.names.tp_on(ways.side(ask.log), &tp(topic, ask.partition));
+        let there = |ask: &TimeAsk| self.names.partition_on(ways.side(ask.log), &partition_of(topic, ask.partition));
         let of = async |log: Log| {
             let wanted: Vec<_> =
                 asks.iter().filter(|a| a.log == log).map(|a| (there(a), OffsetSpec::Timestamp(a.ts))).collect();
@@ -120,14 +120,14 @@ impl Inner {
     ) -> Result<PoolAnswer, Trouble> {
         let of = async |log: Log| {
             let side = ways.side(log);
-            let stretch = |ask: &ReadAsk| Stretch {
-                tp: self.names.tp_on(side, &tp(topic, ask.partition)),
+            let stretch = |ask: &ReadAsk| WindowRange {
+                tp: self.names.partition_on(side, &partition_of(topic, ask.partition)),
                 from: ask.from,
                 to: ask.to,
                 rule: rule.clone(),
                 keys: ask.keys,
             };
-            let stretches: Vec<Stretch> = asks.iter().filter(|a| a.log == log).map(stretch).collect();
+            let stretches: Vec<WindowRange> = asks.iter().filter(|a| a.log == log).map(stretch).collect();
             self.windows[usize::from(side == Side::Green)].read(Arc::new(stretches), Box::new(|_| {})).await
         };
         let (source, target) = tokio::join!(of(Log::Source), of(Log::Target));
@@ -141,6 +141,6 @@ impl Inner {
     }
 }
 
-fn tp(topic: &str, partition: usize) -> TopicPartition {
+fn partition_of(topic: &str, partition: usize) -> TopicPartition {
     TopicPartition::new(topic, i32::try_from(partition).unwrap_or(i32::MAX))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::base::{TopicPartition, Trouble};
 use crate::kafka::control::Cluster;
 use crate::kafka::plane::DataPlane;
-use crate::kafka::records::{Isolation, Portion, Range, ReadError, RecordReader, RecordRef};
+use crate::kafka::records::{Isolation, Portion, ReadError, ReadRange, RecordReader, RecordRef};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::window::Rec;
 use crate::offsets::{Filling, LogWindow};
@@ -26,7 +26,7 @@ const ROOM: usize = 10_000_000;
 
 /// A stretch of a log that a translation needs.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct WindowAsk {
     /// The job it is for.
     pub slot: usize,
     /// By its name on this cluster.
@@ -43,7 +43,7 @@ pub struct Ask {
 
 /// A stretch of a log that is read, for one translation or for several.
 #[derive(Debug, Clone)]
-pub struct Stretch {
+pub struct WindowRange {
     /// By its name on this cluster.
     pub tp: TopicPartition,
     /// First offset.
@@ -69,40 +69,40 @@ pub struct Gone {
 
 impl Gone {
     /// Whether an ask fails by it.
-    pub fn hits(&self, ask: &Ask) -> bool {
+    pub fn hits(&self, ask: &WindowAsk) -> bool {
         self.tp == ask.tp && (ask.from < self.start || ask.to > self.end)
     }
 }
 
-type Reader = Arc<Mutex<Option<RecordReader>>>;
+type ReaderSlot = Arc<Mutex<Option<RecordReader>>>;
 
 /// The readers of one cluster.
 pub struct Windows {
     plane: DataPlane,
     /// One for windows and one for backlogs, opened when they are needed. Each reads one thing at a time: a second
     /// translation waits for the first one's read, which is bounded.
-    small: Reader,
-    large: Reader,
+    small: ReaderSlot,
+    large: ReaderSlot,
     /// Records that came over the wire so far.
     records: Arc<AtomicU64>,
 }
 
 /// Stops the blocking read when the one who asked is gone.
-struct Stop(Arc<AtomicBool>);
+struct StopOnDrop(Arc<AtomicBool>);
 
-impl Drop for Stop {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
 /// Says how many records a read has brought so far.
-pub type Told = Box<dyn Fn(u64) + Send>;
+pub type RecordCountSink = Box<dyn Fn(u64) + Send>;
 
 impl Windows {
     /// Nothing is opened before the first read.
     pub fn new(cluster: &Cluster) -> Self {
-        let plane = DataPlane::of(cluster);
+        let plane = DataPlane::of_cluster(cluster);
         Self { plane, small: Arc::default(), large: Arc::default(), records: Arc::default() }
     }
 
@@ -110,8 +110,8 @@ impl Windows {
     /// matter with it: the others are to be asked for again.
     pub async fn read(
         &self,
-        stretches: Arc<Vec<Stretch>>,
-        told: Told,
+        stretches: Arc<Vec<WindowRange>>,
+        told: RecordCountSink,
     ) -> Result<Result<Vec<LogWindow>, Gone>, Trouble> {
         if stretches.is_empty() {
             return Ok(Ok(Vec::new()));
@@ -125,13 +125,13 @@ impl Windows {
             records.fetch_add(came, Ordering::Relaxed);
             answer
         };
-        self.with(portion, read).await
+        self.with_reader(portion, read).await
     }
 
     /// Reads a few records as they are: what `of` makes of each, with the number of its range. Those count for nothing.
     pub async fn pick<T: Send + 'static>(
         &self,
-        ranges: Vec<Range>,
+        ranges: Vec<ReadRange>,
         mut of: impl FnMut(usize, RecordRef<'_>) -> Option<T> + Send + 'static,
     ) -> Result<Vec<(usize, T)>, Trouble> {
         let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
@@ -145,17 +145,17 @@ impl Windows {
             });
             read.map(|_| picked).map_err(Trouble::from)
         };
-        self.with(Portion::Small, read).await
+        self.with_reader(Portion::Small, read).await
     }
 
     /// Runs a read on a blocking thread. The reader is opened when there is none, and given up after an error: whatever
     /// it holds on to is gone with it. When the one who asked is gone, the read is told to stop.
-    async fn with<T: Send + 'static>(
+    async fn with_reader<T: Send + 'static>(
         &self,
         portion: Portion,
         read: impl FnOnce(&mut RecordReader, &AtomicBool) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
-        let stop = Stop(Arc::default());
+        let stop = StopOnDrop(Arc::default());
         let reader = if portion == Portion::Small { &self.small } else { &self.large };
         let (reader, stopped) = (Arc::clone(reader), Arc::clone(&stop.0));
         let plane = self.plane.clone();
@@ -163,7 +163,7 @@ impl Windows {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
             let mut open = match reader.take() {
                 Some(open) => open,
-                None => plane.reader_for(portion, Isolation::Committed, PATIENCE)?,
+                None => plane.open_reader_for(portion, Isolation::Committed, PATIENCE)?,
             };
             let answer = read(&mut open, &stopped);
             if answer.is_ok() {
@@ -179,7 +179,7 @@ impl Windows {
     }
 
     /// Records that were read from the cluster so far.
-    pub fn records(&self) -> u64 {
+    pub fn records_read(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
     }
 
@@ -193,14 +193,14 @@ impl Windows {
 
 fn read_all(
     reader: &mut RecordReader,
-    stretches: &[Stretch],
+    stretches: &[WindowRange],
     stopped: &AtomicBool,
     came: &mut u64,
-    told: &Told,
+    told: &RecordCountSink,
 ) -> Result<Result<Vec<LogWindow>, Gone>, Trouble> {
-    let range = |s: &Stretch| Range { partition: s.tp.clone(), from: s.from, to: s.to };
-    let ranges: Vec<Range> = stretches.iter().map(range).collect();
-    let room = |s: &Stretch| usize::try_from(s.to - s.from).unwrap_or(0).min(ROOM);
+    let range = |s: &WindowRange| ReadRange { partition: s.tp.clone(), from: s.from, to: s.to };
+    let ranges: Vec<ReadRange> = stretches.iter().map(range).collect();
+    let room = |s: &WindowRange| usize::try_from(s.to - s.from).unwrap_or(0).min(ROOM);
     let mut filling: Vec<Filling> = stretches.iter().map(|s| Filling::new(s.from, room(s))).collect();
     let mut broken = None;
     let read = reader.read(&ranges, &mut |index, record| {
@@ -211,7 +211,7 @@ fn read_all(
         if stopped.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
-        let Stretch { rule, keys, .. } = &stretches[index];
+        let WindowRange { rule, keys, .. } = &stretches[index];
         let id = identity_of(rule, &record);
         let row = Rec { offset: record.offset, ts: record.timestamp.unwrap_or(-1), id };
         if let Err(why) = filling[index].push(row, keys.then(|| key_hash(record.key))) {
@@ -222,7 +222,7 @@ fn read_all(
     });
     match read {
         Ok(_) => Ok(Ok(filling.into_iter().zip(stretches).map(|(f, s)| f.finish(s.to)).collect())),
-        Err(error) => match gone(error) {
+        Err(error) => match to_gone(error) {
             Ok(gone) => Ok(Err(gone)),
             Err(why) => Err(broken.map_or(why, |what| Trouble::new(what, "this is a fault of cutover: try again"))),
         },
@@ -230,7 +230,7 @@ fn read_all(
 }
 
 /// Errors that are about one partition's log.
-fn gone(error: ReadError) -> Result<Gone, Trouble> {
+fn to_gone(error: ReadError) -> Result<Gone, Trouble> {
     let (tp, start, end) = match &error {
         // What could not be asked bounds nothing, so the offset that was asked for does.
         ReadError::OutOfRange { partition, from, start: -1, end: -1 } => (partition.clone(), from + 1, i64::MAX),
@@ -254,8 +254,8 @@ mod tests {
     fn whoever_asks_for_what_is_gone_is_told_so_and_nobody_else() {
         let tp = TopicPartition::new("t", 0);
         let hits = |error: ReadError, from: i64, to: i64| {
-            let ask = Ask { slot: 0, tp: tp.clone(), from, to, keys: false, rule: IdentityRule::Content };
-            gone(error).unwrap().hits(&ask)
+            let ask = WindowAsk { slot: 0, tp: tp.clone(), from, to, keys: false, rule: IdentityRule::Content };
+            to_gone(error).unwrap().hits(&ask)
         };
         let out = |from, start, end| ReadError::OutOfRange { partition: tp.clone(), from, start, end };
         assert!(hits(out(10, 20, 100), 10, 30) && hits(out(10, 20, 100), 15, 30) && !hits(out(10, 20, 100), 20, 100));
@@ -268,6 +268,6 @@ mod tests {
         let why = Trouble::new("old", "");
         let old = ReadError::OldFormat { partition: tp.clone(), why };
         assert!(hits(old.clone(), 0, 1) && hits(old, 90, 100));
-        assert!(gone(ReadError::Stopped).is_err());
+        assert!(to_gone(ReadError::Stopped).is_err());
     }
 }

@@ -7,14 +7,14 @@ use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
 use kafka_protocol::messages::{CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Outcome;
+use super::ChangeOutcome;
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
-use super::scatter::{Ask, Replies};
-use super::transactions::{answer, offered};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
+use super::scatter::{BrokerQuestion, Replies};
+use super::transactions::{offered_version, to_answer};
 use crate::base::Trouble;
-use crate::estate::acl::{Acl, AclFilter, Operation, Pattern, Permission, Resource};
+use crate::estate::acl::{Acl, AclFilter, AclPattern, Operation, Permission, Resource};
 use crate::estate::transactions::{Answer, Since};
 
 /// A filter's number for anything.
@@ -26,20 +26,20 @@ impl Cluster {
     /// The ACLs that each broker enforces, by node id: one that was just made is in force when every broker shows it
     /// ([`in_force`]). Needs DESCRIBE on the cluster. Errors: the brokers themselves can't be found.
     pub async fn describe_acls(&self, filter: &AclFilter) -> Result<BTreeMap<i32, Answer<BTreeSet<Acl>>>, Trouble> {
-        self.inner.refresh(Some(&[])).await?;
+        self.inner.refresh_metadata(Some(&[])).await?;
         let nodes: Vec<i32> = self.inner.topology().brokers.keys().copied().collect();
-        let found = self.inner.scatter(filter, &nodes).await;
-        Ok(found.into_iter().map(|(node, r)| (node, answer(r, Since::V0_11))).collect())
+        let found = self.inner.ask_each(filter, &nodes).await;
+        Ok(found.into_iter().map(|(node, r)| (node, to_answer(r, Since::V0_11))).collect())
     }
 
     /// Makes ACLs; one that exists is `Done`. `Done` is the controller's word: brokers enforce it a moment later
     /// ([`Cluster::describe_acls`]). Needs ALTER on the cluster.
-    pub async fn create_acls(&self, acls: &BTreeSet<Acl>) -> BTreeMap<Acl, Outcome> {
+    pub async fn create_acls(&self, acls: &BTreeSet<Acl>) -> BTreeMap<Acl, ChangeOutcome> {
         self.inner.change_acls(acls, true).await
     }
 
     /// Removes exactly these ACLs, no others that look alike; one that does not exist is `Done`.
-    pub async fn delete_acls(&self, acls: &BTreeSet<Acl>) -> BTreeMap<Acl, Outcome> {
+    pub async fn delete_acls(&self, acls: &BTreeSet<Acl>) -> BTreeMap<Acl, ChangeOutcome> {
         self.inner.change_acls(acls, false).await
     }
 }
@@ -47,13 +47,13 @@ impl Cluster {
 /// Whether every broker said that it has this ACL. A broker that did not say is none.
 #[must_use]
 pub fn in_force(found: &BTreeMap<i32, Answer<BTreeSet<Acl>>>, acl: &Acl) -> bool {
-    !found.is_empty() && found.values().all(|answer| answer.told().is_some_and(|acls| acls.contains(acl)))
+    !found.is_empty() && found.values().all(|answer| answer.as_told().is_some_and(|acls| acls.contains(acl)))
 }
 
-impl Inner {
+impl Router {
     /// Sends a change to any broker (which passes it on to the controller), again while that moves, never after an
     /// answer was lost.
-    async fn change_acls(&self, acls: &BTreeSet<Acl>, create: bool) -> BTreeMap<Acl, Outcome> {
+    async fn change_acls(&self, acls: &BTreeSet<Acl>, create: bool) -> BTreeMap<Acl, ChangeOutcome> {
         let mut done = BTreeMap::new();
         let mut pending = Vec::new();
         for acl in acls {
@@ -62,12 +62,12 @@ impl Inner {
             } else {
                 let what = format!("{} is not understood", acl);
                 let trouble = Trouble::new(what, "change it with `kafka-acls.sh`");
-                done.insert(acl.clone(), Outcome::Refused(trouble));
+                done.insert(acl.clone(), ChangeOutcome::Refused(trouble));
             }
         }
         let mut attempt = 0;
         while !pending.is_empty() {
-            let answers = match self.any().await {
+            let answers = match self.connect_any().await {
                 Ok(connection) if create => send_create(&connection, &pending).await,
                 Ok(connection) => send_delete(&connection, &pending).await,
                 Err(failure) => Err(failure),
@@ -81,11 +81,11 @@ impl Inner {
                     Class::Unreachable => CONNECT_ATTEMPTS,
                     Class::Lost | Class::Final => 0,
                 });
-                if attempt < most { again.push(acl) } else { drop(done.insert(acl, Outcome::from(result))) }
+                if attempt < most { again.push(acl) } else { drop(done.insert(acl, ChangeOutcome::from(result))) }
             }
             pending = again;
             if !pending.is_empty() {
-                pause(attempt - 1).await;
+                back_off(attempt - 1).await;
             }
         }
         done
@@ -93,35 +93,35 @@ impl Inner {
 }
 
 /// One result for each ACL, in order: answers carry no names.
-type Results = Result<Vec<Result<(), Failure>>, Failure>;
+type AclResults = Result<Vec<Result<(), Failure>>, Failure>;
 
-async fn send_create(connection: &Connection, acls: &[Acl]) -> Results {
-    let version = connection.need::<CreateAclsRequest>("0.11 or later")?;
+async fn send_create(connection: &Connection, acls: &[Acl]) -> AclResults {
+    let version = connection.need_version::<CreateAclsRequest>("0.11 or later")?;
     let creation = |acl: &Acl| {
         AclCreation::default()
             .with_resource_type(acl.resource as i8)
-            .with_resource_name(text(&acl.name))
+            .with_resource_name(to_str_bytes(&acl.name))
             .with_resource_pattern_type(acl.pattern as i8)
-            .with_principal(text(&acl.principal))
-            .with_host(text(&acl.host))
+            .with_principal(to_str_bytes(&acl.principal))
+            .with_host(to_str_bytes(&acl.host))
             .with_operation(acl.operation as i8)
             .with_permission_type(acl.permission as i8)
     };
     let request = CreateAclsRequest::default().with_creations(acls.iter().map(creation).collect());
     let answer = connection.call(version, &request).await?;
     let codes = answer.results.into_iter().map(|r| (r.error_code, r.error_message));
-    settle(connection, "making", acls, codes.collect())
+    pair_results(connection, "making", acls, codes.collect())
 }
 
-async fn send_delete(connection: &Connection, acls: &[Acl]) -> Results {
-    let version = connection.need::<DeleteAclsRequest>("0.11 or later")?;
+async fn send_delete(connection: &Connection, acls: &[Acl]) -> AclResults {
+    let version = connection.need_version::<DeleteAclsRequest>("0.11 or later")?;
     let filter = |acl: &Acl| {
         DeleteAclsFilter::default()
             .with_resource_type_filter(acl.resource as i8)
-            .with_resource_name_filter(Some(text(&acl.name)))
+            .with_resource_name_filter(Some(to_str_bytes(&acl.name)))
             .with_pattern_type_filter(acl.pattern as i8)
-            .with_principal_filter(Some(text(&acl.principal)))
-            .with_host_filter(Some(text(&acl.host)))
+            .with_principal_filter(Some(to_str_bytes(&acl.principal)))
+            .with_host_filter(Some(to_str_bytes(&acl.host)))
             .with_operation(acl.operation as i8)
             .with_permission_type(acl.permission as i8)
     };
@@ -135,10 +135,10 @@ async fn send_delete(connection: &Connection, acls: &[Acl]) -> Results {
             _ => (r.error_code, r.error_message),
         }
     });
-    settle(connection, "removing", acls, codes.collect())
+    pair_results(connection, "removing", acls, codes.collect())
 }
 
-fn settle(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(i16, Option<StrBytes>)>) -> Results {
+fn pair_results(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(i16, Option<StrBytes>)>) -> AclResults {
     if codes.len() != acls.len() {
         let what = format!("{} gave {} results for {} ACLs", connection.label(), codes.len(), acls.len());
         return Err(Failure::new(Class::Lost, what, "look at the cluster's ACLs before going on"));
@@ -149,17 +149,17 @@ fn settle(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(i16, O
     Ok(acls.iter().zip(codes).map(result).collect())
 }
 
-impl Ask<i32> for AclFilter {
+impl BrokerQuestion<i32> for AclFilter {
     type Told = BTreeSet<Acl>;
     const REPEATABLE: bool = true;
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
-        let version = offered::<DescribeAclsRequest>(connection, 1)?;
+        let version = offered_version::<DescribeAclsRequest>(connection, 1)?;
         let request = DescribeAclsRequest::default()
             .with_resource_type_filter(self.resource.map_or(ANY, |r| r as i8))
-            .with_resource_name_filter(self.name.as_deref().map(text))
+            .with_resource_name_filter(self.name.as_deref().map(to_str_bytes))
             .with_pattern_type_filter(if self.matching { MATCH } else { ANY })
-            .with_principal_filter(self.principal.as_deref().map(text))
+            .with_principal_filter(self.principal.as_deref().map(to_str_bytes))
             .with_host_filter(None)
             .with_operation(self.operation.map_or(ANY, |o| o as i8))
             .with_permission_type(self.permission.map_or(ANY, |p| p as i8));
@@ -171,7 +171,7 @@ impl Ask<i32> for AclFilter {
             acls.extend(resource.acls.into_iter().map(|acl| Acl {
                 resource: Resource::from_repr(kind).unwrap_or(Resource::Unknown),
                 name: resource.resource_name.to_string(),
-                pattern: Pattern::from_repr(pattern).unwrap_or(Pattern::Unknown),
+                pattern: AclPattern::from_repr(pattern).unwrap_or(AclPattern::Unknown),
                 principal: acl.principal.to_string(),
                 host: acl.host.to_string(),
                 operation: Operation::from_repr(acl.operation).unwrap_or(Operation::Unknown),
@@ -182,6 +182,6 @@ impl Ask<i32> for AclFilter {
     }
 }
 
-fn text(s: &str) -> StrBytes {
+fn to_str_bytes(s: &str) -> StrBytes {
     StrBytes::from_string(s.to_owned())
 }

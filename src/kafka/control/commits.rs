@@ -1,6 +1,6 @@
 //! What is changed on a group from outside: offsets committed and deleted, groups deleted.
 //!
-//! A change that was sent and not answered is never sent again: it comes back as [`Outcome::Unknown`].
+//! A change that was sent and not answered is never sent again: it comes back as [`ChangeOutcome::Unknown`].
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,11 +10,11 @@ use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartiti
 use kafka_protocol::messages::{DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Outcome;
+use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check};
+use super::failure::{Class, Failure, check_code};
 use super::group_requests::group_id;
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::sanitise::visible_name;
 use crate::base::{TopicPartition, Trouble};
 use crate::estate::{GroupKind, GroupState};
@@ -31,7 +31,7 @@ impl Cluster {
         &self,
         group: &str,
         offsets: &[(TopicPartition, i64)],
-    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+    ) -> Result<BTreeMap<TopicPartition, ChangeOutcome>, Trouble> {
         self.commit_offsets_with(group, offsets, &BTreeMap::new()).await
     }
 
@@ -41,13 +41,13 @@ impl Cluster {
         group: &str,
         offsets: &[(TopicPartition, i64)],
         metadata: &BTreeMap<TopicPartition, String>,
-    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+    ) -> Result<BTreeMap<TopicPartition, ChangeOutcome>, Trouble> {
         if let Some((tp, offset)) = offsets.iter().find(|(_, o)| *o < 0) {
             let what = format!("{}: {offset} is not an offset", tp);
             return Err(Trouble::new(what, "this is a fault of cutover: please report it"));
         }
         self.inner.must_be_idle(group).await?;
-        Ok(self.inner.commit(group, offsets, metadata).await)
+        Ok(self.inner.commit_on_coordinator(group, offsets, metadata).await)
     }
 
     /// Deletes committed offsets of a group (OffsetDelete, KIP-496, Kafka 2.4), so that it is as if it had never
@@ -56,40 +56,40 @@ impl Cluster {
         &self,
         group: &str,
         partitions: &[TopicPartition],
-    ) -> Result<BTreeMap<TopicPartition, Outcome>, Trouble> {
+    ) -> Result<BTreeMap<TopicPartition, ChangeOutcome>, Trouble> {
         self.inner.must_be_movable(group).await?;
         Ok(self.inner.delete_offsets(group, partitions).await)
     }
 
     /// Deletes groups with all their offsets. One that has members, or does not exist, is `Refused`.
-    pub async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, Outcome> {
+    pub async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, ChangeOutcome> {
         self.inner.delete_groups(groups).await
     }
 }
 
 /// What is done with offsets. A value and not an async closure: those make futures that are not known to be `Send`.
-enum Change {
+enum OffsetChange {
     Commit(BTreeMap<TopicPartition, (i64, String)>),
     Delete,
 }
 
-impl Change {
+impl OffsetChange {
     async fn send(
         &self,
         connection: &Connection,
         group: &str,
         partitions: &[TopicPartition],
     ) -> Vec<(TopicPartition, Result<(), Failure>)> {
-        let Change::Commit(wanted) = self else { return delete_some(connection, group, partitions).await };
+        let OffsetChange::Commit(wanted) = self else { return delete_some(connection, group, partitions).await };
         let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), wanted.get(tp)?.clone()))).collect();
         let asked: Vec<_> = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c)).collect();
         join_all(asked).await.into_iter().flatten().collect()
     }
 }
 
-impl Inner {
+impl Router {
     async fn must_be_movable(&self, id: &str) -> Result<GroupState, Failure> {
-        let group = self.group(id, false).await?;
+        let group = self.fetch_group(id, false).await?;
         let refuse = |what: &str, advice: &str| {
             let what = format!("group `{}` on {} {what}", visible_name(id), self.side());
             Err(Failure::new(Class::Final, what, advice))
@@ -121,28 +121,32 @@ impl Inner {
         }
     }
 
-    async fn commit(
+    async fn commit_on_coordinator(
         &self,
         group: &str,
         offsets: &[(TopicPartition, i64)],
         metadata: &BTreeMap<TopicPartition, String>,
-    ) -> BTreeMap<TopicPartition, Outcome> {
+    ) -> BTreeMap<TopicPartition, ChangeOutcome> {
         let of = |tp: &TopicPartition| metadata.get(tp).cloned().unwrap_or_default();
         let wanted: BTreeMap<_, _> = offsets.iter().map(|(tp, at)| (tp.clone(), (*at, of(tp)))).collect();
-        self.on_coordinator(group, wanted.keys().cloned().collect(), &Change::Commit(wanted)).await
+        self.change_on_coordinator(group, wanted.keys().cloned().collect(), &OffsetChange::Commit(wanted)).await
     }
 
-    async fn delete_offsets(&self, group: &str, partitions: &[TopicPartition]) -> BTreeMap<TopicPartition, Outcome> {
-        self.on_coordinator(group, partitions.to_vec(), &Change::Delete).await
+    async fn delete_offsets(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> BTreeMap<TopicPartition, ChangeOutcome> {
+        self.change_on_coordinator(group, partitions.to_vec(), &OffsetChange::Delete).await
     }
 
     /// Sends a change about partitions of a group to its coordinator, and what was turned away again.
-    async fn on_coordinator(
+    async fn change_on_coordinator(
         &self,
         group: &str,
         partitions: Vec<TopicPartition>,
-        change: &Change,
-    ) -> BTreeMap<TopicPartition, Outcome> {
+        change: &OffsetChange,
+    ) -> BTreeMap<TopicPartition, ChangeOutcome> {
         let ids = [group.to_owned()];
         let mut pending = partitions;
         let mut done = BTreeMap::new();
@@ -151,9 +155,9 @@ impl Inner {
         pending.dedup();
         for attempt in 0..ATTEMPTS {
             let missing = || Err(Failure::new(Class::Retry, "no coordinator", ""));
-            let node = self.coordinators(KeyType::Group, &ids).await.remove(group).unwrap_or_else(missing);
+            let node = self.find_coordinators(KeyType::Group, &ids).await.remove(group).unwrap_or_else(missing);
             let connection = match node {
-                Ok(node) => self.node(node).await,
+                Ok(node) => self.connect_node(node).await,
                 Err(failure) => Err(failure),
             };
             let answers = match connection {
@@ -167,32 +171,32 @@ impl Inner {
                     Err(f) if f.class == Class::Unreachable => attempt + 1 < CONNECT_ATTEMPTS,
                     _ => false,
                 };
-                if retry { again.push(tp) } else { drop(done.insert(tp, Outcome::from(result))) }
+                if retry { again.push(tp) } else { drop(done.insert(tp, ChangeOutcome::from(result))) }
             }
             if again.is_empty() {
                 break;
             }
             pending = again;
-            self.forget(KeyType::Group, group);
-            pause(attempt).await;
+            self.forget_coordinator(KeyType::Group, group);
+            back_off(attempt).await;
         }
         done
     }
 
-    async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, Outcome> {
+    async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, ChangeOutcome> {
         let mut pending = groups.to_vec();
         let mut done = BTreeMap::new();
         for attempt in 0..ATTEMPTS {
             let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
             let mut answers: Vec<(String, Result<(), Failure>)> = Vec::new();
-            for (id, found) in self.coordinators(KeyType::Group, &pending).await {
+            for (id, found) in self.find_coordinators(KeyType::Group, &pending).await {
                 match found {
                     Ok(node) => by_node.entry(node).or_default().push(id),
                     Err(failure) => answers.push((id, Err(failure))),
                 }
             }
             let asked = by_node.into_iter().map(|(node, ids)| async move {
-                match self.node(node).await {
+                match self.connect_node(node).await {
                     Ok(connection) => delete_groups(&connection, &ids).await,
                     Err(f) => ids.into_iter().map(|id| (id, Err(f.clone()))).collect(),
                 }
@@ -201,14 +205,14 @@ impl Inner {
             let mut again = Vec::new();
             for (id, result) in answers {
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
-                self.forget(KeyType::Group, &id);
-                if retry { again.push(id) } else { drop(done.insert(id, Outcome::from(result))) }
+                self.forget_coordinator(KeyType::Group, &id);
+                if retry { again.push(id) } else { drop(done.insert(id, ChangeOutcome::from(result))) }
             }
             if again.is_empty() {
                 break;
             }
             pending = again;
-            pause(attempt).await;
+            back_off(attempt).await;
         }
         done
     }
@@ -220,7 +224,7 @@ async fn commit_some(
     offsets: &[(TopicPartition, (i64, String))],
 ) -> Vec<(TopicPartition, Result<(), Failure>)> {
     let sent = async {
-        let version = connection.need::<OffsetCommitRequest>("0.9 or later")?;
+        let version = connection.need_version::<OffsetCommitRequest>("0.9 or later")?;
         let mut topics: Vec<OffsetCommitRequestTopic> = Vec::new();
         for (tp, (offset, metadata)) in offsets {
             // The default leader epoch is -1: none. One from the other cluster would mean nothing here.
@@ -229,7 +233,7 @@ async fn commit_some(
                 .with_committed_offset(*offset)
                 .with_committed_leader_epoch(-1)
                 .with_committed_metadata(Some(StrBytes::from_string(metadata.clone())));
-            push(
+            push_partition(
                 &mut topics,
                 &tp.topic,
                 |t| t.name.as_str(),
@@ -253,7 +257,7 @@ async fn commit_some(
                     .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
             });
             let subject = format!("commit of group `{}` for", visible_name(group));
-            settle(connection, &subject, &partitions, codes.collect())
+            pair_results(connection, &subject, &partitions, codes.collect())
         }
         Err(failure) => partitions.into_iter().map(|tp| (tp, Err(failure.clone()))).collect(),
     }
@@ -265,11 +269,11 @@ async fn delete_some(
     partitions: &[TopicPartition],
 ) -> Vec<(TopicPartition, Result<(), Failure>)> {
     let sent = async {
-        let version = connection.need::<OffsetDeleteRequest>("2.4 or later")?;
+        let version = connection.need_version::<OffsetDeleteRequest>("2.4 or later")?;
         let mut topics: Vec<OffsetDeleteRequestTopic> = Vec::new();
         for tp in partitions {
             let partition = OffsetDeleteRequestPartition::default().with_partition_index(tp.partition);
-            push(
+            push_partition(
                 &mut topics,
                 &tp.topic,
                 |t| t.name.as_str(),
@@ -279,7 +283,7 @@ async fn delete_some(
         }
         let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
         let answer = connection.call(version, &request).await?;
-        check(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())?;
+        check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())?;
         Ok::<_, Failure>(answer)
     };
     match sent.await {
@@ -291,7 +295,7 @@ async fn delete_some(
                     .map(move |p| (TopicPartition::new(name.as_str(), p.partition_index), p.error_code))
             });
             let subject = format!("deletion of the offset of group `{}` for", visible_name(group));
-            settle(connection, &subject, partitions, codes.collect())
+            pair_results(connection, &subject, partitions, codes.collect())
         }
         Err(failure) => partitions.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
     }
@@ -299,7 +303,7 @@ async fn delete_some(
 
 async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, Result<(), Failure>)> {
     let sent = async {
-        let version = connection.need::<DeleteGroupsRequest>("1.1 or later")?;
+        let version = connection.need_version::<DeleteGroupsRequest>("1.1 or later")?;
         let request = DeleteGroupsRequest::default().with_groups_names(ids.iter().map(|i| group_id(i)).collect());
         connection.call(version, &request).await
     };
@@ -310,8 +314,8 @@ async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, 
             let mut result = |id: &String| {
                 let subject = format!("group `{}`", visible_name(id));
                 match codes.remove(id) {
-                    Some(code) => check(code, subject, connection.label()),
-                    None => Err(unanswered(connection, &subject)),
+                    Some(code) => check_code(code, subject, connection.label()),
+                    None => Err(left_out_failure(connection, &subject)),
                 }
             };
             ids.iter().map(|id| (id.clone(), result(id))).collect()
@@ -321,7 +325,7 @@ async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, 
 }
 
 /// One result for every partition that was sent, whatever came back. `subject` is fit to be shown.
-fn settle(
+fn pair_results(
     connection: &Connection,
     subject: &str,
     sent: &[TopicPartition],
@@ -330,20 +334,20 @@ fn settle(
     let result = |tp: &TopicPartition| {
         let subject = format!("{subject} {}", tp);
         match codes.get(tp) {
-            Some(code) => check(*code, subject, connection.label()),
-            None => Err(unanswered(connection, &subject)),
+            Some(code) => check_code(*code, subject, connection.label()),
+            None => Err(left_out_failure(connection, &subject)),
         }
     };
     sent.iter().map(|tp| (tp.clone(), result(tp))).collect()
 }
 
-fn unanswered(connection: &Connection, subject: &str) -> Failure {
+fn left_out_failure(connection: &Connection, subject: &str) -> Failure {
     let what = format!("{subject}: {} left it out of its answer", connection.label());
     Failure::new(Class::Lost, what, "look at what is committed before going on")
 }
 
 /// Adds a partition to the last topic if it is the same, else to a new one.
-fn push<T>(
+fn push_partition<T>(
     topics: &mut Vec<T>,
     topic: &str,
     name: impl Fn(&T) -> &str,

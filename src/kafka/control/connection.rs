@@ -18,9 +18,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::failure::{Class, Failure, check};
-use super::throttle::{Answer, Book, Gate};
-use super::transport::{Endpoint, Stream, dial, seconds};
+use super::failure::{Class, Failure, check_code};
+use super::throttle::{ThrottleBook, ThrottleGate, ThrottledAnswer};
+use super::transport::{Endpoint, Stream, dial, format_limit};
 use super::{guard, sasl};
 use crate::base::Trouble;
 use crate::kafka::properties::ControlProperties;
@@ -40,7 +40,7 @@ pub type ApiTable = HashMap<i16, (i16, i16)>;
 
 /// An open connection. Dropping it closes it.
 pub(super) struct Connection {
-    shared: Arc<Shared>,
+    shared: Arc<ConnectionState>,
     frames: mpsc::Sender<Bytes>,
     places: Arc<Semaphore>,
     next: AtomicI32,
@@ -52,7 +52,7 @@ pub(super) struct Connection {
 }
 
 /// What the tasks and the callers share.
-struct Shared {
+struct ConnectionState {
     /// Waiters by correlation id; `Err` once closed, with the reason.
     waiting: Mutex<Result<HashMap<i32, Waiter>, Failure>>,
     /// Answers read so far: tells a broker that hangs up at once from one that was lost.
@@ -62,7 +62,7 @@ struct Shared {
     /// Tells the writer task that it is over.
     closed: Notify,
     /// Shut while the broker makes this client wait.
-    gate: Arc<Gate>,
+    gate: Arc<ThrottleGate>,
     label: String,
     secure: bool,
     authenticated: bool,
@@ -89,13 +89,13 @@ impl Connection {
         endpoint: &Endpoint,
         properties: &ControlProperties,
         connector: Option<&SslConnector>,
-        book: &Arc<Book>,
+        book: &Arc<ThrottleBook>,
     ) -> Result<Connection, Failure> {
         let limit = properties.setup_timeout;
         match timeout(limit, Self::set_up(endpoint, properties, connector, book)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::nobody(
-                format!("{}: connecting took longer than {}", endpoint.label, seconds(limit)),
+            Err(_) => Err(Failure::nobody_there(
+                format!("{}: connecting took longer than {}", endpoint.label, format_limit(limit)),
                 "the port accepts connections but does not answer as a Kafka broker in time: check the port and \
                  `security.protocol`, and the broker's load",
             )),
@@ -106,11 +106,11 @@ impl Connection {
         endpoint: &Endpoint,
         properties: &ControlProperties,
         connector: Option<&SslConnector>,
-        book: &Arc<Book>,
+        book: &Arc<ThrottleBook>,
     ) -> Result<Connection, Failure> {
         let secure = connector.zip(properties.tls.as_ref());
         let stream = dial(endpoint, secure, properties.setup_timeout).await?;
-        let mut connection = Self::start(stream, endpoint, properties, book);
+        let mut connection = Self::start_tasks(stream, endpoint, properties, book);
         // Whatever breaks before the connection is ready: nothing of the caller's was sent.
         let ready = async {
             connection.versions = connection.negotiate().await?;
@@ -127,23 +127,23 @@ impl Connection {
         Ok(connection)
     }
 
-    fn start(
+    fn start_tasks(
         stream: Box<dyn Stream>,
         endpoint: &Endpoint,
         properties: &ControlProperties,
-        book: &Arc<Book>,
+        book: &Arc<ThrottleBook>,
     ) -> Connection {
         let (reader, writer) = tokio::io::split(stream);
         let (frames, queue) = mpsc::channel(MAX_IN_FLIGHT);
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ConnectionState {
             waiting: Mutex::new(Ok(HashMap::new())),
             answers: AtomicU64::new(0),
             stuck: AtomicBool::new(false),
             closed: Notify::new(),
-            gate: Gate::new(Arc::clone(book)),
+            gate: ThrottleGate::new(Arc::clone(book)),
             label: endpoint.label.clone(),
-            secure: properties.protocol.tls(),
-            authenticated: properties.protocol.sasl(),
+            secure: properties.protocol.uses_tls(),
+            authenticated: properties.protocol.uses_sasl(),
         });
         // Longer than any caller's, so that callers have the first word.
         let orphaned = properties.request_timeout + properties.setup_timeout;
@@ -188,7 +188,7 @@ impl Connection {
     }
 
     /// The greatest version of a request that both sides speak, request and answer alike.
-    pub fn version<R: Request>(&self) -> Option<i16> {
+    pub fn common_version<R: Request>(&self) -> Option<i16> {
         let (least, greatest) = *self.versions.get(&R::KEY)?;
         let answer = <R::Response as Message>::VERSIONS;
         let least = least.max(R::VERSIONS.min).max(answer.min);
@@ -196,9 +196,9 @@ impl Connection {
         (least <= greatest).then_some(greatest)
     }
 
-    /// As [`Self::version`], or what a person is told when there is none. `since` says which Kafka brought the API.
-    pub fn need<R: Request>(&self, since: &str) -> Result<i16, Failure> {
-        self.version::<R>().ok_or_else(|| {
+    /// As [`Self::common_version`], or what a person is told when there is none. `since` says which Kafka brought the API.
+    pub fn need_version<R: Request>(&self, since: &str) -> Result<i16, Failure> {
+        self.common_version::<R>().ok_or_else(|| {
             let api = ApiKey::try_from(R::KEY).map_or_else(|()| R::KEY.to_string(), |k| format!("{k:?}"));
             Failure::new(
                 Class::Final,
@@ -210,19 +210,23 @@ impl Connection {
 
     /// Sends a request in a given version and waits for its answer. While the broker throttles this client nothing is
     /// sent, and that time counts for no limit (KIP-219).
-    pub async fn call<R: Request<Response: Answer>>(&self, version: i16, request: &R) -> Result<R::Response, Failure> {
+    pub async fn call<R: Request<Response: ThrottledAnswer>>(
+        &self,
+        version: i16,
+        request: &R,
+    ) -> Result<R::Response, Failure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         let frame = self.encode(id, version, request).map_err(|e| {
             Failure::new(Class::Final, format!("a request can't be encoded: {e}"), "this is a fault of cutover")
         })?;
-        self.shared.gate.open().await;
+        self.shared.gate.wait_open().await;
         let mut answer = self.exchange(id, frame).await?;
         let answer = self.decode::<R>(version, &mut answer).ok_or_else(|| {
             self.shared.close(Class::Lost, "sent an answer that can't be decoded", NOT_KAFKA);
             let what = format!("{} sent an answer that can't be decoded", self.label());
             Failure::new(Class::Lost, what, NOT_KAFKA)
         })?;
-        self.shared.gate.take(answer.throttle_ms());
+        self.shared.gate.note_throttle(answer.throttle_ms());
         Ok(answer)
     }
 
@@ -257,11 +261,11 @@ impl Connection {
         let place = self.shared.gate.within(self.limit, Arc::clone(&self.places).acquire_owned()).await;
         let Some(Ok(place)) = place else {
             let what =
-                format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), seconds(self.limit));
+                format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), format_limit(self.limit));
             return Err(Failure::new(Class::Unreachable, what, SLOW));
         };
         let (answer, answered) = oneshot::channel();
-        match &mut *self.shared.waiting.lock().map_err(|_| self.shared.gone())? {
+        match &mut *self.shared.waiting.lock().map_err(|_| self.shared.closed_failure())? {
             Ok(waiting) => waiting.insert(id, Waiter { answer, _place: place }),
             Err(reason) => return Err(Failure { class: Class::Unreachable, ..reason.clone() }),
         };
@@ -302,8 +306,8 @@ impl Connection {
             }
         };
         let ApiVersionsResponse { error_code, api_keys, throttle_time_ms, .. } = response;
-        self.shared.gate.take(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
-        check(error_code, "ApiVersions", self.label())?;
+        self.shared.gate.note_throttle(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
+        check_code(error_code, "ApiVersions", self.label())?;
         Ok(api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect())
     }
 }
@@ -311,7 +315,7 @@ impl Connection {
 const NOT_KAFKA: &str = "check that the address is a Kafka broker's, and that no proxy changes the traffic";
 const SLOW: &str = "the broker is overloaded or stuck, or the line is cut: look at the broker";
 
-impl Shared {
+impl ConnectionState {
     /// Closes for good; the first reason stays.
     fn close(&self, class: Class, what: &str, advice: &str) {
         self.close_for(Failure::new(class, format!("{} {what}", self.label), advice));
@@ -332,26 +336,26 @@ impl Shared {
     /// Answers come in order: whatever waits behind one that does not come is stuck too. Java's client hangs up as well.
     fn give_up(&self, limit: Duration) {
         self.stuck.store(true, Ordering::Relaxed);
-        self.close(Class::Lost, &format!("did not answer within {}", seconds(limit)), SLOW);
+        self.close(Class::Lost, &format!("did not answer within {}", format_limit(limit)), SLOW);
     }
 
     /// Some request that is unanswered now.
-    fn owed(&self) -> Option<i32> {
+    fn first_owed(&self) -> Option<i32> {
         self.waiting.lock().ok()?.as_ref().ok()?.keys().next().copied()
     }
 
-    fn owes(&self, id: i32) -> bool {
+    fn owes_answer(&self, id: i32) -> bool {
         self.waiting.lock().is_ok_and(|w| w.as_ref().is_ok_and(|w| w.contains_key(&id)))
     }
 
     fn reason(&self) -> Failure {
         match self.waiting.lock().as_deref() {
             Ok(Err(reason)) => reason.clone(),
-            _ => self.gone(),
+            _ => self.closed_failure(),
         }
     }
 
-    fn gone(&self) -> Failure {
+    fn closed_failure(&self) -> Failure {
         Failure::new(Class::Lost, format!("the connection to {} is closed", self.label), "")
     }
 
@@ -378,28 +382,32 @@ impl Shared {
         // A refused certificate stays refused, and a listener that wants SASL goes on wanting it.
         let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
         let trouble = Trouble::new(format!("{} {what}", self.label), advice);
-        self.close_for(Failure::of(Class::Lost, if lasting { trouble.lasts() } else { trouble }));
+        self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.as_lasting() } else { trouble }));
     }
 }
 
 /// ` (reason)`, of an OpenSSL error only what the other side said.
-fn because(error: &std::io::Error) -> String {
+fn describe_cause(error: &std::io::Error) -> String {
     let text = error.to_string();
     let alert = text.split(':').find(|part| part.contains("alert") && !part.contains("alert number"));
-    format!(" ({})", crate::base::sanitise::visible(alert.unwrap_or(&text)))
+    format!(" ({})", crate::base::sanitise::visible_text(alert.unwrap_or(&text)))
 }
 
 /// Closes when a task ends in a way of its own: with the runtime, or by a panic.
-struct Tied(Arc<Shared>);
+struct CloseOnDrop(Arc<ConnectionState>);
 
-impl Drop for Tied {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.close(Class::Lost, "was let go of", "try again");
     }
 }
 
-async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::Receiver<Bytes>, shared: Arc<Shared>) {
-    let _tied = Tied(Arc::clone(&shared));
+async fn write_frames(
+    mut writer: WriteHalf<Box<dyn Stream>>,
+    mut queue: mpsc::Receiver<Bytes>,
+    shared: Arc<ConnectionState>,
+) {
+    let _tied = CloseOnDrop(Arc::clone(&shared));
     let writing = async {
         let mut joined = BytesMut::new();
         while let Some(frame) = queue.recv().await {
@@ -421,14 +429,14 @@ async fn write_frames(mut writer: WriteHalf<Box<dyn Stream>>, mut queue: mpsc::R
             if let Err(error) = written {
                 // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
                 tokio::task::yield_now().await;
-                shared.hung_up(&because(&error));
+                shared.hung_up(&describe_cause(&error));
             }
         }
     }
 }
 
-async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>, limit: Duration) {
-    let _tied = Tied(Arc::clone(&shared));
+async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<ConnectionState>, limit: Duration) {
+    let _tied = CloseOnDrop(Arc::clone(&shared));
     loop {
         match next_frame(&mut reader, &shared, limit).await {
             Ok(Some(frame)) => {
@@ -450,7 +458,7 @@ async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>,
             }
             Ok(None) => return, // closed, with its reason
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return shared.hung_up(""),
-            Err(error) => return shared.hung_up(&because(&error)),
+            Err(error) => return shared.hung_up(&describe_cause(&error)),
         }
     }
 }
@@ -459,16 +467,16 @@ async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Shared>,
 /// answer and sends nothing for `limit` is found out here too.
 async fn next_frame(
     reader: &mut ReadHalf<Box<dyn Stream>>,
-    shared: &Shared,
+    shared: &ConnectionState,
     limit: Duration,
 ) -> std::io::Result<Option<Bytes>> {
     let reading = read_frame(reader, shared);
     tokio::pin!(reading);
     loop {
-        let owed = shared.owed();
+        let owed = shared.first_owed();
         match timeout(limit, &mut reading).await {
             Ok(result) => return result,
-            Err(_) if owed.is_some_and(|id| shared.owes(id)) && !shared.gate.closed() => {
+            Err(_) if owed.is_some_and(|id| shared.owes_answer(id)) && !shared.gate.is_closed() => {
                 shared.give_up(limit);
                 return Ok(None);
             }
@@ -478,7 +486,10 @@ async fn next_frame(
 }
 
 /// One frame without its length; `None` when the length is impossible and the connection was closed for it.
-async fn read_frame(reader: &mut ReadHalf<Box<dyn Stream>>, shared: &Shared) -> std::io::Result<Option<Bytes>> {
+async fn read_frame(
+    reader: &mut ReadHalf<Box<dyn Stream>>,
+    shared: &ConnectionState,
+) -> std::io::Result<Option<Bytes>> {
     let mut head = [0; 4];
     reader.read_exact(&mut head).await?;
     let length = usize::try_from(i32::from_be_bytes(head)).unwrap_or(usize::MAX);
@@ -493,7 +504,10 @@ async fn read_frame(reader: &mut ReadHalf<Box<dyn Stream>>, shared: &Shared) -> 
         };
         // What speaks another protocol goes on doing so.
         let trouble = Trouble::new(format!("{} {what}", shared.label), advice);
-        shared.close_for(Failure::of(Class::Lost, if advice == NOT_KAFKA { trouble } else { trouble.lasts() }));
+        shared.close_for(Failure::with_trouble(
+            Class::Lost,
+            if advice == NOT_KAFKA { trouble } else { trouble.as_lasting() },
+        ));
         return Ok(None);
     }
     let mut frame = BytesMut::with_capacity(length.min(READ_PIECE));

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, lock, pause};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off, lock_unpoisoned};
 use crate::base::sanitise::visible_name;
 
 /// Groups in one FindCoordinator request (v4, KIP-699).
@@ -16,14 +16,14 @@ const KEYS_PER_LOOKUP: usize = 500;
 /// Coordinators remembered; beyond this all are forgotten.
 const MAX_COORDINATORS: usize = 100_000;
 
-impl Inner {
+impl Router {
     /// The coordinators of these keys. Asks in one request where brokers can (v4, Kafka 3.0), else one by one, pipelined.
-    pub async fn coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
-        self.coordinators_within(kind, keys, ATTEMPTS).await
+    pub async fn find_coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
+        self.find_coordinators_within(kind, keys, ATTEMPTS).await
     }
 
     /// The same, asked at most `attempts` times.
-    pub async fn coordinators_within(
+    pub async fn find_coordinators_within(
         &self,
         kind: KeyType,
         keys: &[String],
@@ -32,7 +32,7 @@ impl Inner {
         let mut found = HashMap::new();
         let mut missing: Vec<String> = Vec::new();
         {
-            let known = lock(&self.coordinators);
+            let known = lock_unpoisoned(&self.coordinators);
             for key in keys {
                 match known.get(&(kind, key.clone())) {
                     Some(node) => drop(found.insert(key.clone(), Ok(*node))),
@@ -55,10 +55,10 @@ impl Inner {
                 if again { missing.push(key) } else { drop(found.insert(key, answer)) }
             }
             if !missing.is_empty() {
-                pause(attempt).await;
+                back_off(attempt).await;
             }
         }
-        let mut known = lock(&self.coordinators);
+        let mut known = lock_unpoisoned(&self.coordinators);
         if known.len() + found.len() > MAX_COORDINATORS {
             known.clear();
         }
@@ -67,8 +67,8 @@ impl Inner {
     }
 
     /// Remembers a coordinator that was learned otherwise (a broker lists the groups it coordinates).
-    pub fn learn(&self, kind: KeyType, key: &str, node: i32) {
-        let mut known = lock(&self.coordinators);
+    pub fn learn_coordinator(&self, kind: KeyType, key: &str, node: i32) {
+        let mut known = lock_unpoisoned(&self.coordinators);
         if known.len() >= MAX_COORDINATORS {
             known.clear();
         }
@@ -77,7 +77,7 @@ impl Inner {
 
     /// The groups that a broker coordinated when last heard of.
     pub fn coordinated_by(&self, node: i32) -> Vec<String> {
-        let known = lock(&self.coordinators);
+        let known = lock_unpoisoned(&self.coordinators);
         known
             .iter()
             .filter(|((kind, _), n)| *kind == KeyType::Group && **n == node)
@@ -86,14 +86,14 @@ impl Inner {
     }
 
     /// Forgets a coordinator that turned out to be none.
-    pub fn forget(&self, kind: KeyType, key: &str) {
-        lock(&self.coordinators).remove(&(kind, key.to_owned()));
+    pub fn forget_coordinator(&self, kind: KeyType, key: &str) {
+        lock_unpoisoned(&self.coordinators).remove(&(kind, key.to_owned()));
     }
 
     async fn look_up(&self, kind: KeyType, keys: &[String]) -> Vec<(String, Result<i32, Failure>)> {
         let asked = async {
-            let connection = self.any().await?;
-            let version = connection.need::<FindCoordinatorRequest>("0.9 or later")?;
+            let connection = self.connect_any().await?;
+            let version = connection.need_version::<FindCoordinatorRequest>("0.9 or later")?;
             let found = if version >= 4 {
                 find_batch(&connection, version, kind, keys).await?
             } else {
@@ -109,7 +109,7 @@ impl Inner {
         let known = self.topology();
         if found.iter().any(|(_, r)| r.as_ref().is_ok_and(|n| !known.brokers.contains_key(n))) {
             // A coordinator that joined since: its address comes with the next Metadata. If not, asking it says so.
-            let _ = self.refresh(Some(&[])).await;
+            let _ = self.refresh_metadata(Some(&[])).await;
         }
         found
     }
@@ -127,11 +127,12 @@ async fn find_batch(
     let answer = connection.call(version, &request).await?;
     let mut by_key: HashMap<String, Result<i32, Failure>> = HashMap::with_capacity(keys.len());
     for c in answer.coordinators {
-        let checked = check_message(c.error_code, c.error_message.as_deref(), subject(&c.key), connection.label());
+        let checked =
+            check_message(c.error_code, c.error_message.as_deref(), describe_coordinator(&c.key), connection.label());
         by_key.insert(c.key.to_string(), checked.map(|()| c.node_id.0));
     }
     let missing = |key: &str| {
-        let what = format!("{}: {} left it out of its answer", subject(key), connection.label());
+        let what = format!("{}: {} left it out of its answer", describe_coordinator(key), connection.label());
         Err(Failure::new(Class::Retry, what, ""))
     };
     Ok(keys.iter().map(|k| (k.clone(), by_key.remove(k).unwrap_or_else(|| missing(k)))).collect())
@@ -143,10 +144,10 @@ async fn find_one(connection: &Connection, version: i16, kind: KeyType, key: &st
         request.key_type = kind as i8;
     }
     let answer = connection.call(version, &request).await?;
-    check_message(answer.error_code, answer.error_message.as_deref(), subject(key), connection.label())?;
+    check_message(answer.error_code, answer.error_message.as_deref(), describe_coordinator(key), connection.label())?;
     Ok(answer.node_id.0)
 }
 
-fn subject(key: &str) -> String {
+fn describe_coordinator(key: &str) -> String {
     format!("coordinator of `{}`", visible_name(key))
 }

@@ -34,21 +34,21 @@ pub(super) struct Failure {
 
 impl Failure {
     pub fn new(class: Class, what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::of(class, Trouble::new(what, advice))
+        Self::with_trouble(class, Trouble::new(what, advice))
     }
 
-    pub fn of(class: Class, trouble: Trouble) -> Self {
+    pub fn with_trouble(class: Class, trouble: Trouble) -> Self {
         Self { class, error: None, trouble: Box::new(trouble), nobody: false }
     }
 
     /// Nobody was there to be connected to.
-    pub fn nobody(what: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub fn nobody_there(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { nobody: true, ..Self::new(Class::Unreachable, what, advice) }
     }
 
     /// Whether another attempt may succeed without a person doing anything. For reads only: a write that is `Lost`
     /// must be looked at first.
-    pub fn passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         self.class != Class::Final
     }
 }
@@ -56,21 +56,21 @@ impl Failure {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
         match failure.class {
-            Class::Final => failure.trouble.lasts(),
+            Class::Final => failure.trouble.as_lasting(),
             Class::Unreachable | Class::Lost | Class::Retry => *failure.trouble,
         }
     }
 }
 
 /// Checks a broker's error code. `subject` is what was asked ("offsets of group g"), `broker` who answered.
-pub(super) fn check(code: i16, subject: impl Display, broker: &str) -> Result<(), Failure> {
+pub(super) fn check_code(code: i16, subject: impl Display, broker: &str) -> Result<(), Failure> {
     match ResponseError::try_from_code(code) {
         None => Ok(()),
-        Some(error) => Err(refused(error, None, subject, broker)),
+        Some(error) => Err(refused_failure(error, None, subject, broker)),
     }
 }
 
-/// As [`check`], with the broker's own words where it has some.
+/// As [`check_code`], with the broker's own words where it has some.
 pub(super) fn check_message(
     code: i16,
     message: Option<&str>,
@@ -79,24 +79,24 @@ pub(super) fn check_message(
 ) -> Result<(), Failure> {
     match ResponseError::try_from_code(code) {
         None => Ok(()),
-        Some(error) => Err(refused(error, message, subject, broker)),
+        Some(error) => Err(refused_failure(error, message, subject, broker)),
     }
 }
 
-fn refused(error: ResponseError, message: Option<&str>, subject: impl Display, broker: &str) -> Failure {
-    let said = message.filter(|m| !m.is_empty()).map(crate::base::sanitise::visible);
-    let subject = crate::base::sanitise::visible(&subject.to_string());
+fn refused_failure(error: ResponseError, message: Option<&str>, subject: impl Display, broker: &str) -> Failure {
+    let said = message.filter(|m| !m.is_empty()).map(crate::base::sanitise::visible_text);
+    let subject = crate::base::sanitise::visible_text(&subject.to_string());
     let what = match said {
         Some(said) => format!("{subject}: {broker} answered {} ({said})", protocol_name(error)),
         None => format!("{subject}: {broker} answered {}", protocol_name(error)),
     };
-    let class = if retriable(error) { Class::Retry } else { Class::Final };
-    let trouble = Trouble { cause: cause(error), ..Trouble::new(what, advice(error)) };
-    Failure { error: Some(error), ..Failure::of(class, trouble) }
+    let class = if is_retriable(error) { Class::Retry } else { Class::Final };
+    let trouble = Trouble { cause: cause_of(error), ..Trouble::new(what, advice_for(error)) };
+    Failure { error: Some(error), ..Failure::with_trouble(class, trouble) }
 }
 
 /// What a broker's error is to those who decide by it: its name in the words is for people.
-fn cause(error: ResponseError) -> Option<Cause> {
+fn cause_of(error: ResponseError) -> Option<Cause> {
     use ResponseError as E;
     match error {
         E::UnknownTopicOrPartition => Some(Cause::NoSuchTopic),
@@ -112,7 +112,7 @@ fn cause(error: ResponseError) -> Option<Cause> {
 
 /// Whether asking again (after a fresh look at leaders and coordinators) can help. Kafka's own notion of a retriable
 /// error, without what only a person or another program can change.
-fn retriable(error: ResponseError) -> bool {
+fn is_retriable(error: ResponseError) -> bool {
     use ResponseError as E;
     match error {
         E::UnstableOffsetCommit | E::UnknownTopicId => false,
@@ -136,7 +136,7 @@ pub(super) fn protocol_name(error: ResponseError) -> String {
     name
 }
 
-fn advice(error: ResponseError) -> &'static str {
+fn advice_for(error: ResponseError) -> &'static str {
     use ResponseError as E;
     match error {
         E::GroupAuthorizationFailed => "grant this client's principal READ and DESCRIBE on the group",
@@ -196,7 +196,8 @@ mod tests {
 
     #[test]
     fn what_decisions_rest_on_is_the_code_and_no_word() {
-        let cause = |code: i16, subject: &str| Trouble::from(check(code, subject, "blue broker 1").unwrap_err()).cause;
+        let cause =
+            |code: i16, subject: &str| Trouble::from(check_code(code, subject, "blue broker 1").unwrap_err()).cause;
         assert_eq!(cause(3, "topic t"), Some(Cause::NoSuchTopic));
         assert_eq!((cause(29, "topic t"), cause(53, "id x")), (Some(Cause::NotAllowed), Some(Cause::NotAllowed)));
         assert_eq!(cause(54, "ACLs"), Some(Cause::NoAuthorizer));
@@ -209,7 +210,7 @@ mod tests {
         assert!(failure.trouble.what.contains("no␛[2J"), "{failure:?}");
         assert!(!failure.trouble.what.contains('\u{202e}'));
         assert_eq!(failure.class, Class::Final);
-        assert!(check(0, "x", "y").is_ok());
-        assert_eq!(check(16, "x", "y").unwrap_err().class, Class::Retry);
+        assert!(check_code(0, "x", "y").is_ok());
+        assert_eq!(check_code(16, "x", "y").unwrap_err().class, Class::Retry);
     }
 }

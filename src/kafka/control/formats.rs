@@ -23,10 +23,10 @@ use kafka_protocol::messages::{BrokerId, FetchRequest, OffsetForLeaderEpochReque
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check};
+use super::failure::{Class, Failure, check_code};
 use super::offsets::OffsetSpec;
-use super::router::{ATTEMPTS, Cluster, Inner};
-use super::scatter::{Ask, Replies};
+use super::router::{ATTEMPTS, Cluster, Router};
+use super::scatter::{BrokerQuestion, Replies};
 use crate::base::{TopicPartition, Trouble};
 
 /// Fetch versions from here on are those that librdkafka misreads old sets of.
@@ -61,7 +61,7 @@ type Begins = Option<i64>;
 /// Asks where format v2 begins.
 struct Beginnings;
 
-impl Ask<TopicPartition> for Beginnings {
+impl BrokerQuestion<TopicPartition> for Beginnings {
     /// `None` where librdkafka reads old sets rightly.
     type Told = Option<Begins>;
     const REPEATABLE: bool = true;
@@ -77,7 +77,9 @@ impl Ask<TopicPartition> for Beginnings {
         if greatest < FLEXIBLE_FETCH {
             return Ok(all(None));
         }
-        let Some(version) = connection.version::<OffsetForLeaderEpochRequest>() else { return Ok(all(Some(None))) };
+        let Some(version) = connection.common_version::<OffsetForLeaderEpochRequest>() else {
+            return Ok(all(Some(None)));
+        };
         let mut topics: Vec<OffsetForLeaderTopic> = Vec::new();
         for tp in keys {
             let partition = OffsetForLeaderPartition::default()
@@ -102,7 +104,7 @@ impl Ask<TopicPartition> for Beginnings {
         for topic in answer.topics {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.topic.as_str(), p.partition);
-                let checked = check(p.error_code, format_args!("leader epochs of {tp}"), connection.label());
+                let checked = check_code(p.error_code, format_args!("leader epochs of {tp}"), connection.label());
                 let begins = (p.end_offset >= 0).then_some(p.end_offset);
                 told.push((tp, checked.map(|()| Some(begins))));
             }
@@ -117,14 +119,14 @@ impl Cluster {
     ///
     /// # Errors
     /// A leader does not answer.
-    pub async fn old_sets(&self, windows: &[(TopicPartition, i64, i64)]) -> Result<Vec<OldSet>, Trouble> {
+    pub async fn find_old_sets(&self, windows: &[(TopicPartition, i64, i64)]) -> Result<Vec<OldSet>, Trouble> {
         let mut wanted: BTreeMap<TopicPartition, Vec<(i64, i64)>> = BTreeMap::new();
         for (tp, from, to) in windows.iter().filter(|(_, from, to)| from < to) {
             wanted.entry(tp.clone()).or_default().push((*from, *to));
         }
         let keys: Vec<TopicPartition> = wanted.keys().cloned().collect();
         let mut found = Vec::new();
-        for (tp, told) in self.inner.scatter(&Beginnings, &keys).await {
+        for (tp, told) in self.inner.ask_each(&Beginnings, &keys).await {
             let begins = match told {
                 Ok(None) => continue,
                 Ok(Some(begins)) => begins,
@@ -146,31 +148,31 @@ impl Cluster {
     }
 }
 
-impl Inner {
+impl Router {
     /// Looks at the batches of a window until one is old.
     async fn walk_batches(&self, tp: &TopicPartition, from: i64, to: i64) -> Result<Option<OldSet>, Failure> {
         let (mut next, mut seen, mut moves) = (from, 0, 0);
         while next < to {
-            let asked = Portion { from: next };
-            let answer = self.scatter(&asked, std::slice::from_ref(tp)).await.remove(tp);
+            let asked = RecordsQuestion { from: next };
+            let answer = self.ask_each(&asked, std::slice::from_ref(tp)).await.remove(tp);
             let said = match answer.unwrap_or_else(|| Err(self.not_told(tp)))? {
-                Lies::Outside { begins } => {
+                LogReply::Outside { begins } => {
                     let begins = match begins {
                         Some(begins) => begins,
                         None => self.log_start(tp).await?,
                     };
                     moves += 1;
-                    Lies::Outside { begins: Some(begins) }
+                    LogReply::Outside { begins: Some(begins) }
                 }
-                records @ Lies::Records { .. } => records,
+                records @ LogReply::Records { .. } => records,
             };
             seen += said.size();
-            match judge(&said, next, to) {
-                Judged::Old { offset, magic } => return Ok(Some(self.old(tp, offset, magic))),
-                Judged::Over => return Ok(None),
-                Judged::GoOn { from } if seen <= MOST && moves <= MOVES => next = from,
-                Judged::GoOn { from } => return Ok(Some(self.untold(tp, from, to))),
-                Judged::Untold => return Ok(Some(self.untold(tp, next, to))),
+            match judge_reply(&said, next, to) {
+                FormatVerdict::Old { offset, magic } => return Ok(Some(self.old_set_at(tp, offset, magic))),
+                FormatVerdict::Over => return Ok(None),
+                FormatVerdict::GoOn { from } if seen <= MOST && moves <= MOVES => next = from,
+                FormatVerdict::GoOn { from } => return Ok(Some(self.untold_set(tp, from, to))),
+                FormatVerdict::Untold => return Ok(Some(self.untold_set(tp, next, to))),
             }
         }
         Ok(None)
@@ -178,7 +180,7 @@ impl Inner {
 
     /// Where a log begins now.
     async fn log_start(&self, tp: &TopicPartition) -> Result<i64, Failure> {
-        let found = self.offsets(&[(tp.clone(), OffsetSpec::Earliest)], ATTEMPTS).await.remove(tp);
+        let found = self.look_up_offsets(&[(tp.clone(), OffsetSpec::Earliest)], ATTEMPTS).await.remove(tp);
         let found = found.unwrap_or_else(|| Err(self.not_told(tp)))?;
         found.map(|(offset, _)| offset).ok_or_else(|| self.not_told(tp))
     }
@@ -188,7 +190,7 @@ impl Inner {
         Failure::new(Class::Retry, what, "try again")
     }
 
-    fn old(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
+    fn old_set_at(&self, tp: &TopicPartition, offset: i64, magic: i8) -> OldSet {
         let (side, name) = (self.side(), tp.to_string());
         let what = format!(
             "{name} on {side} holds a message set of the old format (magic {magic}) at offset {offset}: this version can't read it"
@@ -199,7 +201,7 @@ impl Inner {
         OldSet { partition: tp.clone(), offset, why: Trouble::new(what, advice) }
     }
 
-    fn untold(&self, tp: &TopicPartition, from: i64, to: i64) -> OldSet {
+    fn untold_set(&self, tp: &TopicPartition, from: i64, to: i64) -> OldSet {
         let (side, name) = (self.side(), tp.to_string());
         let what = format!(
             "{side} does not say in which format {name} is between offsets {from} and {to}, and old formats can't be read"
@@ -210,36 +212,41 @@ impl Inner {
 }
 
 /// Asks for the records from an offset on, as they lie in the log.
-struct Portion {
+struct RecordsQuestion {
     from: i64,
 }
 
 /// What a leader says of an offset of a log.
 #[derive(Debug)]
-enum Lies {
+enum LogReply {
     /// Batches from there on, and where the log ends for whoever reads it (its high watermark).
     Records { bytes: Bytes, end: i64 },
     /// The log does not hold it (any more). Where it begins, if that was said.
     Outside { begins: Option<i64> },
 }
 
-impl Lies {
+impl LogReply {
     /// Bytes that came.
     fn size(&self) -> usize {
         match self {
-            Lies::Records { bytes, .. } => bytes.len(),
-            Lies::Outside { .. } => 0,
+            LogReply::Records { bytes, .. } => bytes.len(),
+            LogReply::Outside { .. } => 0,
         }
     }
 }
 
-impl Ask<TopicPartition> for Portion {
-    type Told = Lies;
+impl BrokerQuestion<TopicPartition> for RecordsQuestion {
+    type Told = LogReply;
     const REPEATABLE: bool = true;
 
-    async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, Lies> {
+    async fn send(
+        &self,
+        connection: &Connection,
+        _: i32,
+        keys: &[TopicPartition],
+    ) -> Replies<TopicPartition, LogReply> {
         // From v13 on topics go by their ids; v4 is the first that gives batches of format v2.
-        let version = connection.need::<FetchRequest>("0.11 or later")?.min(FLEXIBLE_FETCH);
+        let version = connection.need_version::<FetchRequest>("0.11 or later")?.min(FLEXIBLE_FETCH);
         let topic = |tp: &TopicPartition| {
             let partition = FetchPartition::default()
                 .with_partition(tp.partition)
@@ -256,16 +263,16 @@ impl Ask<TopicPartition> for Portion {
             .with_max_bytes(PORTION)
             .with_topics(keys.iter().map(topic).collect());
         let answer = connection.call(version, &request).await?;
-        check(answer.error_code, "Fetch", connection.label())?;
+        check_code(answer.error_code, "Fetch", connection.label())?;
         let mut told = Vec::new();
         for topic in answer.responses {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.topic.as_str(), p.partition_index);
-                let lies = match check(p.error_code, format_args!("records of {tp}"), connection.label()) {
-                    Ok(()) => Ok(Lies::Records { bytes: p.records.unwrap_or_default(), end: p.high_watermark }),
+                let lies = match check_code(p.error_code, format_args!("records of {tp}"), connection.label()) {
+                    Ok(()) => Ok(LogReply::Records { bytes: p.records.unwrap_or_default(), end: p.high_watermark }),
                     // Of a log that it does not look into a broker mostly says -1.
                     Err(f) if f.error == Some(ResponseError::OffsetOutOfRange) => {
-                        Ok(Lies::Outside { begins: Some(p.log_start_offset).filter(|start| *start >= 0) })
+                        Ok(LogReply::Outside { begins: Some(p.log_start_offset).filter(|start| *start >= 0) })
                     }
                     Err(f) => Err(f),
                 };
@@ -278,7 +285,7 @@ impl Ask<TopicPartition> for Portion {
 
 /// What follows from what was said of the offset `next` for a window that ends at `to`.
 #[derive(Debug, PartialEq, Eq)]
-enum Judged {
+enum FormatVerdict {
     /// A message set of an old format lies in it.
     Old { offset: i64, magic: i8 },
     /// None before this offset.
@@ -289,25 +296,27 @@ enum Judged {
     Untold,
 }
 
-fn judge(lies: &Lies, next: i64, to: i64) -> Judged {
+fn judge_reply(lies: &LogReply, next: i64, to: i64) -> FormatVerdict {
     match lies {
         // What has expired can't be misread; what follows it can.
-        Lies::Outside { begins: Some(begins) } if (next + 1..to).contains(begins) => Judged::GoOn { from: *begins },
-        Lies::Outside { .. } => Judged::Over,
-        Lies::Records { bytes, end } => match look(bytes, next) {
-            Looked::Old { begins, .. } if begins >= to => Judged::Over,
-            Looked::Old { offset, magic, .. } => Judged::Old { offset, magic },
-            Looked::New { next } if next >= to => Judged::Over,
-            Looked::New { next } => Judged::GoOn { from: next },
-            Looked::Nothing if next < *end => Judged::Untold,
-            Looked::Nothing => Judged::Over,
+        LogReply::Outside { begins: Some(begins) } if (next + 1..to).contains(begins) => {
+            FormatVerdict::GoOn { from: *begins }
+        }
+        LogReply::Outside { .. } => FormatVerdict::Over,
+        LogReply::Records { bytes, end } => match scan_batches(bytes, next) {
+            BatchScan::Old { begins, .. } if begins >= to => FormatVerdict::Over,
+            BatchScan::Old { offset, magic, .. } => FormatVerdict::Old { offset, magic },
+            BatchScan::New { next } if next >= to => FormatVerdict::Over,
+            BatchScan::New { next } => FormatVerdict::GoOn { from: next },
+            BatchScan::Nothing if next < *end => FormatVerdict::Untold,
+            BatchScan::Nothing => FormatVerdict::Over,
         },
     }
 }
 
 /// What lies in a stretch of a log.
 #[derive(Debug, PartialEq, Eq)]
-enum Looked {
+enum BatchScan {
     /// A message set of an old format, at or after the offset that was asked for, and not before `begins`.
     Old { begins: i64, offset: i64, magic: i8 },
     /// Batches of format v2 only, the last of them before this offset.
@@ -317,28 +326,30 @@ enum Looked {
 }
 
 /// Looks at the heads of the batches in `records`; the last may be cut off. `from`: what was asked for.
-fn look(records: &[u8], from: i64) -> Looked {
+fn scan_batches(records: &[u8], from: i64) -> BatchScan {
     let (mut rest, mut next) = (records, None);
-    while let (Some(base), Some(size), Some(magic)) = (number::<8>(rest, 0), number::<4>(rest, 8), rest.get(MAGIC_AT)) {
+    while let (Some(base), Some(size), Some(magic)) =
+        (bytes_at::<8>(rest, 0), bytes_at::<4>(rest, 8), rest.get(MAGIC_AT))
+    {
         let (base, size) = (i64::from_be_bytes(base), i32::from_be_bytes(size));
         let magic = i8::from_be_bytes([*magic]);
         if magic < 2 {
             // A compressed set of magic 1 has the offset of its last record.
-            return Looked::Old { begins: next.unwrap_or(from), offset: base.max(from), magic };
+            return BatchScan::Old { begins: next.unwrap_or(from), offset: base.max(from), magic };
         }
-        let Some(delta) = number::<4>(rest, LAST_DELTA_AT) else { break };
+        let Some(delta) = bytes_at::<4>(rest, LAST_DELTA_AT) else { break };
         next = Some(base.saturating_add(i64::from(i32::from_be_bytes(delta).max(0))).saturating_add(1));
         let Some(after) = usize::try_from(size).ok().and_then(|size| rest.get(12 + size..)) else { break };
         rest = after;
     }
     match next {
         // Never backwards: an answer that makes no sense must not be asked for for ever.
-        Some(next) => Looked::New { next: next.max(from.saturating_add(1)) },
-        None => Looked::Nothing,
+        Some(next) => BatchScan::New { next: next.max(from.saturating_add(1)) },
+        None => BatchScan::Nothing,
     }
 }
 
-fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
@@ -356,39 +367,43 @@ mod tests {
     #[test]
     fn the_first_old_set_is_found_wherever_it_lies() {
         let new = [batch(10, 4, 2), batch(15, 0, 2)].concat();
-        assert_eq!(look(&new, 12), Looked::New { next: 16 });
+        assert_eq!(scan_batches(&new, 12), BatchScan::New { next: 16 });
         assert_eq!(
-            look(&[new.clone(), batch(16, 0, 1)].concat(), 12),
-            Looked::Old { begins: 16, offset: 16, magic: 1 }
+            scan_batches(&[new.clone(), batch(16, 0, 1)].concat(), 12),
+            BatchScan::Old { begins: 16, offset: 16, magic: 1 }
         );
-        assert_eq!(look(&batch(3, 0, 0), 3), Looked::Old { begins: 3, offset: 3, magic: 0 });
-        assert_eq!(look(&[], 3), Looked::Nothing);
-        assert_eq!(look(&new[..60], 12), Looked::New { next: 15 }, "a batch that is cut off has its head");
-        assert_eq!(look(&new[..20], 12), Looked::Nothing);
+        assert_eq!(scan_batches(&batch(3, 0, 0), 3), BatchScan::Old { begins: 3, offset: 3, magic: 0 });
+        assert_eq!(scan_batches(&[], 3), BatchScan::Nothing);
+        assert_eq!(scan_batches(&new[..60], 12), BatchScan::New { next: 15 }, "a batch that is cut off has its head");
+        assert_eq!(scan_batches(&new[..20], 12), BatchScan::Nothing);
     }
 
     #[test]
     fn what_follows_what_has_expired_is_looked_at_too() {
-        let outside = |begins| Lies::Outside { begins };
-        assert_eq!(judge(&outside(Some(7)), 3, 9), Judged::GoOn { from: 7 }, "old sets may lie there");
-        assert_eq!(judge(&outside(Some(9)), 3, 9), Judged::Over, "all of the window has expired");
-        assert_eq!(judge(&outside(Some(0)), 3, 9), Judged::Over, "the log ends before the window");
-        let records = |bytes: Vec<u8>, end| Lies::Records { bytes: bytes.into(), end };
-        assert_eq!(judge(&records(Vec::new(), 3), 3, 9), Judged::Over, "the log ends here");
-        assert_eq!(judge(&records(Vec::new(), 5), 3, 9), Judged::Untold, "two records are there, and none was shown");
-        assert_eq!(judge(&records(batch(3, 1, 2), 9), 3, 9), Judged::GoOn { from: 5 });
-        assert_eq!(judge(&records(batch(7, 0, 1), 9), 7, 9), Judged::Old { offset: 7, magic: 1 });
+        let outside = |begins| LogReply::Outside { begins };
+        assert_eq!(judge_reply(&outside(Some(7)), 3, 9), FormatVerdict::GoOn { from: 7 }, "old sets may lie there");
+        assert_eq!(judge_reply(&outside(Some(9)), 3, 9), FormatVerdict::Over, "all of the window has expired");
+        assert_eq!(judge_reply(&outside(Some(0)), 3, 9), FormatVerdict::Over, "the log ends before the window");
+        let records = |bytes: Vec<u8>, end| LogReply::Records { bytes: bytes.into(), end };
+        assert_eq!(judge_reply(&records(Vec::new(), 3), 3, 9), FormatVerdict::Over, "the log ends here");
+        assert_eq!(
+            judge_reply(&records(Vec::new(), 5), 3, 9),
+            FormatVerdict::Untold,
+            "two records are there, and none was shown"
+        );
+        assert_eq!(judge_reply(&records(batch(3, 1, 2), 9), 3, 9), FormatVerdict::GoOn { from: 5 });
+        assert_eq!(judge_reply(&records(batch(7, 0, 1), 9), 7, 9), FormatVerdict::Old { offset: 7, magic: 1 });
         let behind = [batch(3, 5, 2), batch(9, 0, 1)].concat();
-        assert_eq!(judge(&records(behind, 10), 3, 9), Judged::Over, "the old one lies behind the window");
+        assert_eq!(judge_reply(&records(behind, 10), 3, 9), FormatVerdict::Over, "the old one lies behind the window");
     }
 
     #[test]
     fn nonsense_gets_on_and_ends() {
         let mut bytes = batch(5, i32::MIN, 2);
         bytes[8..12].copy_from_slice(&(-1i32).to_be_bytes());
-        assert_eq!(look(&bytes, 9), Looked::New { next: 10 });
+        assert_eq!(scan_batches(&bytes, 9), BatchScan::New { next: 10 });
         let mut bytes = batch(i64::MAX, i32::MAX, 2);
         bytes[8..12].copy_from_slice(&i32::MAX.to_be_bytes());
-        assert_eq!(look(&bytes, 9), Looked::New { next: i64::MAX });
+        assert_eq!(scan_batches(&bytes, 9), BatchScan::New { next: i64::MAX });
     }
 }

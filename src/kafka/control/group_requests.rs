@@ -16,7 +16,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check, check_message};
+use super::failure::{Class, Failure, check_code, check_message};
 use super::guard;
 use crate::base::sanitise::visible_name;
 use crate::base::{TopicPartition, Trouble};
@@ -27,13 +27,13 @@ use crate::estate::{Committed, GroupKind, GroupState, GroupView, MemberView};
 pub(super) const GROUPS_PER_REQUEST: usize = 100;
 
 /// Committed offsets by topic and partition, as in [`GroupView`].
-pub(super) type Offsets = BTreeMap<String, BTreeMap<i32, Committed>>;
+pub(super) type CommitsByTopic = BTreeMap<String, BTreeMap<i32, Committed>>;
 
 /// Something about each of several groups, unless the whole failed.
-pub(super) type Answers<T> = Result<HashMap<String, Result<T, Failure>>, Failure>;
+pub(super) type GroupAnswers<T> = Result<HashMap<String, Result<T, Failure>>, Failure>;
 
 /// A group as its coordinator lists it.
-pub(super) struct Listed {
+pub(super) struct GroupListing {
     pub id: String,
     pub kind: GroupKind,
     /// `None` before ListGroups v4 (Kafka 2.6).
@@ -44,7 +44,7 @@ pub(super) struct Listed {
 /// What OffsetFetch says of one group.
 #[derive(Default)]
 pub(super) struct Fetched {
-    pub offsets: Offsets,
+    pub offsets: CommitsByTopic,
     /// What they carry, where that is not empty.
     pub metadata: BTreeMap<String, BTreeMap<i32, String>>,
     pub pending: Vec<TopicPartition>,
@@ -62,19 +62,19 @@ pub(super) struct Described {
     pub trouble: Option<Trouble>,
 }
 
-pub(super) fn unanswered(id: &str) -> Failure {
+pub(super) fn unanswered_group(id: &str) -> Failure {
     Failure::new(Class::Retry, format!("group `{}`: no answer", visible_name(id)), "")
 }
 
 /// Every group that a broker coordinates; with `types` (v5) only those.
-pub(super) async fn list_groups(connection: &Connection, types: &[&'static str]) -> Result<Vec<Listed>, Failure> {
-    let version = connection.need::<ListGroupsRequest>("0.9 or later")?;
+pub(super) async fn list_groups(connection: &Connection, types: &[&'static str]) -> Result<Vec<GroupListing>, Failure> {
+    let version = connection.need_version::<ListGroupsRequest>("0.9 or later")?;
     let types = types.iter().map(|t| StrBytes::from_static_str(t)).collect();
     let answer = connection.call(version, &ListGroupsRequest::default().with_types_filter(types)).await?;
-    check(answer.error_code, "list of groups", connection.label())?;
-    let listed = |g: kafka_protocol::messages::list_groups_response::ListedGroup| Listed {
-        kind: kind(&g.group_type, &g.protocol_type),
-        state: (version >= 4).then(|| state(&g.group_state)),
+    check_code(answer.error_code, "list of groups", connection.label())?;
+    let listed = |g: kafka_protocol::messages::list_groups_response::ListedGroup| GroupListing {
+        kind: parse_kind(&g.group_type, &g.protocol_type),
+        state: (version >= 4).then(|| parse_state(&g.group_state)),
         protocol_type: g.protocol_type.to_string(),
         id: g.group_id.to_string(),
     };
@@ -82,7 +82,7 @@ pub(super) async fn list_groups(connection: &Connection, types: &[&'static str])
 }
 
 /// The kind from ListGroups v5's type, or from the protocol type alone before it.
-fn kind(group_type: &str, protocol_type: &str) -> GroupKind {
+fn parse_kind(group_type: &str, protocol_type: &str) -> GroupKind {
     match group_type.to_ascii_lowercase().as_str() {
         "consumer" => GroupKind::Consumer,
         "share" => GroupKind::Share,
@@ -94,7 +94,7 @@ fn kind(group_type: &str, protocol_type: &str) -> GroupKind {
     }
 }
 
-fn state(name: &str) -> GroupState {
+fn parse_state(name: &str) -> GroupState {
     match name {
         "Stable" => GroupState::Stable,
         "PreparingRebalance" | "CompletingRebalance" | "AwaitingSync" | "Assigning" | "Reconciling" | "NotReady" => {
@@ -108,8 +108,8 @@ fn state(name: &str) -> GroupState {
 
 /// Committed offsets of groups that this broker coordinates: batched (v8, KIP-709, Kafka 3.0), or else one request a
 /// group, pipelined. Every group is in the answer unless the whole failed.
-pub(super) async fn fetch_offsets(connection: &Connection, ids: &[String], stable: bool) -> Answers<Fetched> {
-    let version = connection.need::<OffsetFetchRequest>("0.10.2 or later")?;
+pub(super) async fn fetch_offsets(connection: &Connection, ids: &[String], stable: bool) -> GroupAnswers<Fetched> {
+    let version = connection.need_version::<OffsetFetchRequest>("0.10.2 or later")?;
     let mut found = HashMap::with_capacity(ids.len());
     if version >= 8 {
         let asked = ids.chunks(GROUPS_PER_REQUEST).map(|some| fetch_batch(connection, version, some, stable));
@@ -149,15 +149,15 @@ async fn fetch_groups(
     for group in answer.groups {
         let id = group.group_id.to_string();
         let subject = format!("offsets of group `{}`", visible_name(&id));
-        let checked = check(group.error_code, subject, connection.label());
+        let checked = check_code(group.error_code, subject, connection.label());
         let fetched = checked.map(|()| {
             let mut fetched = Fetched::default();
             for topic in group.topics {
                 let each = topic.partitions.into_iter().map(|p| {
                     let committed = (p.committed_offset, p.committed_leader_epoch);
-                    Partition::of(p.partition_index, committed, p.metadata, p.error_code)
+                    FetchedPartition::from_answer(p.partition_index, committed, p.metadata, p.error_code)
                 });
-                fetched.add(topic.name.as_str(), each, connection.label());
+                fetched.add_topic(topic.name.as_str(), each, connection.label());
             }
             fetched
         });
@@ -166,7 +166,7 @@ async fn fetch_groups(
     // A group that is left out must not look like one without offsets.
     if out.len() < ids.len() {
         let got: HashSet<_> = out.iter().map(|(id, _)| id.clone()).collect();
-        out.extend(ids.iter().filter(|id| !got.contains(*id)).map(|id| (id.clone(), Err(unanswered(id)))));
+        out.extend(ids.iter().filter(|id| !got.contains(*id)).map(|id| (id.clone(), Err(unanswered_group(id)))));
     }
     Ok(out)
 }
@@ -191,7 +191,7 @@ pub(super) async fn fetch_named(
         let topics = by_topic.into_iter().map(topic).collect();
         let group = OffsetFetchRequestGroup::default().with_group_id(group_id(id)).with_topics(Some(topics));
         let answers = fetch_groups(connection, version, vec![group], std::slice::from_ref(id), stable).await?;
-        return answers.into_iter().next().map_or_else(|| Err(unanswered(id)), |(_, fetched)| fetched);
+        return answers.into_iter().next().map_or_else(|| Err(unanswered_group(id)), |(_, fetched)| fetched);
     }
     let topic = |(topic, partitions): (&str, Vec<i32>)| {
         OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(partitions)
@@ -211,20 +211,20 @@ async fn fetch_single(
         .with_topics(topics)
         .with_require_stable(stable && version >= 7);
     let answer = connection.call(version, &request).await?;
-    check(answer.error_code, format_args!("offsets of group `{}`", visible_name(id)), connection.label())?;
+    check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(id)), connection.label())?;
     let mut fetched = Fetched::default();
     for topic in answer.topics {
         let each = topic.partitions.into_iter().map(|p| {
             let committed = (p.committed_offset, p.committed_leader_epoch);
-            Partition::of(p.partition_index, committed, p.metadata, p.error_code)
+            FetchedPartition::from_answer(p.partition_index, committed, p.metadata, p.error_code)
         });
-        fetched.add(topic.name.as_str(), each, connection.label());
+        fetched.add_topic(topic.name.as_str(), each, connection.label());
     }
     Ok(fetched)
 }
 
 /// One partition of an OffsetFetch answer, of whatever version.
-struct Partition {
+struct FetchedPartition {
     index: i32,
     offset: i64,
     leader_epoch: i32,
@@ -232,9 +232,9 @@ struct Partition {
     code: i16,
 }
 
-impl Partition {
+impl FetchedPartition {
     /// From what the two forms of the answer have in common; their types differ in name alone.
-    fn of(index: i32, (offset, leader_epoch): (i64, i32), metadata: Option<StrBytes>, code: i16) -> Self {
+    fn from_answer(index: i32, (offset, leader_epoch): (i64, i32), metadata: Option<StrBytes>, code: i16) -> Self {
         Self { index, offset, leader_epoch, metadata: metadata.map(|m| m.to_string()).unwrap_or_default(), code }
     }
 }
@@ -242,7 +242,7 @@ impl Partition {
 impl Fetched {
     /// Takes over what was told of partitions that were asked for by name: each offset with what it carries, or nothing.
     /// Another commit may have come since this answer, and what an older one carried is none of its.
-    pub(super) fn overlay(&mut self, named: Fetched) {
+    pub(super) fn overlay_named(&mut self, named: Fetched) {
         for (topic, offsets) in named.offsets {
             if let Some(carried) = self.metadata.get_mut(&topic) {
                 carried.retain(|partition, _| !offsets.contains_key(partition));
@@ -257,9 +257,9 @@ impl Fetched {
         self.trouble = self.trouble.take().or(named.trouble);
     }
 
-    fn add(&mut self, topic: &str, partitions: impl Iterator<Item = Partition>, label: &str) {
+    fn add_topic(&mut self, topic: &str, partitions: impl Iterator<Item = FetchedPartition>, label: &str) {
         let mut kept = Vec::with_capacity(partitions.size_hint().0);
-        for Partition { index: partition, offset, leader_epoch, metadata, code } in partitions {
+        for FetchedPartition { index: partition, offset, leader_epoch, metadata, code } in partitions {
             match ResponseError::try_from_code(code) {
                 None if offset >= 0 => {
                     kept.push((partition, Committed { offset, leader_epoch }));
@@ -272,7 +272,7 @@ impl Fetched {
                 Some(_) if self.trouble.is_some() => {}
                 Some(_) => {
                     let subject = format!("committed offset of {topic}-{partition}", topic = visible_name(topic));
-                    self.trouble = check(code, subject, label).err().map(Trouble::from);
+                    self.trouble = check_code(code, subject, label).err().map(Trouble::from);
                 }
             }
         }
@@ -283,8 +283,8 @@ impl Fetched {
 }
 
 /// Classic groups by DescribeGroups. Every group is in the answer unless the whole failed.
-pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) -> Answers<Described> {
-    let version = connection.need::<DescribeGroupsRequest>("0.9 or later")?;
+pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) -> GroupAnswers<Described> {
+    let version = connection.need_version::<DescribeGroupsRequest>("0.9 or later")?;
     let asked = ids.chunks(GROUPS_PER_REQUEST).map(|some| async move {
         let request = DescribeGroupsRequest::default().with_groups(some.iter().map(|i| group_id(i)).collect());
         connection.call(version, &request).await
@@ -306,15 +306,15 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                 let mut trouble = None;
                 let consumer = g.protocol_type.as_str() == "consumer";
                 let members = g.members.into_iter().map(|m| MemberView {
-                    assigned: match assignment(m.member_assignment) {
+                    assigned: match decode_assignment(m.member_assignment) {
                         Some(assigned) if consumer => assigned,
                         None if consumer => {
-                            trouble.get_or_insert_with(|| unreadable(&m.member_id));
+                            trouble.get_or_insert_with(|| unreadable_assignment(&m.member_id));
                             Vec::new()
                         }
                         _ => Vec::new(),
                     },
-                    subscribed: if consumer { subscription(m.member_metadata) } else { Vec::new() },
+                    subscribed: if consumer { decode_subscription(m.member_metadata) } else { Vec::new() },
                     member_id: visible_name(&m.member_id),
                     instance_id: m.group_instance_id.map(|i| visible_name(&i)),
                     client_id: visible_name(&m.client_id),
@@ -322,7 +322,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                 });
                 let members = members.collect();
                 Described {
-                    state: state(&g.group_state),
+                    state: parse_state(&g.group_state),
                     protocol_type: g.protocol_type.to_string(),
                     protocol: visible_name(&g.protocol_data),
                     members,
@@ -335,7 +335,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
     Ok(out)
 }
 
-fn unreadable(member: &str) -> Trouble {
+fn unreadable_assignment(member: &str) -> Trouble {
     Trouble::new(
         format!("the assignment of member {} can't be read", visible_name(member)),
         "its client uses a form of its own: who reads which partition is unknown",
@@ -343,7 +343,7 @@ fn unreadable(member: &str) -> Trouble {
 }
 
 /// The partitions in a classic member's assignment; `None` when it is malformed. Empty while a rebalance is under way.
-fn assignment(mut bytes: Bytes) -> Option<Vec<TopicPartition>> {
+fn decode_assignment(mut bytes: Bytes) -> Option<Vec<TopicPartition>> {
     if bytes.is_empty() {
         return Some(Vec::new());
     }
@@ -360,7 +360,7 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<TopicPartition>> {
 
 /// The topics that a classic member subscribes to. One whose client writes it in a form of its own says nothing here:
 /// what it is assigned says it all the same.
-fn subscription(mut bytes: Bytes) -> Vec<String> {
+fn decode_subscription(mut bytes: Bytes) -> Vec<String> {
     let Ok(version) = bytes.try_get_i16() else { return Vec::new() };
     let read = guard::decode::<ConsumerProtocolSubscription>(&mut bytes, version.clamp(0, 3), false);
     let mut topics: Vec<String> = read.into_iter().flat_map(|s| s.topics).map(|t| t.to_string()).collect();
@@ -370,8 +370,8 @@ fn subscription(mut bytes: Bytes) -> Vec<String> {
 }
 
 /// KIP-848 groups by ConsumerGroupDescribe. Every group is in the answer unless the whole failed.
-pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -> Answers<Described> {
-    let version = connection.need::<ConsumerGroupDescribeRequest>("3.7 or later")?;
+pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -> GroupAnswers<Described> {
+    let version = connection.need_version::<ConsumerGroupDescribeRequest>("3.7 or later")?;
     let asked = ids.chunks(GROUPS_PER_REQUEST).map(|some| async move {
         let request =
             ConsumerGroupDescribeRequest::default().with_group_ids(some.iter().map(|i| group_id(i)).collect());
@@ -392,8 +392,8 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
             let checked = check_message(g.error_code, g.error_message.as_deref(), subject, connection.label());
             let described = checked.map(|()| {
                 let member = |m: kafka_protocol::messages::consumer_group_describe_response::Member| MemberView {
-                    subscribed: wanted(&m),
-                    assigned: assigned(m.assignment),
+                    subscribed: wanted_topics(&m),
+                    assigned: assigned_partitions(m.assignment),
                     member_id: visible_name(&m.member_id),
                     instance_id: m.instance_id.map(|i| visible_name(&i)),
                     client_id: visible_name(&m.client_id),
@@ -401,7 +401,7 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
                 };
                 let members = g.members.into_iter().map(member).collect();
                 let (protocol_type, protocol) = (String::new(), visible_name(&g.assignor_name));
-                Described { state: state(&g.group_state), protocol_type, protocol, members, trouble: None }
+                Described { state: parse_state(&g.group_state), protocol_type, protocol, members, trouble: None }
             });
             out.insert(id, described);
         }
@@ -410,14 +410,14 @@ pub(super) async fn describe_consumer(connection: &Connection, ids: &[String]) -
 }
 
 /// What a KIP-848 member subscribes to by name, and what it is about to be assigned (a pattern is resolved there).
-fn wanted(member: &kafka_protocol::messages::consumer_group_describe_response::Member) -> Vec<String> {
+fn wanted_topics(member: &kafka_protocol::messages::consumer_group_describe_response::Member) -> Vec<String> {
     let named = member.subscribed_topic_names.iter().map(|t| t.as_str());
     let coming = member.target_assignment.topic_partitions.iter().map(|t| t.topic_name.as_str());
     let topics: std::collections::BTreeSet<&str> = named.chain(coming).collect();
     topics.into_iter().map(str::to_owned).collect()
 }
 
-fn assigned(assignment: Assignment) -> Vec<TopicPartition> {
+fn assigned_partitions(assignment: Assignment) -> Vec<TopicPartition> {
     let mut out = Vec::new();
     for topic in assignment.topic_partitions {
         out.extend(topic.partitions.iter().map(|p| TopicPartition::new(topic.topic_name.as_str(), *p)));
@@ -428,12 +428,12 @@ fn assigned(assignment: Assignment) -> Vec<TopicPartition> {
 
 impl GroupView {
     /// Takes over what a describe request said.
-    pub(super) fn apply(&mut self, described: Described) {
+    pub(super) fn apply_description(&mut self, described: Described) {
         self.state = described.state;
         self.members = described.members;
         self.protocol = described.protocol;
         if self.kind == GroupKind::Classic {
-            self.kind = kind("classic", &described.protocol_type);
+            self.kind = parse_kind("classic", &described.protocol_type);
         }
         if self.kind != GroupKind::Consumer {
             self.protocol_type = described.protocol_type;
@@ -469,30 +469,30 @@ mod tests {
             ("", "sr", GroupKind::Other),
             ("something-new", "consumer", GroupKind::Other),
         ] {
-            assert_eq!(kind(group_type, protocol), expected, "{group_type} {protocol}");
+            assert_eq!(parse_kind(group_type, protocol), expected, "{group_type} {protocol}");
         }
     }
 
     /// What OffsetFetch said of partitions of topic `t`: offset, and what it carries.
     fn fetched(partitions: &[(i32, i64, &str)]) -> Fetched {
         let each = partitions.iter().map(|(index, offset, carried)| {
-            Partition::of(*index, (*offset, -1), Some(StrBytes::from_string((*carried).to_owned())), 0)
+            FetchedPartition::from_answer(*index, (*offset, -1), Some(StrBytes::from_string((*carried).to_owned())), 0)
         });
         let mut fetched = Fetched::default();
-        fetched.add("t", each, "blue broker 1");
+        fetched.add_topic("t", each, "blue broker 1");
         fetched
     }
 
     #[test]
     fn what_an_older_commit_carried_does_not_go_with_a_newer_offset() {
         let mut all = fetched(&[(0, 5, "of 5"), (1, 7, "of 7"), (2, 9, "of 9")]);
-        all.overlay(fetched(&[(0, 6, ""), (1, 8, "of 8")]));
+        all.overlay_named(fetched(&[(0, 6, ""), (1, 8, "of 8")]));
         let offsets: Vec<_> = all.offsets["t"].iter().map(|(partition, c)| (*partition, c.offset)).collect();
         assert_eq!(offsets, [(0, 6), (1, 8), (2, 9)]);
         let carried: Vec<_> = all.metadata["t"].iter().map(|(partition, m)| (*partition, m.as_str())).collect();
         assert_eq!(carried, [(1, "of 8"), (2, "of 9")]);
         let mut one = fetched(&[(0, 5, "of 5")]);
-        one.overlay(fetched(&[(0, 6, "")]));
+        one.overlay_named(fetched(&[(0, 6, "")]));
         assert!(one.metadata.is_empty(), "{:?}", one.metadata);
     }
 
@@ -506,9 +506,9 @@ mod tests {
             bytes::BufMut::put_i16(&mut bytes, version);
             message.encode(&mut bytes, version.min(3)).unwrap();
             let expected = vec![TopicPartition::new("t", 1), TopicPartition::new("t", 3)];
-            assert_eq!(assignment(bytes.freeze()), Some(expected), "version {version}");
+            assert_eq!(decode_assignment(bytes.freeze()), Some(expected), "version {version}");
         }
-        assert_eq!(assignment(Bytes::new()), Some(Vec::new()));
-        assert_eq!(assignment(Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff])), None);
+        assert_eq!(decode_assignment(Bytes::new()), Some(Vec::new()));
+        assert_eq!(decode_assignment(Bytes::from_static(&[0, 0, 0x7f, 0xff, 0xff, 0xff])), None);
     }
 }

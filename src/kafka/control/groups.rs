@@ -8,10 +8,10 @@ use kafka_protocol::messages::{ConsumerGroupDescribeRequest, ListGroupsRequest, 
 
 use super::failure::{Class, Failure};
 use super::group_requests::{
-    Answers, Described, Fetched, describe_classic, describe_consumer, fetch_named, fetch_offsets, list_groups,
-    unanswered,
+    Described, Fetched, GroupAnswers, describe_classic, describe_consumer, fetch_named, fetch_offsets, list_groups,
+    unanswered_group,
 };
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, KeyType, pause};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::{TopicPartition, Trouble};
 use crate::estate::{Committed, GroupKind, GroupState, GroupView};
 
@@ -27,13 +27,13 @@ pub enum StableOffsets {
 }
 
 /// What commits carry besides their offsets, by topic and partition, where that is not empty.
-pub type CommitMetadata = BTreeMap<String, BTreeMap<i32, String>>;
+pub type MetadataByTopic = BTreeMap<String, BTreeMap<i32, String>>;
 
 impl Cluster {
     /// One group: kind, state, members and committed offsets. A group that nobody knows is `Dead`, without offsets.
     /// Errors: no coordinator within bounds, no permission.
-    pub async fn group(&self, id: &str) -> Result<GroupView, Trouble> {
-        Ok(self.inner.group(id, true).await?)
+    pub async fn fetch_group(&self, id: &str) -> Result<GroupView, Trouble> {
+        Ok(self.inner.fetch_group(id, true).await?)
     }
 
     /// A group's committed offsets, none of which an open transaction could still change. `partitions` are those that
@@ -48,19 +48,19 @@ impl Cluster {
         &self,
         id: &str,
         partitions: &[TopicPartition],
-    ) -> Result<(StableOffsets, CommitMetadata), Trouble> {
+    ) -> Result<(StableOffsets, MetadataByTopic), Trouble> {
         Ok(self.inner.stable_offsets(id, partitions).await?)
     }
 }
 
-impl Inner {
+impl Router {
     /// State, kind and members of a group from its coordinator, and its offsets if asked for, in one flight.
-    pub async fn group(&self, id: &str, offsets: bool) -> Result<GroupView, Failure> {
+    pub async fn fetch_group(&self, id: &str, offsets: bool) -> Result<GroupView, Failure> {
         let ids = [id.to_owned()];
         let mut attempt = 0;
         loop {
-            let coordinator = self.coordinators(KeyType::Group, &ids).await.remove(id);
-            let asked = match coordinator.unwrap_or_else(|| Err(unanswered(id))) {
+            let coordinator = self.find_coordinators(KeyType::Group, &ids).await.remove(id);
+            let asked = match coordinator.unwrap_or_else(|| Err(unanswered_group(id))) {
                 Ok(node) => self.group_on(node, &ids, offsets).await,
                 Err(failure) => return Err(failure),
             };
@@ -70,32 +70,32 @@ impl Inner {
             };
             let most = if failure.class == Class::Retry { ATTEMPTS } else { CONNECT_ATTEMPTS };
             attempt += 1;
-            if !failure.passing() || attempt >= most {
+            if !failure.is_passing() || attempt >= most {
                 return Err(failure);
             }
-            self.forget(KeyType::Group, id);
-            pause(attempt).await;
+            self.forget_coordinator(KeyType::Group, id);
+            back_off(attempt).await;
         }
     }
 
     async fn group_on(&self, node: i32, ids: &[String; 1], offsets: bool) -> Result<GroupView, Failure> {
-        let connection = self.node(node).await?;
+        let connection = self.connect_node(node).await?;
         let id = &ids[0];
         // The list alone tells share and streams groups apart (v5, KIP-848). Only those are asked for: as a rule, none.
-        let typed = connection.version::<ListGroupsRequest>().is_some_and(|v| v >= 5);
-        let consumer = connection.version::<ConsumerGroupDescribeRequest>().is_some();
+        let typed = connection.common_version::<ListGroupsRequest>().is_some_and(|v| v >= 5);
+        let consumer = connection.common_version::<ConsumerGroupDescribeRequest>().is_some();
         let (listed, classic, modern, fetched) = tokio::join!(
-            maybe(typed, list_groups(&connection, &["share", "streams"])),
+            ask_if(typed, list_groups(&connection, &["share", "streams"])),
             describe_classic(&connection, ids),
-            maybe(consumer, describe_consumer(&connection, ids)),
-            maybe(offsets, fetch_offsets(&connection, ids, false)),
+            ask_if(consumer, describe_consumer(&connection, ids)),
+            ask_if(offsets, fetch_offsets(&connection, ids, false)),
         );
         let listed = match listed {
             Some(list) => list?.into_iter().find(|l| l.id == *id),
             None => None,
         };
-        let only = |answer: Option<Answers<Described>>| {
-            answer.map(|a| a.and_then(|mut all| all.remove(id).unwrap_or_else(|| Err(unanswered(id)))))
+        let only = |answer: Option<GroupAnswers<Described>>| {
+            answer.map(|a| a.and_then(|mut all| all.remove(id).unwrap_or_else(|| Err(unanswered_group(id)))))
         };
         let mut view = GroupView { coordinator: node, ..GroupView::default() };
         if let Some(listed) = listed {
@@ -105,20 +105,20 @@ impl Inner {
         let described = match (view.kind, only(Some(classic)), only(modern)) {
             (GroupKind::Share | GroupKind::Streams, _, _) => None,
             // A KIP-848 group: the classic answer is "Dead" or "not found".
-            (_, classic, Some(Ok(modern))) if absent(classic.as_ref()) => Some((GroupKind::Consumer, Ok(modern))),
+            (_, classic, Some(Ok(modern))) if is_absent(classic.as_ref()) => Some((GroupKind::Consumer, Ok(modern))),
             (kind, classic, _) => classic.map(|c| (kind, c)),
         };
         match described {
             Some((kind, Ok(described))) => {
                 view.kind = kind;
-                view.apply(described);
+                view.apply_description(described);
             }
             Some((_, Err(f))) if f.error == Some(ResponseError::GroupIdNotFound) => view.state = GroupState::Dead,
             Some((_, Err(f))) => return Err(f),
             None => {}
         }
         if let Some(answer) = fetched {
-            let fetched = answer?.remove(id).unwrap_or_else(|| Err(unanswered(id)));
+            let fetched = answer?.remove(id).unwrap_or_else(|| Err(unanswered_group(id)));
             match fetched {
                 Ok(fetched) => {
                     (view.offsets, view.metadata) = (fetched.offsets, fetched.metadata);
@@ -136,23 +136,27 @@ impl Inner {
         &self,
         id: &str,
         partitions: &[TopicPartition],
-    ) -> Result<(StableOffsets, CommitMetadata), Failure> {
+    ) -> Result<(StableOffsets, MetadataByTopic), Failure> {
         let ids = [id.to_owned()];
         let mut attempt = 0;
         loop {
-            let node =
-                self.coordinators(KeyType::Group, &ids).await.remove(id).unwrap_or_else(|| Err(unanswered(id)))?;
+            let node = self
+                .find_coordinators(KeyType::Group, &ids)
+                .await
+                .remove(id)
+                .unwrap_or_else(|| Err(unanswered_group(id)))?;
             let failure = match self.stable_on(node, &ids, partitions).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
             attempt += 1;
-            if !failure.passing() || attempt >= if failure.class == Class::Retry { ATTEMPTS } else { CONNECT_ATTEMPTS }
+            if !failure.is_passing()
+                || attempt >= if failure.class == Class::Retry { ATTEMPTS } else { CONNECT_ATTEMPTS }
             {
                 return Err(failure);
             }
-            self.forget(KeyType::Group, id);
-            pause(attempt).await;
+            self.forget_coordinator(KeyType::Group, id);
+            back_off(attempt).await;
         }
     }
 
@@ -161,21 +165,21 @@ impl Inner {
         node: i32,
         ids: &[String; 1],
         partitions: &[TopicPartition],
-    ) -> Result<(StableOffsets, CommitMetadata), Failure> {
-        let connection = self.node(node).await?;
+    ) -> Result<(StableOffsets, MetadataByTopic), Failure> {
+        let connection = self.connect_node(node).await?;
         let id = &ids[0];
-        let version = connection.need::<OffsetFetchRequest>("0.10.2 or later")?;
+        let version = connection.need_version::<OffsetFetchRequest>("0.10.2 or later")?;
         let stable = version >= 7;
         let (all, named) = tokio::join!(
             fetch_offsets(&connection, ids, stable),
-            maybe(!partitions.is_empty(), fetch_named(&connection, version, id, partitions, stable)),
+            ask_if(!partitions.is_empty(), fetch_named(&connection, version, id, partitions, stable)),
         );
-        let mut fetched = all?.remove(id).unwrap_or_else(|| Err(unanswered(id)))?;
+        let mut fetched = all?.remove(id).unwrap_or_else(|| Err(unanswered_group(id)))?;
         if let Some(named) = named {
-            fetched.overlay(named?);
+            fetched.overlay_named(named?);
         }
         if let Some(trouble) = fetched.trouble {
-            return Err(Failure::of(Class::Final, trouble));
+            return Err(Failure::with_trouble(Class::Final, trouble));
         }
         fetched.pending.sort_unstable();
         fetched.pending.dedup();
@@ -196,11 +200,11 @@ impl Inner {
             for (id, result) in self.ask_coordinators(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
-                    Err(f) if f.passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
+                    Err(f) if f.is_passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
                     _ => false,
                 };
                 if retry {
-                    self.forget(KeyType::Group, &id);
+                    self.forget_coordinator(KeyType::Group, &id);
                     again.push(id);
                 } else {
                     done.insert(id, result);
@@ -210,7 +214,7 @@ impl Inner {
                 break;
             }
             pending = again;
-            pause(attempt).await;
+            back_off(attempt).await;
         }
         done
     }
@@ -218,14 +222,14 @@ impl Inner {
     async fn ask_coordinators(&self, ids: &[String]) -> Vec<(String, Result<Fetched, Failure>)> {
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut out = Vec::new();
-        for (id, found) in self.coordinators(KeyType::Group, ids).await {
+        for (id, found) in self.find_coordinators(KeyType::Group, ids).await {
             match found {
                 Ok(node) => by_node.entry(node).or_default().push(id),
                 Err(failure) => out.push((id, Err(failure))),
             }
         }
         let asked = by_node.into_iter().map(|(node, ids)| async move {
-            let found = match self.node(node).await {
+            let found = match self.connect_node(node).await {
                 Ok(connection) => fetch_offsets(&connection, &ids, false).await,
                 Err(failure) => Err(failure),
             };
@@ -246,7 +250,7 @@ fn no_stable(label: &str) -> Trouble {
     )
 }
 
-fn absent(classic: Option<&Result<Described, Failure>>) -> bool {
+fn is_absent(classic: Option<&Result<Described, Failure>>) -> bool {
     match classic {
         Some(Ok(described)) => described.state == GroupState::Dead,
         Some(Err(f)) => f.class == Class::Final,
@@ -255,6 +259,6 @@ fn absent(classic: Option<&Result<Described, Failure>>) -> bool {
 }
 
 /// What is asked, if it is wanted.
-pub(super) async fn maybe<T>(wanted: bool, asked: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn ask_if<T>(wanted: bool, asked: impl Future<Output = T>) -> Option<T> {
     if wanted { Some(asked.await) } else { None }
 }

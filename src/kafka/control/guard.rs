@@ -80,7 +80,7 @@ impl ByteBuf for Guarded {
             return Err(NotEnoughBytesError);
         }
         let bytes = self.bytes.split_to(size);
-        Ok(if self.stray { put_down(bytes) } else { bytes })
+        Ok(if self.stray { escape_stray(bytes) } else { bytes })
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) fn has_stray(text: &str) -> bool {
     text.chars().any(|c| (STRAY..STRAY + 0x100).contains(&u32::from(c)))
 }
 
-fn put_down(bytes: Bytes) -> Bytes {
+fn escape_stray(bytes: Bytes) -> Bytes {
     if std::str::from_utf8(&bytes).is_ok() {
         return bytes;
     }

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure};
-use super::router::{Cluster, Inner, lock};
-use super::transport::{Endpoint, addresses, seconds};
+use super::router::{Cluster, Router, lock_unpoisoned};
+use super::transport::{Endpoint, format_limit, resolve_addresses};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port};
 use crate::estate::identity::{PinnedBy, two_clusters, wrong_cluster};
@@ -30,7 +30,7 @@ const ENTRANCES: usize = 5;
 
 /// What is known of the addresses of one cluster.
 #[derive(Debug, Default)]
-pub(super) struct Identity {
+pub(super) struct ClusterIdentity {
     /// What it has to be.
     pin: Option<(String, PinnedBy)>,
     /// What answered first in this session, and where.
@@ -41,7 +41,7 @@ pub(super) struct Identity {
     foreign: BTreeMap<String, String>,
 }
 
-impl Identity {
+impl ClusterIdentity {
     /// Takes in what an address leads to. Errors: not to where the others lead.
     fn admit(&mut self, side: Side, at: &str, id: &str) -> Result<(), Trouble> {
         let stays = self.first.as_ref().filter(|_| self.pin.is_none());
@@ -70,7 +70,7 @@ impl Identity {
     }
 
     /// Errors: addresses lead to two clusters, or `told` is another one than is pinned, or nothing was told where one is.
-    fn is_meant(&self, side: Side, told: Option<&str>) -> Result<(), Unverified> {
+    fn check_meant(&self, side: Side, told: Option<&str>) -> Result<(), Unverified> {
         if let Some(trouble) = self.trouble(side) {
             return Err(Unverified::Wrong(trouble));
         }
@@ -95,7 +95,7 @@ impl Identity {
 
 /// A cluster whose addresses were all asked just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifiedCluster {
     /// Its id; `None` from brokers that have none (before 0.10.1).
     pub cluster_id: Option<String>,
     /// `host:port` of brokers that answered as this cluster, as the cluster advertises them.
@@ -123,7 +123,7 @@ impl Cluster {
     /// Holds every use of the data plane to a cluster id. The control plane shows what answers instead, for a person to
     /// see; what may be done then is another matter.
     pub fn hold_to(&self, id: &str, by: PinnedBy) {
-        lock(&self.inner.identity).pin = Some((id.to_owned(), by));
+        lock_unpoisoned(&self.inner.identity).pin = Some((id.to_owned(), by));
     }
 
     /// Asks every address, those of the bootstrap list and those that the cluster advertises, where it leads, over new
@@ -132,30 +132,31 @@ impl Cluster {
     /// # Errors
     /// They lead to two clusters, or to another one than [`Self::hold_to`] names; no broker answers where it is
     /// advertised.
-    pub async fn verify(&self) -> Result<Verified, Unverified> {
+    pub async fn verify(&self) -> Result<VerifiedCluster, Unverified> {
         let inner = &self.inner;
-        let answer = inner.refresh(Some(&[])).await.map_err(|f| self.unverified(f))?;
+        let answer = inner.refresh_metadata(Some(&[])).await.map_err(|f| self.to_unverified(f))?;
         let known = inner.topology();
-        let mut endpoints = inner.seed_endpoints().map_err(|f| self.unverified(f))?;
+        let mut endpoints = inner.seed_endpoints().map_err(|f| self.to_unverified(f))?;
         let brokers: Vec<Endpoint> = known.brokers.keys().filter_map(|node| inner.node_endpoint(*node).ok()).collect();
         endpoints.extend(brokers.iter().cloned());
-        let serving: BTreeSet<String> = brokers.iter().map(place).collect();
+        let serving: BTreeSet<String> = brokers.iter().map(host_port_of).collect();
         // Each connection is given up after its own time, so none is dropped before that.
-        let Surveyed { reached, refused } = inner.survey(endpoints, &serving, FIRST.max(inner.setup_timeout())).await;
+        let Surveyed { reached, refused } =
+            inner.survey_addresses(endpoints, &serving, FIRST.max(inner.setup_timeout())).await;
         let id = answer.cluster_id.map(|id| id.to_string()).filter(|id| !id.is_empty());
-        lock(&inner.identity).is_meant(inner.side(), id.as_deref())?;
+        lock_unpoisoned(&inner.identity).check_meant(inner.side(), id.as_deref())?;
         let entrances: Vec<String> =
-            brokers.iter().filter(|b| reached.contains(&place(b))).take(ENTRANCES).map(place).collect();
+            brokers.iter().filter(|b| reached.contains(&host_port_of(b))).take(ENTRANCES).map(host_port_of).collect();
         if entrances.is_empty() {
-            return Err(Unverified::Unknown(refused.unwrap_or_else(|| self.silent(&brokers))));
+            return Err(Unverified::Unknown(refused.unwrap_or_else(|| self.silent_brokers(&brokers))));
         }
-        Ok(Verified { cluster_id: id, entrances })
+        Ok(VerifiedCluster { cluster_id: id, entrances })
     }
 
     /// No broker answers where it is advertised.
-    fn silent(&self, brokers: &[Endpoint]) -> Trouble {
-        let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&place(b))).collect();
-        let (side, limit) = (self.side(), seconds(self.inner.setup_timeout()));
+    fn silent_brokers(&self, brokers: &[Endpoint]) -> Trouble {
+        let all: Vec<String> = brokers.iter().take(3).map(|b| visible_name(&host_port_of(b))).collect();
+        let (side, limit) = (self.side(), format_limit(self.inner.setup_timeout()));
         Trouble::new(
             format!(
                 "{side} advertises {} (advertised.listeners), which did not answer from here within {limit}",
@@ -167,8 +168,8 @@ impl Cluster {
     }
 
     /// What a failure means: a second cluster is no matter of trying again.
-    fn unverified(&self, failure: Failure) -> Unverified {
-        match lock(&self.inner.identity).trouble(self.side()) {
+    fn to_unverified(&self, failure: Failure) -> Unverified {
+        match lock_unpoisoned(&self.inner.identity).trouble(self.side()) {
             Some(trouble) => Unverified::Wrong(trouble),
             None => Unverified::Unknown(failure.into()),
         }
@@ -176,14 +177,14 @@ impl Cluster {
 }
 
 /// `host:port` as clients take it.
-fn place(endpoint: &Endpoint) -> String {
+fn host_port_of(endpoint: &Endpoint) -> String {
     host_port(&endpoint.host, endpoint.port)
 }
 
-impl Inner {
+impl Router {
     /// Makes sure, once, that the whole bootstrap list leads to one cluster; and again when it did not.
     pub async fn lead_to_one(&self) -> Result<(), Failure> {
-        let settled = || lock(&self.identity).foreign.is_empty() && *lock(&self.surveyed);
+        let settled = || lock_unpoisoned(&self.identity).foreign.is_empty() && *lock_unpoisoned(&self.surveyed);
         if settled() {
             return Ok(());
         }
@@ -191,42 +192,47 @@ impl Inner {
         if settled() {
             return Ok(());
         }
-        if !lock(&self.identity).foreign.is_empty() {
-            *lock(&self.surveyed) = false; // whoever asks something waits for the turn
-            lock(&self.identity).forget();
+        if !lock_unpoisoned(&self.identity).foreign.is_empty() {
+            *lock_unpoisoned(&self.surveyed) = false; // whoever asks something waits for the turn
+            lock_unpoisoned(&self.identity).forget();
             self.hang_up();
         }
-        self.reach().await?;
+        self.reach_any().await?;
         self.survey_seeds(self.seed_endpoints()?).await;
-        *lock(&self.surveyed) = true;
-        self.is_one()
+        *lock_unpoisoned(&self.surveyed) = true;
+        self.check_one_cluster()
     }
 
     /// Errors: some address leads to another cluster.
-    pub fn is_one(&self) -> Result<(), Failure> {
-        let trouble = lock(&self.identity).trouble(self.side());
-        trouble.map_or(Ok(()), |trouble| Err(Failure::of(Class::Unreachable, trouble)))
+    pub fn check_one_cluster(&self) -> Result<(), Failure> {
+        let trouble = lock_unpoisoned(&self.identity).trouble(self.side());
+        trouble.map_or(Ok(()), |trouble| Err(Failure::with_trouble(Class::Unreachable, trouble)))
     }
 
     /// Connects to every address that these have and takes in where it leads: for `first` until one of those that are
     /// `serving` has answered, and a little longer for the others.
-    async fn survey(&self, endpoints: Vec<Endpoint>, serving: &BTreeSet<String>, first: Duration) -> Surveyed {
-        self.ask_all(targets(endpoints, first).await, serving, first).await
+    async fn survey_addresses(
+        &self,
+        endpoints: Vec<Endpoint>,
+        serving: &BTreeSet<String>,
+        first: Duration,
+    ) -> Surveyed {
+        self.ask_all(resolve_endpoints(endpoints, first).await, serving, first).await
     }
 
     /// The same of the bootstrap list while something is connected already: the others have a little time.
     async fn survey_seeds(&self, seeds: Vec<Endpoint>) {
-        let targets = targets(seeds, GRACE).await;
+        let targets = resolve_endpoints(seeds, GRACE).await;
         // What is connected can only be at the one address that there is.
         if targets.len() > 1 {
             self.ask_all(targets, &BTreeSet::new(), GRACE).await;
         }
     }
 
-    async fn ask_all(&self, targets: Vec<Target>, serving: &BTreeSet<String>, first: Duration) -> Surveyed {
+    async fn ask_all(&self, targets: Vec<NamedEndpoint>, serving: &BTreeSet<String>, first: Duration) -> Surveyed {
         let mut surveyed = Surveyed::default();
         let mut targets = targets.into_iter();
-        let mut asking: FuturesUnordered<_> = targets.by_ref().take(AT_ONCE).map(|t| self.ask(t)).collect();
+        let mut asking: FuturesUnordered<_> = targets.by_ref().take(AT_ONCE).map(|t| self.ask_address(t)).collect();
         let mut left = first;
         while let Ok(Some((place, answered))) = timeout(left, asking.next()).await {
             match answered {
@@ -242,31 +248,33 @@ impl Inner {
                 }
                 Err(_) => {}
             }
-            asking.extend(targets.next().map(|next| self.ask(next)));
+            asking.extend(targets.next().map(|next| self.ask_address(next)));
         }
         surveyed
     }
 
     /// Whether an address answers as the cluster that the others lead to.
-    async fn ask(&self, (place, endpoint): Target) -> (String, Result<(), Failure>) {
+    async fn ask_address(&self, (place, endpoint): NamedEndpoint) -> (String, Result<(), Failure>) {
         let connection = self.open_new(&endpoint).await;
         (place, connection.map(drop))
     }
 
     /// Takes in what a new connection leads to.
     pub async fn identify(
-        identity: &std::sync::Mutex<Identity>,
+        identity: &std::sync::Mutex<ClusterIdentity>,
         side: Side,
         connection: &Connection,
     ) -> Result<(), Failure> {
         let Some(id) = cluster_id(connection).await? else { return Ok(()) };
-        let at = address(connection.endpoint());
-        lock(identity).admit(side, &at, &id).map_err(|trouble| Failure::of(Class::Unreachable, trouble))
+        let at = describe_address(connection.endpoint());
+        lock_unpoisoned(identity)
+            .admit(side, &at, &id)
+            .map_err(|trouble| Failure::with_trouble(Class::Unreachable, trouble))
     }
 }
 
 /// An address with the name that it is known by.
-type Target = (String, Endpoint);
+type NamedEndpoint = (String, Endpoint);
 
 /// What became of addresses that were asked where they lead.
 #[derive(Debug, Default)]
@@ -278,27 +286,27 @@ struct Surveyed {
 }
 
 /// Each address that these have, once.
-async fn targets(endpoints: Vec<Endpoint>, limit: Duration) -> Vec<Target> {
-    let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (place(&e), e)).collect();
+async fn resolve_endpoints(endpoints: Vec<Endpoint>, limit: Duration) -> Vec<NamedEndpoint> {
+    let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (host_port_of(&e), e)).collect();
     let found = join_all(places.iter().map(|(place, endpoint)| async move {
-        let all = addresses(endpoint, limit).await.unwrap_or_default();
+        let all = resolve_addresses(endpoint, limit).await.unwrap_or_default();
         all.into_iter().map(move |at| (place.clone(), Endpoint { only: Some(at), ..endpoint.clone() }))
     }));
     found.await.into_iter().flatten().collect()
 }
 
 /// How an address is named: with the number behind the name where it was chosen.
-fn address(endpoint: &Endpoint) -> String {
+fn describe_address(endpoint: &Endpoint) -> String {
     let is_number = endpoint.host.parse::<std::net::IpAddr>().is_ok();
     match endpoint.only.filter(|_| !is_number) {
-        Some(at) => format!("{} at {at}", place(endpoint)),
-        None => place(endpoint),
+        Some(at) => format!("{} at {at}", host_port_of(endpoint)),
+        None => host_port_of(endpoint),
     }
 }
 
 /// The cluster id that the other end of a connection tells; `None` from brokers that have none.
 async fn cluster_id(connection: &Connection) -> Result<Option<String>, Failure> {
-    let Some(version) = connection.version::<MetadataRequest>().filter(|v| *v >= 2) else { return Ok(None) };
+    let Some(version) = connection.common_version::<MetadataRequest>().filter(|v| *v >= 2) else { return Ok(None) };
     // Only from v4 can a broker be told not to create topics; none is named here.
     let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(version < 4);
     let answer = connection.call(version, &request).await?;
@@ -313,7 +321,7 @@ mod tests {
 
     #[test]
     fn every_address_leads_to_the_cluster_that_answered_first() {
-        let mut identity = Identity::default();
+        let mut identity = ClusterIdentity::default();
         identity.admit(BLUE, "a:1", "X").unwrap();
         identity.admit(BLUE, "b:1", "X").unwrap();
         assert_eq!(identity.trouble(BLUE), None);
@@ -326,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_was_there_first_stays_unless_a_pin_says_what_is_right() {
-        let mut identity = Identity::default();
+        let mut identity = ClusterIdentity::default();
         identity.admit(BLUE, "a:1", "X").unwrap();
         identity.forget();
         let turned = identity.admit(BLUE, "a:1", "Y").unwrap_err();
@@ -340,17 +348,17 @@ mod tests {
 
     #[test]
     fn who_is_pinned_has_to_tell_its_id_and_who_is_not_may_have_none() {
-        let mut identity = Identity::default();
-        assert_eq!(identity.is_meant(BLUE, None), Ok(()), "brokers before 0.10.1");
-        assert_eq!(identity.is_meant(BLUE, Some("X")), Ok(()));
+        let mut identity = ClusterIdentity::default();
+        assert_eq!(identity.check_meant(BLUE, None), Ok(()), "brokers before 0.10.1");
+        assert_eq!(identity.check_meant(BLUE, Some("X")), Ok(()));
         identity.pin = Some(("X".into(), PinnedBy::Plan));
-        assert_eq!(identity.is_meant(BLUE, Some("X")), Ok(()));
-        let other = identity.is_meant(BLUE, Some("Y"));
+        assert_eq!(identity.check_meant(BLUE, Some("X")), Ok(()));
+        let other = identity.check_meant(BLUE, Some("Y"));
         assert!(
             matches!(&other, Err(Unverified::Wrong(t)) if t.what == "blue is cluster Y, but the plan pins X"),
             "{other:?}"
         );
-        let silent = identity.is_meant(BLUE, None);
+        let silent = identity.check_meant(BLUE, None);
         let words = "blue did not tell its cluster id, and the plan pins X";
         assert!(matches!(&silent, Err(Unverified::Unknown(t)) if t.what == words), "{silent:?}");
     }

@@ -2,9 +2,10 @@
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
-//! `tls`, `sasl`, `guard` (malformed answers), `throttle` (quotas). `snapshot`, `rights`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
+//! `sasl`, `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
+//! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
 //! `producers` and `acls` say what is asked. Nothing here waits without a bound, and every failure is a
-//! [`Trouble`](crate::base::Trouble).
+//! [`crate::base::Trouble`].
 
 mod acls;
 mod commits;
@@ -32,7 +33,7 @@ pub use acls::in_force;
 pub use connection::ApiTable;
 pub use formats::OldSet;
 pub use groups::StableOffsets;
-pub use identity::{Unverified, Verified};
+pub use identity::{Unverified, VerifiedCluster};
 pub use offsets::OffsetSpec;
 pub use rights::OperationsOf;
 pub use router::Cluster;
@@ -45,7 +46,7 @@ use crate::base::Trouble;
 /// What came of one part of a change.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// The broker confirmed it.
     Done,
     /// It did not take effect.
@@ -54,29 +55,29 @@ pub enum Outcome {
     Unknown(Trouble),
 }
 
-impl Outcome {
+impl ChangeOutcome {
     /// Whether the broker confirmed it.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        matches!(self, Outcome::Done)
+        matches!(self, ChangeOutcome::Done)
     }
 
     /// Why it is not done.
     #[must_use]
     pub fn trouble(&self) -> Option<&Trouble> {
         match self {
-            Outcome::Done => None,
-            Outcome::Refused(trouble) | Outcome::Unknown(trouble) => Some(trouble),
+            ChangeOutcome::Done => None,
+            ChangeOutcome::Refused(trouble) | ChangeOutcome::Unknown(trouble) => Some(trouble),
         }
     }
 }
 
-impl From<Result<(), failure::Failure>> for Outcome {
+impl From<Result<(), failure::Failure>> for ChangeOutcome {
     fn from(result: Result<(), failure::Failure>) -> Self {
         match result {
-            Ok(()) => Outcome::Done,
-            Err(f) if f.class == failure::Class::Lost => Outcome::Unknown(f.into()),
-            Err(f) => Outcome::Refused(f.into()),
+            Ok(()) => ChangeOutcome::Done,
+            Err(f) if f.class == failure::Class::Lost => ChangeOutcome::Unknown(f.into()),
+            Err(f) => ChangeOutcome::Refused(f.into()),
         }
     }
 }

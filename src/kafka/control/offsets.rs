@@ -8,8 +8,8 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check};
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
+use super::failure::{Class, Failure, check_code};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::{TopicPartition, Trouble};
 
 /// Partitions in one ListOffsets request.
@@ -32,7 +32,7 @@ pub enum OffsetSpec {
 
 impl OffsetSpec {
     /// The timestamp that stands for it on the wire.
-    fn wire(self) -> i64 {
+    fn to_wire(self) -> i64 {
         match self {
             OffsetSpec::Earliest => -2,
             OffsetSpec::Latest | OffsetSpec::LatestStable => -1,
@@ -43,7 +43,7 @@ impl OffsetSpec {
 }
 
 /// An offset and, where a record was looked for, its timestamp (else -1).
-pub(super) type Found = Option<(i64, i64)>;
+pub(super) type FoundOffset = Option<(i64, i64)>;
 
 impl Cluster {
     /// Offsets of partitions: `Some((offset, timestamp))`, or `None` when no record answers to the timestamp. The
@@ -53,26 +53,26 @@ impl Cluster {
         &self,
         asks: &[(TopicPartition, OffsetSpec)],
     ) -> BTreeMap<TopicPartition, Result<Option<(i64, i64)>, Trouble>> {
-        let found = self.inner.offsets(asks, ATTEMPTS).await;
+        let found = self.inner.look_up_offsets(asks, ATTEMPTS).await;
         found.into_iter().map(|(tp, r)| (tp, r.map_err(Trouble::from))).collect()
     }
 }
 
-impl Inner {
-    pub async fn offsets(
+impl Router {
+    pub async fn look_up_offsets(
         &self,
         asks: &[(TopicPartition, OffsetSpec)],
         attempts: u32,
-    ) -> BTreeMap<TopicPartition, Result<Found, Failure>> {
+    ) -> BTreeMap<TopicPartition, Result<FoundOffset, Failure>> {
         let mut pending: BTreeMap<TopicPartition, OffsetSpec> = asks.iter().cloned().collect();
         let mut done = BTreeMap::new();
         let mut fresh = false;
         for attempt in 0..attempts {
             let known = self.topology();
-            if !fresh && pending.keys().any(|tp| leader(&known.leaders, tp).is_none_or(|l| l < 0)) || attempt > 0 {
+            if !fresh && pending.keys().any(|tp| leader_of(&known.leaders, tp).is_none_or(|l| l < 0)) || attempt > 0 {
                 let topics: std::collections::BTreeSet<_> = pending.keys().map(|tp| tp.topic.clone()).collect();
                 let topics: Vec<_> = topics.into_iter().collect();
-                if let Err(failure) = self.refresh(Some(&topics)).await {
+                if let Err(failure) = self.refresh_metadata(Some(&topics)).await {
                     done.extend(pending.into_keys().map(|tp| (tp, Err(failure.clone()))));
                     return done;
                 }
@@ -82,7 +82,7 @@ impl Inner {
             for (tp, spec, result) in self.ask_leaders(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
-                    Err(f) if f.passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
+                    Err(f) if f.is_passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
                     _ => false,
                 };
                 if retry {
@@ -95,7 +95,7 @@ impl Inner {
                 break;
             }
             pending = again;
-            pause(attempt).await;
+            back_off(attempt).await;
         }
         done
     }
@@ -103,18 +103,18 @@ impl Inner {
     async fn ask_leaders(
         &self,
         pending: &BTreeMap<TopicPartition, OffsetSpec>,
-    ) -> Vec<(TopicPartition, OffsetSpec, Result<Found, Failure>)> {
+    ) -> Vec<(TopicPartition, OffsetSpec, Result<FoundOffset, Failure>)> {
         let known = self.topology();
         let mut by_leader: BTreeMap<(i32, OffsetSpec), Vec<TopicPartition>> = BTreeMap::new();
         let mut out = Vec::with_capacity(pending.len());
         for (tp, spec) in pending {
-            match leader(&known.leaders, tp) {
+            match leader_of(&known.leaders, tp) {
                 Some(node) if node >= 0 => by_leader.entry((node, *spec)).or_default().push(tp.clone()),
                 known => out.push((tp.clone(), *spec, Err(self.no_leader(tp, known)))),
             }
         }
         let asked = by_leader.into_iter().map(|((node, spec), partitions)| async move {
-            let found = match self.node(node).await {
+            let found = match self.connect_node(node).await {
                 Ok(connection) => list_offsets(&connection, spec, &partitions).await,
                 Err(failure) => partitions.into_iter().map(|tp| (tp, Err(failure.clone()))).collect(),
             };
@@ -144,7 +144,7 @@ impl Inner {
     }
 }
 
-pub(super) fn leader(leaders: &HashMap<String, Vec<i32>>, tp: &TopicPartition) -> Option<i32> {
+pub(super) fn leader_of(leaders: &HashMap<String, Vec<i32>>, tp: &TopicPartition) -> Option<i32> {
     leaders.get(&tp.topic)?.get(usize::try_from(tp.partition).ok()?).copied()
 }
 
@@ -153,7 +153,7 @@ pub(super) async fn list_offsets(
     connection: &Connection,
     spec: OffsetSpec,
     partitions: &[TopicPartition],
-) -> Vec<(TopicPartition, Result<Found, Failure>)> {
+) -> Vec<(TopicPartition, Result<FoundOffset, Failure>)> {
     let asked = partitions.chunks(PARTITIONS_PER_REQUEST).map(|some| list_some(connection, spec, some));
     join_all(asked).await.into_iter().flatten().collect()
 }
@@ -162,7 +162,7 @@ async fn list_some(
     connection: &Connection,
     spec: OffsetSpec,
     partitions: &[TopicPartition],
-) -> Vec<(TopicPartition, Result<Found, Failure>)> {
+) -> Vec<(TopicPartition, Result<FoundOffset, Failure>)> {
     match list_call(connection, spec, partitions).await {
         Ok(mut found) => {
             let missing = |tp: &TopicPartition| {
@@ -181,15 +181,16 @@ async fn list_call(
     connection: &Connection,
     spec: OffsetSpec,
     partitions: &[TopicPartition],
-) -> Result<HashMap<TopicPartition, Result<Found, Failure>>, Failure> {
-    let version = connection.need::<ListOffsetsRequest>("0.10.1 or later")?;
+) -> Result<HashMap<TopicPartition, Result<FoundOffset, Failure>>, Failure> {
+    let version = connection.need_version::<ListOffsetsRequest>("0.10.1 or later")?;
     if spec == OffsetSpec::MaxTimestamp && version < 7 {
         let what = format!("{} can't look up the greatest timestamp", connection.label());
         return Err(Failure::new(Class::Final, what, "that needs Apache Kafka 3.0 or later"));
     }
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();
     for tp in partitions {
-        let partition = ListOffsetsPartition::default().with_partition_index(tp.partition).with_timestamp(spec.wire());
+        let partition =
+            ListOffsetsPartition::default().with_partition_index(tp.partition).with_timestamp(spec.to_wire());
         match topics.last_mut().filter(|t| t.name.as_str() == tp.topic) {
             Some(topic) => topic.partitions.push(partition),
             None => {
@@ -211,7 +212,7 @@ async fn list_call(
     for topic in answer.topics {
         for p in topic.partitions {
             let tp = TopicPartition::new(topic.name.as_str(), p.partition_index);
-            let checked = check(p.error_code, format_args!("offsets of {tp}"), connection.label());
+            let checked = check_code(p.error_code, format_args!("offsets of {tp}"), connection.label());
             found.insert(tp, checked.map(|()| (p.offset >= 0).then_some((p.offset, p.timestamp))));
         }
     }

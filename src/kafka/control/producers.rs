@@ -10,8 +10,8 @@ use kafka_protocol::protocol::StrBytes;
 use super::connection::Connection;
 use super::failure::check_message;
 use super::router::Cluster;
-use super::scatter::{Ask, Replies};
-use super::transactions::{answer, offered};
+use super::scatter::{BrokerQuestion, Replies};
+use super::transactions::{offered_version, to_answer};
 use crate::base::{At, TopicPartition};
 use crate::estate::transactions::{Answer, ProducerView, Since};
 
@@ -22,14 +22,14 @@ impl Cluster {
         &self,
         partitions: &[TopicPartition],
     ) -> BTreeMap<TopicPartition, Answer<Vec<ProducerView>>> {
-        let found = self.inner.scatter(&Describe, partitions).await;
-        found.into_iter().map(|(tp, r)| (tp, answer(r, Since::V2_8))).collect()
+        let found = self.inner.ask_each(&ProducersQuestion, partitions).await;
+        found.into_iter().map(|(tp, r)| (tp, to_answer(r, Since::V2_8))).collect()
     }
 }
 
-struct Describe;
+struct ProducersQuestion;
 
-impl Ask<TopicPartition> for Describe {
+impl BrokerQuestion<TopicPartition> for ProducersQuestion {
     type Told = Vec<ProducerView>;
     const REPEATABLE: bool = true;
 
@@ -39,7 +39,7 @@ impl Ask<TopicPartition> for Describe {
         _: i32,
         keys: &[TopicPartition],
     ) -> Replies<TopicPartition, Self::Told> {
-        let version = offered::<DescribeProducersRequest>(connection, 0)?;
+        let version = offered_version::<DescribeProducersRequest>(connection, 0)?;
         let mut topics: Vec<TopicRequest> = Vec::new();
         for tp in keys {
             // Sorted: a request names each topic once.
@@ -58,14 +58,14 @@ impl Ask<TopicPartition> for Describe {
                 let tp = TopicPartition::new(topic.name.as_str(), p.partition_index);
                 let subject = format!("producers of {tp}");
                 let checked = check_message(p.error_code, p.error_message.as_deref(), subject, connection.label());
-                out.push((tp, checked.map(|()| p.active_producers.into_iter().map(view).collect())));
+                out.push((tp, checked.map(|()| p.active_producers.into_iter().map(producer_view_of).collect())));
             }
         }
         Ok(out)
     }
 }
 
-fn view(state: ProducerState) -> ProducerView {
+fn producer_view_of(state: ProducerState) -> ProducerView {
     ProducerView {
         producer_id: state.producer_id.0,
         // Epochs are 16 bits wide everywhere else.

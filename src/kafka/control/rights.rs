@@ -10,12 +10,12 @@ use kafka_protocol::messages::{
 };
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check, check_message};
+use super::failure::{Class, Failure, check_code, check_message};
 use super::group_requests::{
-    Answers, Described, GROUPS_PER_REQUEST, describe_classic, describe_consumer, group_id, unanswered,
+    Described, GROUPS_PER_REQUEST, GroupAnswers, describe_classic, describe_consumer, group_id, unanswered_group,
 };
-use super::groups::maybe;
-use super::router::{ATTEMPTS, Cluster, Inner, KeyType, pause};
+use super::groups::ask_if;
+use super::router::{ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 use crate::estate::partial::{Operations, Shown};
@@ -46,7 +46,7 @@ impl Cluster {
 }
 
 /// The broker is too old to say.
-fn untold(connection: &Connection) -> Failure {
+fn untold_operations(connection: &Connection) -> Failure {
     Failure::new(
         Class::Final,
         format!("{} can't say what this principal may do", connection.label()),
@@ -54,9 +54,9 @@ fn untold(connection: &Connection) -> Failure {
     )
 }
 
-impl Inner {
+impl Router {
     /// What of the cluster this principal is shown.
-    pub async fn shown(&self) -> Shown {
+    pub async fn ask_shown(&self) -> Shown {
         match self.cluster_operations().await {
             Ok(operations) => Shown::Operations(operations),
             Err(failure) => Shown::Unknown(failure.into()),
@@ -64,38 +64,39 @@ impl Inner {
     }
 
     async fn cluster_operations(&self) -> Result<Operations, Failure> {
-        let connection = self.any().await?;
-        let bits = if let Some(version) = connection.version::<DescribeClusterRequest>() {
+        let connection = self.connect_any().await?;
+        let bits = if let Some(version) = connection.common_version::<DescribeClusterRequest>() {
             let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
             let answer = connection.call(version, &request).await?;
             check_message(answer.error_code, answer.error_message.as_deref(), "the cluster", connection.label())?;
             answer.cluster_authorized_operations
         } else {
-            let version = connection.need::<MetadataRequest>("0.10 or later")?.min(TELLS_CLUSTER);
+            let version = connection.need_version::<MetadataRequest>("0.10 or later")?.min(TELLS_CLUSTER);
             if version < TELLS_TOPICS {
-                return Err(untold(&connection));
+                return Err(untold_operations(&connection));
             }
             let request = MetadataRequest::default()
                 .with_topics(Some(Vec::new()))
                 .with_include_cluster_authorized_operations(true);
             connection.call(version, &request).await?.cluster_authorized_operations
         };
-        Operations::told(bits).ok_or_else(|| untold(&connection))
+        Operations::from_bits(bits).ok_or_else(|| untold_operations(&connection))
     }
 
     async fn topic_operations(&self, topics: &[String]) -> OperationsOf {
         let asked = async {
-            let connection = self.any().await?;
-            if connection.version::<MetadataRequest>().is_none_or(|v| v < TELLS_TOPICS) {
-                return Err(untold(&connection));
+            let connection = self.connect_any().await?;
+            if connection.common_version::<MetadataRequest>().is_none_or(|v| v < TELLS_TOPICS) {
+                return Err(untold_operations(&connection));
             }
-            let answer = self.metadata(Some(topics), true).await?;
+            let answer = self.ask_metadata(Some(topics), true).await?;
             let label = connection.label();
             let told = answer.topics.into_iter().filter_map(|t| {
                 let name = t.name.as_ref()?.to_string();
-                let checked = check(t.error_code, format_args!("topic {}", visible_name(&name)), label);
-                let told = checked
-                    .and_then(|()| Operations::told(t.topic_authorized_operations).ok_or_else(|| untold(&connection)));
+                let checked = check_code(t.error_code, format_args!("topic {}", visible_name(&name)), label);
+                let told = checked.and_then(|()| {
+                    Operations::from_bits(t.topic_authorized_operations).ok_or_else(|| untold_operations(&connection))
+                });
                 Some((name, told))
             });
             Ok::<Vec<_>, Failure>(told.collect())
@@ -111,7 +112,7 @@ impl Inner {
             for (id, told) in self.ask_group_operations(&pending).await {
                 match told {
                     Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
-                        self.forget(KeyType::Group, &id);
+                        self.forget_coordinator(KeyType::Group, &id);
                         again.push(id);
                     }
                     told => drop(done.insert(id, told.map_err(Trouble::from))),
@@ -121,7 +122,7 @@ impl Inner {
                 break;
             }
             pending = again;
-            pause(attempt).await;
+            back_off(attempt).await;
         }
         done
     }
@@ -129,7 +130,7 @@ impl Inner {
     async fn ask_group_operations(&self, groups: &[String]) -> Vec<(String, Result<Operations, Failure>)> {
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut out = Vec::new();
-        for (id, node) in self.coordinators(KeyType::Group, groups).await {
+        for (id, node) in self.find_coordinators(KeyType::Group, groups).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
                 Err(failure) => out.push((id, Err(failure))),
@@ -137,7 +138,7 @@ impl Inner {
         }
         let asked = by_node.into_iter().map(|(node, ids)| async move {
             let told = async {
-                let connection = self.node(node).await?;
+                let connection = self.connect_node(node).await?;
                 let mut told = Vec::new();
                 for some in ids.chunks(GROUPS_PER_REQUEST) {
                     told.extend(operations_of(&connection, some).await?);
@@ -156,14 +157,14 @@ impl Inner {
         if missing.is_empty() {
             return BTreeMap::new();
         }
-        let answer = match self.metadata(Some(missing), false).await {
+        let answer = match self.ask_metadata(Some(missing), false).await {
             Ok(answer) => answer,
             Err(failure) => return missing.iter().map(|t| (t.clone(), Trouble::clone(&failure.trouble))).collect(),
         };
         let side = self.side().to_string();
         let hidden = answer.topics.into_iter().filter_map(|t| {
             let name = t.name.as_ref()?.to_string();
-            let failure = check(t.error_code, format_args!("topic {}", visible_name(&name)), &side).err()?;
+            let failure = check_code(t.error_code, format_args!("topic {}", visible_name(&name)), &side).err()?;
             let gone = matches!(
                 failure.error,
                 Some(ResponseError::UnknownTopicOrPartition | ResponseError::InvalidTopicException)
@@ -180,7 +181,7 @@ impl Inner {
         let missing: Vec<String> = names.iter().filter(|n| !view.groups.contains_key(*n)).cloned().collect();
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut found: Vec<(String, Result<Option<GroupView>, Failure>)> = Vec::new();
-        for (id, node) in self.coordinators_within(KeyType::Group, &missing, 1).await {
+        for (id, node) in self.find_coordinators_within(KeyType::Group, &missing, 1).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
                 Err(failure) => found.push((id, Err(failure))),
@@ -193,7 +194,7 @@ impl Inner {
                 Ok(None) => {}
                 Ok(Some(group)) => drop(view.groups.insert(id, group)),
                 Err(failure) => {
-                    self.forget(KeyType::Group, &id);
+                    self.forget_coordinator(KeyType::Group, &id);
                     let trouble = Some(failure.into());
                     let hidden =
                         GroupView { state: GroupState::Unknown, coordinator: -1, trouble, ..GroupView::default() };
@@ -205,22 +206,22 @@ impl Inner {
 
     /// What a coordinator knows of groups that no broker listed.
     async fn known_to(&self, node: i32, ids: Vec<String>) -> Vec<(String, Result<Option<GroupView>, Failure>)> {
-        let connection = match self.node(node).await {
+        let connection = match self.connect_node(node).await {
             Ok(connection) => connection,
             Err(failure) => return ids.into_iter().map(|id| (id, Err(failure.clone()))).collect(),
         };
-        let speaks_modern = connection.version::<ConsumerGroupDescribeRequest>().is_some();
+        let speaks_modern = connection.common_version::<ConsumerGroupDescribeRequest>().is_some();
         let (mut classic, mut modern) = tokio::join!(
             describe_classic(&connection, &ids),
-            maybe(speaks_modern, describe_consumer(&connection, &ids)),
+            ask_if(speaks_modern, describe_consumer(&connection, &ids)),
         );
-        let one = |of: &mut Answers<Described>, id: &String| match of {
-            Ok(all) => all.remove(id).unwrap_or_else(|| Err(unanswered(id))),
+        let one = |of: &mut GroupAnswers<Described>, id: &String| match of {
+            Ok(all) => all.remove(id).unwrap_or_else(|| Err(unanswered_group(id))),
             Err(failure) => Err(failure.clone()),
         };
         let each = ids.into_iter().map(|id| {
             let (classic, modern) = (one(&mut classic, &id), modern.as_mut().map(|of| one(of, &id)));
-            let known = unlisted(node, &id, classic, modern);
+            let known = view_unlisted(node, &id, classic, modern);
             (id, known)
         });
         each.collect()
@@ -229,22 +230,22 @@ impl Inner {
 
 /// A group that no broker listed, as its coordinator knows it; `None`: there is none. A KIP-848 group is dead, or not
 /// found, to who asks for a classic one.
-fn unlisted(
+fn view_unlisted(
     node: i32,
     id: &str,
     classic: Result<Described, Failure>,
     modern: Option<Result<Described, Failure>>,
 ) -> Result<Option<GroupView>, Failure> {
-    let (kind, described) = match (none(classic)?, modern) {
+    let (kind, described) = match (keep_present(classic)?, modern) {
         (Some(described), _) => (GroupKind::Classic, described),
         (None, None) => return Ok(None),
-        (None, Some(modern)) => match none(modern)? {
+        (None, Some(modern)) => match keep_present(modern)? {
             Some(described) => (GroupKind::Consumer, described),
             None => return Ok(None),
         },
     };
     let mut view = GroupView { kind, coordinator: node, ..GroupView::default() };
-    view.apply(described);
+    view.apply_description(described);
     view.trouble = Some(Trouble::new(
         format!(
             "group `{}` is in no broker's list, and its coordinator knows it: its offsets were not read",
@@ -257,7 +258,7 @@ fn unlisted(
 
 /// What was told of a group, without the ways to say that there is none. A broker may speak a request and have what it is
 /// for turned off (`group.version`): it knows of no such group then.
-fn none(told: Result<Described, Failure>) -> Result<Option<Described>, Failure> {
+fn keep_present(told: Result<Described, Failure>) -> Result<Option<Described>, Failure> {
     match told {
         Ok(described) => Ok(Some(described).filter(|d| d.state != GroupState::Dead)),
         Err(f) if matches!(f.error, Some(ResponseError::GroupIdNotFound | ResponseError::UnsupportedVersion)) => {
@@ -271,9 +272,9 @@ async fn operations_of(
     connection: &Connection,
     groups: &[String],
 ) -> Result<Vec<(String, Result<Operations, Failure>)>, Failure> {
-    let version = connection.need::<DescribeGroupsRequest>("0.9 or later")?.min(TELLS_OF_ABSENT);
+    let version = connection.need_version::<DescribeGroupsRequest>("0.9 or later")?.min(TELLS_OF_ABSENT);
     if version < TELLS_GROUPS {
-        return Err(untold(connection));
+        return Err(untold_operations(connection));
     }
     let request = DescribeGroupsRequest::default()
         .with_groups(groups.iter().map(|id| group_id(id)).collect())
@@ -281,17 +282,22 @@ async fn operations_of(
     let answer = connection.call(version, &request).await?;
     let told = answer.groups.into_iter().map(|g| {
         let id = g.group_id.to_string();
-        let checked = check(g.error_code, format_args!("group `{}`", visible_name(&id)), connection.label());
-        (id, checked.and_then(|()| Operations::told(g.authorized_operations).ok_or_else(|| untold(connection))))
+        let checked = check_code(g.error_code, format_args!("group `{}`", visible_name(&id)), connection.label());
+        (
+            id,
+            checked.and_then(|()| {
+                Operations::from_bits(g.authorized_operations).ok_or_else(|| untold_operations(connection))
+            }),
+        )
     });
     Ok(told.collect())
 }
 
 /// Names with what was told of each.
-type Told = Vec<(String, Result<Operations, Failure>)>;
+type OperationReplies = Vec<(String, Result<Operations, Failure>)>;
 
 /// Every name with what was told of it, or why nothing was.
-fn by_name(names: &[String], told: Result<Told, Failure>) -> Told {
+fn by_name(names: &[String], told: Result<OperationReplies, Failure>) -> OperationReplies {
     let mut told: Result<BTreeMap<_, _>, Failure> = told.map(|told| told.into_iter().collect());
     let one = |name: &String| {
         let nothing = || {
@@ -317,7 +323,7 @@ mod tests {
     }
 
     fn refused(error: ResponseError) -> Result<Described, Failure> {
-        check(error.code(), "group `g`", "blue broker 1").map(|()| unreachable!("{error} is an error"))
+        check_code(error.code(), "group `g`", "blue broker 1").map(|()| unreachable!("{error} is an error"))
     }
 
     /// Kind, state and whether there is trouble with a group that was not listed; `None`: it is not there.
@@ -325,7 +331,7 @@ mod tests {
         classic: Result<Described, Failure>,
         modern: Option<Result<Described, Failure>>,
     ) -> Result<Option<(GroupKind, GroupState)>, Option<ResponseError>> {
-        match unlisted(1, "g", classic, modern) {
+        match view_unlisted(1, "g", classic, modern) {
             Ok(Some(view)) => {
                 assert!(
                     view.trouble.is_some_and(|t| t.what.contains("its coordinator knows it")),

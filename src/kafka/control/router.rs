@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use super::connection::{ApiTable, Connection};
 use super::failure::{Class, Failure, check_message};
-use super::identity::Identity;
-use super::throttle::{Book, Mark};
+use super::identity::ClusterIdentity;
+use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port};
@@ -24,7 +24,7 @@ use crate::estate::partial::Throttled;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
 use crate::plan::address;
 
-/// How often something is asked in all when brokers answer "come back later". With [`pause`] that is 3.6 s of waiting:
+/// How often something is asked in all when brokers answer "come back later". With [`back_off`] that is 3.6 s of waiting:
 /// longer than an election (about 3 s), shorter than a person's patience.
 pub(super) const ATTEMPTS: u32 = 8;
 /// The same where no connection could be made: each attempt already has a time limit.
@@ -36,23 +36,23 @@ const SUSPECT_WAIT: Duration = Duration::from_secs(1);
 /// The control plane of one cluster. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Cluster {
-    pub(super) inner: Arc<Inner>,
+    pub(super) inner: Arc<Router>,
 }
 
-pub(super) struct Inner {
+pub(super) struct Router {
     side: Side,
     seeds: Result<Vec<(String, u16)>, Trouble>,
     properties: Result<ControlProperties, Trouble>,
     connector: Mutex<Option<SslConnector>>,
-    pool: Mutex<HashMap<Peer, Slot>>,
+    pool: Mutex<HashMap<Peer, PeerSlot>>,
     topology: Mutex<Arc<Topology>>,
     pub(super) coordinators: Mutex<HashMap<(KeyType, String), i32>>,
     /// Addresses that answered in this session: one that did not answer once may never have been reachable from here.
     reached: Arc<Mutex<HashSet<(String, u16)>>>,
     /// What brokers said of throttling, and where that stood when the last look at the whole cluster began.
-    pub(super) throttling: Arc<Book>,
-    pub(super) look_began: Mutex<Mark>,
-    pub(super) identity: Arc<Mutex<Identity>>,
+    pub(super) throttling: Arc<ThrottleBook>,
+    pub(super) look_began: Mutex<ThrottleMark>,
+    pub(super) identity: Arc<Mutex<ClusterIdentity>>,
     /// The bootstrap list is known to lead to one cluster; whoever finds that out has the turn.
     pub(super) surveyed: Mutex<bool>,
     pub(super) surveying: tokio::sync::Mutex<()>,
@@ -67,13 +67,13 @@ enum Peer {
     Node(i32),
 }
 
-type Opening = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
+type ConnectionAttempt = Shared<BoxFuture<'static, Result<Arc<Connection>, Failure>>>;
 
 /// A connection, or the attempt to make one, which all who need it share.
 #[derive(Clone)]
-struct Slot {
+struct PeerSlot {
     endpoint: Endpoint,
-    opening: Opening,
+    opening: ConnectionAttempt,
     /// Why the attempt before this one failed, or its connection got stuck.
     suspect: Option<Trouble>,
 }
@@ -106,10 +106,10 @@ impl Cluster {
     #[must_use]
     pub fn new(side: Side, bootstrap: &str, properties: &ClientProperties) -> Cluster {
         Cluster {
-            inner: Arc::new(Inner {
+            inner: Arc::new(Router {
                 side,
-                seeds: address::all(bootstrap),
-                properties: properties.control(),
+                seeds: address::parse_hosts(bootstrap),
+                properties: properties.to_control(),
                 connector: Mutex::default(),
                 pool: Mutex::default(),
                 topology: Mutex::default(),
@@ -138,7 +138,7 @@ impl Cluster {
 
     /// The cluster's own id, asked now. `None` from brokers that have none (before 0.10.1).
     pub async fn cluster_id(&self) -> Result<Option<String>, Trouble> {
-        Ok(self.inner.refresh(Some(&[])).await?.cluster_id.as_ref().map(ToString::to_string))
+        Ok(self.inner.refresh_metadata(Some(&[])).await?.cluster_id.as_ref().map(ToString::to_string))
     }
 
     /// How brokers slowed this client down since the last look at the whole cluster began; `None`: not at all.
@@ -149,21 +149,21 @@ impl Cluster {
 
     /// Which requests each broker speaks, by node id.
     pub async fn api_versions(&self) -> Result<BTreeMap<i32, Result<ApiTable, Trouble>>, Trouble> {
-        self.inner.refresh(Some(&[])).await?;
+        self.inner.refresh_metadata(Some(&[])).await?;
         let ask = |node| async move {
-            (node, self.inner.node(node).await.map(|c| c.versions().clone()).map_err(Trouble::from))
+            (node, self.inner.connect_node(node).await.map(|c| c.versions().clone()).map_err(Trouble::from))
         };
         Ok(join_all(self.inner.topology().brokers.keys().map(|n| ask(*n))).await.into_iter().collect())
     }
 }
 
 /// Locks even when a holder panicked: what these guard is valid at every point.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits between two attempts: 50 ms doubling to 1 s.
-pub(super) async fn pause(attempt: u32) {
+pub(super) async fn back_off(attempt: u32) {
     let wait = Duration::from_millis((50u64 << attempt.min(5)).min(1000));
     #[allow(clippy::disallowed_methods, reason = "backing off between bounded attempts is part of the I/O")]
     tokio::time::sleep(wait).await;
@@ -175,35 +175,35 @@ pub(super) async fn wait_out(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-impl Inner {
+impl Router {
     pub fn side(&self) -> Side {
         self.side
     }
 
     pub fn throttled(&self) -> Option<Throttled> {
-        self.throttling.since(*lock(&self.look_began), &self.who())
+        self.throttling.since(*lock_unpoisoned(&self.look_began), &self.describe_client())
     }
 
     /// Whom quotas mean, as far as this side knows: brokers name neither the quota nor the principal.
-    fn who(&self) -> String {
-        self.properties.as_ref().map(ControlProperties::who).unwrap_or_default()
+    fn describe_client(&self) -> String {
+        self.properties.as_ref().map(ControlProperties::describe_client).unwrap_or_default()
     }
 
     pub fn topology(&self) -> Arc<Topology> {
-        Arc::clone(&lock(&self.topology))
+        Arc::clone(&lock_unpoisoned(&self.topology))
     }
 
     /// Asks for Metadata of these topics (`None`: all, `[]`: brokers only), remembers it, and returns the answer.
-    pub async fn refresh(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
+    pub async fn refresh_metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
         let mut attempt = 0;
         loop {
-            match self.metadata(topics, false).await {
+            match self.ask_metadata(topics, false).await {
                 Ok(answer) => {
                     self.remember(&answer, topics.is_none());
                     return Ok(answer);
                 }
                 Err(f) if f.class != Class::Final && attempt + 1 < CONNECT_ATTEMPTS => {
-                    pause(attempt).await;
+                    back_off(attempt).await;
                     attempt += 1;
                 }
                 Err(f) => return Err(f),
@@ -211,11 +211,11 @@ impl Inner {
         }
     }
 
-    /// Metadata of these topics, as [`Self::refresh`], asked once and not remembered. `operations`: with what this
+    /// Metadata of these topics, as [`Self::refresh_metadata`], asked once and not remembered. `operations`: with what this
     /// principal may do with each (v8, Kafka 2.3).
-    pub async fn metadata(&self, topics: Option<&[String]>, operations: bool) -> Result<MetadataResponse, Failure> {
-        let connection = self.any().await?;
-        let version = connection.need::<MetadataRequest>("0.10 or later")?;
+    pub async fn ask_metadata(&self, topics: Option<&[String]>, operations: bool) -> Result<MetadataResponse, Failure> {
+        let connection = self.connect_any().await?;
+        let version = connection.need_version::<MetadataRequest>("0.10 or later")?;
         let named = |name: &String| {
             let name = TopicName(StrBytes::from_string(name.clone()));
             MetadataRequestTopic::default().with_name(Some(name))
@@ -232,7 +232,7 @@ impl Inner {
     }
 
     fn remember(&self, answer: &MetadataResponse, everything: bool) {
-        let mut slot = lock(&self.topology);
+        let mut slot = lock_unpoisoned(&self.topology);
         let mut leaders = if everything { HashMap::new() } else { slot.leaders.clone() };
         for topic in &answer.topics {
             let Some(name) = &topic.name else { continue };
@@ -268,25 +268,25 @@ impl Inner {
         };
         let Some(broker) = answer.brokers.iter().find(same) else { return };
         let ready: BoxFuture<'static, _> = std::future::ready(Ok(Arc::clone(connection))).boxed();
-        let slot = Slot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: None };
+        let slot = PeerSlot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: None };
         // Polled once, so that `peek` sees the connection.
         let _ = slot.opening.clone().now_or_never();
-        lock(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
+        lock_unpoisoned(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
     }
 
     /// A connection to any broker of a cluster that all addresses lead to: one that is open, else the first bootstrap
     /// address (or known broker) that answers.
-    pub async fn any(&self) -> Result<Arc<Connection>, Failure> {
+    pub async fn connect_any(&self) -> Result<Arc<Connection>, Failure> {
         self.lead_to_one().await?;
-        self.reach().await
+        self.reach_any().await
     }
 
-    pub(super) async fn reach(&self) -> Result<Arc<Connection>, Failure> {
-        let open = lock(&self.pool).values().filter_map(Slot::ready).next();
+    pub(super) async fn reach_any(&self) -> Result<Arc<Connection>, Failure> {
+        let open = lock_unpoisoned(&self.pool).values().filter_map(PeerSlot::ready_connection).next();
         if let Some(connection) = open {
             return Ok(connection);
         }
-        let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+        let seeds = self.seeds.as_ref().map_err(|t| Failure::with_trouble(Class::Final, t.clone()))?;
         let mut peers: Vec<_> = (0..seeds.len()).map(Peer::Seed).collect();
         let known = self.topology();
         peers.extend(known.brokers.keys().map(|n| Peer::Node(*n)));
@@ -304,7 +304,7 @@ impl Inner {
     }
 
     /// The connection to a broker.
-    pub async fn node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
+    pub async fn connect_node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
         self.lead_to_one().await?;
         self.connect(Peer::Node(id)).await
     }
@@ -315,14 +315,14 @@ impl Inner {
         // Whoever looks now is told what was found out last, not that nothing new is known yet.
         match timeout(SUSPECT_WAIT, slot.opening).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::of(Class::Unreachable, before)),
+            Err(_) => Err(Failure::with_trouble(Class::Unreachable, before)),
         }
     }
 
     /// The slot of a peer, with a new attempt under way if there is no connection to use.
-    fn slot(&self, peer: Peer) -> Result<Slot, Failure> {
+    fn slot(&self, peer: Peer) -> Result<PeerSlot, Failure> {
         let endpoint = self.endpoint(peer)?;
-        let mut pool = lock(&self.pool);
+        let mut pool = lock_unpoisoned(&self.pool);
         let before = pool.get(&peer).filter(|s| s.endpoint.host == endpoint.host && s.endpoint.port == endpoint.port);
         let suspect = match before.map(|slot| (slot, slot.opening.peek())) {
             Some((slot, None)) => return Ok(slot.clone()),
@@ -340,16 +340,16 @@ impl Inner {
             let stopped = |_| Failure::new(Class::Unreachable, format!("{label}: connecting was interrupted"), "");
             match task.await.map_err(stopped)? {
                 Ok(connection) => {
-                    lock(&reached).insert(address);
+                    lock_unpoisoned(&reached).insert(address);
                     Ok(Arc::new(connection))
                 }
-                Err(failure) if only_advertised && !lock(&reached).contains(&address) => {
+                Err(failure) if only_advertised && !lock_unpoisoned(&reached).contains(&address) => {
                     Err(not_from_here(&address, failure))
                 }
                 Err(failure) => Err(failure),
             }
         };
-        let slot = Slot { endpoint, opening: opening.boxed().shared(), suspect };
+        let slot = PeerSlot { endpoint, opening: opening.boxed().shared(), suspect };
         pool.insert(peer, slot.clone());
         Ok(slot)
     }
@@ -365,8 +365,8 @@ impl Inner {
         &self,
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Connection, Failure>> + Send + use<> {
-        let properties = self.properties.as_ref().map_err(|t| Failure::of(Class::Final, t.clone())).cloned();
-        let secured = properties.and_then(|p| Ok((self.connector(&p)?, p)));
+        let properties = self.properties.as_ref().map_err(|t| Failure::with_trouble(Class::Final, t.clone())).cloned();
+        let secured = properties.and_then(|p| Ok((self.tls_connector(&p)?, p)));
         let (identity, side, to) = (Arc::clone(&self.identity), self.side, endpoint.clone());
         let book = Arc::clone(&self.throttling);
         async move {
@@ -379,7 +379,7 @@ impl Inner {
 
     /// Lets go of every connection: the next are made anew.
     pub(super) fn hang_up(&self) {
-        lock(&self.pool).clear();
+        lock_unpoisoned(&self.pool).clear();
     }
 
     /// How long the setup of one connection may take.
@@ -389,7 +389,7 @@ impl Inner {
 
     /// The bootstrap addresses.
     pub(super) fn seed_endpoints(&self) -> Result<Vec<Endpoint>, Failure> {
-        let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+        let seeds = self.seeds.as_ref().map_err(|t| Failure::with_trouble(Class::Final, t.clone()))?;
         (0..seeds.len()).map(|index| self.endpoint(Peer::Seed(index))).collect()
     }
 
@@ -402,7 +402,7 @@ impl Inner {
         let side = self.side;
         match peer {
             Peer::Seed(index) => {
-                let seeds = self.seeds.as_ref().map_err(|t| Failure::of(Class::Final, t.clone()))?;
+                let seeds = self.seeds.as_ref().map_err(|t| Failure::with_trouble(Class::Final, t.clone()))?;
                 let (host, port) = seeds[index].clone();
                 let label = format!("{side} broker {}", visible_name(&host_port(&host, port)));
                 Ok(Endpoint { label, host, port, only: None })
@@ -424,11 +424,11 @@ impl Inner {
     }
 
     /// CAs and certificates, read once; a failure is not remembered, so that a corrected file is found.
-    fn connector(&self, properties: &ControlProperties) -> Result<Option<SslConnector>, Failure> {
+    fn tls_connector(&self, properties: &ControlProperties) -> Result<Option<SslConnector>, Failure> {
         let Some(settings) = &properties.tls else { return Ok(None) };
-        let mut connector = lock(&self.connector);
+        let mut connector = lock_unpoisoned(&self.connector);
         if connector.is_none() {
-            let built = crate::net::tls::connector(settings);
+            let built = crate::net::tls::build_connector(settings);
             let named = |t: Trouble| Failure::new(Class::Final, format!("{}: {}", self.side, t.what), t.advice);
             *connector = Some(built.map_err(named)?);
         }
@@ -436,8 +436,8 @@ impl Inner {
     }
 }
 
-impl Slot {
-    fn ready(&self) -> Option<Arc<Connection>> {
+impl PeerSlot {
+    fn ready_connection(&self) -> Option<Arc<Connection>> {
         self.opening.peek()?.as_ref().ok().filter(|c| !c.is_closed()).cloned()
     }
 }
@@ -482,7 +482,7 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
     let lasting = failures.iter().all(|f| f.trouble.lasting);
     // Where one of them leads elsewhere, that is what it is, whatever the others say.
     let cause = failures.iter().find_map(|f| f.trouble.cause);
-    Failure::of(first.class, Trouble { lasting, cause, ..Trouble::new(what, first.trouble.advice.clone()) })
+    Failure::with_trouble(first.class, Trouble { lasting, cause, ..Trouble::new(what, first.trouble.advice.clone()) })
 }
 
 #[cfg(test)]
@@ -494,27 +494,29 @@ mod tests {
     #[test]
     fn an_advertised_address_is_to_blame_only_where_nobody_answers() {
         let address = ("broker-1.example".to_owned(), 9093);
-        let blamed = not_from_here(&address, Failure::nobody("blue broker 1 refused the connection", "check the port"));
+        let blamed =
+            not_from_here(&address, Failure::nobody_there("blue broker 1 refused the connection", "check the port"));
         assert!(blamed.trouble.what.contains("broker-1.example:9093 (advertised.listeners), which does not answer"));
         assert!(blamed.trouble.what.ends_with("blue broker 1 refused the connection") && !blamed.trouble.lasting);
         assert_eq!(blamed.class, Class::Unreachable);
         let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("broker-1.example:9093", "Y"));
         for trouble in [
-            Trouble::new("TLS failed: the certificate has expired", "renew it").lasts(),
+            Trouble::new("TLS failed: the certificate has expired", "renew it").as_lasting(),
             Trouble::new("closed the connection right after the TLS handshake", "set `ssl.certificate.location`"),
             foreign,
         ] {
-            let said = not_from_here(&address, Failure::of(Class::Unreachable, trouble.clone()));
+            let said = not_from_here(&address, Failure::with_trouble(Class::Unreachable, trouble.clone()));
             assert_eq!(*said.trouble, trouble, "somebody answered there");
         }
     }
 
     #[test]
     fn one_trouble_for_all_addresses_is_still_of_the_kind_that_one_of_them_had() {
-        let silent = Failure::nobody("blue bootstrap b:1 refused the connection", "check the port");
+        let silent = Failure::nobody_there("blue bootstrap b:1 refused the connection", "check the port");
         let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("a:1", "Y"));
-        let all = none_answered(Side::Blue, 2, vec![silent.clone(), Failure::of(Class::Unreachable, foreign)]);
-        assert!(all.trouble.what.contains("refused") && all.trouble.is(Cause::TwoClusters), "{all:?}");
+        let all =
+            none_answered(Side::Blue, 2, vec![silent.clone(), Failure::with_trouble(Class::Unreachable, foreign)]);
+        assert!(all.trouble.what.contains("refused") && all.trouble.has_cause(Cause::TwoClusters), "{all:?}");
         assert_eq!(none_answered(Side::Blue, 2, vec![silent.clone(), silent]).trouble.cause, None);
     }
 }

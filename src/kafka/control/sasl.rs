@@ -16,15 +16,15 @@ pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result
     match sasl {
         Sasl::Plain { username, password } => {
             handshake(connection, "PLAIN").await?;
-            let token = plain(username, password)?;
-            exchange(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
+            let token = plain_token(username, password)?;
+            send_token(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
             Ok(())
         }
     }
 }
 
 async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(), Failure> {
-    let version = connection.need::<SaslHandshakeRequest>("1.0 or later")?;
+    let version = connection.need_version::<SaslHandshakeRequest>("1.0 or later")?;
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
     let answer = connection.call(version, &request).await?;
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
@@ -45,15 +45,15 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
     check_message(answer.error_code, None, "SASL handshake", connection.label())
 }
 
-async fn exchange(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
-    let version = connection.need::<SaslAuthenticateRequest>("1.0 or later")?;
+async fn send_token(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
+    let version = connection.need_version::<SaslAuthenticateRequest>("1.0 or later")?;
     let answer = connection.call(version, &SaslAuthenticateRequest::default().with_auth_bytes(token)).await?;
     check_message(answer.error_code, answer.error_message.as_deref(), subject, connection.label())?;
     Ok(answer.auth_bytes)
 }
 
 /// RFC 4616: an empty authorization id, the name and the password, separated by NUL.
-fn plain(username: &str, password: &str) -> Result<Bytes, Failure> {
+fn plain_token(username: &str, password: &str) -> Result<Bytes, Failure> {
     if username.contains('\0') || password.contains('\0') {
         return Err(Failure::new(
             Class::Final,

@@ -7,9 +7,9 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check};
-use super::offsets::leader;
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Inner, KeyType, pause};
+use super::failure::{Class, Failure, check_code};
+use super::offsets::leader_of;
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off};
 use crate::base::TopicPartition;
 use crate::base::sanitise::visible_name;
 
@@ -20,7 +20,7 @@ const KEYS_PER_REQUEST: usize = 1_000;
 pub(super) trait Located: Clone + Ord + Send + Sync {
     /// Which broker that is, for each of `keys`; `again` when what was known of it was wrong.
     fn locate(
-        inner: &Inner,
+        inner: &Router,
         keys: &[Self],
         again: bool,
     ) -> impl Future<Output = Vec<(Self, Result<i32, Failure>)>> + Send;
@@ -32,37 +32,37 @@ pub(super) struct TransactionalId(pub String);
 
 /// A broker, which knows itself.
 impl Located for i32 {
-    async fn locate(_: &Inner, keys: &[i32], _: bool) -> Vec<(i32, Result<i32, Failure>)> {
+    async fn locate(_: &Router, keys: &[i32], _: bool) -> Vec<(i32, Result<i32, Failure>)> {
         keys.iter().map(|node| (*node, Ok(*node))).collect()
     }
 }
 
 impl Located for TransactionalId {
-    async fn locate(inner: &Inner, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
+    async fn locate(inner: &Router, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
         if again {
-            keys.iter().for_each(|key| inner.forget(KeyType::Transaction, &key.0));
+            keys.iter().for_each(|key| inner.forget_coordinator(KeyType::Transaction, &key.0));
         }
         let names: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
-        let found = inner.coordinators(KeyType::Transaction, &names).await;
+        let found = inner.find_coordinators(KeyType::Transaction, &names).await;
         found.into_iter().map(|(name, node)| (TransactionalId(name), node)).collect()
     }
 }
 
 /// A partition, which its leader knows.
 impl Located for TopicPartition {
-    async fn locate(inner: &Inner, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
+    async fn locate(inner: &Router, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
         let known = inner.topology();
         let mut barred = HashMap::new();
-        if again || keys.iter().any(|tp| leader(&known.leaders, tp).is_none_or(|l| l < 0)) {
+        if again || keys.iter().any(|tp| leader_of(&known.leaders, tp).is_none_or(|l| l < 0)) {
             let topics: BTreeSet<String> = keys.iter().map(|tp| tp.topic.clone()).collect();
             let topics: Vec<String> = topics.into_iter().collect();
-            match inner.refresh(Some(&topics)).await {
+            match inner.refresh_metadata(Some(&topics)).await {
                 Ok(answer) => barred = barred_topics(&answer, &inner.side().to_string()),
-                Err(failure) => return all(keys, &failure),
+                Err(failure) => return fail_all(keys, &failure),
             }
         }
         let known = inner.topology();
-        let node = |tp: &TopicPartition| match leader(&known.leaders, tp) {
+        let node = |tp: &TopicPartition| match leader_of(&known.leaders, tp) {
             Some(node) if node >= 0 => Ok(node),
             found => Err(barred.get(&tp.topic).cloned().unwrap_or_else(|| inner.no_leader(tp, found))),
         };
@@ -74,7 +74,7 @@ impl Located for TopicPartition {
 fn barred_topics(answer: &MetadataResponse, side: &str) -> HashMap<String, Failure> {
     let barred = |t: &MetadataResponseTopic| {
         let name = t.name.as_ref()?.to_string();
-        let failure = check(t.error_code, format_args!("topic {name}", name = visible_name(&name)), side).err()?;
+        let failure = check_code(t.error_code, format_args!("topic {name}", name = visible_name(&name)), side).err()?;
         (failure.class == Class::Final).then_some((name, failure))
     };
     answer.topics.iter().filter_map(barred).collect()
@@ -84,7 +84,7 @@ fn barred_topics(answer: &MetadataResponse, side: &str) -> HashMap<String, Failu
 pub(super) type Replies<K, T> = Result<Vec<(K, Result<T, Failure>)>, Failure>;
 
 /// What is asked about `K`.
-pub(super) trait Ask<K: Located>: Sync {
+pub(super) trait BrokerQuestion<K: Located>: Sync {
     /// What a broker says of each.
     type Told: Send;
     /// Whether it may be asked again when an answer was lost: true of what changes nothing.
@@ -99,9 +99,13 @@ pub(super) trait Ask<K: Located>: Sync {
     ) -> impl Future<Output = Replies<K, Self::Told>> + Send;
 }
 
-impl Inner {
+impl Router {
     /// Asks about each of `keys` at its broker. Every key is in the answer.
-    pub async fn scatter<K: Located, A: Ask<K>>(&self, ask: &A, keys: &[K]) -> BTreeMap<K, Result<A::Told, Failure>> {
+    pub async fn ask_each<K: Located, A: BrokerQuestion<K>>(
+        &self,
+        ask: &A,
+        keys: &[K],
+    ) -> BTreeMap<K, Result<A::Told, Failure>> {
         let mut pending: Vec<K> = keys.iter().cloned().collect::<BTreeSet<K>>().into_iter().collect();
         let mut done = BTreeMap::new();
         let mut attempt = 0;
@@ -128,21 +132,21 @@ impl Inner {
                 if attempt < most { pending.push(key) } else { drop(done.insert(key, result)) }
             }
             if !pending.is_empty() {
-                pause(attempt - 1).await;
+                back_off(attempt - 1).await;
             }
         }
         done
     }
 
-    async fn ask_node<K: Located, A: Ask<K>>(
+    async fn ask_node<K: Located, A: BrokerQuestion<K>>(
         &self,
         ask: &A,
         node: i32,
         keys: &[K],
     ) -> Vec<(K, Result<A::Told, Failure>)> {
-        let connection = match self.node(node).await {
+        let connection = match self.connect_node(node).await {
             Ok(connection) => connection,
-            Err(failure) => return all(keys, &failure),
+            Err(failure) => return fail_all(keys, &failure),
         };
         let parts: Vec<&[K]> = keys.chunks(KEYS_PER_REQUEST).collect();
         let answers = join_all(parts.iter().map(|some| ask.send(&connection, node, some))).await;
@@ -151,7 +155,7 @@ impl Inner {
             let found = match answer {
                 Ok(found) => found,
                 Err(failure) => {
-                    out.extend(all(some, &failure));
+                    out.extend(fail_all(some, &failure));
                     continue;
                 }
             };
@@ -163,7 +167,7 @@ impl Inner {
     }
 }
 
-fn all<K: Clone, T>(keys: &[K], failure: &Failure) -> Vec<(K, Result<T, Failure>)> {
+fn fail_all<K: Clone, T>(keys: &[K], failure: &Failure) -> Vec<(K, Result<T, Failure>)> {
     keys.iter().map(|key| (key.clone(), Err(failure.clone()))).collect()
 }
 

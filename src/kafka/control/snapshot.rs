@@ -9,11 +9,11 @@ use futures_util::future::join_all;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
-use super::failure::{Class, Failure, check};
-use super::group_requests::{Fetched, Listed, describe_classic, describe_consumer, fetch_offsets, list_groups};
+use super::failure::{Class, Failure, check_code};
+use super::group_requests::{Fetched, GroupListing, describe_classic, describe_consumer, fetch_offsets, list_groups};
 use super::guard::has_stray;
-use super::offsets::{Found, OffsetSpec, list_offsets};
-use super::router::{Cluster, Inner, KeyType, lock, pause};
+use super::offsets::{FoundOffset, OffsetSpec, list_offsets};
+use super::router::{Cluster, KeyType, Router, back_off, lock_unpoisoned};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::estate::partial::Shown;
@@ -88,16 +88,16 @@ impl Default for SnapshotOptions {
 }
 
 /// What was found of logs: which offset, and of each partition.
-type Logs = Vec<(OffsetSpec, Vec<(TopicPartition, Result<Found, Failure>)>)>;
+type Logs = Vec<(OffsetSpec, Vec<(TopicPartition, Result<FoundOffset, Failure>)>)>;
 
 /// What one broker said of the groups it coordinates.
 struct Coordinated {
     node: i32,
-    groups: Result<Vec<(String, GroupView, Asked)>, Failure>,
+    groups: Result<Vec<(String, GroupView, OffsetsAsked)>, Failure>,
 }
 
 /// Whether a group's offsets came.
-enum Asked {
+enum OffsetsAsked {
     Answered,
     /// The coordinator moved: ask again.
     Again,
@@ -108,12 +108,12 @@ impl Cluster {
     /// that part's `trouble`. `took_ms` is left 0: the caller has the clock.
     pub async fn snapshot(&self, options: &SnapshotOptions) -> Result<ClusterView, Trouble> {
         let view = self.inner.snapshot(options).await?;
-        self.inner.is_one()?; // it may have been found out meanwhile
+        self.inner.check_one_cluster()?; // it may have been found out meanwhile
         Ok(view)
     }
 }
 
-impl Inner {
+impl Router {
     async fn snapshot(&self, options: &SnapshotOptions) -> Result<ClusterView, Failure> {
         let named: Vec<String>;
         let topics = match &options.topics {
@@ -124,9 +124,9 @@ impl Inner {
                 Some(&named[..])
             }
         };
-        *lock(&self.look_began) = self.throttling.mark();
-        let metadata = self.refresh(topics).await?;
-        let mut view = self.skeleton(&metadata);
+        *lock_unpoisoned(&self.look_began) = self.throttling.mark();
+        let metadata = self.refresh_metadata(topics).await?;
+        let mut view = self.build_skeleton(&metadata);
         let nodes: Vec<i32> = view.brokers.keys().copied().collect();
         let wants_groups = options.groups != Which::None;
         let coordinated = async {
@@ -136,18 +136,18 @@ impl Inner {
             }
         };
         let wanted: Vec<String> = view.topics.keys().filter(|t| options.configs.has(t)).cloned().collect();
-        let configs = self.configs(&wanted);
+        let configs = self.fetch_configs(&wanted);
         let unseen: Vec<String> =
             options.named.topics.iter().filter(|t| !view.topics.contains_key(*t)).cloned().collect();
         // What is asked for by name alone is answered by name: lists are what may be filtered.
         let shown = async {
             match wants_groups || options.topics == Which::All {
-                true => self.shown().await,
+                true => self.ask_shown().await,
                 false => Shown::default(),
             }
         };
         let (logs, coordinated, configs, shown, hidden) =
-            tokio::join!(self.logs(&view), coordinated, configs, shown, self.hidden_topics(&unseen));
+            tokio::join!(self.list_log_offsets(&view), coordinated, configs, shown, self.hidden_topics(&unseen));
 
         (view.shown, view.hidden_topics) = (shown, hidden);
         let whole = options.topics == Which::All;
@@ -169,7 +169,7 @@ impl Inner {
         Ok(view)
     }
 
-    fn skeleton(&self, metadata: &MetadataResponse) -> ClusterView {
+    fn build_skeleton(&self, metadata: &MetadataResponse) -> ClusterView {
         let broker = |b: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
             let view = BrokerView {
                 host: visible_name(&b.host),
@@ -181,7 +181,7 @@ impl Inner {
         };
         let topic = |t: &MetadataResponseTopic| {
             let name = t.name.as_ref().filter(|_| !t.is_internal)?.to_string();
-            let view = self.topic(&name, t);
+            let view = self.topic_view_of(&name, t);
             Some((name, view))
         };
         ClusterView {
@@ -194,10 +194,10 @@ impl Inner {
         }
     }
 
-    fn topic(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
+    fn topic_view_of(&self, name: &str, topic: &MetadataResponseTopic) -> TopicView {
         let side = self.side();
         let error =
-            check(topic.error_code, format_args!("topic {name}", name = visible_name(name)), &format!("{side}"));
+            check_code(topic.error_code, format_args!("topic {name}", name = visible_name(name)), &format!("{side}"));
         let id = Some(topic.topic_id).filter(|id| !id.is_nil()).map(|id| id.to_string());
         let mut view = TopicView { id, ..TopicView::default() };
         if let Err(failure) = error {
@@ -232,7 +232,7 @@ impl Inner {
     }
 
     /// The three offsets of every partition that has a leader.
-    async fn logs(&self, view: &ClusterView) -> Logs {
+    async fn list_log_offsets(&self, view: &ClusterView) -> Logs {
         let mut by_leader: BTreeMap<i32, Vec<TopicPartition>> = BTreeMap::new();
         for (name, topic) in &view.topics {
             for (index, partition) in topic.partitions.iter().enumerate().filter(|(_, p)| p.leader >= 0) {
@@ -244,7 +244,7 @@ impl Inner {
         // later and lies below it shows an open transaction, and not a record that was written in between.
         let specs = [OffsetSpec::Earliest, OffsetSpec::Latest, OffsetSpec::LatestStable];
         let asked = by_leader.iter().map(|(node, partitions)| async move {
-            match self.node(*node).await {
+            match self.connect_node(*node).await {
                 Ok(connection) => {
                     let connection = &connection;
                     join_all(specs.map(|s| async move { (s, list_offsets(connection, s, partitions).await) })).await
@@ -259,7 +259,7 @@ impl Inner {
         // What moved in between is asked again, by the way that follows leaders.
         let mut again: HashMap<OffsetSpec, Vec<TopicPartition>> = HashMap::new();
         for (spec, answers) in &mut found {
-            let moved = |r: &Result<Found, Failure>| r.as_ref().is_err_and(|f| f.class == Class::Retry);
+            let moved = |r: &Result<FoundOffset, Failure>| r.as_ref().is_err_and(|f| f.class == Class::Retry);
             answers.retain(|(tp, r)| {
                 if moved(r) {
                     again.entry(*spec).or_default().push(tp.clone());
@@ -269,7 +269,7 @@ impl Inner {
         }
         for (spec, partitions) in again {
             let asks: Vec<_> = partitions.into_iter().map(|tp| (tp, spec)).collect();
-            found.push((spec, self.offsets(&asks, SNAPSHOT_ATTEMPTS).await.into_iter().collect()));
+            found.push((spec, self.look_up_offsets(&asks, SNAPSHOT_ATTEMPTS).await.into_iter().collect()));
         }
         found
     }
@@ -315,25 +315,25 @@ impl Inner {
         &self,
         node: i32,
         options: &SnapshotOptions,
-    ) -> Result<Vec<(String, GroupView, Asked)>, Failure> {
-        let connection = self.node(node).await?;
+    ) -> Result<Vec<(String, GroupView, OffsetsAsked)>, Failure> {
+        let connection = self.connect_node(node).await?;
         let mut attempt = 0;
         let listed = loop {
             match list_groups(&connection, &[]).await {
                 Err(f) if f.class == Class::Retry && attempt + 1 < SNAPSHOT_ATTEMPTS => {
-                    pause(attempt).await;
+                    back_off(attempt).await;
                     attempt += 1;
                 }
                 other => break other?,
             }
         };
-        let listed: Vec<Listed> = listed.into_iter().filter(|l| options.groups.has(&l.id)).collect();
-        let ids = |wanted: &dyn Fn(&Listed) -> bool| {
+        let listed: Vec<GroupListing> = listed.into_iter().filter(|l| options.groups.has(&l.id)).collect();
+        let ids = |wanted: &dyn Fn(&GroupListing) -> bool| {
             listed.iter().filter(|l| wanted(l) && !has_stray(&l.id)).map(|l| l.id.clone()).collect::<Vec<_>>()
         };
         let with_offsets = ids(&|l| l.kind != GroupKind::Share);
         // Who is listed as Empty or Dead has no members: no need to ask.
-        let peopled = |l: &Listed| {
+        let peopled = |l: &GroupListing| {
             !matches!(l.state, Some(GroupState::Empty | GroupState::Dead))
                 && (l.state.is_none() || options.members.has(&l.id))
         };
@@ -353,7 +353,7 @@ impl Inner {
 
         let mut out = Vec::with_capacity(listed.len());
         for l in listed {
-            self.learn(KeyType::Group, &l.id, node);
+            self.learn_coordinator(KeyType::Group, &l.id, node);
             let mut view = GroupView {
                 kind: l.kind,
                 state: l.state.unwrap_or_default(),
@@ -368,17 +368,17 @@ impl Inner {
                 ));
             }
             match described.remove(&l.id) {
-                Some(Ok(described)) => view.apply(described),
+                Some(Ok(described)) => view.apply_description(described),
                 Some(Err(failure)) => view.trouble = Some(failure.into()),
                 None => {}
             }
             let asked = match offsets.remove(&l.id) {
-                Some(Err(f)) if f.class == Class::Retry => Asked::Again,
+                Some(Err(f)) if f.class == Class::Retry => OffsetsAsked::Again,
                 Some(answer) => {
                     place_offsets(&mut view, answer);
-                    Asked::Answered
+                    OffsetsAsked::Answered
                 }
-                None => Asked::Answered,
+                None => OffsetsAsked::Answered,
             };
             out.push((l.id, view, asked));
         }
@@ -396,7 +396,7 @@ impl Inner {
                         broker.answered.get_or_insert(Ok(()));
                     }
                     for (id, group, asked) in groups {
-                        if matches!(asked, Asked::Again) {
+                        if matches!(asked, OffsetsAsked::Again) {
                             again.push(id.clone());
                         }
                         view.groups.insert(id, group);
@@ -423,7 +423,7 @@ impl Inner {
             view.unlisted = Some(Trouble::new(what, first.advice.clone()));
         }
         if !again.is_empty() {
-            again.iter().for_each(|id| self.forget(KeyType::Group, id));
+            again.iter().for_each(|id| self.forget_coordinator(KeyType::Group, id));
             for (id, answer) in self.offsets_of(&again, SNAPSHOT_ATTEMPTS).await {
                 if let Some(group) = view.groups.get_mut(&id) {
                     place_offsets(group, answer);

@@ -17,14 +17,14 @@ use crate::estate::partial::Throttled;
 pub(super) const LONGEST: Duration = Duration::from_secs(60);
 
 /// An answer that can name a time to wait.
-pub(super) trait Answer {
+pub(super) trait ThrottledAnswer {
     /// How long the client is to wait, ms; 0 where the answer has no such field.
     fn throttle_ms(&self) -> i32;
 }
 
 macro_rules! answers {
     ($($response:ident)*) => {
-        $(impl Answer for m::$response {
+        $(impl ThrottledAnswer for m::$response {
             fn throttle_ms(&self) -> i32 {
                 self.throttle_time_ms
             }
@@ -42,7 +42,7 @@ answers! {
 
 macro_rules! unthrottled {
     ($($response:ident)*) => {
-        $(impl Answer for m::$response {
+        $(impl ThrottledAnswer for m::$response {
             fn throttle_ms(&self) -> i32 {
                 0
             }
@@ -55,36 +55,36 @@ unthrottled! { SaslAuthenticateResponse SaslHandshakeResponse WriteTxnMarkersRes
 
 /// What the brokers of one cluster said of throttling, over all connections.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct ThrottleBook {
     answers: AtomicU64,
     throttled: AtomicU64,
     ms: AtomicU64,
 }
 
-/// Where a [`Book`] stood.
+/// Where a [`ThrottleBook`] stood.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Mark {
+pub(super) struct ThrottleMark {
     answers: u64,
     throttled: u64,
     ms: u64,
 }
 
-impl Book {
+impl ThrottleBook {
     /// Where it stands now.
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> ThrottleMark {
         let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        Mark { answers: read(&self.answers), throttled: read(&self.throttled), ms: read(&self.ms) }
+        ThrottleMark { answers: read(&self.answers), throttled: read(&self.throttled), ms: read(&self.ms) }
     }
 
     /// What was said since; `None` when nothing was slowed down.
-    pub fn since(&self, mark: Mark, who: &str) -> Option<Throttled> {
+    pub fn since(&self, mark: ThrottleMark, who: &str) -> Option<Throttled> {
         let now = self.mark();
         let answers = now.throttled.saturating_sub(mark.throttled);
         let ms = now.ms.saturating_sub(mark.ms).checked_div(answers)?;
         Some(Throttled { answers, of: now.answers.saturating_sub(mark.answers), ms, who: who.to_owned() })
     }
 
-    fn take(&self, ms: u64) {
+    fn note_answer(&self, ms: u64) {
         self.answers.fetch_add(1, Ordering::Relaxed);
         if ms > 0 {
             self.throttled.fetch_add(1, Ordering::Relaxed);
@@ -95,22 +95,22 @@ impl Book {
 
 /// Whether one connection is throttled now.
 #[derive(Debug)]
-pub(super) struct Gate {
-    book: Arc<Book>,
+pub(super) struct ThrottleGate {
+    book: Arc<ThrottleBook>,
     /// Times to wait that are not over.
     waiting: watch::Sender<u32>,
 }
 
-impl Gate {
+impl ThrottleGate {
     /// A gate that is open.
-    pub fn new(book: Arc<Book>) -> Arc<Gate> {
-        Arc::new(Gate { book, waiting: watch::Sender::new(0) })
+    pub fn new(book: Arc<ThrottleBook>) -> Arc<ThrottleGate> {
+        Arc::new(ThrottleGate { book, waiting: watch::Sender::new(0) })
     }
 
     /// Takes in what an answer named, ms.
-    pub fn take(self: &Arc<Self>, ms: i32) {
+    pub fn note_throttle(self: &Arc<Self>, ms: i32) {
         let ms = u64::try_from(ms).unwrap_or(0);
-        self.book.take(ms);
+        self.book.note_answer(ms);
         if ms == 0 {
             return;
         }
@@ -123,13 +123,13 @@ impl Gate {
     }
 
     /// Whether the broker makes this connection wait now.
-    pub fn closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         *self.waiting.borrow() > 0
     }
 
     /// Waits until the broker takes requests again; at most [`LONGEST`].
-    pub async fn open(&self) {
-        if self.closed() {
+    pub async fn wait_open(&self) {
+        if self.is_closed() {
             let _ = tokio::time::timeout(LONGEST, self.waiting.subscribe().wait_for(|n| *n == 0)).await;
         }
     }
@@ -165,23 +165,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_time_that_a_broker_asks_for_counts_for_no_limit() {
-        let book = Arc::new(Book::default());
-        let gate = Gate::new(Arc::clone(&book));
+        let book = Arc::new(ThrottleBook::default());
+        let gate = ThrottleGate::new(Arc::clone(&book));
         let mark = book.mark();
-        gate.take(0);
+        gate.note_throttle(0);
         assert_eq!(book.since(mark, "me"), None, "nothing was slowed down");
-        gate.take(300);
-        assert!(gate.closed());
+        gate.note_throttle(300);
+        assert!(gate.is_closed());
         // It comes as soon as the broker reads again, far beyond the limit of 20 ms.
-        let slow = gate.within(Duration::from_millis(20), gate.open()).await;
-        assert!(slow.is_some() && !gate.closed());
+        let slow = gate.within(Duration::from_millis(20), gate.wait_open()).await;
+        assert!(slow.is_some() && !gate.is_closed());
         let silent = gate.within(Duration::from_millis(20), std::future::pending::<()>()).await;
         assert!(silent.is_none(), "nobody asked for these");
-        gate.take(100);
+        gate.note_throttle(100);
         let told = book.since(mark, "client-id cutover").unwrap();
         assert_eq!((told.answers, told.of, told.ms), (2, 3, 200));
         assert_eq!(
-            told.words(Side::Blue),
+            told.describe_throttling(Side::Blue),
             "blue throttles this client: 200 ms a request (2 of 3), quota of client-id cutover"
         );
     }

@@ -11,10 +11,10 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Outcome;
+use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check, check_message};
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Inner, pause};
+use super::failure::{Class, Failure, check_code, check_message};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 
@@ -66,17 +66,18 @@ impl NewTopic {
 impl Cluster {
     /// The names of all topics that may be seen, as they are.
     pub async fn topic_names(&self) -> Result<BTreeSet<String>, Trouble> {
-        let metadata = self.inner.refresh(None).await?;
+        let metadata = self.inner.refresh_metadata(None).await?;
         Ok(metadata.topics.iter().filter_map(|t| t.name.as_ref()).map(|name| name.to_string()).collect())
     }
 
     /// How many partitions each of these topics has, internal ones too. Errors: no broker answers; in a topic's place, that
     /// it does not exist, or may not be seen.
     pub async fn partition_counts(&self, topics: &[String]) -> Result<BTreeMap<String, Result<i32, Trouble>>, Trouble> {
-        let metadata = self.inner.refresh(Some(topics)).await?;
+        let metadata = self.inner.refresh_metadata(Some(topics)).await?;
         let count = |t: &MetadataResponseTopic| {
             let name = t.name.as_ref()?.to_string();
-            let checked = check(t.error_code, format_args!("topic {}", visible_name(&name)), &self.side().to_string());
+            let checked =
+                check_code(t.error_code, format_args!("topic {}", visible_name(&name)), &self.side().to_string());
             let count = checked.map(|()| i32::try_from(t.partitions.len()).unwrap_or(i32::MAX));
             Some((name, count.map_err(Trouble::from)))
         };
@@ -93,7 +94,7 @@ impl Cluster {
         &self,
         topics: &[String],
     ) -> BTreeMap<String, Result<BTreeMap<String, ConfigValue>, Trouble>> {
-        let found = self.inner.configs(topics).await;
+        let found = self.inner.fetch_configs(topics).await;
         found.into_iter().map(|(name, r)| (name, r.map_err(Trouble::from))).collect()
     }
 
@@ -103,9 +104,9 @@ impl Cluster {
         &self,
         topics: &[NewTopic],
         validate_only: bool,
-    ) -> Result<BTreeMap<String, Outcome>, Trouble> {
+    ) -> Result<BTreeMap<String, ChangeOutcome>, Trouble> {
         let names: Vec<String> = topics.iter().map(|t| t.name.clone()).collect();
-        let outcomes = self.inner.change(&names, Change::Create { topics, validate_only }).await?;
+        let outcomes = self.inner.change_topics(&names, TopicChange::Create { topics, validate_only }).await?;
         if !validate_only {
             let made: Vec<String> = outcomes.iter().filter(|(_, o)| o.is_done()).map(|(n, _)| n.clone()).collect();
             self.inner.await_leaders(&made).await;
@@ -114,27 +115,30 @@ impl Cluster {
     }
 
     /// Deletes topics. One that does not exist is `Refused`.
-    pub async fn delete_topics(&self, topics: &[String]) -> Result<BTreeMap<String, Outcome>, Trouble> {
-        Ok(self.inner.change(topics, Change::Delete).await?)
+    pub async fn delete_topics(&self, topics: &[String]) -> Result<BTreeMap<String, ChangeOutcome>, Trouble> {
+        Ok(self.inner.change_topics(topics, TopicChange::Delete).await?)
     }
 }
 
 #[derive(Clone, Copy)]
-enum Change<'a> {
+enum TopicChange<'a> {
     Create { topics: &'a [NewTopic], validate_only: bool },
     Delete,
 }
 
-impl Inner {
-    pub async fn configs(&self, topics: &[String]) -> HashMap<String, Result<BTreeMap<String, ConfigValue>, Failure>> {
+impl Router {
+    pub async fn fetch_configs(
+        &self,
+        topics: &[String],
+    ) -> HashMap<String, Result<BTreeMap<String, ConfigValue>, Failure>> {
         if topics.is_empty() {
             return HashMap::new();
         }
-        let connection = match self.any().await {
+        let connection = match self.connect_any().await {
             Ok(connection) => connection,
             Err(f) => return topics.iter().map(|t| (t.clone(), Err(f.clone()))).collect(),
         };
-        let asked = topics.chunks(TOPICS_PER_REQUEST).map(|some| describe(&connection, some));
+        let asked = topics.chunks(TOPICS_PER_REQUEST).map(|some| send_describe(&connection, some));
         let mut out = HashMap::with_capacity(topics.len());
         for (some, answer) in topics.chunks(TOPICS_PER_REQUEST).zip(join_all(asked).await) {
             match answer {
@@ -146,32 +150,37 @@ impl Inner {
     }
 
     /// Sends a change to the controller; again while the controller moves, never after an answer was lost.
-    async fn change(&self, names: &[String], change: Change<'_>) -> Result<BTreeMap<String, Outcome>, Failure> {
+    async fn change_topics(
+        &self,
+        names: &[String],
+        change: TopicChange<'_>,
+    ) -> Result<BTreeMap<String, ChangeOutcome>, Failure> {
         let mut done = BTreeMap::new();
         let mut pending: Vec<&String> = names.iter().collect();
         for attempt in 0..ATTEMPTS {
-            self.refresh(Some(&[])).await?;
+            self.refresh_metadata(Some(&[])).await?;
             let controller = self.topology().controller;
             // Before KRaft only the controller does it; since then any broker passes it on.
-            let connection = match if controller < 0 { self.any().await } else { self.node(controller).await } {
-                Ok(connection) => connection,
-                Err(f) if f.passing() && attempt + 1 < CONNECT_ATTEMPTS => {
-                    pause(attempt).await;
-                    continue;
-                }
-                Err(f) => return Err(f),
-            };
+            let connection =
+                match if controller < 0 { self.connect_any().await } else { self.connect_node(controller).await } {
+                    Ok(connection) => connection,
+                    Err(f) if f.is_passing() && attempt + 1 < CONNECT_ATTEMPTS => {
+                        back_off(attempt).await;
+                        continue;
+                    }
+                    Err(f) => return Err(f),
+                };
             let answers = match change {
-                Change::Create { topics, validate_only } => {
+                TopicChange::Create { topics, validate_only } => {
                     let some: Vec<_> = topics.iter().filter(|t| pending.contains(&&t.name)).collect();
-                    create(&connection, &some, validate_only).await
+                    send_create(&connection, &some, validate_only).await
                 }
-                Change::Delete => delete(&connection, &pending).await,
+                TopicChange::Delete => send_delete(&connection, &pending).await,
             };
             let mut answers = match answers {
                 Ok(answers) => answers,
                 Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
-                    pause(attempt).await;
+                    back_off(attempt).await;
                     continue;
                 }
                 Err(f) => pending.iter().map(|n| ((*n).clone(), Err(f.clone()))).collect(),
@@ -183,13 +192,17 @@ impl Inner {
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
                 // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
                 let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
-                if retry && !absent { again.push(name) } else { drop(done.insert(name.clone(), Outcome::from(result))) }
+                if retry && !absent {
+                    again.push(name)
+                } else {
+                    drop(done.insert(name.clone(), ChangeOutcome::from(result)))
+                }
             }
             pending = again;
             if pending.is_empty() {
                 break;
             }
-            pause(attempt).await;
+            back_off(attempt).await;
         }
         Ok(done)
     }
@@ -201,7 +214,7 @@ impl Inner {
             if topics.is_empty() {
                 return;
             }
-            let ready = match self.refresh(Some(topics)).await {
+            let ready = match self.refresh_metadata(Some(topics)).await {
                 Ok(answer) => answer.topics.iter().all(|t| {
                     t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
                 }),
@@ -210,15 +223,19 @@ impl Inner {
             if ready {
                 return;
             }
-            pause(attempt).await;
+            back_off(attempt).await;
         }
     }
 }
 
-type Answers = HashMap<String, Result<(), Failure>>;
+type TopicAnswers = HashMap<String, Result<(), Failure>>;
 
-async fn create(connection: &Connection, topics: &[&NewTopic], validate_only: bool) -> Result<Answers, Failure> {
-    let version = connection.need::<CreateTopicsRequest>("0.11 or later")?;
+async fn send_create(
+    connection: &Connection,
+    topics: &[&NewTopic],
+    validate_only: bool,
+) -> Result<TopicAnswers, Failure> {
+    let version = connection.need_version::<CreateTopicsRequest>("0.11 or later")?;
     let entry = |(name, value): (&String, &String)| {
         CreatableTopicConfig::default()
             .with_name(StrBytes::from_string(name.clone()))
@@ -244,8 +261,8 @@ async fn create(connection: &Connection, topics: &[&NewTopic], validate_only: bo
     Ok(answer.topics.into_iter().map(result).collect())
 }
 
-async fn delete(connection: &Connection, names: &[&String]) -> Result<Answers, Failure> {
-    let version = connection.need::<DeleteTopicsRequest>("0.10.1 or later")?;
+async fn send_delete(connection: &Connection, names: &[&String]) -> Result<TopicAnswers, Failure> {
+    let version = connection.need_version::<DeleteTopicsRequest>("0.10.1 or later")?;
     let mut request = DeleteTopicsRequest::default().with_timeout_ms(CHANGE_TIMEOUT_MS);
     if version >= 6 {
         let state = |n: &&String| DeleteTopicState::default().with_name(Some(topic_name(n)));
@@ -263,11 +280,11 @@ async fn delete(connection: &Connection, names: &[&String]) -> Result<Answers, F
     Ok(answer.responses.into_iter().map(result).collect())
 }
 
-async fn describe(
+async fn send_describe(
     connection: &Connection,
     topics: &[String],
 ) -> Result<Vec<(String, Result<BTreeMap<String, ConfigValue>, Failure>)>, Failure> {
-    let version = connection.need::<DescribeConfigsRequest>("1.1 or later")?;
+    let version = connection.need_version::<DescribeConfigsRequest>("1.1 or later")?;
     let resource = |name: &String| {
         DescribeConfigsResource::default()
             .with_resource_type(TOPIC)

@@ -12,11 +12,11 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Request, StrBytes};
 
-use super::Outcome;
+use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check};
+use super::failure::{Class, Failure, check_code};
 use super::router::{Cluster, KeyType};
-use super::scatter::{Ask, Replies, TransactionalId};
+use super::scatter::{BrokerQuestion, Replies, TransactionalId};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, TopicPartition, Trouble};
 use crate::estate::transactions::{
@@ -48,26 +48,26 @@ impl Cluster {
         &self,
         filter: &TransactionFilter,
     ) -> Result<BTreeMap<i32, Answer<Vec<ListedTransaction>>>, Trouble> {
-        self.inner.refresh(Some(&[])).await?;
+        self.inner.refresh_metadata(Some(&[])).await?;
         let nodes: Vec<i32> = self.inner.topology().brokers.keys().copied().collect();
         let since = if filter.longer_than_ms.is_some() { Since::V3_8 } else { Since::V3_0 };
-        let found = self.inner.scatter(filter, &nodes).await;
-        Ok(found.into_iter().map(|(node, r)| (node, answer(r, since))).collect())
+        let found = self.inner.ask_each(filter, &nodes).await;
+        Ok(found.into_iter().map(|(node, r)| (node, to_answer(r, since))).collect())
     }
 
     /// What coordinators say of these transactional ids, by name. `Told(None)`: nobody uses the id. A cluster that never
     /// had transactions creates its `__transaction_state` topic when it is asked (as it does for any client).
     pub async fn describe_transactions(&self, ids: &[String]) -> BTreeMap<String, Answer<Option<TransactionView>>> {
         let keys: Vec<_> = ids.iter().cloned().map(TransactionalId).collect();
-        let found = self.inner.scatter(&Describe, &keys).await;
-        found.into_iter().map(|(id, r)| (id.0, answer(r, Since::V3_0))).collect()
+        let found = self.inner.ask_each(&TransactionsQuestion, &keys).await;
+        found.into_iter().map(|(id, r)| (id.0, to_answer(r, Since::V3_0))).collect()
     }
 
     /// The broker that coordinates a transactional id.
     pub async fn transaction_coordinator(&self, id: &str) -> Answer<i32> {
-        let found = self.inner.coordinators(KeyType::Transaction, &[id.to_owned()]).await.remove(id);
+        let found = self.inner.find_coordinators(KeyType::Transaction, &[id.to_owned()]).await.remove(id);
         let nobody = || Err(Failure::new(Class::Retry, format!("no coordinator of `{}`", visible_name(id)), ""));
-        answer(found.unwrap_or_else(nobody), Since::V0_11)
+        to_answer(found.unwrap_or_else(nobody), Since::V0_11)
     }
 
     /// Fences every live producer with this transactional id and aborts what it had open (InitProducerId with a producer
@@ -76,12 +76,12 @@ impl Cluster {
     pub async fn fence(&self, transactional_id: &str) -> Fencing {
         let first = self.fence_with(transactional_id, FENCE_TIMEOUT_MS).await;
         let too_long = first.as_ref().is_err_and(|f| f.error == Some(ResponseError::InvalidTransactionTimeout));
-        fencing(if too_long { self.fence_with(transactional_id, SHORT_FENCE_TIMEOUT_MS).await } else { first })
+        to_fencing(if too_long { self.fence_with(transactional_id, SHORT_FENCE_TIMEOUT_MS).await } else { first })
     }
 
     async fn fence_with(&self, transactional_id: &str, timeout_ms: i32) -> Result<(i64, i16), Failure> {
         let key = TransactionalId(transactional_id.to_owned());
-        let mut found = self.inner.scatter(&Fence { timeout_ms }, std::slice::from_ref(&key)).await;
+        let mut found = self.inner.ask_each(&Fence { timeout_ms }, std::slice::from_ref(&key)).await;
         found.remove(&key).unwrap_or_else(|| Err(Failure::new(Class::Retry, "no coordinator", "")))
     }
 
@@ -89,9 +89,9 @@ impl Cluster {
     /// leader shows exactly this transaction open, and coordinators show that they do not hold it: that of the id that is
     /// named, and that of whatever id the lists of all brokers have for this producer id. Needs CLUSTER_ACTION (or,
     /// since 4.0, ALTER) on the cluster.
-    pub async fn abort_hanging(&self, hanging: &Hanging) -> Outcome {
+    pub async fn abort_hanging(&self, hanging: &Hanging) -> ChangeOutcome {
         if let Err(trouble) = self.must_hang(hanging).await {
-            return Outcome::Refused(trouble);
+            return ChangeOutcome::Refused(trouble);
         }
         let marker = AbortMarker {
             producer_id: hanging.producer_id,
@@ -99,9 +99,9 @@ impl Cluster {
             // Nothing was ever ended here: 0 is no newer than any coordinator (as `kafka-transactions abort` does).
             coordinator_epoch: hanging.coordinator_epoch.unwrap_or(0),
         };
-        let mut found = self.inner.scatter(&marker, std::slice::from_ref(&hanging.partition)).await;
+        let mut found = self.inner.ask_each(&marker, std::slice::from_ref(&hanging.partition)).await;
         let unsent = || Err(Failure::new(Class::Retry, format!("{} has no leader", hanging.partition), ""));
-        Outcome::from(found.remove(&hanging.partition).unwrap_or_else(unsent))
+        ChangeOutcome::from(found.remove(&hanging.partition).unwrap_or_else(unsent))
     }
 
     async fn must_hang(&self, hanging: &Hanging) -> Result<(), Trouble> {
@@ -118,13 +118,14 @@ impl Cluster {
         match found.remove(&hanging.partition) {
             Some(Answer::Told(producers)) => {
                 let same = |p: &_| {
-                    Hanging::of(&hanging.partition, p, hanging.transactional_id.as_deref()).as_ref() == Some(hanging)
+                    Hanging::from_producer(&hanging.partition, p, hanging.transactional_id.as_deref()).as_ref()
+                        == Some(hanging)
                 };
                 if !producers.iter().any(same) {
                     return refuse("is not open (any more) as it was seen", "look at the partition's producers again");
                 }
             }
-            other => return Err(other.and_then(|a| a.trouble()).unwrap_or_else(|| Trouble::new(name.clone(), ""))),
+            other => return Err(other.and_then(|a| a.to_trouble()).unwrap_or_else(|| Trouble::new(name.clone(), ""))),
         }
         let mut ids = self.ids_of(hanging.producer_id).await?;
         ids.extend(hanging.transactional_id.clone());
@@ -149,7 +150,7 @@ impl Cluster {
                 // Expired, and forgotten by its coordinator.
                 Answer::Told(None) => {}
                 other => {
-                    let why = other.trouble().map(|t| t.what).unwrap_or_default();
+                    let why = other.to_trouble().map(|t| t.what).unwrap_or_default();
                     return refuse(
                         &format!("can't be told from one that its coordinator holds ({id}): {why}"),
                         "fence the transactional id, and ask as a principal that may DESCRIBE it, on Kafka 3.0 or later",
@@ -167,7 +168,7 @@ impl Cluster {
         for (_, found) in self.list_transactions(&filter).await? {
             match found {
                 Answer::Told(listed) => ids.extend(listed.into_iter().map(|t| t.id)),
-                other => return Err(other.trouble().unwrap_or_else(|| Trouble::new("a broker did not say", ""))),
+                other => return Err(other.to_trouble().unwrap_or_else(|| Trouble::new("a broker did not say", ""))),
             }
         }
         Ok(ids)
@@ -175,7 +176,7 @@ impl Cluster {
 }
 
 /// What an answer or its failure means for whoever asked. `since` is the Kafka that brought the request.
-pub(super) fn answer<T>(result: Result<T, Failure>, since: Since) -> Answer<T> {
+pub(super) fn to_answer<T>(result: Result<T, Failure>, since: Since) -> Answer<T> {
     use ResponseError as E;
     match result {
         Ok(told) => Answer::Told(told),
@@ -193,12 +194,12 @@ pub(super) fn answer<T>(result: Result<T, Failure>, since: Since) -> Answer<T> {
     }
 }
 
-/// The version to ask in, or a failure that [`answer`] turns into `Unavailable`.
-pub(super) fn offered<R: Request>(connection: &Connection, least: i16) -> Result<i16, Failure> {
-    match connection.version::<R>().filter(|v| *v >= least) {
+/// The version to ask in, or a failure that [`to_answer`] turns into `Unavailable`.
+pub(super) fn offered_version<R: Request>(connection: &Connection, least: i16) -> Result<i16, Failure> {
+    match connection.common_version::<R>().filter(|v| *v >= least) {
         Some(version) => Ok(version),
         None => {
-            let why = connection.need::<R>("3.0 or later").err();
+            let why = connection.need_version::<R>("3.0 or later").err();
             let why =
                 why.unwrap_or_else(|| Failure::new(Class::Final, format!("{} is too old", connection.label()), ""));
             Err(Failure { error: Some(ResponseError::UnsupportedVersion), ..why })
@@ -206,7 +207,7 @@ pub(super) fn offered<R: Request>(connection: &Connection, least: i16) -> Result
     }
 }
 
-fn fencing(result: Result<(i64, i16), Failure>) -> Fencing {
+fn to_fencing(result: Result<(i64, i16), Failure>) -> Fencing {
     use ResponseError as E;
     let failure = match result {
         Ok((producer_id, epoch)) => return Fencing::Done { producer_id, epoch },
@@ -223,12 +224,12 @@ fn fencing(result: Result<(i64, i16), Failure>) -> Fencing {
     }
 }
 
-impl Ask<i32> for TransactionFilter {
+impl BrokerQuestion<i32> for TransactionFilter {
     type Told = Vec<ListedTransaction>;
     const REPEATABLE: bool = true;
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
-        let version = offered::<ListTransactionsRequest>(connection, self.longer_than_ms.map_or(0, |_| 1))?;
+        let version = offered_version::<ListTransactionsRequest>(connection, self.longer_than_ms.map_or(0, |_| 1))?;
         let mut request = ListTransactionsRequest::default()
             .with_state_filters(self.states.iter().map(|s| StrBytes::from_string(s.to_string())).collect())
             .with_producer_id_filters(self.producer_ids.iter().map(|id| ProducerId(*id)).collect());
@@ -236,20 +237,20 @@ impl Ask<i32> for TransactionFilter {
             request.duration_filter = i64::try_from(ms).unwrap_or(i64::MAX);
         }
         let answer = connection.call(version, &request).await?;
-        check(answer.error_code, "list of transactions", connection.label())?;
+        check_code(answer.error_code, "list of transactions", connection.label())?;
         let each = |t: kafka_protocol::messages::list_transactions_response::TransactionState| ListedTransaction {
             id: t.transactional_id.to_string(),
             producer_id: t.producer_id.0,
-            state: state(&t.transaction_state),
+            state: parse_state(&t.transaction_state),
         };
         let listed: Vec<_> = answer.transaction_states.into_iter().map(each).collect();
         Ok(keys.iter().map(|node| (*node, Ok(listed.clone()))).collect())
     }
 }
 
-struct Describe;
+struct TransactionsQuestion;
 
-impl Ask<TransactionalId> for Describe {
+impl BrokerQuestion<TransactionalId> for TransactionsQuestion {
     type Told = Option<TransactionView>;
     const REPEATABLE: bool = true;
 
@@ -259,7 +260,7 @@ impl Ask<TransactionalId> for Describe {
         node: i32,
         keys: &[TransactionalId],
     ) -> Replies<TransactionalId, Self::Told> {
-        let version = offered::<DescribeTransactionsRequest>(connection, 0)?;
+        let version = offered_version::<DescribeTransactionsRequest>(connection, 0)?;
         let ids = keys.iter().map(|key| StrBytes::from_string(key.0.clone()).into()).collect();
         let request = DescribeTransactionsRequest::default().with_transactional_ids(ids);
         let answer = connection.call(version, &request).await?;
@@ -269,7 +270,7 @@ impl Ask<TransactionalId> for Describe {
                 Some(ResponseError::TransactionalIdNotFound) => Ok(None),
                 _ => {
                     let subject = format!("transactional id `{}`", visible_name(&id));
-                    check(t.error_code, subject, connection.label()).map(|()| Some(view(t, node)))
+                    check_code(t.error_code, subject, connection.label()).map(|()| Some(transaction_view_of(t, node)))
                 }
             };
             (TransactionalId(id), checked)
@@ -278,14 +279,14 @@ impl Ask<TransactionalId> for Describe {
     }
 }
 
-fn view(described: Described, coordinator: i32) -> TransactionView {
+fn transaction_view_of(described: Described, coordinator: i32) -> TransactionView {
     let topics = described.topics.into_iter();
     let mut partitions: Vec<_> = topics
         .flat_map(|t| t.partitions.iter().map(|p| TopicPartition::new(t.topic.as_str(), *p)).collect::<Vec<_>>())
         .collect();
     partitions.sort_unstable();
     TransactionView {
-        state: state(&described.transaction_state),
+        state: parse_state(&described.transaction_state),
         producer_id: described.producer_id.0,
         epoch: described.producer_epoch,
         timeout_ms: described.transaction_timeout_ms.into(),
@@ -295,7 +296,7 @@ fn view(described: Described, coordinator: i32) -> TransactionView {
     }
 }
 
-fn state(word: &str) -> TransactionState {
+fn parse_state(word: &str) -> TransactionState {
     word.parse().unwrap_or_default()
 }
 
@@ -303,7 +304,7 @@ struct Fence {
     timeout_ms: i32,
 }
 
-impl Ask<TransactionalId> for Fence {
+impl BrokerQuestion<TransactionalId> for Fence {
     type Told = (i64, i16);
     const REPEATABLE: bool = false;
 
@@ -313,7 +314,7 @@ impl Ask<TransactionalId> for Fence {
         _: i32,
         keys: &[TransactionalId],
     ) -> Replies<TransactionalId, Self::Told> {
-        let version = offered::<InitProducerIdRequest>(connection, 0)?;
+        let version = offered_version::<InitProducerIdRequest>(connection, 0)?;
         let mut out = Vec::with_capacity(keys.len());
         for key in keys {
             // Producer id and epoch stay -1: whoever has the id now, its epoch is bumped (KIP-360).
@@ -323,7 +324,7 @@ impl Ask<TransactionalId> for Fence {
             let answered = match connection.call(version, &request).await {
                 Ok(answer) => {
                     let subject = format!("fencing transactional id `{}`", visible_name(&key.0));
-                    check(answer.error_code, subject, connection.label())
+                    check_code(answer.error_code, subject, connection.label())
                         .map(|()| (answer.producer_id.0, answer.producer_epoch))
                 }
                 Err(failure) => Err(failure),
@@ -340,12 +341,12 @@ struct AbortMarker {
     coordinator_epoch: i32,
 }
 
-impl Ask<TopicPartition> for AbortMarker {
+impl BrokerQuestion<TopicPartition> for AbortMarker {
     type Told = ();
     const REPEATABLE: bool = false;
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, ()> {
-        let version = connection.need::<WriteTxnMarkersRequest>("2.8 or later")?;
+        let version = connection.need_version::<WriteTxnMarkersRequest>("2.8 or later")?;
         let topic = |tp: &TopicPartition| {
             WritableTxnMarkerTopic::default()
                 .with_name(TopicName(StrBytes::from_string(tp.topic.clone())))
@@ -363,7 +364,7 @@ impl Ask<TopicPartition> for AbortMarker {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.name.as_str(), p.partition_index);
                 let subject = format!("abort marker of producer id {} on {tp}", self.producer_id);
-                out.push((tp, check(p.error_code, subject, connection.label())));
+                out.push((tp, check_code(p.error_code, subject, connection.label())));
             }
         }
         Ok(out)
@@ -404,18 +405,18 @@ mod tests {
     #[test]
     fn failures_keep_their_kind() {
         let of = |class, error| Failure { error, ..Failure::new(class, "what", "") };
-        let kind = |error| answer::<()>(Err(of(Class::Final, Some(error))), Since::V2_8);
+        let kind = |error| to_answer::<()>(Err(of(Class::Final, Some(error))), Since::V2_8);
         assert_eq!(kind(ResponseError::UnsupportedVersion), Answer::Unavailable(Unavailable::Before(Since::V2_8)));
         assert_eq!(kind(ResponseError::SecurityDisabled), Answer::Unavailable(Unavailable::NoAuthorizer));
         assert!(matches!(kind(ResponseError::TopicAuthorizationFailed), Answer::Hidden(_)));
         assert!(matches!(kind(ResponseError::UnknownTopicOrPartition), Answer::Unknown(_)));
         use ResponseError as E;
-        assert!(matches!(fencing(Err(of(Class::Lost, None))), Fencing::Unknown(_)));
-        assert!(matches!(fencing(Err(of(Class::Retry, Some(E::ConcurrentTransactions)))), Fencing::Ending(_)));
-        assert!(matches!(fencing(Err(of(Class::Final, Some(E::ProducerFenced)))), Fencing::Overtaken(_)));
+        assert!(matches!(to_fencing(Err(of(Class::Lost, None))), Fencing::Unknown(_)));
+        assert!(matches!(to_fencing(Err(of(Class::Retry, Some(E::ConcurrentTransactions)))), Fencing::Ending(_)));
+        assert!(matches!(to_fencing(Err(of(Class::Final, Some(E::ProducerFenced)))), Fencing::Overtaken(_)));
         let forbidden = Some(E::TransactionalIdAuthorizationFailed);
-        assert!(matches!(fencing(Err(of(Class::Final, forbidden))), Fencing::Forbidden(_)));
-        assert!(matches!(fencing(Err(of(Class::Unreachable, None))), Fencing::Refused(_)));
-        assert_eq!(fencing(Ok((7, 1))), Fencing::Done { producer_id: 7, epoch: 1 });
+        assert!(matches!(to_fencing(Err(of(Class::Final, forbidden))), Fencing::Forbidden(_)));
+        assert!(matches!(to_fencing(Err(of(Class::Unreachable, None))), Fencing::Refused(_)));
+        assert_eq!(to_fencing(Ok((7, 1))), Fencing::Done { producer_id: 7, epoch: 1 });
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn dial(
 ) -> Result<Box<dyn Stream>, Failure> {
     let addresses = match endpoint.only {
         Some(address) => vec![address],
-        None => addresses(endpoint, limit).await?,
+        None => resolve_addresses(endpoint, limit).await?,
     };
     let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = None;
@@ -48,11 +48,11 @@ pub(super) async fn dial(
         let tcp = match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => tcp,
             Ok(Err(error)) => {
-                last = Some(unreachable(endpoint, address, &error));
+                last = Some(unreachable_failure(endpoint, address, &error));
                 continue;
             }
             Err(_) => {
-                last = Some(silent(endpoint, address, each));
+                last = Some(silent_failure(endpoint, address, each));
                 continue;
             }
         };
@@ -64,40 +64,42 @@ pub(super) async fn dial(
                     let what = format!("{}: TLS failed: {}", endpoint.label, t.what);
                     // No certificate becomes another one while somebody waits.
                     let trouble = Trouble { lasting: t.lasting, ..Trouble::new(what, t.advice) };
-                    Failure::of(Class::Unreachable, trouble)
+                    Failure::with_trouble(Class::Unreachable, trouble)
                 };
-                let stream = tls::handshake(tcp, connector, settings, &endpoint.host).await;
+                let stream = tls::shake_hands(tcp, connector, settings, &endpoint.host).await;
                 Ok(Box::new(stream.map_err(failed)?))
             }
         };
     }
-    Err(last.unwrap_or_else(|| unresolved(endpoint, "it has no addresses")))
+    Err(last.unwrap_or_else(|| unresolved_failure(endpoint, "it has no addresses")))
 }
 
 /// The addresses of an endpoint's host, at most [`MAX_ADDRESSES`].
-pub(super) async fn addresses(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+pub(super) async fn resolve_addresses(endpoint: &Endpoint, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
     match timeout(limit, lookup_host((endpoint.host.as_str(), endpoint.port))).await {
         Ok(Ok(found)) => Ok(found.take(MAX_ADDRESSES).collect()),
-        Ok(Err(error)) => Err(unresolved(endpoint, &error.to_string())),
-        Err(_) => Err(unresolved(endpoint, &format!("the name server did not answer within {}", seconds(limit)))),
+        Ok(Err(error)) => Err(unresolved_failure(endpoint, &error.to_string())),
+        Err(_) => {
+            Err(unresolved_failure(endpoint, &format!("the name server did not answer within {}", format_limit(limit))))
+        }
     }
 }
 
-fn unresolved(endpoint: &Endpoint, why: &str) -> Failure {
-    Failure::nobody(
-        format!("{}: the host name does not resolve: {}", endpoint.label, crate::base::sanitise::visible(why)),
+fn unresolved_failure(endpoint: &Endpoint, why: &str) -> Failure {
+    Failure::nobody_there(
+        format!("{}: the host name does not resolve: {}", endpoint.label, crate::base::sanitise::visible_text(why)),
         "check the spelling and this machine's DNS (`getent hosts NAME`), or add the host to /etc/hosts",
     )
 }
 
-fn silent(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure {
-    Failure::nobody(
-        format!("{}: no answer within {}", at(endpoint, address), seconds(limit)),
+fn silent_failure(endpoint: &Endpoint, address: SocketAddr, limit: Duration) -> Failure {
+    Failure::nobody_there(
+        format!("{}: no answer within {}", label_with_address(endpoint, address), format_limit(limit)),
         format!("check routes and firewalls from this machine: `nc -zv {} {}`", address.ip(), address.port()),
     )
 }
 
-fn unreachable(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failure {
+fn unreachable_failure(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failure {
     let (what, advice) = match error.kind() {
         ErrorKind::ConnectionRefused => (
             "refused the connection".to_owned(),
@@ -111,11 +113,11 @@ fn unreachable(endpoint: &Endpoint, address: SocketAddr, error: &Error) -> Failu
         }
         _ => (format!("can't be connected to: {error}"), "check the address and the network"),
     };
-    Failure::nobody(format!("{} {what}", at(endpoint, address)), advice)
+    Failure::nobody_there(format!("{} {what}", label_with_address(endpoint, address)), advice)
 }
 
 /// The endpoint, with the address that its name resolved to unless it says so itself.
-fn at(endpoint: &Endpoint, address: SocketAddr) -> String {
+fn label_with_address(endpoint: &Endpoint, address: SocketAddr) -> String {
     match endpoint.host.parse::<std::net::IpAddr>() {
         Ok(_) => endpoint.label.clone(),
         Err(_) => format!("{} (at {address})", endpoint.label),
@@ -123,7 +125,7 @@ fn at(endpoint: &Endpoint, address: SocketAddr) -> String {
 }
 
 /// `5 s`, `250 ms`.
-pub(super) fn seconds(limit: Duration) -> String {
+pub(super) fn format_limit(limit: Duration) -> String {
     match limit.as_millis() {
         ms if ms >= 1000 && ms % 1000 == 0 => format!("{} s", ms / 1000),
         ms => format!("{ms} ms"),

@@ -6,17 +6,17 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer as _;
 
 use super::super::librdkafka;
-use super::{Range, ReadError, RecordReader};
+use super::{ReadError, ReadRange, RecordReader};
 
 /// Who knows the cluster otherwise, and is asked before each read. Blocking.
 pub trait Warden: Send + Sync {
     /// Whether these windows may be read: that the addresses still lead to the same cluster (asked anew where the client
     /// was left alone for a while), and that librdkafka understands what the windows hold.
-    fn admit(&self, ranges: &[Range]) -> Result<(), ReadError>;
+    fn admit(&self, ranges: &[ReadRange]) -> Result<(), ReadError>;
 }
 
 /// A reader's cluster and warden.
-pub(super) struct Hold {
+pub(super) struct ReaderHold {
     cluster_id: Option<String>,
     warden: Arc<dyn Warden>,
 }
@@ -26,31 +26,32 @@ impl RecordReader {
     /// before each read.
     #[must_use]
     pub fn held_to(mut self, cluster_id: Option<String>, warden: Arc<dyn Warden>) -> Self {
-        self.hold = Some(Hold { cluster_id, warden });
+        self.hold = Some(ReaderHold { cluster_id, warden });
         self
     }
 
     /// The cluster's id, as this client was told it. Errors: nobody tells, or it is another than it is held to.
     pub fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
-        self.is_home(self.patience)?;
+        self.check_home(self.patience)?;
         Ok(self.consumer.client().fetch_cluster_id(self.patience))
     }
 
     /// Errors: the client is at another cluster than it is held to, or nobody tells. librdkafka keeps the id that it was
     /// told last, and says when that was another one before.
-    pub(super) fn is_home(&self, within: Duration) -> Result<(), ReadError> {
+    pub(super) fn check_home(&self, within: Duration) -> Result<(), ReadError> {
         let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
         let told = self.consumer.client().fetch_cluster_id(within);
         if told.is_none() && self.consumer.context().second_cluster().is_none() {
-            return Err(self.stalled("asking for the cluster id", None));
+            return Err(self.stalled_error("asking for the cluster id", None));
         }
-        librdkafka::at_home(&self.bootstrap, held, told.as_deref(), self.consumer.context()).map_err(ReadError::Barred)
+        librdkafka::check_told_id(&self.bootstrap, held, told.as_deref(), self.consumer.context())
+            .map_err(ReadError::Barred)
     }
 
     /// Asks the warden before these ranges are read.
-    pub(super) fn admitted(&self, ranges: &[Range]) -> Result<(), ReadError> {
+    pub(super) fn check_admitted(&self, ranges: &[ReadRange]) -> Result<(), ReadError> {
         let Some(hold) = &self.hold else { return Ok(()) };
         hold.warden.admit(ranges)?;
-        self.is_home(self.patience)
+        self.check_home(self.patience)
     }
 }

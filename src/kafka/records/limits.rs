@@ -40,7 +40,7 @@ impl Portion {
 
 /// What may wait in memory for one partition.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct QueueLimits {
     /// KiB of records.
     pub queued_kib: u32,
     /// Bytes of a fetch.
@@ -51,16 +51,16 @@ pub(super) struct Limits {
     pub turn: usize,
 }
 
-impl Limits {
+impl QueueLimits {
     pub fn of(portion: Portion) -> Self {
-        Limits { queued_kib: QUEUED_KIB, portion: portion.bytes(), records: QUEUED, turn: TURN }
+        QueueLimits { queued_kib: QUEUED_KIB, portion: portion.bytes(), records: QUEUED, turn: TURN }
     }
 
     pub fn within(queued_kib: u32) -> Self {
         let records = queued_kib.saturating_mul(A_KIB).min(QUEUED);
         // What arrives may be compressed: five times as much and more once it is there.
         let portion = (u64::from(queued_kib) << 9).clamp(LEAST, Portion::Usual.bytes());
-        Limits { queued_kib, portion, records, turn: SHORT_TURN }
+        QueueLimits { queued_kib, portion, records, turn: SHORT_TURN }
     }
 }
 
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn an_answer_holds_the_largest_portion() {
         assert_eq!(ANSWER, Portion::Large.bytes().to_string());
-        assert_eq!((Limits::within(64).records, Limits::within(u32::MAX).records), (512, 20_000));
-        assert_eq!([8, 64, 9_999].map(|kib| Limits::within(kib).portion), [16 << 10, 32 << 10, 1 << 20]);
+        assert_eq!((QueueLimits::within(64).records, QueueLimits::within(u32::MAX).records), (512, 20_000));
+        assert_eq!([8, 64, 9_999].map(|kib| QueueLimits::within(kib).portion), [16 << 10, 32 << 10, 1 << 20]);
     }
 }

@@ -55,7 +55,7 @@ impl<'a> RecordRef<'a> {
             if next == headers.count() {
                 return None;
             }
-            let header = named(unnamed, || headers.try_get(next))?;
+            let header = read_header(unnamed, || headers.try_get(next))?;
             next += 1;
             Some((header.key, header.value))
         })
@@ -77,8 +77,8 @@ impl<'a> RecordRef<'a> {
 
 /// Reads a header. rdkafka panics (0.39, `Headers::try_get`) at a name that is not UTF-8, which Kafka's protocol forbids
 /// and brokers do not check.
-fn named<T>(unnamed: &Cell<bool>, read: impl FnOnce() -> Option<T>) -> Option<T> {
-    quiet::caught(read).unwrap_or_else(|| {
+fn read_header<T>(unnamed: &Cell<bool>, read: impl FnOnce() -> Option<T>) -> Option<T> {
+    quiet::catch_panic(read).unwrap_or_else(|| {
         unnamed.set(true);
         None
     })
@@ -91,10 +91,10 @@ mod tests {
     #[test]
     fn a_name_that_cannot_be_read_does_not_panic_and_is_remembered() {
         let unnamed = Cell::new(false);
-        assert_eq!(named(&unnamed, || Some(1)), Some(1));
+        assert_eq!(read_header(&unnamed, || Some(1)), Some(1));
         assert!(!unnamed.get());
         let bad = vec![0xff];
-        assert_eq!(named(&unnamed, || Some(std::str::from_utf8(&bad).unwrap().len())), None);
+        assert_eq!(read_header(&unnamed, || Some(std::str::from_utf8(&bad).unwrap().len())), None);
         assert!(unnamed.get());
     }
 }

@@ -10,14 +10,14 @@ use crate::base::TopicPartition;
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
 /// Partition queues that have something, each at most once: librdkafka's threads ring, the reader waits.
-pub(super) struct Ready {
+pub(super) struct ReadyQueues {
     waiting: Mutex<(VecDeque<usize>, Vec<bool>)>,
     bell: Condvar,
 }
 
-impl Ready {
-    pub fn new(slots: usize) -> Ready {
-        Ready { waiting: Mutex::new((VecDeque::with_capacity(slots), vec![false; slots])), bell: Condvar::new() }
+impl ReadyQueues {
+    pub fn new(slots: usize) -> ReadyQueues {
+        ReadyQueues { waiting: Mutex::new((VecDeque::with_capacity(slots), vec![false; slots])), bell: Condvar::new() }
     }
 
     /// Slot `slot` has something to read.
@@ -52,20 +52,20 @@ impl Ready {
 }
 
 /// Counts ticks in which nothing happened, so that no clock is needed.
-pub(super) struct Patience {
+pub(super) struct ReadPatience {
     limit: u32,
     idle: u32,
     positions: BTreeMap<TopicPartition, i64>,
 }
 
-impl Patience {
-    pub fn new(limit: Duration) -> Patience {
+impl ReadPatience {
+    pub fn new(limit: Duration) -> ReadPatience {
         let ticks = u32::try_from(limit.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(1);
-        Patience { limit: ticks, idle: 0, positions: BTreeMap::new() }
+        ReadPatience { limit: ticks, idle: 0, positions: BTreeMap::new() }
     }
 
     /// Something arrived.
-    pub fn progress(&mut self) {
+    pub fn note_progress(&mut self) {
         self.idle = 0;
     }
 
@@ -81,7 +81,7 @@ impl Patience {
 
     /// Takes in librdkafka's statistics: a fetch position that moved is progress, though no record was
     /// shown (a long stretch of aborted ones).
-    pub fn statistics<'a>(&mut self, json: &[u8], open: impl Iterator<Item = &'a TopicPartition>) {
+    pub fn note_statistics<'a>(&mut self, json: &[u8], open: impl Iterator<Item = &'a TopicPartition>) {
         let Ok(all) = serde_json::from_slice::<serde_json::Value>(json) else { return };
         for partition in open {
             let told = &all["topics"][&partition.topic]["partitions"][&partition.partition.to_string()];
@@ -99,11 +99,11 @@ mod tests {
 
     #[test]
     fn a_position_that_moves_is_progress() {
-        let mut patience = Patience::new(Duration::from_millis(100));
+        let mut patience = ReadPatience::new(Duration::from_millis(100));
         let partition = TopicPartition::new("t", 3);
-        let told = |patience: &mut Patience, offset: i64| {
+        let told = |patience: &mut ReadPatience, offset: i64| {
             let json = format!(r#"{{"topics":{{"t":{{"partitions":{{"3":{{"next_offset":{offset}}}}}}}}}}}"#);
-            patience.statistics(json.as_bytes(), std::iter::once(&partition));
+            patience.note_statistics(json.as_bytes(), std::iter::once(&partition));
         };
         told(&mut patience, 10);
         patience.tick();
@@ -113,12 +113,12 @@ mod tests {
         assert!(patience.is_over());
         told(&mut patience, 11);
         assert!(!patience.is_over());
-        patience.statistics(b"nonsense", std::iter::once(&partition));
+        patience.note_statistics(b"nonsense", std::iter::once(&partition));
     }
 
     #[test]
     fn a_slot_waits_once_however_often_it_rings() {
-        let ready = Ready::new(2);
+        let ready = ReadyQueues::new(2);
         ready.ring(1);
         ready.ring(1);
         ready.ring(0);

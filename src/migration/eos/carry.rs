@@ -1,49 +1,56 @@
 //! What only the side that is left holds is carried to the other, exactly once.
 
 use super::runbook::REPEATS;
-use super::seam::Seam;
+use super::seam::PartitionSeam;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition};
 use crate::estate::exactly_once::Ends;
 use crate::migration::facts::command::Refusal;
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{Event, RunId};
 use crate::migration::facts::settings::ProducerSettings;
-use crate::migration::facts::state::{Done, Run};
+use crate::migration::facts::state::{JournalledEffect, Run};
 use crate::migration::run::machine::{CONTROLLER, Machine};
 use crate::migration::run::runbook::StepKind;
-use crate::migration::run::steps::{Next, fail};
+use crate::migration::run::steps::{StepProgress, fail_step};
 use crate::replay::ranges::{Piece, Ranges};
 
 impl Machine {
     /// What only the side that is left holds goes to the other, exactly once. From here the way is on: records that
     /// were carried can't be taken back.
-    pub(super) fn carry(&mut self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Next {
+    pub(super) fn carry_records(
+        &mut self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        from: Side,
+        now: At,
+    ) -> StepProgress {
         let run = &self.state.runs[&id];
         if run.dry_run {
-            return Next::Done;
+            return StepProgress::Done;
         }
-        if let Some((Outcome::Failed { why }, _)) = run.effect().and_then(|e| e.outcome.clone()) {
-            return Next::Fail(why.what, why.advice);
+        if let Some((Outcome::Failed { why }, _)) = run.current_effect().and_then(|e| e.outcome.clone()) {
+            return StepProgress::Fail(why.what, why.advice);
         }
         // What may have been sent goes on as it is; what an earlier attempt carried stays carried, and only what came
         // after it goes by a carry of its own.
-        let last = last_carry(run).filter(|e| run.effect().is_some() || !is_carried(e));
+        let last = last_carry(run).filter(|e| run.current_effect().is_some() || !is_carried(e));
         let journalled = last.map(|e| e.issued.effect.clone());
         let effect = match journalled {
             Some(effect) => effect,
-            None => match self.to_carry(id, name, plan, from, now) {
+            None => match self.ranges_to_carry(id, name, plan, from, now) {
                 Err(next) => return next,
                 Ok(ranges) => {
                     if !self.state.runs[&id].no_return {
-                        if let Err(next) = self.coupled_stand(id, from.other(), now) {
+                        if let Err(next) = self.check_coupled_stand(id, from.other(), now) {
                             return next;
                         }
                         self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
-                        return Next::Again;
+                        return StepProgress::Again;
                     }
                     if ranges.is_empty() {
-                        return Next::Done;
+                        return StepProgress::Done;
                     }
                     let replay = self.replay_id(id, name);
                     Effect::Carry { producer: name.to_owned(), replay, from, ranges }
@@ -51,41 +58,48 @@ impl Machine {
             },
         };
         let again = effect.clone();
-        match self.repeated(id, now, |_| effect) {
+        match self.repeat_effect(id, now, |_| effect) {
             Err(next) => next,
             // It is all there already, as far as is known: going on with it reads it back once more.
-            Ok(Answer::Carried { verified: None, records }) => {
+            Ok(EffectResult::Carried { verified: None, records }) => {
                 let run = &self.state.runs[&id];
                 let tries = run.effects[run.fresh_from.min(run.effects.len())..].len();
                 if tries < REPEATS {
                     self.issue(id, again, now);
-                    return Next::Wait("under way".into(), None);
+                    return StepProgress::Wait("under way".into(), None);
                 }
                 let to = from.other();
-                Next::Help(
+                StepProgress::Help(
                     format!("{records} records were carried to {to}, and could not be read back there"),
                     format!("see whether {to} can be read; then continue: they are read back again"),
                 )
             }
-            Ok(Answer::Carried { verified: Some(false), records }) => Next::Help(
+            Ok(EffectResult::Carried { verified: Some(false), records }) => StepProgress::Help(
                 format!(
                     "{records} records were carried to {}, and not each of them is there exactly once",
                     from.other()
                 ),
                 "look at them (cutover diff) before anything reads them; then continue".into(),
             ),
-            Ok(_) => Next::Done,
+            Ok(_) => StepProgress::Done,
         }
     }
 
     /// What only the left side holds: from the seam by which its writers came to its end now, but for what this run has
     /// carried already.
-    fn to_carry(&self, id: RunId, name: &str, plan: &ProducerSettings, from: Side, now: At) -> Result<Ranges, Next> {
-        let both = self.both(id, name, from.other(), now)?;
-        self.left_is_closed(id, name, plan, from, both.left, now)?;
+    fn ranges_to_carry(
+        &self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        from: Side,
+        now: At,
+    ) -> Result<Ranges, StepProgress> {
+        let both = self.look_at_both(id, name, from.other(), now)?;
+        self.check_left_closed(id, name, plan, from, both.left, now)?;
         let begins = |tp: &TopicPartition| self.not_carried_from(&self.state.runs[&id], from, tp);
         if both.left.ends.keys().all(|tp| begins(tp).is_none()) {
-            return Err(fail(
+            return Err(fail_step(
                 format!(
                     "no seam of {name} to {from} is journalled: where its records begin there is not known",
                     name = visible_name(name)
@@ -96,12 +110,12 @@ impl Machine {
         let piece = |(tp, ends): (&TopicPartition, &Ends)| match begins(tp) {
             Some(start) if start < ends.high_watermark => Some(Ok(Piece::new(tp.clone(), start, ends.high_watermark))),
             Some(_) => None,
-            None => Some(Err(fail(
+            None => Some(Err(fail_step(
                 format!("{tp} has no seam: it was not there when {name} was cut over", name = visible_name(name)),
                 "carry its records by hand (cutover replay), then roll back with --lose",
             ))),
         };
-        Ok(Ranges::of(both.left.ends.iter().filter_map(piece).collect::<Result<Vec<_>, _>>()?))
+        Ok(Ranges::from_pieces(both.left.ends.iter().filter_map(piece).collect::<Result<Vec<_>, _>>()?))
     }
 
     /// Where that begins on a partition; `None`: it has no seam.
@@ -118,12 +132,12 @@ impl Machine {
 
     /// Whether what only green holds is still there to be carried, as far as is known: to be asked before anything
     /// stops.
-    pub(super) fn carriable(&self, name: &str) -> Result<(), Refusal> {
+    pub(super) fn check_carriable(&self, name: &str) -> Result<(), Refusal> {
         let green = Side::Green;
         let (Some((_, seams)), Some(view)) = (self.seam_of(name, green), self.estate.side(green).value()) else {
             return Ok(());
         };
-        let expired = |s: &Seam| {
+        let expired = |s: &PartitionSeam| {
             let partitions = &view.topics.get(&s.tp.topic)?.partitions;
             let start = partitions.get(usize::try_from(s.tp.partition).ok()?)?.log_start?;
             (start > s.target).then(|| (s.clone(), start))
@@ -143,7 +157,7 @@ impl Machine {
 
     /// Whether a rollback waits for a person because it can't carry.
     pub(super) fn carry_waits(&self, run: &Run) -> bool {
-        let open = run.needs.is_some() && run.no_return && !run.dry_run && !self.switched(run);
+        let open = run.needs.is_some() && run.no_return && !run.dry_run && !self.is_switched(run);
         open && last_carry(run).is_some_and(|e| !is_carried(e))
     }
 
@@ -162,25 +176,25 @@ impl Machine {
     }
 
     /// What came after a carry had been fixed is on neither the other side nor in any number that was shown.
-    pub(super) fn all_carried(
+    pub(super) fn check_all_carried(
         &self,
         id: RunId,
         name: &str,
         plan: &ProducerSettings,
         from: Side,
         now: At,
-    ) -> Result<(), Next> {
+    ) -> Result<(), StepProgress> {
         let carries = self.steps_of(&self.state.runs[&id]).iter().any(|s| matches!(s.kind, StepKind::Carry { .. }));
         if !carries {
             return Ok(());
         }
-        let rest = self.to_carry(id, name, plan, from, now)?;
+        let rest = self.ranges_to_carry(id, name, plan, from, now)?;
         match rest.pieces().next() {
             None => Ok(()),
-            Some(first) => Err(fail(
+            Some(first) => Err(fail_step(
                 format!(
                     "{} offsets were written on {from} after what only it holds had been carried: {} from {}",
-                    rest.offsets(),
+                    rest.count_offsets(),
                     first.tp,
                     first.from
                 ),
@@ -191,14 +205,14 @@ impl Machine {
 }
 
 /// The newest carry of a run that may have sent something.
-fn last_carry(run: &Run) -> Option<&Done> {
+fn last_carry(run: &Run) -> Option<&JournalledEffect> {
     run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::Carry { .. }) && !e.has_failed())
 }
 
 /// Whether an effect is a carry that brought everything, and was read back.
-fn is_carried(effect: &Done) -> bool {
+fn is_carried(effect: &JournalledEffect) -> bool {
     match &effect.outcome {
-        Some((Outcome::Done { result: Answer::Carried { verified, .. } }, _)) => verified.is_some(),
+        Some((Outcome::Done { result: EffectResult::Carried { verified, .. } }, _)) => verified.is_some(),
         _ => false,
     }
 }

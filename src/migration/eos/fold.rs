@@ -2,8 +2,8 @@
 
 use crate::base::{At, Side};
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
-use crate::migration::facts::event::{Entry, Event, RunId, RunKind};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
+use crate::migration::facts::event::{Event, JournalEntry, RunId, RunKind};
 use crate::migration::facts::stage::Stage;
 use crate::migration::facts::state::{Approval, ProducerState, State};
 
@@ -25,7 +25,7 @@ impl State {
         self.producers.get(producer).map_or(Side::Blue, ProducerState::rests_on)
     }
 
-    pub(in crate::migration) fn producer_started(&mut self, name: &str, run: RunId, dry: bool) {
+    pub(in crate::migration) fn apply_producer_started(&mut self, name: &str, run: RunId, dry: bool) {
         let p = self.producers.entry(name.to_owned()).or_default();
         p.run = Some(run);
         if !dry {
@@ -33,12 +33,12 @@ impl State {
         }
     }
 
-    pub(in crate::migration) fn approved(&mut self, producer: &str, facts: &str, entry: &Entry) {
+    pub(in crate::migration) fn apply_approval(&mut self, producer: &str, facts: &str, entry: &JournalEntry) {
         let approval = Approval { by: entry.actor.clone(), at: entry.at, facts: facts.to_owned() };
         self.producers.entry(producer.to_owned()).or_default().approved = Some(approval);
     }
 
-    pub(in crate::migration) fn on_hard_run(&mut self, id: RunId, event: &Event, at: At) {
+    pub(in crate::migration) fn apply_hard_run_event(&mut self, id: RunId, event: &Event, at: At) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let Subject::Producer(name) = run.subject.clone() else { return };
         match event {
@@ -83,45 +83,45 @@ impl State {
                 {
                     self.groups.entry(group).or_default().own.insert(*side);
                 }
-                self.on_hard_result(&name, &effect, outcome);
+                self.apply_hard_result(&name, &effect, outcome);
             }
             // What was agreed to has begun, or was given up: the next cut is agreed to anew. (The gate asks for it once
             // more when the run begins.)
             Event::StepDone { .. } | Event::RunEnded { .. } if !run.dry_run && run.kind != RunKind::Route => {
                 self.producers.entry(name).or_default().approved = None;
             }
-            Event::Continued { .. } if run.open() && run.no_return => {
+            Event::Continued { .. } if run.is_open() && run.no_return => {
                 run.seen.append(&mut run.rogues);
             }
-            Event::Continued { .. } if !run.open() => {
+            Event::Continued { .. } if !run.is_open() => {
                 self.producers.entry(name).or_default().alarm = None;
             }
             _ => {}
         }
     }
 
-    fn on_hard_result(&mut self, name: &str, effect: &Effect, outcome: &Outcome) {
+    fn apply_hard_result(&mut self, name: &str, effect: &Effect, outcome: &Outcome) {
         let producer = self.producers.entry(name.to_owned()).or_default();
         match (effect, outcome) {
-            (Effect::Fence { side, .. }, Outcome::Done { result: Answer::Fenced { ids } }) => {
+            (Effect::Fence { side, .. }, Outcome::Done { result: EffectResult::Fenced { ids } }) => {
                 producer.fenced.insert(*side, ids.clone());
             }
             (Effect::Deny { side, acls, .. }, Outcome::Failed { .. })
-            | (Effect::Deny { side, acls, .. }, Outcome::Done { result: Answer::NotDenied { .. } })
+            | (Effect::Deny { side, acls, .. }, Outcome::Done { result: EffectResult::NotDenied { .. } })
             | (Effect::Allow { side, acls, .. }, Outcome::Done { .. }) => {
                 if let Some(denied) = producer.denied.get_mut(side) {
                     denied.retain(|a| !acls.contains(a));
                 }
             }
             (Effect::SetFlag { to, .. }, Outcome::Done { .. }) => {
-                let side = Side::BOTH.into_iter().find(|s| *to == crate::estate::FlagState::only(*s));
+                let side = Side::BOTH.into_iter().find(|s| *to == crate::estate::FlagState::only_on(*s));
                 producer.ran_on.extend(side);
             }
             _ => {}
         }
     }
 
-    pub(in crate::migration) fn hard_run_done(&mut self, id: RunId, at: At) {
+    pub(in crate::migration) fn apply_hard_run_done(&mut self, id: RunId, at: At) {
         let Some(run) = self.runs.get(&id).filter(|r| !r.dry_run) else { return };
         let Subject::Producer(name) = run.subject.clone() else { return };
         let (kind, to) = (run.kind, run.to);

@@ -11,17 +11,17 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator as _;
 
-pub(super) use after::all_initialised_again;
+pub(super) use after::list_initialised_again;
 pub use after::{initialised_again, not_asked, not_told};
 
-use super::Fenced;
+use super::FencedId;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Observed, Side};
 use crate::estate::exactly_once::{EosLook, Stillness};
 use crate::migration::facts::overrides::GateName;
 use crate::migration::facts::settings::ProducerSettings;
-use crate::migration::rules::context::Sight;
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::gate::Gate;
 use crate::migration::rules::group;
 
@@ -97,14 +97,14 @@ impl RowId {
     }
 
     /// Those that are overridden where these gates are passed over.
-    pub(super) fn overridden(passed: impl Fn(GateName) -> bool) -> BTreeSet<RowId> {
+    pub(super) fn list_overridden(passed: impl Fn(GateName) -> bool) -> BTreeSet<RowId> {
         RowId::iter().filter(|id| id.gate_name().is_some_and(&passed)).collect()
     }
 }
 
 /// One row of a gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
+pub struct HardGateRow {
     /// Which.
     pub id: RowId,
     /// What must be true, e.g. `no overlong or hanging transaction`.
@@ -120,9 +120,9 @@ pub struct Row {
     pub advice: String,
 }
 
-impl Row {
+impl HardGateRow {
     fn new(id: RowId, what: impl Into<String>, at: Option<At>) -> Self {
-        Row { id, what: what.into(), gate: Gate::Pass, value: String::new(), at, advice: String::new() }
+        HardGateRow { id, what: what.into(), gate: Gate::Pass, value: String::new(), at, advice: String::new() }
     }
 
     fn value(mut self, value: impl Into<String>) -> Self {
@@ -148,9 +148,9 @@ impl Row {
 
 /// A producer that is to be cut from one side to the other.
 #[derive(Clone, Copy)]
-pub struct Cut<'a> {
+pub struct ProducerCut<'a> {
     /// Everything a rule may rest on.
-    pub sight: &'a Sight<'a>,
+    pub sight: &'a RuleContext<'a>,
     /// Its name.
     pub name: &'a str,
     /// Its entry in the plan.
@@ -160,10 +160,10 @@ pub struct Cut<'a> {
 }
 
 /// The newest look at a producer on a side, and when it was made.
-type Seen<'a> = Result<(&'a EosLook, At), String>;
+type EosObservation<'a> = Result<(&'a EosLook, At), String>;
 
-impl<'a> Cut<'a> {
-    fn from(&self) -> Side {
+impl<'a> ProducerCut<'a> {
+    fn source_side(&self) -> Side {
         self.to.other()
     }
 
@@ -177,12 +177,12 @@ impl<'a> Cut<'a> {
         state.and_then(|p| p.denied.get(&side)).is_some_and(|acls| !acls.is_empty())
     }
 
-    fn look(&self, side: Side) -> Seen<'a> {
-        match self.sight.estate.eos(side, self.name) {
+    fn fresh_look(&self, side: Side) -> EosObservation<'a> {
+        match self.sight.estate.eos_look(side, self.name) {
             Some(seen @ Observed::Known { value, at, .. }) if self.sight.is_fresh(seen) => Ok((value, *at)),
             Some(Observed::Known { at, trouble, .. }) => {
                 let why = trouble.as_ref().map(|t| format!(": {}", t.what)).unwrap_or_default();
-                Err(format!("{side} was last asked {} ago{why}", span(self.sight.now.since(*at))))
+                Err(format!("{side} was last asked {} ago{why}", format_duration(self.sight.now.since(*at))))
             }
             Some(Observed::Absent { why }) => Err(why.what.clone()),
             None => Err(format!("{side} was not asked about {} yet", visible_name(self.name))),
@@ -191,55 +191,60 @@ impl<'a> Cut<'a> {
 
     /// The gate before anything stops.
     #[must_use]
-    pub fn live(&self, worst_case_ms: u64) -> Vec<Row> {
+    pub fn rows_before_stop(&self, worst_case_ms: u64) -> Vec<HardGateRow> {
         vec![
-            self.flag(),
-            self.new_ids(),
-            self.window(worst_case_ms),
-            self.topics(),
-            self.transactions(),
-            self.readers(),
-            self.strangers(),
-            self.coupled(),
-            self.permissions(),
-            self.way_back(),
-            self.approval(),
+            self.check_flag(),
+            self.check_new_ids(),
+            self.check_window(worst_case_ms),
+            self.check_topics(),
+            self.check_transactions(),
+            self.check_readers(),
+            self.check_strangers(),
+            self.check_coupled(),
+            self.check_permissions(),
+            self.check_way_back(),
+            self.check_approval(),
         ]
     }
 
     /// The gate of a rollback before anything stops: it needs no window and no second person, and must be possible
     /// whenever nothing is lost by it.
     #[must_use]
-    pub fn back(&self) -> Vec<Row> {
+    pub fn rows_before_rollback(&self) -> Vec<HardGateRow> {
         vec![
-            self.flag(),
-            self.new_ids(),
-            self.topics(),
-            self.transactions(),
-            self.readers(),
-            self.coupled(),
-            self.permissions(),
+            self.check_flag(),
+            self.check_new_ids(),
+            self.check_topics(),
+            self.check_transactions(),
+            self.check_readers(),
+            self.check_coupled(),
+            self.check_permissions(),
         ]
     }
 
     /// The gate after the stop, before the switch: `still` is how long the logs of both sides have stood, `fenced` the
     /// ids fenced by this run.
     #[must_use]
-    pub fn after_stop(&self, still: [&Stillness; 2], fenced: &[Fenced], needed_ms: u64) -> Vec<Row> {
+    pub fn rows_after_stop(&self, still: [&Stillness; 2], fenced: &[FencedId], needed_ms: u64) -> Vec<HardGateRow> {
         let [left, target] = still;
-        vec![self.settled(), self.fenced(fenced), self.closed(left, needed_ms), self.target_still(target, needed_ms)]
+        vec![
+            self.check_settled(),
+            self.check_fenced(fenced),
+            self.check_closed(left, needed_ms),
+            self.check_target_still(target, needed_ms),
+        ]
     }
 }
 
 /// All rows as one gate.
 #[must_use]
-pub fn all(rows: &[Row], overridden: &BTreeSet<RowId>) -> Gate {
+pub fn combine_hard_rows(rows: &[HardGateRow], overridden: &BTreeSet<RowId>) -> Gate {
     let counted = rows.iter().filter(|r| !(r.id.may_be_overridden() && overridden.contains(&r.id)));
     counted.fold(Gate::Pass, |gate, row| gate.and(row.gate.clone()))
 }
 
 /// The first words of a list, and how many more there are.
-fn some(words: &[String]) -> String {
+fn shorten_list(words: &[String]) -> String {
     match words {
         [] => "none".to_owned(),
         [one] => one.clone(),
@@ -250,9 +255,9 @@ fn some(words: &[String]) -> String {
 
 /// Groups that may be moved together with a producer: those that read its topics, and those whose offsets it commits.
 #[must_use]
-pub fn downstream(sight: &Sight<'_>, plan: &ProducerSettings) -> Vec<String> {
+pub fn list_downstream(sight: &RuleContext<'_>, plan: &ProducerSettings) -> Vec<String> {
     let reads = |g: &String| {
-        let topics = group::topics(sight, g, Side::Blue);
+        let topics = group::topics_read(sight, g, Side::Blue);
         plan.topics.iter().any(|t| topics.iter().any(|own| own == t))
     };
     sight.settings.groups.keys().filter(|g| reads(g)).cloned().collect()

@@ -5,12 +5,12 @@
 //! the *seam*, journalled before any writer may target green. Groups that have read blue to the seam start at the
 //! seam on green: nothing lost, nothing read again.
 //!
-//! - [`look`]: what is observed of such a producer on a cluster, and how long its logs have stood still.
 //! - [`gate`]: the rows that must pass before it is stopped, and those that must pass before the switch.
 //! - [`seam`]: where writers went from one cluster to the other, folded from the journal.
 //! - [`runbook`]: the ordered steps of a cut, a rollback, and of undoing either.
 //! - `steps`, `couple`, `carry`, `switch`: carrying them out. `watch`: the side that was left, while its way back is kept.
-//! - `prepare`: what a dialog shows. [`view`]: what screens and reports are made from.
+//! - `prepare`: what a dialog shows, and `facts`: what it rests on. [`view`]: what screens and reports are made from.
+//! - `fold`: what the journal says of it. `readers`: the groups that move on its seam. `rogue`: who writes besides it.
 
 mod carry;
 mod couple;
@@ -33,15 +33,15 @@ use super::facts::settings::ProducerSettings;
 use crate::base::Side;
 use crate::estate::acl::{Acl, Resource};
 
-pub use gate::{Row, RowId};
-pub use readers::{green_past, may_leave, read_past_seam};
+pub use gate::{HardGateRow, RowId};
+pub use readers::{check_may_leave, green_past, read_past_seam};
 pub use rogue::Rogue;
-pub use seam::{Seam, Seams};
+pub use seam::{PartitionSeam, Seams};
 pub use view::EosView;
 
 /// A fenced transactional id: an instance that initialises it later gets a higher epoch, or another producer id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fenced {
+pub struct FencedId {
     /// Transactional id.
     pub id: String,
     /// Producer id.
@@ -73,7 +73,7 @@ impl ProducerSettings {
 
     /// Groups whose offsets it commits in its transactions, as far as the plan says.
     #[must_use]
-    pub fn coupled(&self) -> &[String] {
+    pub fn coupled_groups(&self) -> &[String] {
         self.reads.as_deref().unwrap_or_default()
     }
 
@@ -89,7 +89,7 @@ impl ProducerSettings {
     /// The principal that is kept from writing on a side.
     #[must_use]
     pub fn principal(&self, side: Side) -> Option<&str> {
-        self.principals[super::facts::state::index(side)].as_deref()
+        self.principals[super::facts::state::side_index(side)].as_deref()
     }
 }
 
@@ -97,7 +97,7 @@ impl ProducerSettings {
 /// (a denial on a topic would stop its readers where `allow.everyone.if.no.acl.found` is set). Empty when the plan
 /// names no principal.
 #[must_use]
-pub fn denials(plan: &ProducerSettings, side: Side) -> Vec<Acl> {
+pub fn denials_for(plan: &ProducerSettings, side: Side) -> Vec<Acl> {
     let Some(principal) = plan.principal(side) else { return Vec::new() };
     plan.ids(side).iter().map(|id| Acl::deny_write(Resource::TransactionalId, id, principal)).collect()
 }

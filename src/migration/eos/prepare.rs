@@ -2,25 +2,25 @@
 
 use std::collections::BTreeSet;
 
-use super::gate::{Cut, downstream};
+use super::gate::{ProducerCut, list_downstream};
 use super::runbook::{hard_steps, worst_case_ms};
-use super::seam::Seam;
-use super::view::green_only_words;
-use super::{GreenOnly, Row, RowId};
+use super::seam::PartitionSeam;
+use super::view::describe_green_only;
+use super::{GreenOnly, HardGateRow, RowId};
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::base::{At, Side};
 use crate::estate::{BrokerView, FlagState};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::{Event, RunId, RunKind};
-use crate::migration::facts::overrides::{GateName, Held, PassedOver};
+use crate::migration::facts::overrides::{GateName, HeldGate, PassedOver};
 use crate::migration::facts::settings::ProducerSettings;
 use crate::migration::facts::stage::Stage;
 use crate::migration::run::machine::{CONTROLLER, Machine};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::{Step, StepKind};
-use crate::migration::run::steps::unresolved;
-use crate::migration::tell::prepare::{passed_readers, plain, upper};
+use crate::migration::run::steps::is_unresolved;
+use crate::migration::tell::prepare::{capitals_of, passed_readers, plain_dialog};
 
 impl Machine {
     pub(in crate::migration) fn prepare_hard(
@@ -29,10 +29,10 @@ impl Machine {
         name: &str,
         now: At,
     ) -> Result<Prepared, Refusal> {
-        let plan = self.exactly_once(name)?;
+        let plan = self.exactly_once_plan(name)?;
         match command {
             Command::HardCut { .. } => {
-                self.no_run_of(name)?;
+                self.check_no_run(name)?;
                 if self.state.producer_rests_on(name) == Side::Green {
                     return Err(Refusal::refused(
                         format!("{name} is on green already", name = visible_name(name)),
@@ -53,7 +53,7 @@ impl Machine {
         }
     }
 
-    fn exactly_once(&self, name: &str) -> Result<&ProducerSettings, Refusal> {
+    fn exactly_once_plan(&self, name: &str) -> Result<&ProducerSettings, Refusal> {
         let Some(plan) = self.settings.producers.get(name) else {
             return Err(Refusal::refused(
                 format!("producer {name} is not in the plan", name = visible_name(name)),
@@ -72,7 +72,7 @@ impl Machine {
         Ok(plan)
     }
 
-    fn no_run_of(&self, name: &str) -> Result<(), Refusal> {
+    fn check_no_run(&self, name: &str) -> Result<(), Refusal> {
         match self.state.open_run(&Subject::Producer(name.to_owned())) {
             Some(run) => Err(Refusal::refused(
                 format!("{} of {name} is under way (run {})", run.kind, run.id, name = visible_name(name)),
@@ -91,24 +91,24 @@ impl Machine {
         now: At,
     ) -> Result<Prepared, Refusal> {
         let to = if kind == RunKind::HardCut { Side::Green } else { Side::Blue };
-        let overridden = overridden(command)?;
-        let rows = self.hard_gate(name, to, &overridden, now)?;
+        let overridden = overridden_rows(command)?;
+        let rows = self.check_hard_gate(name, to, &overridden, now)?;
         if matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. }) {
-            self.carriable(name)?;
+            self.check_carriable(name)?;
         }
         let gates = self.hard_gates(command, name, plan, &rows, now)?;
         let steps = hard_steps(kind, plan, command, to);
-        let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
+        let phrases: Vec<String> = gates.iter().map(HeldGate::phrase).collect();
         // What is lost grows while it is read: the number is in the phrase, and holds when the step comes.
-        let fixed = gates.iter().filter(|h| h.gate != GateName::Missing).map(Held::phrase).collect::<Vec<_>>();
+        let fixed = gates.iter().filter(|h| h.gate != GateName::Missing).map(HeldGate::phrase).collect::<Vec<_>>();
         let shown = visible_name(name);
         let phrase = std::iter::once(format!("{to} {shown}")).chain(phrases).collect::<Vec<_>>().join(" ");
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
-        let facts = Cut { sight: &sight, name, plan, to }.approval_facts();
+        let facts = ProducerCut { sight: &sight, name, plan, to }.approval_facts();
         let title = match to {
-            Side::Green => format!("Cut {shown} over to {} (exactly-once, hard)", upper(to)),
-            Side::Blue => format!("Roll {shown} back to {} (exactly-once, hard)", upper(to)),
+            Side::Green => format!("Cut {shown} over to {} (exactly-once, hard)", capitals_of(to)),
+            Side::Blue => format!("Roll {shown} back to {} (exactly-once, hard)", capitals_of(to)),
         };
         Ok(Prepared {
             title,
@@ -118,7 +118,7 @@ impl Machine {
             way_back: match to {
                 Side::Green => format!(
                     "roll back within {}: what green alone holds by then is carried to blue exactly once, or its loss is typed",
-                    span(plan.keep_blue_ms)
+                    format_duration(plan.keep_blue_ms)
                 ),
                 Side::Blue => "cut over again".into(),
             },
@@ -126,8 +126,8 @@ impl Machine {
             facts: format!("{facts}\ngates={}\nrun under way={run}{}", fixed.join(" "), passed_readers(&gates)),
             gates,
             rows,
-            by_hand: by_hand(plan, to, self.brokers(to.other())),
-            ..plain(command, String::new())
+            by_hand: commands_by_hand(plan, to, self.broker_addresses(to.other())),
+            ..plain_dialog(command, String::new())
         })
     }
 
@@ -137,22 +137,23 @@ impl Machine {
         command: &Command,
         name: &str,
         plan: &ProducerSettings,
-        rows: &[Row],
+        rows: &[HardGateRow],
         now: At,
-    ) -> Result<Vec<Held>, Refusal> {
+    ) -> Result<Vec<HeldGate>, Refusal> {
         let mut gates = Vec::new();
         for over in command.overrides() {
             let row = rows.iter().find(|r| r.id.gate_name() == Some(over.gate));
             match row.and_then(|r| r.gate.why()) {
-                Some(_) if over.gate == GateName::Readers => gates.extend(self.unknown_readers(name, rows, now)),
-                Some(why) => gates.push(Held::new(over.gate, None, why.to_owned())),
+                Some(_) if over.gate == GateName::Readers => gates.extend(self.unknown_readers_gate(name, rows, now)),
+                Some(why) => gates.push(HeldGate::new(over.gate, None, why.to_owned())),
                 None => {}
             }
             if over.gate == GateName::ReRead {
                 let limit = |g: &String| self.settings.groups.get(g).map_or(0, |g| g.max_re_read);
-                let most = plan.coupled().iter().map(limit).fold(0, u64::saturating_add);
-                let why = format!("{} may read up to {most} records again: duplicates", visible_names(plan.coupled()));
-                gates.push(Held::new(over.gate, Some(most), why));
+                let most = plan.coupled_groups().iter().map(limit).fold(0, u64::saturating_add);
+                let why =
+                    format!("{} may read up to {most} records again: duplicates", visible_names(plan.coupled_groups()));
+                gates.push(HeldGate::new(over.gate, Some(most), why));
             }
         }
         if let Command::HardBack { green_only: GreenOnly::Lose, .. } = command {
@@ -160,7 +161,7 @@ impl Machine {
                 (Some(0), Some(0)) => {}
                 (_, Some(most)) => {
                     let why = format!("at most {most} offsets that only green holds are LOST to whoever reads blue");
-                    gates.push(Held::new(GateName::Missing, Some(most), why));
+                    gates.push(HeldGate::new(GateName::Missing, Some(most), why));
                 }
                 _ => {
                     return Err(Refusal::unknown(
@@ -182,10 +183,10 @@ impl Machine {
         name: &str,
         plan: &ProducerSettings,
         to: Side,
-        gates: &[Held],
+        gates: &[HeldGate],
         now: At,
     ) -> Vec<String> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let mut warnings: Vec<String> = Vec::new();
         for held in gates {
             let over = command.overrides().iter().find(|o| o.gate == held.gate);
@@ -195,9 +196,9 @@ impl Machine {
         warnings.push(format!(
             "nobody writes {} for about {}: drain, {} of standing still, the switch; at most {}",
             visible_names(&plan.topics),
-            span(plan.still_ms + 10_000),
-            span(plan.still_ms),
-            span(worst_case_ms(plan)),
+            format_duration(plan.still_ms + 10_000),
+            format_duration(plan.still_ms),
+            format_duration(worst_case_ms(plan)),
         ));
         if plan.principal(to.other()).is_none() {
             warnings.push(format!(
@@ -205,14 +206,14 @@ impl Machine {
                 to.other()
             ));
         }
-        let readers = downstream(&sight, plan);
+        let readers = list_downstream(&sight, plan);
         if !readers.is_empty() {
             warnings.push(format!("{} read its topics: each is moved on the seam after this", visible_names(&readers)));
         }
         if let Command::HardBack { green_only, .. } = command {
-            warnings.push(green_only_words(*green_only, self.green_only(name)));
-            warnings.extend(self.written_behind(name));
-            warnings.extend(Cut { sight: &sight, name, plan, to }.foreign());
+            warnings.push(describe_green_only(*green_only, self.green_only(name)));
+            warnings.extend(self.describe_written_behind(name));
+            warnings.extend(ProducerCut { sight: &sight, name, plan, to }.describe_foreign());
         }
         if self.session.dry_run {
             warnings.push("dry run: nothing will be changed".into());
@@ -231,14 +232,14 @@ impl Machine {
             level: Level::Typed(format!("{home} {name}")),
             facts: format!("run={}", run.map_or(0, |r| r.id)),
             way_back: "cut over again".into(),
-            ..plain(command, format!("Give {name} back to {}", upper(home)))
+            ..plain_dialog(command, format!("Give {name} back to {}", capitals_of(home)))
         }
     }
 
     fn prepare_go_on(&self, command: &Command, name: &str) -> Result<Prepared, Refusal> {
         if let Some((why, _)) = self.state.producers.get(name).and_then(|p| p.alarm.as_ref()) {
             let title = format!("{name}: seen, and mended: {why}", name = visible_name(name));
-            return Ok(Prepared { level: Level::Key, ..plain(command, title) });
+            return Ok(Prepared { level: Level::Key, ..plain_dialog(command, title) });
         }
         let run = self.state.open_run(&Subject::Producer(name.to_owned())).filter(|r| r.needs.is_some());
         let Some(run) = run.filter(|r| r.kind != RunKind::Route) else {
@@ -250,7 +251,7 @@ impl Machine {
         let steps = self.steps_of(run);
         let quiet = steps.iter().position(|s| matches!(s.kind, StepKind::Quiet { .. })).unwrap_or(0);
         // What was proven before is proven again, up to the point of no silent return.
-        let from = match self.before_switch(run).filter(|_| !unresolved(run)) {
+        let from = match self.before_switch(run).filter(|_| !is_unresolved(run)) {
             Some(quiet) => quiet,
             None if run.no_return => run.step,
             None => run.step.min(quiet),
@@ -264,7 +265,7 @@ impl Machine {
                 _ => Level::Key,
             },
             facts: format!("run={} step={}", run.id, run.step),
-            ..plain(command, format!("Go on with {} of {name} to {}", run.kind, upper(run.to)))
+            ..plain_dialog(command, format!("Go on with {} of {name} to {}", run.kind, capitals_of(run.to)))
         })
     }
 
@@ -275,7 +276,7 @@ impl Machine {
         plan: &ProducerSettings,
         now: At,
     ) -> Result<Prepared, Refusal> {
-        self.no_run_of(name)?;
+        self.check_no_run(name)?;
         let state = self.state.producers.get(name);
         if let Some((why, advice)) = state.and_then(|p| p.alarm.clone()) {
             return Err(Refusal::holds(why, advice));
@@ -291,8 +292,8 @@ impl Machine {
             return Err(Refusal::holds(
                 format!(
                     "blue is kept for {} as the way back of {name}, {} left",
-                    span(plan.keep_blue_ms),
-                    span(left),
+                    format_duration(plan.keep_blue_ms),
+                    format_duration(left),
                     name = visible_name(name)
                 ),
                 "wait",
@@ -309,7 +310,7 @@ impl Machine {
             way_back:
                 "none: there is no undo, a soak is not opened again. A rollback by hand stays as long as blue is kept"
                     .to_owned(),
-            ..plain(command, title)
+            ..plain_dialog(command, title)
         })
     }
 
@@ -326,14 +327,14 @@ impl Machine {
                 "second_person = true in its entry asks for one",
             ));
         }
-        self.no_run_of(name)?;
-        let sight = self.sight(now);
-        let cut = Cut { sight: &sight, name, plan, to: Side::Green };
+        self.check_no_run(name)?;
+        let sight = self.rule_context(now);
+        let cut = ProducerCut { sight: &sight, name, plan, to: Side::Green };
         Ok(Prepared {
             level: Level::Key,
-            rows: cut.live(worst_case_ms(plan)),
+            rows: cut.rows_before_stop(worst_case_ms(plan)),
             facts: cut.approval_facts(),
-            ..plain(
+            ..plain_dialog(
                 command,
                 format!("Agree to cutting {name} over to GREEN, as it stands now", name = visible_name(name)),
             )
@@ -350,12 +351,12 @@ impl Machine {
     }
 
     /// The second person is another one than who starts it.
-    pub(in crate::migration) fn second_person(&self, command: &Command, actor: &str) -> Result<(), Refusal> {
+    pub(in crate::migration) fn check_second_person(&self, command: &Command, actor: &str) -> Result<(), Refusal> {
         let Command::HardCut { producer, .. } = command else { return Ok(()) };
         let asked = self.settings.producers.get(producer).is_some_and(|p| p.needs_approval);
         let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| a.by.as_str());
         match by {
-            Some(by) if asked && person(by) == person(actor) => Err(Refusal::holds(
+            Some(by) if asked && person_of(by) == person_of(actor) => Err(Refusal::holds(
                 format!("{by} agreed to it, and can't be both persons", by = visible_name(by)),
                 "another person starts it, or agrees to it",
             )),
@@ -404,11 +405,11 @@ impl Machine {
 
     /// What was written on blue past the seam by which its writers left it: groups that have gone to green never read it,
     /// and the seam back lies behind it. `None` where that is nothing, or can't be told.
-    pub(super) fn written_behind(&self, name: &str) -> Option<String> {
+    pub(super) fn describe_written_behind(&self, name: &str) -> Option<String> {
         let (_, seams) = self.seam_of(name, Side::Green)?;
-        let ends = &self.estate.eos(Side::Blue, name)?.value()?.ends;
-        let past = |s: &Seam| ends.get(&s.tp).map_or(0, |e| e.high_watermark.saturating_sub(s.source).max(0));
-        let moved: Vec<&Seam> = seams.iter().filter(|s| past(s) > 0).collect();
+        let ends = &self.estate.eos_look(Side::Blue, name)?.value()?.ends;
+        let past = |s: &PartitionSeam| ends.get(&s.tp).map_or(0, |e| e.high_watermark.saturating_sub(s.source).max(0));
+        let moved: Vec<&PartitionSeam> = seams.iter().filter(|s| past(s) > 0).collect();
         let count: i64 = moved.iter().map(|s| past(s)).fold(0, i64::saturating_add);
         let first = moved.first()?;
         Some(format!(
@@ -422,20 +423,20 @@ impl Machine {
     pub(super) fn pass_over_written(&mut self, id: RunId, name: &str, now: At) {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.kind == RunKind::HardBack) else { return };
         let by = run.actor.clone();
-        let Some(what) = self.written_behind(name) else { return };
+        let Some(what) = self.describe_written_behind(name) else { return };
         let passed = PassedOver { gate: GateName::Missing, what, by, reason: String::new() };
         self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
     }
 
     /// Journals that somebody agrees, to what is true now.
-    pub(in crate::migration) fn approve(&mut self, name: &str, actor: &str, now: At) {
+    pub(in crate::migration) fn record_approval(&mut self, name: &str, actor: &str, now: At) {
         let Some(plan) = self.settings.producers.get(name) else { return };
-        let sight = self.sight(now);
-        let facts = Cut { sight: &sight, name, plan, to: Side::Green }.approval_facts();
+        let sight = self.rule_context(now);
+        let facts = ProducerCut { sight: &sight, name, plan, to: Side::Green }.approval_facts();
         self.emit(actor, Event::Approved { producer: name.to_owned(), facts }, now);
     }
 
-    fn brokers(&self, side: Side) -> String {
+    fn broker_addresses(&self, side: Side) -> String {
         let seen = self
             .estate
             .side(side)
@@ -446,7 +447,7 @@ impl Machine {
 }
 
 /// Rows that are passed over by name, each with its reason.
-fn overridden(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
+fn overridden_rows(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
     for over in command.overrides() {
         if over.reason.trim().is_empty() {
             return Err(Refusal::refused(
@@ -461,19 +462,19 @@ fn overridden(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
             ));
         }
     }
-    Ok(RowId::overridden(|gate| command.overrides().iter().any(|o| o.gate == gate)))
+    Ok(RowId::list_overridden(|gate| command.overrides().iter().any(|o| o.gate == gate)))
 }
 
 /// Who an actor is, whatever host they sit at. An actor is what a session says of itself: this reminds honest people
 /// that two are asked for, and keeps nobody out who can run as somebody else.
-fn person(actor: &str) -> &str {
+fn person_of(actor: &str) -> &str {
     actor.rsplit_once('@').map_or(actor, |(user, _)| user)
 }
 
 /// The same by hand, without secrets.
-fn by_hand(plan: &ProducerSettings, to: Side, brokers: String) -> Vec<String> {
+fn commands_by_hand(plan: &ProducerSettings, to: Side, brokers: String) -> Vec<String> {
     let from = to.other();
-    let set = |flag: FlagState| match plan.flag_words.setting(flag) {
+    let set = |flag: FlagState| match plan.flag_words.words_for(flag) {
         "" => format!("# set its flag to {flag}"),
         words => format!("# set its flag to {flag}: {words}"),
     };
@@ -493,6 +494,6 @@ fn by_hand(plan: &ProducerSettings, to: Side, brokers: String) -> Vec<String> {
         lines.push(format!("kafka-get-offsets --bootstrap-server {brokers} --topic {topic}"));
     }
     lines.push("# fencing an id by hand: initialise it once (initTransactions) from anywhere".to_owned());
-    lines.push(set(FlagState::only(to)));
+    lines.push(set(FlagState::only_on(to)));
     lines
 }

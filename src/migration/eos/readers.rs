@@ -4,8 +4,8 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::event::RunKind;
-use crate::migration::rules::context::Sight;
-use crate::migration::rules::drain::committed;
+use crate::migration::rules::context::RuleContext;
+use crate::migration::rules::drain::committed_offsets;
 use crate::migration::rules::group;
 use crate::migration::rules::rollback::ESTIMATE_AGE_MS;
 use crate::migration::run::machine::Machine;
@@ -13,9 +13,9 @@ use crate::migration::run::machine::Machine;
 /// Offsets of a topic on green past a group's position there, transaction markers included; `None` when that can't be
 /// told.
 #[must_use]
-pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
-    let view = sight.seen(group, Side::Green)?.view?;
-    let log = sight.fresh(Side::Green).ok()?.topics.get(topic)?;
+pub fn green_past(sight: &RuleContext<'_>, group: &str, topic: &str) -> Option<u64> {
+    let view = sight.latest_look(group, Side::Green)?.view?;
+    let log = sight.fresh_cluster(Side::Green).ok()?.topics.get(topic)?;
     let has = view.offsets.get(topic)?;
     let past = |(n, p): (usize, &crate::estate::PartitionView)| {
         let at = has.get(&i32::try_from(n).ok()?)?.offset;
@@ -28,19 +28,25 @@ pub fn green_past(sight: &Sight<'_>, group: &str, topic: &str) -> Option<u64> {
 /// Offsets of a topic that a group has committed on green past the seam by which its writers came there, markers
 /// included: blue has none of them, and a producer that goes back carries them there. 0 where no cut is journalled.
 #[must_use]
-pub fn read_past_seam(sight: &Sight<'_>, group: &str, topic: &str) -> u64 {
+pub fn read_past_seam(sight: &RuleContext<'_>, group: &str, topic: &str) -> u64 {
     let seams = &sight.state.seams;
-    let has = committed(sight.seen(group, Side::Green).and_then(|s| s.view));
+    let has = committed_offsets(sight.latest_look(group, Side::Green).and_then(|s| s.view));
     let cut = has.iter().filter(|(tp, _)| tp.topic == topic && seams.topic_went(Side::Green, topic));
     // A partition that came after the cut has no seam: all of it is past it.
-    let from = |tp: &TopicPartition| seams.to(Side::Green, tp).map_or(0, |(_, seam)| seam.target);
+    let from = |tp: &TopicPartition| seams.current_to(Side::Green, tp).map_or(0, |(_, seam)| seam.target);
     cut.map(|(tp, at)| at.saturating_sub(from(tp)).max(0).unsigned_abs()).fold(0, u64::saturating_add)
 }
 
 /// Whether a group may leave the side on which an exactly-once producer writes one of its topics alone: to green never
 /// before its producer; back to blue only while nothing that only green holds lies before it or behind it: what it has
 /// read there is carried to blue when its producer goes back, and would be read again. Returns what is worth a line.
-pub fn may_leave(sight: &Sight<'_>, group: &str, name: &str, topic: &str, to: Side) -> Result<Option<String>, Refusal> {
+pub fn check_may_leave(
+    sight: &RuleContext<'_>,
+    group: &str,
+    name: &str,
+    topic: &str,
+    to: Side,
+) -> Result<Option<String>, Refusal> {
     let on = to.other();
     if to == Side::Green {
         return Err(Refusal::holds(
@@ -95,7 +101,7 @@ pub fn may_leave(sight: &Sight<'_>, group: &str, name: &str, topic: &str, to: Si
 
 impl Machine {
     /// A group whose offsets a producer commits in its transactions moves with that producer only.
-    pub(in crate::migration) fn moves_alone(&self, group: &str, kind: RunKind) -> Result<(), Refusal> {
+    pub(in crate::migration) fn check_moves_alone(&self, group: &str, kind: RunKind) -> Result<(), Refusal> {
         match self.coupled_with(group).filter(|_| kind != RunKind::ResetOffsets) {
             None => Ok(()),
             Some(name) => Err(Refusal::refused(
@@ -114,21 +120,21 @@ impl Machine {
 
     /// A group that has not read the side it leaves up to the seam holds, with the count, before anything is stopped.
     /// Offsets alone do not tell (the last ones may be transaction markers): where they differ a measurement does.
-    pub(in crate::migration) fn seam_holds(
+    pub(in crate::migration) fn check_seam(
         &self,
         group: &str,
         kind: RunKind,
         to: Side,
         now: At,
     ) -> Result<(), Refusal> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         if kind == RunKind::ResetOffsets {
             return Ok(());
         }
         let from = to.other();
-        let has = committed(sight.seen(group, from).and_then(|s| s.view));
-        let topics = group::topics(&sight, group, from);
-        let measured = match self.measurement(group, to, None) {
+        let has = committed_offsets(sight.latest_look(group, from).and_then(|s| s.view));
+        let topics = group::topics_read(&sight, group, from);
+        let measured = match self.latest_measurement(group, to, None) {
             Some(Observed::Known { value, at, .. }) if now.since(*at) <= ESTIMATE_AGE_MS => Some(value),
             _ => None,
         };
@@ -137,7 +143,7 @@ impl Machine {
             found.is_some_and(|p| p.target.offset.is_some())
         };
         // A seam is where a group starts that has never been there.
-        let there = committed(sight.seen(group, to).and_then(|s| s.view));
+        let there = committed_offsets(sight.latest_look(group, to).and_then(|s| s.view));
         let ahead = sight.state.seams.all_to(to).filter(|_| to == Side::Green).find_map(|(_, seam)| {
             let at = there.get(&seam.tp).filter(|at| **at > seam.target && topics.contains(&seam.tp.topic))?;
             Some((&seam.tp, *at, seam.target))
@@ -174,7 +180,7 @@ impl Machine {
 }
 
 /// Where a group without a commit begins at the earliest.
-fn log_start(sight: &Sight<'_>, side: Side, tp: &TopicPartition) -> Option<i64> {
+fn log_start(sight: &RuleContext<'_>, side: Side, tp: &TopicPartition) -> Option<i64> {
     let topic = sight.estate.side(side).value()?.topics.get(&tp.topic)?;
     topic.partitions.get(usize::try_from(tp.partition).ok()?)?.log_start
 }

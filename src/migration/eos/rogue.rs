@@ -38,7 +38,7 @@ pub enum Rogue {
 
 /// A rogue as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::migration) struct Spotted {
+pub(in crate::migration) struct SpottedRogue {
     /// What it is.
     pub rogue: Rogue,
     /// The same in a sentence, with who did it as far as that can be told.
@@ -46,7 +46,7 @@ pub(in crate::migration) struct Spotted {
 }
 
 /// All of them in one sentence.
-pub(super) fn words(all: &[Spotted]) -> String {
+pub(super) fn describe_rogues(all: &[SpottedRogue]) -> String {
     all.iter().map(|s| s.words.as_str()).collect::<Vec<_>>().join("; ")
 }
 
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
     use crate::base::At;
     use crate::migration::facts::command::Command;
-    use crate::migration::facts::event::{Entry, Event, RunEnd, RunKind};
+    use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunKind};
     use crate::migration::facts::settings::Settings;
-    use crate::migration::run::machine::{Machine, Session};
+    use crate::migration::run::machine::{Machine, SessionMode};
 
     fn written(end: i64) -> Rogue {
         Rogue::Written { tp: TopicPartition::new("ledger-out", 0), side: Side::Blue, end, seam: Some(10) }
@@ -67,10 +67,10 @@ mod tests {
 
     /// A machine after a hard cutover of `ledger` and these events.
     fn after(events: impl IntoIterator<Item = Event>) -> Machine {
-        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), Session::default());
+        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), SessionMode::default());
         let first = Event::started(1, RunKind::HardCut, Command::hard_cut("ledger"));
         for (seq, event) in (1..).zip(std::iter::once(first).chain(events)) {
-            machine.replay(&Entry { seq, at: At(1), actor: "ann@bastion".into(), event });
+            machine.fold_entry(&JournalEntry { seq, at: At(1), actor: "ann@bastion".into(), event });
         }
         machine
     }
@@ -84,11 +84,11 @@ mod tests {
     fn what_a_person_has_seen_is_what_was_named_and_no_word_of_it() {
         let ended = Event::RunEnded { run: 1, end: RunEnd::Done };
         let mut machine = after([ended.clone(), asks(vec![written(12)])]);
-        machine.forgive("ledger");
+        machine.forgive_alarm("ledger");
         assert_eq!(machine.forgiven["ledger"], [written(12)]);
         assert!(!machine.forgiven["ledger"].contains(&written(1)), "another value is another thing");
         let mut wordy = after([ended, asks(Vec::new())]);
-        wordy.forgive("ledger");
+        wordy.forgive_alarm("ledger");
         assert!(wordy.forgiven["ledger"].is_empty(), "words alone forgive nothing");
         let seen = after([Event::PointOfNoReturn { run: 1 }, asks(vec![written(12)]), Event::Continued { run: 1 }]);
         assert_eq!(seen.state().runs[&1].seen, [written(12)]);
@@ -99,8 +99,8 @@ mod tests {
     #[test]
     fn an_entry_of_an_earlier_version_names_nothing() {
         let old = r#"{"event":"needs_operator","run":1,"why":"w","advice":"a"}"#;
-        assert_eq!(serde_json::from_str::<Event>(old).unwrap(), Event::needs(1, "w", "a"));
-        assert_eq!(serde_json::to_string(&Event::needs(1, "w", "a")).unwrap(), old);
+        assert_eq!(serde_json::from_str::<Event>(old).unwrap(), Event::needs_operator(1, "w", "a"));
+        assert_eq!(serde_json::to_string(&Event::needs_operator(1, "w", "a")).unwrap(), old);
         let new = serde_json::to_string(&asks(vec![written(12)])).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&new).unwrap(), asks(vec![written(12)]));
     }

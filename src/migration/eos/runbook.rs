@@ -3,8 +3,8 @@
 
 use super::GreenOnly;
 use crate::base::Side;
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::estate::FlagState;
 use crate::migration::facts::command::Command;
 use crate::migration::facts::event::RunKind;
@@ -22,17 +22,17 @@ pub const REPEATS: usize = 3;
 #[must_use]
 pub fn hard_steps(kind: RunKind, producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     match kind {
-        RunKind::HardGiveBack => give_back(producer, to),
-        _ => cut(producer, command, to),
+        RunKind::HardGiveBack => give_back_steps(producer, to),
+        _ => cut_steps(producer, command, to),
     }
 }
 
-fn flag(producer: &ProducerSettings, to: FlagState) -> Step {
+fn flag_step(producer: &ProducerSettings, to: FlagState) -> Step {
     let how = producer.flag_words.in_brackets(to);
     Step::new(StepKind::Flag { to }, format!("set the flag to {to}, read back{how}"))
 }
 
-fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
+fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     let from = to.other();
     let (again, forth) = (format!("start on {from} again"), if to == Side::Green { "roll back" } else { "go on" });
     let ids = |side: Side| format!("{} ids on {side}", producer.ids(side).len());
@@ -42,17 +42,17 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
         }
         None => format!("keep restarted instances out of {from}: the plan names no principal, so by watching only"),
     };
-    let coupled = match producer.coupled() {
+    let coupled = match producer.coupled_groups() {
         [] => "no coupled groups to translate".to_owned(),
         groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", visible_names(groups)),
     };
-    let commit = match producer.coupled() {
+    let commit = match producer.coupled_groups() {
         [] => format!("no coupled groups to commit on {to}"),
         groups => format!("commit {} on {to}, read back", visible_names(groups)),
     };
     let mut steps = vec![
         Step::new(StepKind::Preflight, "check every row of the gate again"),
-        flag(producer, FlagState::Off).undo(&again),
+        flag_step(producer, FlagState::Off).undo(&again),
         Step::new(StepKind::Quiet { side: from }, format!("wait for the end of its transactions on {from}"))
             .within(producer.drain_timeout_ms)
             .undo(&again),
@@ -62,7 +62,7 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
         Step::new(StepKind::Deny { side: from }, deny).undo("allow it again"),
         Step::new(
             StepKind::Still { side: from },
-            format!("settled, fenced, closed on {from}, nobody on {to}, held {}", span(producer.still_ms)),
+            format!("settled, fenced, closed on {from}, nobody on {to}, held {}", format_duration(producer.still_ms)),
         )
         .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
         .undo(&again),
@@ -83,13 +83,13 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     steps.extend([
         Step::new(StepKind::Allow { side: to }, format!("allow on {to} what an earlier cut denied there, if any"))
             .undo(forth),
-        flag(producer, FlagState::only(to)).undo(forth),
+        flag_step(producer, FlagState::only_on(to)).undo(forth),
         Step::new(StepKind::First { side: to }, format!("see its first committed transaction on {to}"))
             .within(producer.commit_timeout_ms)
             .undo(forth),
         Step::new(
             StepKind::Left { side: from },
-            format!("see {from} stand still for {}, nobody past the fence", span(producer.still_ms)),
+            format!("see {from} stand still for {}, nobody past the fence", format_duration(producer.still_ms)),
         )
         .within(producer.still_ms.saturating_mul(3).max(crate::migration::run::runbook::FRESH_MS))
         .undo(forth),
@@ -97,11 +97,11 @@ fn cut(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     steps
 }
 
-fn give_back(producer: &ProducerSettings, to: Side) -> Vec<Step> {
+fn give_back_steps(producer: &ProducerSettings, to: Side) -> Vec<Step> {
     vec![
         Step::new(StepKind::Settle, "let the running effect end"),
         Step::new(StepKind::Allow { side: to }, format!("allow on {to} what was denied there, if anything")),
-        flag(producer, FlagState::only(to)),
+        flag_step(producer, FlagState::only_on(to)),
         Step::new(StepKind::First { side: to }, format!("see it write on {to}")).within(producer.commit_timeout_ms),
     ]
 }
@@ -109,7 +109,7 @@ fn give_back(producer: &ProducerSettings, to: Side) -> Vec<Step> {
 /// How long a cut may take at most before the switch is behind it, ms: a window must have more than that left.
 #[must_use]
 pub fn worst_case_ms(producer: &ProducerSettings) -> u64 {
-    let groups = u64::try_from(producer.coupled().len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
+    let groups = u64::try_from(producer.coupled_groups().len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
     [producer.drain_timeout_ms, FENCE_MS, producer.still_ms, groups, producer.commit_timeout_ms]
         .into_iter()
         .fold(0, u64::saturating_add)

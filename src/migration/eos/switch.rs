@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::gate::{all_initialised_again, initialised_again, not_asked, not_told};
+use super::gate::{initialised_again, list_initialised_again, not_asked, not_told};
 use super::rogue;
-use super::seam::Seam;
+use super::seam::PartitionSeam;
 use super::steps::fenced_by;
-use super::watch::all_moved;
+use super::watch::list_moved;
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::FlagState;
 use crate::estate::exactly_once::{Ends, EosLook};
@@ -21,33 +21,36 @@ use crate::migration::facts::settings::ProducerSettings;
 use crate::migration::facts::state::Run;
 use crate::migration::run::machine::{CONTROLLER, Machine};
 use crate::migration::run::runbook::{FRESH_MS, Step, StepKind};
-use crate::migration::run::steps::{Next, fail};
+use crate::migration::run::steps::{StepProgress, fail_step};
 
 /// Fresh looks at both sides since a step began: the one that is left, and the one that is gone to.
-pub(super) struct Both<'a> {
+pub(super) struct BothLooks<'a> {
     pub left: &'a EosLook,
     pub target: &'a EosLook,
 }
 
 impl Machine {
-    pub(super) fn both(&self, id: RunId, name: &str, to: Side, now: At) -> Result<Both<'_>, Next> {
-        let since = self.since(id);
+    pub(super) fn look_at_both(&self, id: RunId, name: &str, to: Side, now: At) -> Result<BothLooks<'_>, StepProgress> {
+        let since = self.step_since(id);
         let looks = (self.look_since(name, to.other(), since), self.look_since(name, to, since));
         match looks {
-            (Some((left, _)), Some((target, _))) => Ok(Both { left, target }),
+            (Some((left, _)), Some((target, _))) => Ok(BothLooks { left, target }),
             _ => {
                 let (until, words) =
                     (since.plus(FRESH_MS), format!("fresh looks at {name} on both sides", name = visible_name(name)));
                 Err(match now < until {
-                    true => Next::Wait(format!("waiting for {words}"), Some(until)),
-                    false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
+                    true => StepProgress::Wait(format!("waiting for {words}"), Some(until)),
+                    false => fail_step(
+                        format!("no {words} for {}", format_duration(FRESH_MS)),
+                        "see whether both clusters answer",
+                    ),
                 })
             }
         }
     }
 
     /// Nothing is open on the side that is left, and nobody came back past the fence.
-    pub(super) fn left_is_closed(
+    pub(super) fn check_left_closed(
         &self,
         id: RunId,
         name: &str,
@@ -55,38 +58,45 @@ impl Machine {
         left: Side,
         look: &EosLook,
         now: At,
-    ) -> Result<(), Next> {
+    ) -> Result<(), StepProgress> {
         let advice = "find who still writes there and stop it";
         let fenced = fenced_by(&self.state.runs[&id]);
         if let Some(why) = initialised_again(look, &fenced, left) {
-            return Err(fail(why, advice));
+            return Err(fail_step(why, advice));
         }
-        if let Some(why) = not_told(look, &fenced, self.denied(name, left)) {
-            let until = self.since(id).plus(FRESH_MS);
+        if let Some(why) = not_told(look, &fenced, self.is_denied(name, left)) {
+            let until = self.step_since(id).plus(FRESH_MS);
             return Err(match now < until {
-                true => Next::Wait(why, Some(until)),
-                false => fail(why, format!("see that its ids may be described on {left}")),
+                true => StepProgress::Wait(why, Some(until)),
+                false => fail_step(why, format!("see that its ids may be described on {left}")),
             });
         }
         match look.ends.iter().find(|(_, e)| !e.is_closed()) {
             None if !look.ends.is_empty() => Ok(()),
-            None => Err(fail(format!("the ends of its topics on {left} are not known"), "see whether they exist")),
+            None => Err(fail_step(format!("the ends of its topics on {left} are not known"), "see whether they exist")),
             Some((tp, _)) => {
-                let who = writer(look, tp, plan.ids(left));
-                Err(fail(format!("a transaction is open on {tp} on {left} again{who}"), advice))
+                let who = describe_writer(look, tp, plan.ids(left));
+                Err(fail_step(format!("a transaction is open on {tp} on {left} again{who}"), advice))
             }
         }
     }
 
     /// Whether denials that were made from here keep restarted instances out of a side.
-    fn denied(&self, name: &str, side: Side) -> bool {
+    fn is_denied(&self, name: &str, side: Side) -> bool {
         self.state.producers.get(name).and_then(|p| p.denied.get(&side)).is_some_and(|acls| !acls.is_empty())
     }
 
-    pub(super) fn seam(&mut self, id: RunId, name: &str, plan: &ProducerSettings, to: Side, now: At) -> Next {
+    pub(super) fn journal_seam(
+        &mut self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        to: Side,
+        now: At,
+    ) -> StepProgress {
         let run = &self.state.runs[&id];
         if run.dry_run {
-            return Next::Done;
+            return StepProgress::Done;
         }
         let lose = match &run.command {
             Command::HardBack { green_only: super::GreenOnly::Lose, .. } if to == Side::Blue => {
@@ -94,25 +104,25 @@ impl Machine {
             }
             _ => None,
         };
-        let seams: Vec<Seam> = {
-            let both = match self.both(id, name, to, now) {
+        let seams: Vec<PartitionSeam> = {
+            let both = match self.look_at_both(id, name, to, now) {
                 Ok(both) => both,
                 Err(next) => return next,
             };
-            if let Err(next) = self.left_is_closed(id, name, plan, to.other(), both.left, now) {
+            if let Err(next) = self.check_left_closed(id, name, plan, to.other(), both.left, now) {
                 return next;
             }
-            if let Err(next) = self.all_carried(id, name, plan, to.other(), now) {
+            if let Err(next) = self.check_all_carried(id, name, plan, to.other(), now) {
                 return next;
             }
             let (left, target) = (&both.left.ends, &both.target.ends);
             if let Some(tp) = left.keys().find(|tp| !target.contains_key(*tp)) {
-                return fail(
+                return fail_step(
                     format!("{tp} is not there on {to}"),
                     "create it, with as many partitions as on the other",
                 );
             }
-            let one = |(tp, e): (&TopicPartition, &Ends)| Seam {
+            let one = |(tp, e): (&TopicPartition, &Ends)| PartitionSeam {
                 tp: tp.clone(),
                 source: e.high_watermark,
                 target: target[tp].high_watermark,
@@ -123,53 +133,53 @@ impl Machine {
             let lost = self.green_only(name);
             if lost.is_none_or(|n| n > most) {
                 let lost = lost.map_or("how many can't be told".to_owned(), |n| n.to_string());
-                return fail(
+                return fail_step(
                     format!("offsets that only green holds: {lost}, and at most {most} were accepted as lost"),
                     "roll back with --carry-back, or accept more",
                 );
             }
         }
         self.emit(CONTROLLER, Event::Seamed { run: id, producer: name.to_owned(), to, seams }, now);
-        Next::Done
+        StepProgress::Done
     }
 
-    pub(super) fn allow(&mut self, id: RunId, name: &str, side: Side, now: At) -> Next {
+    pub(super) fn allow_writes(&mut self, id: RunId, name: &str, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        if run.kind.moves_hard() && !run.dry_run && run.effect().is_none() {
+        if run.kind.moves_hard() && !run.dry_run && run.current_effect().is_none() {
             match self.ready_to_switch(id, name, side, now) {
-                Next::Done => {}
+                StepProgress::Done => {}
                 other => return other,
             }
         }
         let denied = self.state.producers.get(name).and_then(|p| p.denied.get(&side));
         let acls = denied.filter(|acls| !acls.is_empty()).cloned();
-        let Some(acls) = acls else { return Next::Done };
+        let Some(acls) = acls else { return StepProgress::Done };
         let effect = Effect::Allow { producer: name.to_owned(), side, acls };
-        match self.repeated(id, now, |_| effect) {
+        match self.repeat_effect(id, now, |_| effect) {
             Err(next) => next,
-            Ok(_) => Next::Done,
+            Ok(_) => StepProgress::Done,
         }
     }
 
     /// Right before anything on the other side may write: both sides stand where the seam says, seen once more, and the
     /// journal says so before it happens.
-    fn ready_to_switch(&mut self, id: RunId, name: &str, to: Side, now: At) -> Next {
-        let Some(plan) = self.settings.producers.get(name) else { return fail("not in the plan", "") };
+    fn ready_to_switch(&mut self, id: RunId, name: &str, to: Side, now: At) -> StepProgress {
+        let Some(plan) = self.settings.producers.get(name) else { return fail_step("not in the plan", "") };
         let run = &self.state.runs[&id];
         let passed = run.no_return;
-        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
-            return Next::Help(t.what, t.advice);
+        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.rule_context(now).identity_trouble(s)) {
+            return StepProgress::Help(t.what, t.advice);
         }
-        let Some((_, seams)) = &run.seam else { return fail("no seam is journalled", "") };
-        let both = match self.both(id, name, to, now) {
+        let Some((_, seams)) = &run.seam else { return fail_step("no seam is journalled", "") };
+        let both = match self.look_at_both(id, name, to, now) {
             Ok(both) => both,
             Err(next) => return next,
         };
         let from = to.other();
-        let stands = self.left_is_closed(id, name, plan, from, both.left, now).and_then(|()| {
+        let stands = self.check_left_closed(id, name, plan, from, both.left, now).and_then(|()| {
             for (side, look, at) in [(from, both.left, true), (to, both.target, false)] {
-                if let Some(why) = moved(look, seams, at, side, plan) {
-                    return Err(fail(why, "find who writes there and stop it; the seam is read again after that"));
+                if let Some(why) = find_moved(look, seams, at, side, plan) {
+                    return Err(fail_step(why, "find who writes there and stop it; the seam is read again after that"));
                 }
             }
             Ok(())
@@ -177,13 +187,13 @@ impl Machine {
         if let Err(next) = stands {
             return next;
         }
-        if let Err(next) = self.coupled_stand(id, to, now) {
+        if let Err(next) = self.check_coupled_stand(id, to, now) {
             return next;
         }
         if !passed {
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
         }
-        Next::Done
+        StepProgress::Done
     }
 
     /// Right before the flag is set, once more: a hold, an interruption, or a slow effect may lie behind the look that
@@ -194,22 +204,22 @@ impl Machine {
         name: &str,
         to: FlagState,
         now: At,
-    ) -> Option<Next> {
+    ) -> Option<StepProgress> {
         let run = &self.state.runs[&id];
         let side = run.to;
-        let switches = run.kind.moves_hard() && !run.dry_run && to == FlagState::only(side);
-        if !switches || run.effect().is_some() || self.switched(run) {
+        let switches = run.kind.moves_hard() && !run.dry_run && to == FlagState::only_on(side);
+        if !switches || run.current_effect().is_some() || self.is_switched(run) {
             return None;
         }
         match self.ready_to_switch(id, name, side, now) {
-            Next::Done => None,
+            StepProgress::Done => None,
             other => Some(other),
         }
     }
 
     /// Whether the other side may have been told to write by this run.
-    pub(super) fn switched(&self, run: &Run) -> bool {
-        let to = FlagState::only(run.to);
+    pub(super) fn is_switched(&self, run: &Run) -> bool {
+        let to = FlagState::only_on(run.to);
         let told = run
             .effects
             .iter()
@@ -222,14 +232,14 @@ impl Machine {
     /// is mended by proving it all again: quiet, fenced, denied, still, what came since carried, and a seam anew.
     /// Returns the step to go back to.
     pub(in crate::migration) fn before_switch(&self, run: &Run) -> Option<usize> {
-        if !(run.open() && run.no_return && run.kind.moves_hard()) || run.dry_run || self.switched(run) {
+        if !(run.is_open() && run.no_return && run.kind.moves_hard()) || run.dry_run || self.is_switched(run) {
             return None;
         }
         let quiet = self.steps_of(run).iter().position(|s| matches!(s.kind, StepKind::Quiet { .. }))?;
         (run.step > quiet).then_some(quiet)
     }
 
-    pub(super) fn first(
+    pub(super) fn wait_for_first_commit(
         &mut self,
         id: RunId,
         name: &str,
@@ -237,17 +247,17 @@ impl Machine {
         step: &Step,
         side: Side,
         now: At,
-    ) -> Next {
+    ) -> StepProgress {
         let run = &self.state.runs[&id];
         if run.dry_run {
-            return Next::Done;
+            return StepProgress::Done;
         }
-        let (since, home) = (self.since(id), run.kind.gives_back());
+        let (since, home) = (self.step_since(id), run.kind.gives_back());
         let until = since.plus(step.timeout_ms.unwrap_or_default());
         let seamed = run.seam.as_ref().filter(|_| !home);
         let seamed: Option<BTreeMap<_, _>> =
             seamed.map(|(_, seams)| seams.iter().map(|s| (s.tp.clone(), s.target)).collect());
-        let please = self.hand_flag(id, name, FlagState::only(side));
+        let please = self.describe_hand_flag(id, name, FlagState::only_on(side));
         let look = self.look_since(name, side, since).map(|(look, _)| look.clone());
         let why = match look {
             None => format!("a fresh look at {name} on {side}", name = visible_name(name)),
@@ -259,8 +269,8 @@ impl Machine {
                     None => self.live.entry(id).or_default().base.get_or_insert_with(stable).clone(),
                 };
                 let beyond = |(tp, e): (&TopicPartition, &Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
-                match (look.ends.iter().any(beyond), committing(&look, plan.ids(side))) {
-                    (true, true) => return Next::Done,
+                match (look.ends.iter().any(beyond), is_committing(&look, plan.ids(side))) {
+                    (true, true) => return StepProgress::Done,
                     (true, false) => {
                         format!("a commit by its own ids on {side}: {} moved", visible_names(&plan.topics))
                     }
@@ -269,7 +279,7 @@ impl Machine {
             }
         };
         if now < until {
-            return Next::Wait(format!("{please}waiting for {why}"), Some(until));
+            return StepProgress::Wait(format!("{please}waiting for {why}"), Some(until));
         }
         if home {
             let what = format!(
@@ -277,16 +287,16 @@ impl Machine {
                 name = visible_name(name)
             );
             self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
-            return Next::Done;
+            return StepProgress::Done;
         }
-        let limit = span(step.timeout_ms.unwrap_or_default());
-        fail(
+        let limit = format_duration(step.timeout_ms.unwrap_or_default());
+        fail_step(
             format!("not seen within {limit}: {why}"),
             format!("see why {name} does not write on {side}", name = visible_name(name)),
         )
     }
 
-    pub(super) fn left(
+    pub(super) fn wait_for_left_still(
         &mut self,
         id: RunId,
         name: &str,
@@ -294,27 +304,27 @@ impl Machine {
         step: &Step,
         side: Side,
         now: At,
-    ) -> Next {
+    ) -> StepProgress {
         if self.state.runs[&id].dry_run {
-            return Next::Done;
+            return StepProgress::Done;
         }
         self.feed_still(id, name, plan, side);
-        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let until = self.step_since(id).plus(step.timeout_ms.unwrap_or_default());
         let run = &self.state.runs[&id];
         let seams = run.seam.as_ref().map(|(_, seams)| seams.clone()).unwrap_or_default();
         let fenced = fenced_by(run);
         let (mut blind, mut notices) = (None, Vec::new());
-        if let Some((look, _)) = self.look_since(name, side, self.since(id)) {
-            let mut all = all_moved(look, &seams, true, side, plan);
-            all.extend(all_initialised_again(look, &fenced, side));
+        if let Some((look, _)) = self.look_since(name, side, self.step_since(id)) {
+            let mut all = list_moved(look, &seams, true, side, plan);
+            all.extend(list_initialised_again(look, &fenced, side));
             // A log's end and an epoch never go back: what a person has seen is where it must stand from here.
             let (seen, new): (Vec<_>, Vec<_>) = all.into_iter().partition(|s| run.seen.contains(&s.rogue));
             if !new.is_empty() {
-                let why = rogue::words(&new);
+                let why = rogue::describe_rogues(&new);
                 self.live.entry(id).or_default().rogues = new.into_iter().map(|s| s.rogue).collect();
-                return Next::Help(why, rogue_advice(side));
+                return StepProgress::Help(why, rogue_advice(side));
             }
-            blind = not_told(look, &fenced, self.denied(name, side));
+            blind = not_told(look, &fenced, self.is_denied(name, side));
             notices
                 .extend(seen.iter().map(|s| format!("{}: seen, and nobody carries what lies past the seam", s.words)));
             notices.extend(
@@ -322,20 +332,23 @@ impl Machine {
             );
         }
         let still = &self.live.entry(id).or_default().still[0];
-        let held = still.still_since().zip(still.last()).map_or(0, |(since, last)| last.since(since));
+        let held = still.still_since().zip(still.last_look()).map_or(0, |(since, last)| last.since(since));
         match held {
             held if held >= plan.still_ms && blind.is_none() => {
                 for what in notices {
                     self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name.to_owned()), what }, now);
                 }
-                Next::Done
+                StepProgress::Done
             }
             held if now < until => {
-                let words = format!("{side} stands still for {} of {}", span(held), span(plan.still_ms));
-                Next::Wait(blind.unwrap_or(words), Some(until))
+                let words =
+                    format!("{side} stands still for {} of {}", format_duration(held), format_duration(plan.still_ms));
+                StepProgress::Wait(blind.unwrap_or(words), Some(until))
             }
-            _ => fail(
-                blind.unwrap_or_else(|| format!("{side} was not seen to stand still for {}", span(plan.still_ms))),
+            _ => fail_step(
+                blind.unwrap_or_else(|| {
+                    format!("{side} was not seen to stand still for {}", format_duration(plan.still_ms))
+                }),
                 "see whether it answers",
             ),
         }
@@ -351,7 +364,7 @@ pub(super) fn rogue_advice(side: Side) -> String {
 }
 
 /// Whether an id of a side has begun to commit, as far as its coordinator tells; `true` where nobody can be asked.
-fn committing(look: &EosLook, ids: &[String]) -> bool {
+fn is_committing(look: &EosLook, ids: &[String]) -> bool {
     use TransactionState as S;
     let told: Vec<_> = ids.iter().filter_map(|id| look.ids.get(id)).collect();
     let alive = |a: &&Told<Option<_>>| match a {
@@ -366,18 +379,18 @@ fn committing(look: &EosLook, ids: &[String]) -> bool {
 }
 
 /// A partition that is not where the seam says (`source`: the side that was left), and who wrote there.
-pub(super) fn moved(
+pub(super) fn find_moved(
     look: &EosLook,
-    seams: &[Seam],
+    seams: &[PartitionSeam],
     source: bool,
     side: Side,
     plan: &ProducerSettings,
 ) -> Option<String> {
-    all_moved(look, seams, source, side, plan).into_iter().next().map(|s| s.words)
+    list_moved(look, seams, source, side, plan).into_iter().next().map(|s| s.words)
 }
 
 /// `: written by ledger-1, pid 4711 epoch 3`, as far as the leader tells.
-pub(super) fn writer(look: &EosLook, tp: &TopicPartition, ids: &[String]) -> String {
+pub(super) fn describe_writer(look: &EosLook, tp: &TopicPartition, ids: &[String]) -> String {
     let Some(newest) = look.newest_writer(tp) else { return ": whose that is can't be told".to_owned() };
     let id = match look.id_of(newest.producer_id, ids) {
         Some(id) => format!("{id}, ", id = visible_name(id)),

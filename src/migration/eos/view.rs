@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::gate::{Cut, Row, all};
+use super::gate::{HardGateRow, ProducerCut, combine_hard_rows};
 use super::runbook::worst_case_ms;
-use super::seam::Seam;
-use super::{Fenced, GreenOnly};
-use crate::base::span;
+use super::seam::PartitionSeam;
+use super::{FencedId, GreenOnly};
+use crate::base::format_duration;
 use crate::base::{At, Side, TopicPartition};
 use crate::estate::exactly_once::Ends;
 use crate::migration::facts::command::{Command, Subject};
@@ -27,15 +27,15 @@ pub struct EosView {
     /// Where its next move, or the one under way, goes.
     pub to: Side,
     /// The gate before anything stops.
-    pub live: Vec<Row>,
+    pub live: Vec<HardGateRow>,
     /// All of those as one.
     pub gate: Gate,
     /// The gate after the stop; empty unless a run is past it.
-    pub after: Vec<Row>,
+    pub after: Vec<HardGateRow>,
     /// The seam that counts now, and when it was journalled: by it the writers went to `on`.
-    pub seam: Option<(At, Vec<Seam>)>,
+    pub seam: Option<(At, Vec<PartitionSeam>)>,
     /// Ids of the side that was left, as they were fenced.
-    pub fenced: Vec<Fenced>,
+    pub fenced: Vec<FencedId>,
     /// Whether a denial that was made from here keeps restarted instances out of the side that was left. Without one it
     /// is `FENCED (current instances only)`.
     pub denied: bool,
@@ -59,8 +59,8 @@ impl Machine {
         let on = self.state.producer_rests_on(name);
         let run = self.state.open_run(&subject);
         let to = run.map_or(on.other(), |r| r.to);
-        let sight = self.sight(now);
-        let cut = Cut { sight: &sight, name, plan, to: on.other() };
+        let sight = self.rule_context(now);
+        let cut = ProducerCut { sight: &sight, name, plan, to: on.other() };
         let live = self.hard_rows(&cut);
         let left = on.other();
         let since = match state.map(|p| &p.rest) {
@@ -71,7 +71,7 @@ impl Machine {
             stage: self.producer_stage(name),
             on,
             to,
-            gate: all(&live, &std::collections::BTreeSet::new()),
+            gate: combine_hard_rows(&live, &std::collections::BTreeSet::new()),
             live,
             after: self.after_rows(name, now),
             seam: self.seam_of(name, on),
@@ -85,10 +85,10 @@ impl Machine {
     }
 
     /// The rows of the gate before anything stops: a cut's, or those of a rollback.
-    pub(super) fn hard_rows(&self, cut: &Cut<'_>) -> Vec<Row> {
+    pub(super) fn hard_rows(&self, cut: &ProducerCut<'_>) -> Vec<HardGateRow> {
         match cut.to {
-            Side::Green => cut.live(worst_case_ms(cut.plan)),
-            Side::Blue => cut.back(),
+            Side::Green => cut.rows_before_stop(worst_case_ms(cut.plan)),
+            Side::Blue => cut.rows_before_rollback(),
         }
     }
 
@@ -108,15 +108,15 @@ impl Machine {
     }
 
     /// The next step of an exactly-once producer that rests, in a few words.
-    pub(in crate::migration) fn hard_next(&self, name: &str, now: At) -> String {
+    pub(in crate::migration) fn describe_hard_next(&self, name: &str, now: At) -> String {
         let Some(plan) = self.settings.producers.get(name) else { return "not in the plan".into() };
         match self.state.producers.get(name).map(|p| &p.rest) {
             Some(Stage::Complete { .. }) => "done".into(),
             Some(Stage::Soaking { since }) => match since.plus(plan.keep_blue_ms).since(now) {
                 0 => "blue was kept long enough: complete it".into(),
-                left => format!("way back kept {}", span(left)),
+                left => format!("way back kept {}", format_duration(left)),
             },
-            _ => match self.hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
+            _ => match self.check_hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
                 Ok(_) => "ready for the hard cutover".into(),
                 Err(refusal) => refusal.why,
             },
@@ -137,9 +137,9 @@ impl Machine {
     }
 
     /// The seam by which a producer's writers went to a side, if they did and have not gone back since.
-    pub(super) fn seam_of(&self, name: &str, to: Side) -> Option<(At, Vec<Seam>)> {
+    pub(super) fn seam_of(&self, name: &str, to: Side) -> Option<(At, Vec<PartitionSeam>)> {
         let plan = self.settings.producers.get(name)?;
-        let found: Vec<(At, Seam)> = self
+        let found: Vec<(At, PartitionSeam)> = self
             .state
             .seams
             .all_to(to)
@@ -154,8 +154,8 @@ impl Machine {
     #[must_use]
     pub fn green_only(&self, name: &str) -> Option<u64> {
         let (_, seams) = self.seam_of(name, Side::Green)?;
-        let ends = &self.estate.eos(Side::Green, name)?.value()?.ends;
-        beyond(&seams, ends)
+        let ends = &self.estate.eos_look(Side::Green, name)?.value()?.ends;
+        count_beyond(&seams, ends)
     }
 
     /// The most that a rollback with [`GreenOnly::Lose`] may lose: what only green holds now, what it grows by until it
@@ -163,7 +163,7 @@ impl Machine {
     pub(super) fn most_lost(&self, name: &str, now: At) -> Option<u64> {
         let plan = self.settings.producers.get(name)?;
         let held = self.green_only(name)?;
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let rate: f64 = plan.topics.iter().filter_map(|t| sight.lag.topic_rate(Side::Green, t)).sum();
         // Confirming takes up to 30 s since the last key, stopping some more.
         let growth = (rate.max(0.0) * 120.0).ceil();
@@ -175,7 +175,7 @@ impl Machine {
 
 /// Offsets past the seams; a partition that came after the cut has no seam, and is all past it. `None` where an end is
 /// not known, or lies before its seam: that is another log.
-fn beyond(seams: &[Seam], ends: &BTreeMap<TopicPartition, Ends>) -> Option<u64> {
+fn count_beyond(seams: &[PartitionSeam], ends: &BTreeMap<TopicPartition, Ends>) -> Option<u64> {
     let past = |end: i64, from: i64| u64::try_from(end.saturating_sub(from)).ok();
     let new = ends.iter().filter(|(tp, _)| !seams.iter().any(|s| s.tp == **tp));
     let new = new.map(|(_, e)| past(e.high_watermark, 0));
@@ -184,7 +184,7 @@ fn beyond(seams: &[Seam], ends: &BTreeMap<TopicPartition, Ends>) -> Option<u64> 
 
 /// The words for what becomes of records that only green holds.
 #[must_use]
-pub fn green_only_words(choice: GreenOnly, held: Option<u64>) -> String {
+pub fn describe_green_only(choice: GreenOnly, held: Option<u64>) -> String {
     let held = held.map_or("what only green holds".to_owned(), |n| format!("{n} offsets that only green holds"));
     match choice {
         GreenOnly::Carry => format!("{held}: carried to blue, exactly once"),
@@ -200,10 +200,11 @@ mod tests {
     fn a_partition_that_came_after_the_cut_counts_from_its_beginning() {
         let tp = |n| TopicPartition::new("t", n);
         let ends = |n, high_watermark| (tp(n), Ends { stable: high_watermark, high_watermark });
-        let seams = [Seam { tp: tp(0), source: 9, target: 40 }, Seam { tp: tp(1), source: 9, target: 10 }];
-        assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10)].into()), Some(3));
-        assert_eq!(beyond(&seams, &[ends(0, 43), ends(1, 10), ends(2, 7)].into()), Some(10));
-        assert_eq!(beyond(&seams, &[ends(0, 43)].into()), None, "an end that is not known is not 0");
-        assert_eq!(beyond(&seams, &[ends(0, 39), ends(1, 10)].into()), None, "a log that was cut back is not 0");
+        let seams =
+            [PartitionSeam { tp: tp(0), source: 9, target: 40 }, PartitionSeam { tp: tp(1), source: 9, target: 10 }];
+        assert_eq!(count_beyond(&seams, &[ends(0, 43), ends(1, 10)].into()), Some(3));
+        assert_eq!(count_beyond(&seams, &[ends(0, 43), ends(1, 10), ends(2, 7)].into()), Some(10));
+        assert_eq!(count_beyond(&seams, &[ends(0, 43)].into()), None, "an end that is not known is not 0");
+        assert_eq!(count_beyond(&seams, &[ends(0, 39), ends(1, 10)].into()), None, "a log that was cut back is not 0");
     }
 }

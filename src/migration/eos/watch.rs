@@ -1,10 +1,10 @@
 //! The side that an exactly-once producer left, while its way back is kept: it must stand where the seam says, and
 //! nobody may come back past the fence.
 
-use super::gate::all_initialised_again;
-use super::rogue::{self, Rogue, Spotted};
-use super::seam::Seam;
-use super::switch::{rogue_advice, writer};
+use super::gate::list_initialised_again;
+use super::rogue::{self, Rogue, SpottedRogue};
+use super::seam::PartitionSeam;
+use super::switch::{describe_writer, rogue_advice};
 use crate::base::{At, Observed, Side};
 use crate::estate::exactly_once::EosLook;
 use crate::migration::facts::command::Subject;
@@ -45,13 +45,13 @@ impl Machine {
                 continue;
             };
             let left = state.rests_on().other();
-            let new = self.rogues(name, left, since);
+            let new = self.find_rogues(name, left, since);
             if !new.is_empty() {
                 alarms.push((run, left, new));
             }
         }
         for (run, side, new) in alarms {
-            let (why, advice) = (rogue::words(&new), rogue_advice(side));
+            let (why, advice) = (rogue::describe_rogues(&new), rogue_advice(side));
             let rogues = new.into_iter().map(|s| s.rogue).collect();
             self.emit(CONTROLLER, Event::NeedsOperator { run, why, advice, rogues }, now);
         }
@@ -59,23 +59,23 @@ impl Machine {
 
     /// Who wrote, or initialised an id, on the side that was left, but for what a person has seen as it is now; empty
     /// also while it can't be told.
-    fn rogues(&self, name: &str, left: Side, since: At) -> Vec<Spotted> {
+    fn find_rogues(&self, name: &str, left: Side, since: At) -> Vec<SpottedRogue> {
         let Some((plan, state)) = self.settings.producers.get(name).zip(self.state.producers.get(name)) else {
             return Vec::new();
         };
-        let look = match self.estate.eos(left, name) {
+        let look = match self.estate.eos_look(left, name) {
             Some(Observed::Known { value, at, .. }) if *at > since => value,
             _ => return Vec::new(),
         };
         let Some((_, seams)) = self.seam_of(name, left.other()) else { return Vec::new() };
-        let again = all_initialised_again(look, state.fenced.get(&left).map_or(&[][..], Vec::as_slice), left);
+        let again = list_initialised_again(look, state.fenced.get(&left).map_or(&[][..], Vec::as_slice), left);
         let seen = self.forgiven.get(name).map_or(&[][..], Vec::as_slice);
-        let all = all_moved(look, &seams, true, left, plan).into_iter().chain(again);
+        let all = list_moved(look, &seams, true, left, plan).into_iter().chain(again);
         all.filter(|s| !seen.contains(&s.rogue)).take(AT_ONCE).collect()
     }
 
     /// A person has seen the alarm: what it names is not raised again while it stays as it was.
-    pub(in crate::migration) fn forgive(&mut self, name: &str) {
+    pub(in crate::migration) fn forgive_alarm(&mut self, name: &str) {
         let alarmed = self.state.producers.get(name).filter(|p| p.alarm.is_some());
         let rogues: Vec<Rogue> = alarmed.map(|p| p.rogues.clone()).unwrap_or_default();
         self.forgiven.entry(name.to_owned()).or_default().extend(rogues);
@@ -83,13 +83,13 @@ impl Machine {
 }
 
 /// Every partition that is not where the seam says (`source`: the side that was left), with who wrote there last.
-pub(super) fn all_moved(
+pub(super) fn list_moved(
     look: &EosLook,
-    seams: &[Seam],
+    seams: &[PartitionSeam],
     source: bool,
     side: Side,
     plan: &ProducerSettings,
-) -> Vec<Spotted> {
+) -> Vec<SpottedRogue> {
     let moved = look.ends.iter().filter_map(|(tp, e)| {
         let is = e.high_watermark;
         let seam = seams.iter().find(|s| s.tp == *tp).map(|s| if source { s.source } else { s.target });
@@ -98,8 +98,8 @@ pub(super) fn all_moved(
             None if is > 0 => format!("{tp} was written on {side} up to {is}, and has no seam"),
             _ => return None,
         };
-        let words = what + &writer(look, tp, plan.ids(side));
-        Some(Spotted { rogue: Rogue::Written { tp: tp.clone(), side, end: is, seam }, words })
+        let words = what + &describe_writer(look, tp, plan.ids(side));
+        Some(SpottedRogue { rogue: Rogue::Written { tp: tp.clone(), side, end: is, seam }, words })
     });
     moved.collect()
 }

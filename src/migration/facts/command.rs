@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::overrides::{GateName, Held, Override};
+use super::overrides::{GateName, HeldGate, Override};
 use crate::base::sanitise::is_legible;
 use crate::base::{Side, Trouble};
 use crate::estate::FlagState;
-use crate::migration::eos::{GreenOnly, Row};
+use crate::migration::eos::{GreenOnly, HardGateRow};
 use crate::offsets::strategy::Chosen;
 
 /// What an operator may ask. Everything a key, a palette line or a subcommand can do to an estate is one of these.
@@ -283,10 +283,10 @@ pub struct Prepared {
     pub warnings: Vec<String>,
     /// Gates that hold and that this confirmation passes over: the phrase names what each costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<Held>,
+    pub gates: Vec<HeldGate>,
     /// The gate of a hard cutover, row by row with the measured values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rows: Vec<Row>,
+    pub rows: Vec<HardGateRow>,
     /// The same by hand: `kafka-consumer-groups` commands, without secrets.
     pub by_hand: Vec<String>,
     /// A digest of the facts that the dialog rests on; execution is refused when they changed since.
@@ -323,7 +323,7 @@ impl Refusal {
 
     /// The same, of a gate that can be passed over.
     #[must_use]
-    pub fn of(self, gate: GateName) -> Self {
+    pub fn with_gate(self, gate: GateName) -> Self {
         Self { gate: Some(gate), ..self }
     }
 

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::estate::acl::Acl;
 use crate::estate::{FlagState, SwitchState};
-use crate::migration::eos::Fenced;
+use crate::migration::eos::FencedId;
 use crate::offsets::strategy::Chosen;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::replay::ranges::Ranges;
 
 /// One change to the world, or one measurement that a runbook waits for.
@@ -123,7 +123,7 @@ impl Effect {
 
     /// Whether it may be done again when nobody knows how it ended: the second time changes nothing more.
     #[must_use]
-    pub fn repeats(&self) -> bool {
+    pub fn may_be_repeated(&self) -> bool {
         matches!(
             self,
             Effect::Translate { .. }
@@ -137,7 +137,7 @@ impl Effect {
 
 /// An effect with the key under which its intent and its outcome are journalled, e.g. `7/2/1`: run, step, attempt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Issued {
+pub struct IssuedEffect {
     /// Idempotency key, unique in a journal.
     pub key: String,
     /// The effect.
@@ -151,7 +151,7 @@ pub enum Outcome {
     /// It was done, and read back.
     Done {
         /// What it brought.
-        result: Answer,
+        result: EffectResult,
     },
     /// It was not done: the world is as before.
     Failed {
@@ -168,7 +168,7 @@ pub enum Outcome {
 /// What an effect brought.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
+pub enum EffectResult {
     /// Nothing but the fact.
     Nothing,
     /// The switch as read back. A manual switch reads back what is observed.
@@ -184,7 +184,7 @@ pub enum Answer {
     /// The translation.
     Plan {
         /// Per partition and in total.
-        plan: GroupPlan,
+        plan: GroupTranslation,
     },
     /// Offsets as read back after a commit.
     Offsets {
@@ -194,7 +194,7 @@ pub enum Answer {
     /// Every id is fenced.
     Fenced {
         /// What each was given.
-        ids: Vec<Fenced>,
+        ids: Vec<FencedId>,
     },
     /// The denials are in force.
     Denied,

@@ -5,21 +5,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::command::{Command, Subject};
-use super::effect::{Issued, Outcome};
+use super::effect::{IssuedEffect, Outcome};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::WayBack;
 use crate::base::{At, Side, TopicPartition};
-use crate::migration::eos::{Rogue, Seam};
+use crate::migration::eos::{PartitionSeam, Rogue};
 use crate::migration::rules::gate::Gate;
-use crate::migration::rules::reads::{Reading, Remembered};
+use crate::migration::rules::reads::{RememberedReads, RunTopics};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::trigger::Arm;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 use crate::replay::spec::{ReplayEnd, ReplaySpec};
 
 /// Reads words that an earlier version wrote without looking for secrets in them.
 fn read_hidden<'de, D: serde::Deserializer<'de>>(words: D) -> Result<String, D::Error> {
-    String::deserialize(words).map(|words| crate::base::redact::hide(&words))
+    String::deserialize(words).map(|words| crate::base::redact::hide_secrets(&words))
 }
 
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
@@ -111,7 +111,7 @@ pub struct DrainProof {
 
 /// What a diff counted, records; both sides together where no side is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Compared {
+pub struct ComparedCounts {
     /// Pairs.
     pub equal: u64,
     /// On the source only.
@@ -168,7 +168,7 @@ pub enum Event {
         /// What was typed to confirm it.
         confirmed: String,
         /// The estimate shown, if one was.
-        estimate: Option<GroupPlan>,
+        estimate: Option<GroupTranslation>,
         /// The limit, records.
         max_re_read: Option<u64>,
         /// Walked without changing anything.
@@ -203,7 +203,7 @@ pub enum Event {
         /// Run.
         run: RunId,
         /// Effect and key.
-        issued: Issued,
+        issued: IssuedEffect,
     },
     /// On disk after it. An intent without this is unknown.
     Result {
@@ -222,14 +222,14 @@ pub enum Event {
         /// Where they run.
         side: Side,
         /// What they read.
-        reads: Remembered,
+        reads: RememberedReads,
     },
     /// The topics of a run, as decided before anything is stopped.
     Reading {
         /// Run.
         run: RunId,
         /// What goes along, and what is left behind.
-        reading: Reading,
+        reading: RunTopics,
     },
     /// The drain is proven.
     Drained {
@@ -243,7 +243,7 @@ pub enum Event {
         /// Run.
         run: RunId,
         /// Per partition.
-        plan: GroupPlan,
+        plan: GroupTranslation,
         /// Ids of the topics on the side that is committed to, by blue's names: a topic that is recreated before the
         /// start has another one. Empty for clusters that give none (before Kafka 2.8).
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -256,7 +256,7 @@ pub enum Event {
         /// Group id on blue.
         group: String,
         /// Per partition.
-        plan: GroupPlan,
+        plan: GroupTranslation,
     },
     /// Where the topics of an exactly-once producer end on the side that is left and begin on the one that it goes to.
     /// It counts from the point of no silent return.
@@ -268,7 +268,7 @@ pub enum Event {
         /// Where it goes.
         to: Side,
         /// Per partition.
-        seams: Vec<Seam>,
+        seams: Vec<PartitionSeam>,
     },
     /// The point of no silent return was passed.
     PointOfNoReturn {
@@ -418,7 +418,7 @@ pub enum Event {
         /// CLEAN, DIFFERS, UNKNOWN or DIFFERS+UNKNOWN.
         verdict: String,
         /// How many records of each kind.
-        counts: Compared,
+        counts: ComparedCounts,
     },
     /// Something an operator should know later: a commit that moves on blue during a soak, a group that vanished.
     Noticed {
@@ -431,7 +431,7 @@ pub enum Event {
 
 /// An event as the journal holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Number, from 1 without gaps.
     pub seq: u64,
     /// When it was written.
@@ -462,7 +462,7 @@ impl Event {
 
 impl Event {
     /// That a run needs a person.
-    pub(in crate::migration) fn needs(run: RunId, why: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(in crate::migration) fn needs_operator(run: RunId, why: impl Into<String>, advice: impl Into<String>) -> Self {
         Event::NeedsOperator { run, why: why.into(), advice: advice.into(), rogues: Vec::new() }
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Refusal;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition};
-use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan, Verdict};
 
 /// A gate that may be passed over.
 #[derive(
@@ -138,7 +138,7 @@ impl Override {
 
 /// A gate that holds, and what it would cost to pass over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldGate {
     /// Which gate.
     pub gate: GateName,
     /// Records it costs: lost, set back, or read again. `None`: nobody knows.
@@ -177,7 +177,7 @@ pub struct PassedOver {
     pub reason: String,
 }
 
-impl Held {
+impl HeldGate {
     /// A gate, what it costs, and why it holds.
     pub fn new(gate: GateName, cost: Option<u64>, why: impl Into<String>) -> Self {
         Self { gate, cost, why: why.into(), names: Vec::new() }
@@ -250,7 +250,7 @@ impl Held {
 
 /// Why a plan can't be committed whatever anybody accepts.
 #[must_use]
-pub fn impossible(plan: &GroupPlan, to: Side) -> Option<String> {
+pub fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<String> {
     let none =
         |p: &&PartitionPlan| p.verdict == Verdict::Unmappable || (p.target.offset.is_none() && !p.is_source_only());
     plan.partitions.iter().find(none).map(|p| {
@@ -262,34 +262,34 @@ pub fn impossible(plan: &GroupPlan, to: Side) -> Option<String> {
 /// The gates of a translation that hold. `limit`: records that may be read again. `settled`: young records were waited
 /// for, so that what has no twin now is a loss that may come (an estimate has always some of them).
 #[must_use]
-pub fn held(plan: &GroupPlan, to: Side, limit: Option<u64>, settled: bool) -> Vec<Held> {
+pub fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, settled: bool) -> Vec<HeldGate> {
     let mut all = Vec::new();
     let guess = plan.partitions.iter().find(|p| p.verdict == Verdict::Guess);
     if let Some(p) = guess {
         let why = p.why.as_deref().unwrap_or("no evidence");
-        all.push(Held::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
+        all.push(HeldGate::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
     } else if plan.totals.missing.is_none() {
-        all.push(Held::new(GateName::Guess, None, format!("what is missing on {to} can't be told")));
+        all.push(HeldGate::new(GateName::Guess, None, format!("what is missing on {to} can't be told")));
     }
     let missing: u64 = plan.partitions.iter().filter_map(|p| p.missing).sum();
     if missing > 0 {
         let cost = if guess.is_some() { rounded_up(missing) } else { missing };
-        all.insert(0, Held::new(GateName::Missing, Some(cost), format!("{missing} records are MISSING on {to}")));
+        all.insert(0, HeldGate::new(GateName::Missing, Some(cost), format!("{missing} records are MISSING on {to}")));
     }
     let young: u64 = plan.partitions.iter().map(|p| p.unsettled.unconsumed).sum();
     if settled && young > 0 {
         let why = format!("{young} records that are not consumed have not arrived on {to}, and may never");
-        all.push(Held::new(GateName::Unsettled, Some(young), why));
+        all.push(HeldGate::new(GateName::Unsettled, Some(young), why));
     }
     match (plan.totals.re_read, limit) {
         (Some(n), Some(limit)) if n > limit => {
             let why = format!("{n} records would be re-read, the limit is {limit}");
             let cost = if guess.is_some() { rounded_up(n) } else { n };
-            all.push(Held::new(GateName::ReRead, Some(cost), why));
+            all.push(HeldGate::new(GateName::ReRead, Some(cost), why));
         }
         (None, _) => {
             let why = "how many records would be re-read can't be told".to_owned();
-            all.push(Held::new(GateName::ReRead, None, why));
+            all.push(HeldGate::new(GateName::ReRead, None, why));
         }
         (Some(_), _) => {}
     }
@@ -298,19 +298,19 @@ pub fn held(plan: &GroupPlan, to: Side, limit: Option<u64>, settled: bool) -> Ve
 
 /// A commit on the side that is set, ahead of what would be set there, by its partition.
 #[must_use]
-pub fn newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<Held> {
+pub fn hold_newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<HeldGate> {
     let (tp, has, wanted) = ahead.first()?;
     let back = ahead.iter().map(|(_, has, wanted)| has.saturating_sub(*wanted).max(0).unsigned_abs()).sum();
     let why = format!(
         "{group} has {has} at {tp} on {to}, ahead of {wanted}, and nobody wrote that from here",
         group = visible_name(group)
     );
-    Some(Held::new(GateName::NewerCommit, Some(back), why))
+    Some(HeldGate::new(GateName::NewerCommit, Some(back), why))
 }
 
 /// What was accepted for a gate that holds, if it covers what it costs now: what a person typed is the most that may
 /// happen, also where the counts are guesses. A cost that nobody knew then covers none that is known now.
-pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
+pub fn find_acceptance<'a>(held: &HeldGate, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
     let Some(one) = accepted.iter().find(|a| a.gate == held.gate) else { return Err(None) };
     if held.names.iter().any(|name| !one.names.contains(name)) {
         return Err(None);
@@ -326,8 +326,8 @@ pub fn covering<'a>(held: &Held, accepted: &'a [Accepted]) -> Result<&'a Accepte
 }
 
 /// Every gate that holds was accepted, with the names it is about and at no less than it costs now; or why not.
-pub(in crate::migration) fn all_covered(gates: &[Held], accepted: &[Accepted]) -> Result<(), Refusal> {
-    match gates.iter().find(|held| covering(held, accepted).is_err()) {
+pub(in crate::migration) fn check_all_covered(gates: &[HeldGate], accepted: &[Accepted]) -> Result<(), Refusal> {
+    match gates.iter().find(|held| find_acceptance(held, accepted).is_err()) {
         None => Ok(()),
         Some(held) => Err(Refusal::holds(held.why.clone(), held.advice())),
     }
@@ -348,14 +348,14 @@ mod tests {
     use crate::base::At;
     use crate::offsets::verdict::TargetPosition;
 
-    fn plan(verdict: Verdict, re_read: Option<u64>, missing: Option<u64>) -> GroupPlan {
+    fn plan(verdict: Verdict, re_read: Option<u64>, missing: Option<u64>) -> GroupTranslation {
         let mut p = PartitionPlan::unmappable(TopicPartition::new("t", 0), "align", "why", At(0));
         (p.verdict, p.re_read, p.missing, p.target.offset) = (verdict, re_read, missing, Some(7));
-        GroupPlan::new(vec![p])
+        GroupTranslation::new(vec![p])
     }
 
-    fn words(plan: &GroupPlan) -> Vec<String> {
-        held(plan, Side::Green, Some(50), true).iter().map(Held::phrase).collect()
+    fn words(plan: &GroupTranslation) -> Vec<String> {
+        list_held_gates(plan, Side::Green, Some(50), true).iter().map(HeldGate::phrase).collect()
     }
 
     #[test]
@@ -368,46 +368,52 @@ mod tests {
         let mut young = plan(Verdict::Bounded, Some(0), Some(0));
         young.partitions[0].unsettled.unconsumed = 3;
         assert_eq!(words(&young), ["unsettled 3"]);
-        assert!(held(&young, Side::Green, None, false).is_empty(), "an estimate has always some");
+        assert!(list_held_gates(&young, Side::Green, None, false).is_empty(), "an estimate has always some");
         assert_eq!(rounded_up(99), 99);
         assert_eq!(rounded_up(1201), 1300);
     }
 
     #[test]
     fn what_was_typed_is_the_most_it_may_cost() {
-        let missing = |n| held(&plan(Verdict::Proven, Some(0), Some(n)), Side::Green, None, true).remove(0);
+        let missing = |n| list_held_gates(&plan(Verdict::Proven, Some(0), Some(n)), Side::Green, None, true).remove(0);
         let accept = |gate, at_most| Accepted { gate, at_most, reason: "r".into(), names: Vec::new() };
         let lose = [accept(GateName::Missing, Some(20))];
-        assert!(covering(&missing(20), &lose).is_ok());
-        assert_eq!(covering(&missing(21), &lose), Err(Some(20)));
-        assert_eq!(covering(&missing(1), &[accept(GateName::Guess, None)]), Err(None), "another gate");
-        assert_eq!(covering(&missing(1), &[accept(GateName::Missing, None)]), Err(None), "no cost was named");
+        assert!(find_acceptance(&missing(20), &lose).is_ok());
+        assert_eq!(find_acceptance(&missing(21), &lose), Err(Some(20)));
+        assert_eq!(find_acceptance(&missing(1), &[accept(GateName::Guess, None)]), Err(None), "another gate");
+        assert_eq!(find_acceptance(&missing(1), &[accept(GateName::Missing, None)]), Err(None), "no cost was named");
         let both = [accept(GateName::Missing, Some(20)), accept(GateName::Guess, None)];
-        assert_eq!(covering(&missing(25), &both), Err(Some(20)), "what was typed binds under a guess, too");
-        let unsettled = |n| Held::new(GateName::Unsettled, n, String::new());
-        assert!(covering(&unsettled(Some(3)), &[accept(GateName::Unsettled, Some(3))]).is_ok());
-        assert_eq!(covering(&unsettled(Some(4)), &[accept(GateName::Unsettled, Some(3))]), Err(Some(3)));
-        assert!(covering(&unsettled(Some(4)), &[accept(GateName::Unsettled, None)]).is_ok(), "none could be named");
-        let again = |n| Held::new(GateName::ReRead, n, String::new());
-        assert!(covering(&again(None), &[accept(GateName::ReRead, None)]).is_ok(), "nobody knew, and nobody knows");
-        assert_eq!(covering(&again(None), &[accept(GateName::ReRead, Some(9))]), Err(Some(9)));
-        assert_eq!(covering(&again(Some(9)), &[accept(GateName::ReRead, None)]), Err(None));
-        let newer = Held::new(GateName::NewerCommit, Some(41), String::new());
+        assert_eq!(find_acceptance(&missing(25), &both), Err(Some(20)), "what was typed binds under a guess, too");
+        let unsettled = |n| HeldGate::new(GateName::Unsettled, n, String::new());
+        assert!(find_acceptance(&unsettled(Some(3)), &[accept(GateName::Unsettled, Some(3))]).is_ok());
+        assert_eq!(find_acceptance(&unsettled(Some(4)), &[accept(GateName::Unsettled, Some(3))]), Err(Some(3)));
+        assert!(
+            find_acceptance(&unsettled(Some(4)), &[accept(GateName::Unsettled, None)]).is_ok(),
+            "none could be named"
+        );
+        let again = |n| HeldGate::new(GateName::ReRead, n, String::new());
+        assert!(
+            find_acceptance(&again(None), &[accept(GateName::ReRead, None)]).is_ok(),
+            "nobody knew, and nobody knows"
+        );
+        assert_eq!(find_acceptance(&again(None), &[accept(GateName::ReRead, Some(9))]), Err(Some(9)));
+        assert_eq!(find_acceptance(&again(Some(9)), &[accept(GateName::ReRead, None)]), Err(None));
+        let newer = HeldGate::new(GateName::NewerCommit, Some(41), String::new());
         let rewind = |n| [accept(GateName::NewerCommit, Some(n)), accept(GateName::Guess, None)];
-        assert!(covering(&newer, &rewind(41)).is_ok());
-        assert_eq!(covering(&newer, &rewind(40)), Err(Some(40)), "what stands there is seen, not guessed");
+        assert!(find_acceptance(&newer, &rewind(41)).is_ok());
+        assert_eq!(find_acceptance(&newer, &rewind(40)), Err(Some(40)), "what stands there is seen, not guessed");
     }
 
     #[test]
     fn without_an_offset_there_is_nothing_to_pass_over() {
-        assert!(impossible(&plan(Verdict::Guess, None, None), Side::Green).is_none());
+        assert!(describe_impossible(&plan(Verdict::Guess, None, None), Side::Green).is_none());
         let mut none = plan(Verdict::Unmappable, None, None);
-        assert!(impossible(&none, Side::Green).unwrap().contains("t-0 is UNMAPPABLE on green: why"));
+        assert!(describe_impossible(&none, Side::Green).unwrap().contains("t-0 is UNMAPPABLE on green: why"));
         none.partitions[0].verdict = Verdict::Proven;
         none.partitions[0].target = TargetPosition { offset: None, log_start: 0, end: 9 };
-        assert!(impossible(&none, Side::Green).is_some());
+        assert!(describe_impossible(&none, Side::Green).is_some());
         // where partition counts differ, a row may have no partition there: it only says what is missing
         none.partitions[0].target = TargetPosition::default();
-        assert!(impossible(&none, Side::Green).is_none());
+        assert!(describe_impossible(&none, Side::Green).is_none());
     }
 }

@@ -34,13 +34,13 @@ impl Words {
     }
 
     /// The words for setting a state; empty when there are none.
-    pub fn setting(&self, state: impl std::fmt::Display) -> &str {
+    pub fn words_for(&self, state: impl std::fmt::Display) -> &str {
         self.by_state.get(&state.to_string()).unwrap_or(&self.otherwise)
     }
 
     /// ` (words)`, or nothing.
     pub fn in_brackets(&self, state: impl std::fmt::Display) -> String {
-        match self.setting(state) {
+        match self.words_for(state) {
             "" => String::new(),
             words => format!(" ({words})"),
         }
@@ -48,7 +48,7 @@ impl Words {
 
     /// `: words` behind "by hand", or nothing when the words say no more than that.
     pub fn after_by_hand(&self, state: impl std::fmt::Display) -> String {
-        match self.setting(state) {
+        match self.words_for(state) {
             "" => String::new(),
             words if words.starts_with("by hand") => String::new(),
             words => format!(": {words}"),
@@ -79,7 +79,7 @@ pub struct Criteria {
 impl Criteria {
     /// Lag must stay below `below` records for `for_ms`; nothing else.
     #[must_use]
-    pub fn lag(below: u32, for_ms: u64) -> Self {
+    pub fn lag_below(below: u32, for_ms: u64) -> Self {
         let rule = Criterion::new(Metric::Lag, Limit::Below(f64::from(below)), for_ms);
         Self { rules: vec![rule], ..Self::default() }
     }

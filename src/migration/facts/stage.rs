@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{RunId, RunKind};
 use super::overrides::PassedOver;
 use crate::base::{At, Side, TopicPartition};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 
 /// Where a group stands: one value, never two half-switched ones (vitess#17326).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -174,7 +174,7 @@ pub struct RunOffsets {
     /// The side they are committed on.
     pub side: Side,
     /// The translation that it commits.
-    pub plan: GroupPlan,
+    pub plan: GroupTranslation,
     /// What was committed there before, by blue's topic names (`None`: nothing); empty before the commit.
     pub before: Vec<(TopicPartition, Option<i64>)>,
     /// What was read back after the commit; empty before it, and in a dry run what would be.

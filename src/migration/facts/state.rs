@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::command::{Command, Subject};
-use super::effect::{Effect, Issued, Outcome};
-use super::event::{DrainProof, Entry, Event, RunEnd, RunId, RunKind};
+use super::effect::{Effect, IssuedEffect, Outcome};
+use super::event::{DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
 use crate::base::{At, Side};
 use crate::estate::FlagState;
 use crate::estate::acl::Acl;
-use crate::migration::eos::{Fenced, Rogue, Seam, Seams};
-use crate::migration::rules::reads::{Reading, Remembered};
+use crate::migration::eos::{FencedId, PartitionSeam, Rogue, Seams};
+use crate::migration::rules::reads::{RememberedReads, RunTopics};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::firing::{Fired, by_trigger};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 
 /// Remarks kept for screens.
 const REMARKS: usize = 50;
@@ -27,7 +27,7 @@ pub struct State {
     /// Cluster ids that were seen first and are pinned, blue first.
     pub pins: [Option<String>; 2],
     /// Groups that anything was written about, by id on blue.
-    pub groups: BTreeMap<String, GroupState>,
+    pub groups: BTreeMap<String, GroupRecord>,
     /// Producers that anything was written about.
     pub producers: BTreeMap<String, ProducerState>,
     /// Where the writers of topics went from one cluster to the other.
@@ -42,7 +42,7 @@ pub struct State {
 
 /// A group in the journal.
 #[derive(Debug, Clone, Default)]
-pub struct GroupState {
+pub struct GroupRecord {
     /// Where it rests, or rested before the run that is under way.
     pub rest: Stage,
     /// The run under way, or the last.
@@ -66,7 +66,7 @@ pub struct GroupState {
     /// A trigger has rolled it back since its last cutover: the next one asks a person.
     pub rolled_back_by_trigger: bool,
     /// What its members were seen to read besides what it has committed, by side.
-    pub reads: BTreeMap<Side, Remembered>,
+    pub reads: BTreeMap<Side, RememberedReads>,
     /// When that was written down.
     pub reads_at: BTreeMap<Side, At>,
 }
@@ -85,7 +85,7 @@ pub struct ProducerState {
     /// Who agreed to its hard cutover.
     pub approved: Option<Approval>,
     /// Its ids as they were fenced last, by side.
-    pub fenced: BTreeMap<Side, Vec<Fenced>>,
+    pub fenced: BTreeMap<Side, Vec<FencedId>>,
     /// When it was last set to write to green alone.
     pub green_alone: Option<At>,
     /// Denials that were made from here and not removed since, by side.
@@ -109,9 +109,9 @@ pub struct Approval {
 
 /// An effect as journalled.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct JournalledEffect {
     /// Effect and key.
-    pub issued: Issued,
+    pub issued: IssuedEffect,
     /// The step it belongs to.
     pub step: usize,
     /// When the intent was written.
@@ -120,7 +120,7 @@ pub struct Done {
     pub outcome: Option<(Outcome, At)>,
 }
 
-impl Done {
+impl JournalledEffect {
     /// Whether it is known to have been done.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -174,19 +174,19 @@ pub struct Run {
     /// The side whose offsets count as this journal's own only since this run's commit, whose end is not known yet.
     pub claimed: Option<Side>,
     /// Its effects, oldest first.
-    pub effects: Vec<Done>,
+    pub effects: Vec<JournalledEffect>,
     /// Its topics, as decided before anything was stopped.
-    pub reading: Option<Reading>,
+    pub reading: Option<RunTopics>,
     /// The drain as proven.
     pub proof: Option<DrainProof>,
     /// The prediction after the drain.
-    pub predicted: Option<GroupPlan>,
+    pub predicted: Option<GroupTranslation>,
     /// Ids of the topics on the side that is committed to, as predicted for; by blue's names.
     pub topic_ids: BTreeMap<String, String>,
     /// Groups that are coupled with the producer it moves, as translated; the newest last.
-    pub coupled: Vec<(String, GroupPlan)>,
+    pub coupled: Vec<(String, GroupTranslation)>,
     /// The seam that it journalled, and when; before the point of no silent return it may be read again.
-    pub seam: Option<(At, Vec<Seam>)>,
+    pub seam: Option<(At, Vec<PartitionSeam>)>,
     /// Gates that were passed over with its confirmation.
     pub accepted: Vec<Accepted>,
     /// Gates that held, and were passed over.
@@ -208,7 +208,7 @@ pub struct Run {
 impl Run {
     /// Whether it is under way.
     #[must_use]
-    pub fn open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.ended.is_none()
     }
 
@@ -223,7 +223,7 @@ impl Run {
 
     /// The newest effect of the step under way, in this attempt at it.
     #[must_use]
-    pub fn effect(&self) -> Option<&Done> {
+    pub fn current_effect(&self) -> Option<&JournalledEffect> {
         self.effects.get(self.fresh_from..)?.iter().rev().find(|e| e.step == self.step)
     }
 
@@ -239,7 +239,7 @@ impl State {
     /// The run under way for a subject.
     #[must_use]
     pub fn open_run(&self, subject: &Subject) -> Option<&Run> {
-        self.last_run_of(subject).filter(|r| r.open())
+        self.last_run_of(subject).filter(|r| r.is_open())
     }
 
     /// The run under way for a subject, or the last one.
@@ -270,17 +270,17 @@ impl State {
     }
 
     /// The run and those it replaced, newest first.
-    pub fn chain(&self, id: RunId) -> impl Iterator<Item = &Run> {
+    pub fn run_chain(&self, id: RunId) -> impl Iterator<Item = &Run> {
         std::iter::successors(self.runs.get(&id), |r| r.replaces.and_then(|id| self.runs.get(&id)))
     }
 
     /// Takes an entry in.
-    pub fn apply(&mut self, entry: &Entry) {
+    pub fn apply(&mut self, entry: &JournalEntry) {
         let at = entry.at;
         match &entry.event {
             Event::Opened { .. } | Event::Closed { .. } => {}
-            Event::Pinned { side, cluster_id } => self.pins[index(*side)] = Some(cluster_id.clone()),
-            Event::RunStarted { .. } => self.started(entry),
+            Event::Pinned { side, cluster_id } => self.pins[side_index(*side)] = Some(cluster_id.clone()),
+            Event::RunStarted { .. } => self.apply_run_started(entry),
             Event::Baselined { group, metric, value, .. } => {
                 self.groups.entry(group.clone()).or_default().baselines.insert(*metric, *value);
             }
@@ -301,7 +301,7 @@ impl State {
                 let p = self.producers.entry(producer.clone()).or_default();
                 (p.rest, p.alarm) = (Stage::Complete { at }, None);
             }
-            Event::Approved { producer, facts } => self.approved(producer, facts, entry),
+            Event::Approved { producer, facts } => self.apply_approval(producer, facts, entry),
             Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.clone(), why.clone()))),
             Event::Resumed { subject } => self.set_held(subject, None),
             Event::Reads { group, side, reads } => {
@@ -323,7 +323,7 @@ impl State {
                 if let (Event::Continued { .. }, Some(run)) = (event, self.runs.get_mut(&id)) {
                     run.went_on += u32::from(by_trigger(&entry.actor));
                 }
-                self.on_run(id, event, at);
+                self.apply_run_event(id, event, at);
             }
         }
     }
@@ -336,7 +336,7 @@ impl State {
         }
     }
 
-    fn started(&mut self, entry: &Entry) {
+    fn apply_run_started(&mut self, entry: &JournalEntry) {
         let Event::RunStarted { run, kind, subject, command, max_re_read, dry_run, accepted, .. } = &entry.event else {
             return;
         };
@@ -364,7 +364,7 @@ impl State {
             self.producers.entry(producer.clone()).or_default().green_alone = Some(entry.at);
         }
         self.last_run = self.last_run.max(*run);
-        self.forget(subject, replaces);
+        self.drop_replaced_runs(subject, replaces);
         let new = Run {
             id: *run,
             kind: *kind,
@@ -418,19 +418,19 @@ impl State {
                     g.remark = None;
                 }
             }
-            Subject::Producer(p) => self.producer_started(p, *run, *dry_run),
+            Subject::Producer(p) => self.apply_producer_started(p, *run, *dry_run),
             _ => {}
         }
     }
 
     /// Drops the subject's runs that nothing refers to any more.
-    fn forget(&mut self, subject: &Subject, replaces: Option<RunId>) {
-        let keep: BTreeSet<RunId> = replaces.map(|id| self.chain(id).map(|r| r.id).collect()).unwrap_or_default();
+    fn drop_replaced_runs(&mut self, subject: &Subject, replaces: Option<RunId>) {
+        let keep: BTreeSet<RunId> = replaces.map(|id| self.run_chain(id).map(|r| r.id).collect()).unwrap_or_default();
         self.runs.retain(|id, r| r.subject != *subject || keep.contains(id));
     }
 
-    fn on_run(&mut self, id: RunId, event: &Event, at: At) {
-        self.on_hard_run(id, event, at);
+    fn apply_run_event(&mut self, id: RunId, event: &Event, at: At) {
+        self.apply_hard_run_event(id, event, at);
         let Some(run) = self.runs.get_mut(&id) else { return };
         match event {
             Event::StepStarted { step, .. } => {
@@ -443,7 +443,7 @@ impl State {
             }
             Event::Intent { issued, .. } => {
                 let (step, to, dry) = (run.step, issued.effect.clone(), run.dry_run);
-                run.effects.push(Done { issued: issued.clone(), step, at, outcome: None });
+                run.effects.push(JournalledEffect { issued: issued.clone(), step, at, outcome: None });
                 if let (Effect::CommitOffsets { side, .. }, false, Subject::Group(g)) = (&to, dry, &run.subject) {
                     // It may take from here on; whether it did is known with its result.
                     if self.groups.entry(g.clone()).or_default().own.insert(*side) {
@@ -480,7 +480,7 @@ impl State {
             Event::PointOfNoReturn { .. } => run.no_return = true,
             Event::NeedsOperator { why, advice, rogues, .. } => {
                 let (needs, rogues) = (Some((why.clone(), advice.clone())), rogues.clone());
-                match (run.open(), run.subject.clone()) {
+                match (run.is_open(), run.subject.clone()) {
                     (false, Subject::Group(g)) => self.groups.entry(g).or_default().alarm = needs,
                     (false, Subject::Producer(p)) => {
                         let p = self.producers.entry(p).or_default();
@@ -491,7 +491,7 @@ impl State {
             }
             Event::Continued { .. } => {
                 run.needs = None;
-                if let (false, Subject::Group(g)) = (run.open(), run.subject.clone()) {
+                if let (false, Subject::Group(g)) = (run.is_open(), run.subject.clone()) {
                     let g = self.groups.entry(g).or_default();
                     // The person has seen it: what stands now is what must stand from here.
                     (g.alarm, g.drained) = (None, None);
@@ -499,14 +499,14 @@ impl State {
                     g.fired.values_mut().for_each(|fired| fired.acts_at = None);
                 }
             }
-            Event::RunEnded { end, .. } => self.ended(id, end, at),
+            Event::RunEnded { end, .. } => self.apply_run_ended(id, end, at),
             _ => {}
         }
     }
 
-    fn ended(&mut self, id: RunId, end: &RunEnd, at: At) {
+    fn apply_run_ended(&mut self, id: RunId, end: &RunEnd, at: At) {
         if *end == RunEnd::Done {
-            self.hard_run_done(id, at);
+            self.apply_hard_run_done(id, at);
         }
         let Some(run) = self.runs.get_mut(&id) else { return };
         (run.ended, run.needs) = (Some((end.clone(), at)), None);
@@ -526,7 +526,7 @@ impl State {
 
 /// 0 for blue, 1 for green.
 #[must_use]
-pub fn index(side: Side) -> usize {
+pub fn side_index(side: Side) -> usize {
     match side {
         Side::Blue => 0,
         Side::Green => 1,

@@ -2,8 +2,8 @@
 //! no offset moves, one that only commits (`assign()`) has no members that could be seen to leave, and the workers of
 //! Kafka Connect or a schema registry meet in a group without reading any topic through it.
 
-use super::context::Sight;
-use super::drain::committed;
+use super::context::RuleContext;
+use super::drain::committed_offsets;
 use super::group::rests_on;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{Side, TopicPartition};
@@ -40,24 +40,24 @@ pub fn was_joined(view: &GroupView) -> bool {
 /// Whether a group only commits because that is how it works. A group of members that was moved to a side and never came
 /// up there looks the same: all that it has there was committed from here.
 #[must_use]
-pub fn is_alone(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+pub fn is_alone(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     only_commits(view) && !is_our_doing(sight, group, side, view)
 }
 
 /// Whether what a group has on a side is only what this journal committed there, for a group that members join: as it was
 /// when the other side was drained, or as the other side shows it.
-fn is_our_doing(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+fn is_our_doing(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     let Some(state) = sight.state.groups.get(group).filter(|g| g.own.contains(&side)) else { return false };
-    let runs = || state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let runs = || state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
     let proofs = runs().filter_map(|r| r.proof.as_ref());
     let drained = proofs.chain(state.drained.as_ref()).find(|proof| proof.side != side);
     let joined = match drained {
         Some(proof) => !proof.alone,
-        None => sight.seen(group, side.other()).and_then(|s| s.view).is_some_and(was_joined),
+        None => sight.latest_look(group, side.other()).and_then(|s| s.view).is_some_and(was_joined),
     };
     let moves = match runs().find_map(|run| last_commit(run, side)) {
         Some(ours) => {
-            let has = committed(Some(view));
+            let has = committed_offsets(Some(view));
             ours.iter().any(|(tp, offset)| has.get(tp).is_some_and(|is| is != offset))
         }
         None => sight.lag.commits_moved_at(side, sight.id_on(group, side)).is_some(),
@@ -69,13 +69,13 @@ fn is_our_doing(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) ->
 /// left with there: as it was drained, or as its offsets were set from here. Then nobody has worked with it there since,
 /// however lately it moved.
 #[must_use]
-pub fn stands_as_left(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+pub fn stands_as_left(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     let Some(state) = sight.state.groups.get(group) else { return false };
     if !only_commits(view) || rests_on(Some(&state.rest)) == side {
         return false;
     }
-    let has = committed(Some(view));
-    let runs = || state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let has = committed_offsets(Some(view));
+    let runs = || state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
     let proofs = runs().filter_map(|r| r.proof.as_ref()).chain(state.drained.as_ref()).filter(|p| p.side == side);
     // What expired or was deleted since is gone, not moved.
     let stands = |left: &[(TopicPartition, i64)]| has.iter().all(|at| left.iter().any(|(tp, o)| (tp, o) == at));
@@ -94,14 +94,14 @@ fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
 
 /// Whether a group only commits where it ran last: on `side`, or (as it was when it was drained) wherever it came from.
 #[must_use]
-pub fn commits_alone(sight: &Sight<'_>, group: &str, side: Side) -> bool {
+pub fn commits_alone(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
     let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref());
-    let seen = sight.seen(group, side).and_then(|s| s.view);
+    let seen = sight.latest_look(group, side).and_then(|s| s.view);
     let alone = seen.is_some_and(|view| is_alone(sight, group, side, view));
     alone || drained.is_some_and(|proof| proof.alone && proof.side == side)
 }
 
-fn is_own(id: &str, topic: &str) -> bool {
+fn is_streams_topic(id: &str, topic: &str) -> bool {
     let Some(rest) = topic.strip_prefix(id).filter(|rest| rest.starts_with('-')) else { return false };
     STREAMS_TOPICS.iter().any(|end| rest.ends_with(end)) || rest.contains(STREAMS_JOINS)
 }
@@ -120,7 +120,7 @@ pub fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
         return Some(format!("its client ids are Kafka Streams' ({client})", client = visible_name(client)));
     }
     let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| a.topic.as_str()));
-    let own = assigned.chain(view.offsets.keys().map(String::as_str)).find(|t| is_own(id, t));
+    let own = assigned.chain(view.offsets.keys().map(String::as_str)).find(|t| is_streams_topic(id, t));
     own.map(|topic| {
         format!("it reads {topic}, a topic of its own that Kafka Streams makes", topic = visible_name(topic))
     })
@@ -129,13 +129,13 @@ pub fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
 /// Topics that look as if Kafka Streams had made them for an application of this id.
 #[must_use]
 pub fn streams_topics<'a>(id: &str, cluster: &'a ClusterView) -> Vec<&'a str> {
-    cluster.topics.keys().map(String::as_str).filter(|t| is_own(id, t)).collect()
+    cluster.topics.keys().map(String::as_str).filter(|t| is_streams_topic(id, t)).collect()
 }
 
 /// A group that is known to be a Kafka Streams application is refused like one of KIP-1071: its state stores and what
 /// lies in its repartition topics would begin empty on the other side.
 pub(in crate::migration) fn streams_refusal(
-    sight: &Sight<'_>,
+    sight: &RuleContext<'_>,
     group: &str,
     side: Side,
     view: &GroupView,
@@ -147,7 +147,7 @@ pub(in crate::migration) fn streams_refusal(
     let made = sight.estate.side(side).value().map(|v| streams_topics(id, v)).unwrap_or_default();
     let state = match made.as_slice() {
         [] => "the state that it keeps".to_owned(),
-        some => format!("what it keeps in {}", listed(some)),
+        some => format!("what it keeps in {}", format_topics(some)),
     };
     Some(Refusal::refused(
         format!(
@@ -161,7 +161,7 @@ pub(in crate::migration) fn streams_refusal(
 
 /// Why a group may be a Kafka Streams application although nobody runs in it who would show it.
 pub(in crate::migration) fn may_be_streams(
-    sight: &Sight<'_>,
+    sight: &RuleContext<'_>,
     group: &str,
     side: Side,
     view: &GroupView,
@@ -174,13 +174,13 @@ pub(in crate::migration) fn may_be_streams(
     (!made.is_empty()).then(|| {
         format!(
             "{id} may be a Kafka Streams application: {} look like its own, and what it keeps there would begin empty on {}",
-            listed(&made),
+            format_topics(&made),
             side.other(), id = visible_name(id)
         )
     })
 }
 
-fn listed(topics: &[&str]) -> String {
+fn format_topics(topics: &[&str]) -> String {
     let more = topics.len().saturating_sub(3);
     let names = visible_names(topics.iter().take(3));
     if more > 0 { format!("{names} and {more} more") } else { names }

@@ -1,18 +1,18 @@
 //! One look at everything a rule may rest on: settings, journal, observations, lag book, time.
 
 use super::lag::LagBook;
-use crate::base::sanitise::{quoted, visible_name};
-use crate::base::span;
+use crate::base::format_duration;
+use crate::base::sanitise::{quoted_name, visible_name};
 use crate::base::{At, Cause, Freshness, Observed, Side, Trouble};
 use crate::estate::identity::{PinnedBy, wrong_cluster};
-use crate::estate::{ClusterView, Estate, GroupKind, GroupSeen, GroupView};
+use crate::estate::{ClusterView, Estate, GroupKind, GroupObservation, GroupView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::settings::{GroupSettings, Settings};
-use crate::migration::facts::state::{State, index};
+use crate::migration::facts::state::{State, side_index};
 
 /// What a rule sees.
 #[derive(Clone, Copy)]
-pub struct Sight<'a> {
+pub struct RuleContext<'a> {
     /// The plan.
     pub settings: &'a Settings,
     /// The journal.
@@ -25,9 +25,9 @@ pub struct Sight<'a> {
     pub now: At,
 }
 
-impl<'a> Sight<'a> {
+impl<'a> RuleContext<'a> {
     /// The plan's entry of a group, or why nothing can be done with it.
-    pub fn listed(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
+    pub fn plan_entry(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
         self.settings.groups.get(group).ok_or_else(|| {
             Refusal::refused(
                 format!("group {group} is not in the plan", group = visible_name(group)),
@@ -50,20 +50,26 @@ impl<'a> Sight<'a> {
 
     /// The newest look at a group on a side.
     #[must_use]
-    pub fn seen(&self, group: &str, side: Side) -> Option<GroupSeen<'a>> {
+    pub fn latest_look(&self, group: &str, side: Side) -> Option<GroupObservation<'a>> {
         self.estate.group(side, self.id_on(group, side))
     }
 
     /// A cluster as seen recently enough to decide on.
-    pub fn fresh(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
+    pub fn fresh_cluster(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
         let seen = self.estate.side(side);
-        seen.fresh(self.now, self.settings.stale_after_ms).ok_or_else(|| {
+        seen.fresh_value(self.now, self.settings.stale_after_ms).ok_or_else(|| {
             let (why, trouble) = match seen {
                 Observed::Absent { why } => (format!("{side} was never seen"), Some(why)),
                 Observed::Known { at, trouble, value } => {
                     // Slow and known why is not down.
-                    let slow = value.throttled.as_ref().map_or_else(String::new, |t| format!(": {}", t.words(side)));
-                    (format!("{side} was last seen {} ago{slow}", span(self.now.since(*at))), trouble.as_ref())
+                    let slow = value
+                        .throttled
+                        .as_ref()
+                        .map_or_else(String::new, |t| format!(": {}", t.describe_throttling(side)));
+                    (
+                        format!("{side} was last seen {} ago{slow}", format_duration(self.now.since(*at))),
+                        trouble.as_ref(),
+                    )
                 }
             };
             if let Some(cause) = trouble.filter(|t| t.lasting) {
@@ -81,11 +87,11 @@ impl<'a> Sight<'a> {
     /// A group on a side as seen recently enough, nothing of it missing. `None`: the cluster has no such group.
     pub fn fresh_group(&self, group: &str, side: Side) -> Result<Option<&'a GroupView>, Refusal> {
         let id = self.id_on(group, side);
-        let seen = self.seen(group, side).filter(|s| {
+        let seen = self.latest_look(group, side).filter(|s| {
             self.now.since(s.at) <= self.settings.stale_after_ms && s.at.since(self.now) <= self.settings.stale_after_ms
         });
         let Some(seen) = seen else {
-            self.fresh(side)?;
+            self.fresh_cluster(side)?;
             return Err(Refusal::unknown(
                 format!("group {id} was not seen on {side} recently", id = visible_name(id)),
                 "wait for a fresh look",
@@ -115,7 +121,7 @@ impl<'a> Sight<'a> {
             Side::Blue => &self.settings.blue_cluster_id,
             Side::Green => &self.settings.green_cluster_id,
         };
-        plan.as_deref().or(self.state.pins[index(side)].as_deref())
+        plan.as_deref().or(self.state.pins[side_index(side)].as_deref())
     }
 
     /// A side is not the cluster it should be: nothing may be done. Judged on whatever was last seen.
@@ -125,7 +131,7 @@ impl<'a> Sight<'a> {
             Observed::Absent { why } => Some(why),
             Observed::Known { trouble, .. } => trouble.as_ref(),
         };
-        if let Some(two) = trouble.filter(|t| t.is(Cause::TwoClusters)) {
+        if let Some(two) = trouble.filter(|t| t.has_cause(Cause::TwoClusters)) {
             return Some(two.clone());
         }
         let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
@@ -137,22 +143,22 @@ impl<'a> Sight<'a> {
             ));
         }
         let pin = self.pin(side)?;
-        let journal = self.state.pins[index(side)].as_deref() == Some(pin);
+        let journal = self.state.pins[side_index(side)].as_deref() == Some(pin);
         wrong_cluster(side, seen, pin, if journal { PinnedBy::Journal } else { PinnedBy::Plan })
     }
 
     /// Neither cluster is out of sight for a reason that waiting does not mend: that is said before the other one, which
     /// may only be slow, is waited for.
-    pub fn may_be_seen(&self) -> Result<(), Refusal> {
+    pub fn check_reachable(&self) -> Result<(), Refusal> {
         let unmended = |side: &Side| matches!(self.estate.side(*side), Observed::Absent { why } if why.lasting);
         match Side::BOTH.into_iter().find(unmended) {
-            Some(side) => self.fresh(side).map(|_| ()),
+            Some(side) => self.fresh_cluster(side).map(|_| ()),
             None => Ok(()),
         }
     }
 
     /// Both clusters are known to be the right ones, or why not.
-    pub fn identities(&self) -> Result<(), Refusal> {
+    pub fn check_identities(&self) -> Result<(), Refusal> {
         for side in Side::BOTH {
             if let Some(t) = self.identity_trouble(side) {
                 return Err(Refusal::refused(t.what, t.advice));
@@ -165,20 +171,20 @@ impl<'a> Sight<'a> {
     }
 
     /// Both clusters are the right ones and were seen recently, or why nothing may be claimed of both together.
-    pub fn trusted(&self) -> Result<(), Refusal> {
+    pub fn check_trusted(&self) -> Result<(), Refusal> {
         if let Some(t) = Side::BOTH.into_iter().find_map(|side| self.identity_trouble(side)) {
             return Err(Refusal::refused(t.what, t.advice));
         }
         for side in Side::BOTH {
-            self.fresh(side)?;
+            self.fresh_cluster(side)?;
         }
-        self.identities()
+        self.check_identities()
     }
 
     /// Why a topic is in no list of a side that was seen: it is not there, or this principal may not see it. `absent`
     /// says what to do when it is not there.
     #[must_use]
-    pub fn no_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
+    pub fn refuse_missing_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
         match self.estate.side(side).value().and_then(|view| view.hidden_topics.get(topic)) {
             Some(why) => Refusal::unknown(
                 format!(
@@ -196,7 +202,7 @@ impl<'a> Sight<'a> {
 
     /// Both clusters' data planes have answered in this session, or why not. Nothing may be stopped before: what comes
     /// after a stop reads records of both.
-    pub fn planes(&self) -> Result<(), Refusal> {
+    pub fn check_planes(&self) -> Result<(), Refusal> {
         for side in Side::BOTH {
             if let Observed::Absent { why } = self.estate.plane(side) {
                 let advice = match why.advice.is_empty() {
@@ -228,7 +234,7 @@ pub fn kind_refusal(group: &str, side: Side, view: &GroupView) -> Option<Refusal
             return Some(Refusal::refused(
                 format!(
                     "{group} on {side} is not a consumer group (protocol type {})",
-                    quoted(&view.protocol_type),
+                    quoted_name(&view.protocol_type),
                     group = visible_name(group)
                 ),
                 "move it with the tool that runs it, e.g. Kafka Connect's own offsets API",
@@ -254,13 +260,14 @@ mod tests {
         let (settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
         let of = |why: &Trouble| {
             let estate = Estate { blue: Observed::Absent { why: why.clone() }, ..Estate::default() };
-            let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+            let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
             sight.identity_trouble(Side::Blue)
         };
         assert_eq!(of(&Trouble::new("topic `to two clusters`: blue answered nothing", "wait")), None);
         let two = two_clusters(Side::Blue, ("a:1", "X"), ("b:1", "Y"));
         assert_eq!(of(&two), Some(two.clone()));
-        let otherwise = Trouble::new("none of 2 addresses answers; one leads elsewhere", "").of(Cause::TwoClusters);
+        let otherwise =
+            Trouble::new("none of 2 addresses answers; one leads elsewhere", "").with_cause(Cause::TwoClusters);
         assert_eq!(of(&otherwise), Some(otherwise.clone()));
     }
 }

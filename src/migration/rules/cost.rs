@@ -2,31 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use super::drain::committed;
+use super::drain::committed_offsets;
 use super::group;
-use super::group::Facts;
+use super::group::PreflightFacts;
 use super::rollback::ESTIMATE_AGE_MS;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Cause, Observed, Side, TopicPartition};
 use crate::migration::facts::command::{Command, Refusal};
 use crate::migration::facts::event::RunKind;
 use crate::migration::facts::overrides;
-use crate::migration::facts::overrides::{Accepted, GateName, Held, Override};
+use crate::migration::facts::overrides::{Accepted, GateName, HeldGate, Override};
 use crate::migration::run::machine::Machine;
 use crate::offsets::strategy::Chosen;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 
 impl Machine {
     /// The newest measurement by these strategies, and its age in ms.
-    pub(in crate::migration) fn measured(
+    pub(in crate::migration) fn measured_with_age(
         &self,
         group: &str,
         to: Side,
         chosen: Option<&Chosen>,
         now: At,
-    ) -> Option<(&GroupPlan, u64)> {
-        match self.measurement(group, to, chosen)? {
+    ) -> Option<(&GroupTranslation, u64)> {
+        match self.latest_measurement(group, to, chosen)? {
             Observed::Known { value, at, .. } => Some((value, now.since(*at))),
             Observed::Absent { .. } => None,
         }
@@ -38,115 +38,118 @@ impl Machine {
         command: &Command,
         group: &str,
         to: Side,
-        passed: &[Held],
+        passed: &[HeldGate],
         now: At,
-        facts: &mut Facts,
+        facts: &mut PreflightFacts,
     ) {
-        let Some((plan, age)) = self.measured(group, to, command.chosen(), now) else {
+        let Some((plan, age)) = self.measured_with_age(group, to, command.chosen(), now) else {
             facts.warnings.push("not measured yet: the exact numbers come after the drain".into());
             return;
         };
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
         let plan = &plan.without(&facts.left);
-        let mut held = overrides::held(plan, to, limit, false);
+        let mut held = overrides::list_held_gates(plan, to, limit, false);
         held.retain(|h| !passed.iter().any(|p| p.gate == h.gate)); // those have a line of their own
-        let over = |h: &&Held| h.gate == GateName::ReRead;
-        let bad = overrides::impossible(plan, to).or_else(|| held.iter().find(|h| !over(h)).map(|h| h.why.clone()));
+        let over = |h: &&HeldGate| h.gate == GateName::ReRead;
+        let bad =
+            overrides::describe_impossible(plan, to).or_else(|| held.iter().find(|h| !over(h)).map(|h| h.why.clone()));
         facts.digest.insert("measured", if bad.is_some() || !held.is_empty() { "bad" } else { "good" }.into());
         let moves = !matches!(command, Command::ResetOffsets { .. });
         match (bad, held.iter().find(over)) {
-            (Some(why), _) => facts.warnings.push(format!("measured {} ago: {why}", span(age))),
+            (Some(why), _) => facts.warnings.push(format!("measured {} ago: {why}", format_duration(age))),
             (None, Some(h)) if moves => facts.warnings.push(format!(
                 "measured {} ago: {}: it would be given back",
-                span(age),
+                format_duration(age),
                 h.why.replace("would be re-read, the", "re-read, over the").replace("limit is", "limit")
             )),
-            (None, Some(h)) => facts.warnings.push(format!("measured {} ago: {}", span(age), h.why)),
+            (None, Some(h)) => facts.warnings.push(format!("measured {} ago: {}", format_duration(age), h.why)),
             _ => {}
         }
     }
 
     /// The gates that a confirmation of this command passes over. An error names what holds and is not passed over.
-    pub(in crate::migration) fn gates(
+    pub(in crate::migration) fn check_gates(
         &self,
         command: &Command,
         group: &str,
         (kind, to): (RunKind, Side),
-        facts: &Facts,
+        facts: &PreflightFacts,
         now: At,
-    ) -> Result<Vec<Held>, Refusal> {
+    ) -> Result<Vec<HeldGate>, Refusal> {
         let alone = kind == RunKind::ResetOffsets;
-        reasons(command, alone)?;
+        check_reasons(command, alone)?;
         let mut plain = facts.gates.clone();
         for held in &plain {
             let worded = command.overrides().iter().find(|o| o.gate == held.gate);
             if worded.is_none() {
-                return Err(Refusal::holds(held.why.clone(), held.advice()).of(held.gate));
+                return Err(Refusal::holds(held.why.clone(), held.advice()).with_gate(held.gate));
             }
         }
-        plain.extend(self.measured_gates(command, group, (kind, to), facts, now)?);
+        plain.extend(self.check_measured_gates(command, group, (kind, to), facts, now)?);
         Ok(plain)
     }
 
     /// Those of a translation.
-    fn measured_gates(
+    fn check_measured_gates(
         &self,
         command: &Command,
         group: &str,
         (kind, to): (RunKind, Side),
-        facts: &Facts,
+        facts: &PreflightFacts,
         now: At,
-    ) -> Result<Vec<Held>, Refusal> {
+    ) -> Result<Vec<HeldGate>, Refusal> {
         let alone = kind == RunKind::ResetOffsets;
         let (wanted, chosen) = (command.overrides(), command.chosen());
-        let measured = self.measured(group, to, chosen, now).filter(|(_, age)| *age <= ESTIMATE_AGE_MS);
+        let measured = self.measured_with_age(group, to, chosen, now).filter(|(_, age)| *age <= ESTIMATE_AGE_MS);
         let measured = measured.map(|(plan, age)| (plan.without(&facts.left), age));
         let Some((plan, age)) = measured.as_ref().map(|(plan, age)| (plan, *age)) else {
             if wanted.iter().any(|o| !o.gate.is_plain()) {
-                return Err(self.not_measured(group, to, chosen));
+                return Err(self.refuse_unmeasured(group, to, chosen));
             }
             let guess = chosen.filter(|c| c.strategy.is_asked_for()).map(|c| {
                 let why = format!("{} is a guess, and what it costs was not measured yet", c.strategy);
-                Held::new(GateName::Guess, None, why)
+                HeldGate::new(GateName::Guess, None, why)
             });
             return Ok(guess.into_iter().collect());
         };
-        if let Some(why) = overrides::impossible(plan, to) {
+        if let Some(why) = overrides::describe_impossible(plan, to) {
             // A seam is reached by reading on.
             if plan.partitions.iter().any(|p| p.target.offset.is_none() && p.strategy == "seam") {
                 return Err(Refusal::holds(
-                    format!("measured {} ago: {why}", span(age)),
+                    format!("measured {} ago: {why}", format_duration(age)),
                     "let it read on, then measure",
                 ));
             }
             return Err(Refusal::refused(
-                format!("measured {} ago: {why}", span(age)),
+                format!("measured {} ago: {why}", format_duration(age)),
                 "look at its partitions and mend that, or choose another strategy (cutover offsets apply --strategy)",
             ));
         }
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
-        let mut held = overrides::held(plan, to, limit, false);
+        let mut held = overrides::list_held_gates(plan, to, limit, false);
         held.retain(|h| alone || h.gate.for_moves());
-        held.extend(self.newer(group, to, plan, now));
+        held.extend(self.find_newer_commit(group, to, plan, now));
         if wanted.iter().any(|o| o.gate == GateName::Unsettled) {
             let why = format!("records that have not arrived on {to} when it is translated may be lost");
             // What is typed is the most that may be; while there are none, nobody can name a number.
-            let cost = Some(plan.unsettled()).filter(|n| *n > 0);
-            held.push(Held::new(GateName::Unsettled, cost, why));
+            let cost = Some(plan.count_unsettled()).filter(|n| *n > 0);
+            held.push(HeldGate::new(GateName::Unsettled, cost, why));
         }
-        let passed = |h: &&Held| !alone && !wanted.iter().any(|o| o.gate == h.gate);
+        let passed = |h: &&HeldGate| !alone && !wanted.iter().any(|o| o.gate == h.gate);
         match held.iter().find(passed) {
             None => Ok(held),
             Some(h) => {
-                let refusal = Refusal::holds(format!("measured {} ago: {}", span(age), h.why), h.advice());
-                Err(if h.gate.for_moves() { refusal.of(h.gate) } else { refusal })
+                let refusal = Refusal::holds(format!("measured {} ago: {}", format_duration(age), h.why), h.advice());
+                Err(if h.gate.for_moves() { refusal.with_gate(h.gate) } else { refusal })
             }
         }
     }
 
-    fn not_measured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {
-        match self.measurement(group, to, chosen) {
-            Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. }) if !why.is(Cause::NotYet) => {
+    fn refuse_unmeasured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {
+        match self.latest_measurement(group, to, chosen) {
+            Some(Observed::Absent { why } | Observed::Known { trouble: Some(why), .. })
+                if !why.has_cause(Cause::NotYet) =>
+            {
                 let advice = if why.advice.is_empty() { "measure it again".to_owned() } else { why.advice.clone() };
                 Refusal::unknown(format!("it could not be measured: {why}"), advice).lasting_as(why)
             }
@@ -161,29 +164,29 @@ impl Machine {
     }
 
     /// A commit on the side to be set that is ahead of a plan, and that nobody wrote from here.
-    fn newer(&self, group: &str, to: Side, plan: &GroupPlan, now: At) -> Option<Held> {
-        let sight = self.sight(now);
-        let has = committed(sight.seen(group, to).and_then(|s| s.view));
+    fn find_newer_commit(&self, group: &str, to: Side, plan: &GroupTranslation, now: At) -> Option<HeldGate> {
+        let sight = self.rule_context(now);
+        let has = committed_offsets(sight.latest_look(group, to).and_then(|s| s.view));
         let offsets = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?)));
-        (!group::owns(&sight, group, to)).then(|| ahead(group, to, &has, offsets)).flatten()
+        (!group::owns_offsets(&sight, group, to)).then(|| find_commits_ahead(group, to, &has, offsets)).flatten()
     }
 }
 
 /// What stands ahead of what shall be set.
-pub(in crate::migration) fn ahead(
+pub(in crate::migration) fn find_commits_ahead(
     group: &str,
     to: Side,
     has: &BTreeMap<TopicPartition, i64>,
     offsets: impl Iterator<Item = (TopicPartition, i64)>,
-) -> Option<Held> {
+) -> Option<HeldGate> {
     let newer = |(tp, wanted): (TopicPartition, i64)| {
         has.get(&tp).copied().filter(|has| *has > wanted).map(|has| (tp, has, wanted))
     };
-    overrides::newer_commit(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
+    overrides::hold_newer_commit(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
 }
 
 /// Whether a command passes over this gate at most, and says why. `what` it is, in a word or two.
-pub(in crate::migration) fn only(gate: GateName, what: &str, command: &Command) -> Result<(), Refusal> {
+pub(in crate::migration) fn check_only_gate(gate: GateName, what: &str, command: &Command) -> Result<(), Refusal> {
     match command.overrides().iter().find(|o| o.gate != gate || o.reason.trim().is_empty()) {
         None => Ok(()),
         Some(o) if o.gate == gate => Err(Refusal::refused(
@@ -198,7 +201,7 @@ pub(in crate::migration) fn only(gate: GateName, what: &str, command: &Command) 
 }
 
 /// Whoever passes over something, or chooses a strategy, says why.
-pub(in crate::migration) fn reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
+pub(in crate::migration) fn check_reasons(command: &Command, alone: bool) -> Result<(), Refusal> {
     let silent = |reason: &str| reason.trim().is_empty();
     if let Some(o) = command.overrides().iter().find(|o| silent(&o.reason)) {
         return Err(Refusal::refused(
@@ -242,7 +245,7 @@ pub(in crate::migration) fn reasons(command: &Command, alone: bool) -> Result<()
 }
 
 /// What a confirmation accepts: each gate with the most it may cost, and why.
-pub(in crate::migration) fn accepted(command: &Command, gates: &[Held]) -> Vec<Accepted> {
+pub(in crate::migration) fn list_accepted(command: &Command, gates: &[HeldGate]) -> Vec<Accepted> {
     let reason = |gate: GateName| {
         let of_gate = command.overrides().iter().find(|o| o.gate == gate).map(|o| &o.reason);
         of_gate.or(command.chosen().map(|c| &c.reason)).cloned().unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::group;
-use crate::base::span;
+use crate::base::format_duration;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::{GroupView, SwitchState};
 use crate::migration::facts::event::DrainProof;
@@ -29,7 +29,7 @@ pub(in crate::migration) const MIN_GAP_MS: u64 = 3000;
 
 /// How far apart looks may be.
 #[derive(Clone, Copy)]
-pub(in crate::migration) struct Bounds {
+pub(in crate::migration) struct DrainBounds {
     /// A longer hole starts the clock again, ms.
     pub gap_ms: u64,
     /// A switch that was read longer ago says nothing any more, ms.
@@ -37,7 +37,7 @@ pub(in crate::migration) struct Bounds {
 }
 
 /// One look at the group that drains.
-pub(in crate::migration) struct Look<'a> {
+pub(in crate::migration) struct DrainLook<'a> {
     /// When it was seen.
     pub at: At,
     /// The group; `None`: the cluster knows no such group.
@@ -49,7 +49,7 @@ pub(in crate::migration) struct Look<'a> {
 }
 
 /// A group's committed offsets, flat.
-pub(in crate::migration) fn committed(view: Option<&GroupView>) -> BTreeMap<TopicPartition, i64> {
+pub(in crate::migration) fn committed_offsets(view: Option<&GroupView>) -> BTreeMap<TopicPartition, i64> {
     let offsets = view.map(|v| v.offsets.iter());
     let flat = |(t, ps): (&String, &BTreeMap<i32, crate::estate::Committed>)| {
         ps.iter().map(|(p, c)| (TopicPartition::new(t.clone(), *p), c.offset)).collect::<Vec<_>>()
@@ -59,7 +59,7 @@ pub(in crate::migration) fn committed(view: Option<&GroupView>) -> BTreeMap<Topi
 
 impl Drain {
     /// Takes a look in; one that was seen before, or that is partly missing, adds nothing.
-    pub fn feed(&mut self, look: &Look<'_>, since: At, bounds: Bounds) {
+    pub fn feed(&mut self, look: &DrainLook<'_>, since: At, bounds: DrainBounds) {
         if self.last.is_some_and(|last| look.at <= last) || look.at < since {
             return;
         }
@@ -70,7 +70,7 @@ impl Drain {
             *self = Drain { stood: std::mem::take(&mut self.stood), ..Drain::default() };
         }
         let at = look.at;
-        let has = committed(look.view);
+        let has = committed_offsets(look.view);
         if !has.is_empty() {
             self.stood = has;
         }
@@ -88,7 +88,7 @@ impl Drain {
         self.members = look.view.map_or(0, |v| v.members.len());
         self.alone = look.alone;
         self.empty = look.view.is_none_or(group::is_empty).then(|| self.empty.unwrap_or(at));
-        let now = committed(look.view);
+        let now = committed_offsets(look.view);
         if self.samples == 0 || now != self.committed {
             self.still = Some(at);
         }
@@ -118,14 +118,14 @@ impl Drain {
     }
 
     /// What is waited for.
-    pub fn words(&self, needed_ms: u64) -> String {
+    pub fn describe_wait(&self, needed_ms: u64) -> String {
         match (self.last, self.switch_off, self.empty, self.still) {
             (None, ..) => "waiting for a fresh look".into(),
             (_, None, ..) => "waiting until the switch reads off".into(),
             (_, _, None, _) => format!("waiting for Empty: {} members still there", self.members),
             (Some(last), Some(off), Some(empty), Some(still)) => {
                 let so_far = last.since(off.max(empty).max(still)).min(needed_ms);
-                format!("Empty, commits still {} of {}", span(so_far), span(needed_ms))
+                format!("Empty, commits still {} of {}", format_duration(so_far), format_duration(needed_ms))
             }
             _ => "waiting for commits to stand still".into(),
         }
@@ -151,13 +151,13 @@ mod tests {
         let mut d = Drain::default();
         for (at, members, offset, switch) in samples {
             let view = group(*members, *offset);
-            let switch = Observed::seen(*switch, At(*at));
-            d.feed(&Look { at: At(*at), view: Some(&view), alone: false, switch: Some(&switch) }, At(0), BOUNDS);
+            let switch = Observed::seen_at(*switch, At(*at));
+            d.feed(&DrainLook { at: At(*at), view: Some(&view), alone: false, switch: Some(&switch) }, At(0), BOUNDS);
         }
         d
     }
     use SwitchState::{Blue, Off};
-    const BOUNDS: Bounds = Bounds { gap_ms: 2000, switch_age_ms: 2000 };
+    const BOUNDS: DrainBounds = DrainBounds { gap_ms: 2000, switch_age_ms: 2000 };
 
     #[test]
     fn proven_only_after_everything_stood_still_long_enough() {
@@ -181,11 +181,15 @@ mod tests {
     #[test]
     fn a_switch_read_before_the_stop_proves_nothing() {
         let mut d = Drain::default();
-        let (view, old) = (group(0, 1), Observed::seen(Off, At(-5)));
+        let (view, old) = (group(0, 1), Observed::seen_at(Off, At(-5)));
         for at in 0..20 {
-            d.feed(&Look { at: At(at * 1000), view: Some(&view), alone: false, switch: Some(&old) }, At(0), BOUNDS);
+            d.feed(
+                &DrainLook { at: At(at * 1000), view: Some(&view), alone: false, switch: Some(&old) },
+                At(0),
+                BOUNDS,
+            );
         }
         assert!(d.proof(Side::Blue, 5000).is_none());
-        assert_eq!(d.words(5000), "waiting until the switch reads off");
+        assert_eq!(d.describe_wait(5000), "waiting until the switch reads off");
     }
 }

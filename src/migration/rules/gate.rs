@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn spans_read_like_clocks() {
         let words: Vec<String> =
-            [340, 9_000, 125_000, 111_840_000, 266_400_000].into_iter().map(crate::base::span).collect();
+            [340, 9_000, 125_000, 111_840_000, 266_400_000].into_iter().map(crate::base::format_duration).collect();
         assert_eq!(words, ["340ms", "9s", "2m05s", "31h04m", "3d02h"]);
     }
 }

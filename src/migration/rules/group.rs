@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::app;
-use super::context::{Sight, kind_refusal};
+use super::context::{RuleContext, kind_refusal};
 use super::held;
 use super::producer;
-pub use super::reads::topics;
+pub use super::reads::topics_read;
 use super::reads::{Leave, LeftOut, match_topics};
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{Side, TopicPartition};
 use crate::estate::{ClusterView, FlagState, GroupState, GroupView, SwitchState};
 use crate::migration::eos;
 use crate::migration::facts::command::{Refusal, Subject};
 use crate::migration::facts::event::RunKind;
-use crate::migration::facts::overrides::{GateName, Held};
+use crate::migration::facts::overrides::{GateName, HeldGate};
 use crate::migration::facts::settings::Mode;
 use crate::migration::facts::settings::{GroupSettings, Settings};
 use crate::migration::facts::stage::Stage;
@@ -48,14 +48,14 @@ pub fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String
 
 /// Every partition of the topics, as counted on a cluster.
 #[must_use]
-pub fn partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
+pub fn list_partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
     let count = |t: &String| view.topics.get(t).map_or(0, |v| i32::try_from(v.partitions.len()).unwrap_or(i32::MAX));
     topics.iter().flat_map(|t| (0..count(t)).map(move |p| TopicPartition::new(t.clone(), p))).collect()
 }
 
 /// What a preflight found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct PreflightFacts {
     /// Worth a line, no reason to refuse.
     pub warnings: Vec<String>,
     /// What a dialog rests on, by name: execution is refused when one of them changed since.
@@ -69,23 +69,29 @@ pub struct Facts {
     /// Those of them that are left out by name.
     pub left_out: Vec<LeftOut>,
     /// Gates that hold whatever was measured.
-    pub gates: Vec<Held>,
+    pub gates: Vec<HeldGate>,
 }
 
 /// All facts that must hold before a group is moved, or its offsets are set, from one side to the other. `leave`: topics
 /// that may be left out.
-pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave: &Leave<'_>) -> Result<Facts, Refusal> {
-    let settings = sight.listed(group)?;
+pub fn check_preflight(
+    sight: &RuleContext<'_>,
+    group: &str,
+    kind: RunKind,
+    to: Side,
+    leave: &Leave<'_>,
+) -> Result<PreflightFacts, Refusal> {
+    let settings = sight.plan_entry(group)?;
     let from = to.other();
-    let mut facts = Facts::default();
-    sight.may_be_seen()?;
-    sight.identities()?;
+    let mut facts = PreflightFacts::default();
+    sight.check_reachable()?;
+    sight.check_identities()?;
     for side in Side::BOTH {
-        let id = visible_name(sight.fresh(side)?.cluster_id.as_deref().unwrap_or_default());
+        let id = visible_name(sight.fresh_cluster(side)?.cluster_id.as_deref().unwrap_or_default());
         facts.digest.insert(if side == Side::Blue { "blue cluster" } else { "green cluster" }, id);
     }
-    let source = source(sight, group, kind, from, &mut facts)?;
-    target(sight, group, kind, to, &mut facts)?;
+    let source = check_source(sight, group, kind, from, &mut facts)?;
+    check_target(sight, group, kind, to, &mut facts)?;
     match_topics(sight, group, source, from, leave, &mut facts)?;
     if !facts.left_out.is_empty() {
         let words: Vec<String> =
@@ -96,7 +102,7 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
             group = visible_name(group)
         );
         let names = facts.left_out.iter().map(|l| l.topic.clone()).collect();
-        facts.gates.push(Held { names, ..Held::new(GateName::LeaveOut, None, why) });
+        facts.gates.push(HeldGate { names, ..HeldGate::new(GateName::LeaveOut, None, why) });
     }
     let carried =
         source.metadata.iter().filter(|(t, _)| facts.topics.contains(*t)).map(|(_, m)| m.len()).sum::<usize>();
@@ -107,21 +113,21 @@ pub fn preflight(sight: &Sight<'_>, group: &str, kind: RunKind, to: Side, leave:
         ));
     }
     if kind != RunKind::ResetOffsets {
-        held::may_move(sight, group, kind, to, &mut facts)?;
-        switch(sight, group, settings, from, &mut facts)?;
-        members(sight, group, settings, source, from, &mut facts)?;
+        held::check_may_move(sight, group, kind, to, &mut facts)?;
+        check_switch(sight, group, settings, from, &mut facts)?;
+        check_members(sight, group, settings, source, from, &mut facts)?;
         let topics = facts.topics.clone();
-        producers(sight, group, to, &topics, &mut facts)?;
+        check_producers(sight, group, to, &topics, &mut facts)?;
     }
     Ok(facts)
 }
 
-fn source<'a>(
-    sight: &Sight<'a>,
+fn check_source<'a>(
+    sight: &RuleContext<'a>,
     group: &str,
     kind: RunKind,
     from: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<&'a GroupView, Refusal> {
     let id = sight.id_on(group, from);
     let Some(view) = sight.fresh_group(group, from)? else {
@@ -148,18 +154,18 @@ fn source<'a>(
     if let Some(why) = app::may_be_streams(sight, group, from, view) {
         match kind {
             RunKind::RollBack => facts.warnings.push(why),
-            _ => facts.gates.push(Held::new(GateName::Streams, None, why)),
+            _ => facts.gates.push(HeldGate::new(GateName::Streams, None, why)),
         }
     }
     Ok(view)
 }
 
-pub(in crate::migration) fn target(
-    sight: &Sight<'_>,
+pub(in crate::migration) fn check_target(
+    sight: &RuleContext<'_>,
     group: &str,
     kind: RunKind,
     to: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     let id = sight.id_on(group, to);
     let Some(view) = sight.fresh_group(group, to)? else {
@@ -195,7 +201,7 @@ pub(in crate::migration) fn target(
         }
         facts.warnings.push(format!("{what}{who}: they have to stop before offsets can be set there"));
     }
-    let foreign = !view.offsets.is_empty() && to == Side::Green && !owns(sight, group, to);
+    let foreign = !view.offsets.is_empty() && to == Side::Green && !owns_offsets(sight, group, to);
     if foreign {
         facts.warnings.push(format!(
             "{id} has offsets on {to} that nobody wrote from here: none of them is set back silently",
@@ -207,7 +213,7 @@ pub(in crate::migration) fn target(
 
 /// Whether offsets found on a side are the group's own: it ran there, or this journal wrote them.
 #[must_use]
-pub fn owns(sight: &Sight<'_>, group: &str, side: Side) -> bool {
+pub fn owns_offsets(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
     side == Side::Blue || sight.state.groups.get(group).is_some_and(|g| g.own.contains(&side))
 }
 
@@ -217,12 +223,12 @@ pub fn is_empty(view: &GroupView) -> bool {
     view.members.is_empty() && matches!(view.state, GroupState::Empty | GroupState::Dead)
 }
 
-pub(in crate::migration) fn switch(
-    sight: &Sight<'_>,
+pub(in crate::migration) fn check_switch(
+    sight: &RuleContext<'_>,
     group: &str,
     settings: &GroupSettings,
     from: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     if !settings.has_switch {
         return Err(Refusal::refused(
@@ -256,7 +262,7 @@ pub(in crate::migration) fn switch(
         Some(seen) => {
             let at = seen.value().copied().unwrap_or(SwitchState::Off);
             facts.digest.insert("switch", at.to_string());
-            if at != SwitchState::only(from)
+            if at != SwitchState::only_on(from)
                 && at != SwitchState::Off
                 && !(from == Side::Green && at == SwitchState::Both)
             {
@@ -270,16 +276,16 @@ pub(in crate::migration) fn switch(
     Ok(())
 }
 
-fn members(
-    sight: &Sight<'_>,
+fn check_members(
+    sight: &RuleContext<'_>,
     group: &str,
     settings: &GroupSettings,
     source: &GroupView,
     from: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     if app::is_alone(sight, group, from, source) {
-        alone(sight, group, settings, from, facts)?;
+        check_commits_alone(sight, group, settings, from, facts)?;
     } else if source.members.is_empty() {
         facts.warnings.push(format!("no member of {group} runs on {from} now", group = visible_name(group)));
     }
@@ -290,7 +296,7 @@ fn members(
         );
         if settings.drain_timeout_ms <= SESSION_MS {
             return Err(Refusal::refused(
-                format!("{trap}, and drain_timeout is {}", span(settings.drain_timeout_ms)),
+                format!("{trap}, and drain_timeout is {}", format_duration(settings.drain_timeout_ms)),
                 "raise drain_timeout above the members' session.timeout.ms",
             ));
         }
@@ -301,12 +307,12 @@ fn members(
         return Err(Refusal::refused(
             format!(
                 "commits must stand still for {}, and drain_timeout is {}",
-                span(still),
-                span(settings.drain_timeout_ms)
+                format_duration(still),
+                format_duration(settings.drain_timeout_ms)
             ),
             format!(
                 "raise drain_timeout of {group}: it commits only every {}",
-                span(still / 2),
+                format_duration(still / 2),
                 group = visible_name(group)
             ),
         ));
@@ -315,12 +321,12 @@ fn members(
 }
 
 /// A group that only commits: how often is what bounds the proof that it has stopped, so it has to be known.
-fn alone(
-    sight: &Sight<'_>,
+fn check_commits_alone(
+    sight: &RuleContext<'_>,
     group: &str,
     settings: &GroupSettings,
     from: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     let id = sight.id_on(group, from);
     let seen = sight.lag.commit_interval_ms(from, id);
@@ -341,7 +347,7 @@ fn alone(
     facts.warnings.push(format!(
         "nobody is in {group}: it only commits (assign()), every {}{}; that its commits stand still is the proof that it \
          stopped, and that they move on {} the proof that it runs there",
-        span(every),
+        format_duration(every),
         if seen.is_none() { " as far as is known, and none was seen to move yet" } else { "" },
         from.other(), group = visible_name(group)
     ));
@@ -351,15 +357,15 @@ fn alone(
 /// How often a group commits at the latest, ms: as observed, as the plan says, or (where nobody is ever in it) as it was
 /// when it was drained last, or before the stop of a move that is under way.
 #[must_use]
-pub fn commit_interval(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> Option<u64> {
+pub fn commit_interval(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> Option<u64> {
     // Commits that were made from here say nothing of how often the group makes its own.
-    let there = sight.seen(group, from).and_then(|s| s.view).filter(|view| app::only_commits(view));
+    let there = sight.latest_look(group, from).and_then(|s| s.view).filter(|view| app::only_commits(view));
     let ours = there.is_some_and(|view| !app::is_alone(sight, group, from, view));
     let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from)).filter(|_| !ours);
     let state = sight.state.groups.get(group);
     let drained = state.and_then(|g| g.drained.as_ref()).filter(|p| p.alone).map(|p| p.still_needed_ms / 2);
     let moved = sight.state.open_run(&Subject::Group(group.to_owned()));
-    let read = moved.into_iter().flat_map(|run| sight.state.chain(run.id)).filter_map(|r| r.reading.as_ref());
+    let read = moved.into_iter().flat_map(|run| sight.state.run_chain(run.id)).filter_map(|r| r.reading.as_ref());
     let read = read.filter_map(|reading| reading.commits_every_ms).max();
     seen.max(settings.commit_interval_ms).max(drained).max(read)
 }
@@ -367,19 +373,19 @@ pub fn commit_interval(sight: &Sight<'_>, group: &str, settings: &GroupSettings,
 /// How long commits must stand still before a drain is proven, ms: twice the commit interval, as observed or as the plan
 /// says, and at least what the plan says for a drain.
 #[must_use]
-pub fn still_needed(sight: &Sight<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
+pub fn still_needed(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
     let seen = commit_interval(sight, group, settings, from).unwrap_or(0);
     seen.saturating_mul(2).max(settings.drain_still_ms)
 }
 
 /// Who writes what the group reads must write on the side it goes to; and nobody of them may be moving.
 /// `topics`: what goes along.
-pub(in crate::migration) fn producers(
-    sight: &Sight<'_>,
+pub(in crate::migration) fn check_producers(
+    sight: &RuleContext<'_>,
     group: &str,
     to: Side,
     topics: &BTreeSet<String>,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     let alone = match to {
         Side::Green => FlagState::Blue,
@@ -401,9 +407,9 @@ pub(in crate::migration) fn producers(
                     format!("wait until {name} rests", name = visible_name(name)),
                 ));
             }
-            match producer::flag(sight, name) {
+            match producer::current_flag(sight, name) {
                 Some(f) if f == alone && p.is_exactly_once() => {
-                    facts.warnings.extend(eos::may_leave(sight, group, name, topic, to)?);
+                    facts.warnings.extend(eos::check_may_leave(sight, group, name, topic, to)?);
                     writers.push(format!("{name}:{f}", name = visible_name(name)));
                 }
                 Some(f) if f == alone => {

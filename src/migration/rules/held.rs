@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::context::Sight;
-use super::group::Facts;
+use super::context::RuleContext;
+use super::group::PreflightFacts;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::GroupView;
 use crate::estate::transactions::Answer;
@@ -26,7 +26,7 @@ const ASKED_AT_ONCE: usize = 64;
 
 /// A partition whose last stable offset lies below its high watermark, as the rounds saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldPartition {
     /// Last stable offset.
     pub stable: i64,
     /// High watermark in the newest round.
@@ -39,7 +39,7 @@ pub struct Held {
     pub seen: At,
 }
 
-impl Held {
+impl HeldPartition {
     /// Whether it has been watched to stand for [`HELD_MS`].
     #[must_use]
     pub fn stands(&self) -> bool {
@@ -55,20 +55,20 @@ impl Held {
 
 /// The last stable offset of one partition over time.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::migration) struct Standing {
-    held: Option<Held>,
+pub(in crate::migration) struct StableOffsetWatch {
+    held: Option<HeldPartition>,
     /// The round before was seen too.
     watched: bool,
 }
 
-impl Standing {
+impl StableOffsetWatch {
     /// Takes a round in.
     pub fn feed(&mut self, at: At, stable: i64, end: i64) {
         self.held = match self.held {
             _ if stable >= end => None,
             // It never goes back: standing at the same place on both sides of a hole it stood there all the time.
-            Some(held) if held.stable == stable => Some(Held { end, seen: at, ..held }),
-            _ => Some(Held { stable, end, since: at, begun: self.watched, seen: at }),
+            Some(held) if held.stable == stable => Some(HeldPartition { end, seen: at, ..held }),
+            _ => Some(HeldPartition { stable, end, since: at, begun: self.watched, seen: at }),
         };
         self.watched = true;
     }
@@ -78,25 +78,25 @@ impl Standing {
         self.watched = false;
     }
 
-    pub fn held(&self) -> Option<Held> {
+    pub fn held(&self) -> Option<HeldPartition> {
         self.held
     }
 }
 
 /// A group that has something to read behind an open transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waits {
+pub struct TransactionWait {
     /// The first partition of those that stand longest.
     pub tp: TopicPartition,
     /// How it stands.
-    pub held: Held,
+    pub held: HeldPartition,
     /// Offsets that are held, over all such partitions.
     pub records: u64,
     /// Such partitions.
     pub partitions: usize,
 }
 
-impl Waits {
+impl TransactionWait {
     /// Nobody saw it begin, nor stand for long: it may be over soon. The words stay the same from look to look.
     #[must_use]
     pub fn not_yet(&self, side: Side) -> Refusal {
@@ -108,12 +108,14 @@ impl Waits {
     }
 
     /// Those that stand, or may stand.
-    pub(in crate::migration) fn of(all: impl Iterator<Item = (TopicPartition, Held)>) -> Option<Waits> {
-        let mut found: Option<Waits> = None;
+    pub(in crate::migration) fn from_held(
+        all: impl Iterator<Item = (TopicPartition, HeldPartition)>,
+    ) -> Option<TransactionWait> {
+        let mut found: Option<TransactionWait> = None;
         for (tp, held) in all.filter(|(_, held)| held.may_stand()) {
             let records = held.end.abs_diff(held.stable);
             match &mut found {
-                None => found = Some(Waits { tp, held, records, partitions: 1 }),
+                None => found = Some(TransactionWait { tp, held, records, partitions: 1 }),
                 Some(all) => {
                     (all.records, all.partitions) = (all.records + records, all.partitions + 1);
                     if held.since < all.held.since {
@@ -126,25 +128,27 @@ impl Waits {
     }
 }
 
-impl Sight<'_> {
+impl RuleContext<'_> {
     /// The partitions of a group that an open transaction holds, or may hold.
     #[must_use]
-    pub fn waits(&self, group: &str, side: Side) -> Option<Waits> {
-        let view = self.seen(group, side)?.view?;
-        self.lag.waits(side, view)
+    pub fn find_wait(&self, group: &str, side: Side) -> Option<TransactionWait> {
+        let view = self.latest_look(group, side)?.view?;
+        self.lag.find_wait(side, view)
     }
 
     /// What of these topics an open transaction holds, or may hold, whoever reads them.
     #[must_use]
-    pub fn topics_wait(&self, topics: &BTreeSet<String>, side: Side) -> Option<Waits> {
+    pub fn find_topics_wait(&self, topics: &BTreeSet<String>, side: Side) -> Option<TransactionWait> {
         let view = self.estate.side(side).value()?;
-        let all = super::group::partitions(view, topics);
-        Waits::of(all.into_iter().filter_map(|tp| self.lag.held(side, &tp).map(|held| (tp, held))))
+        let all = super::group::list_partitions(view, topics);
+        TransactionWait::from_held(
+            all.into_iter().filter_map(|tp| self.lag.held_partition(side, &tp).map(|held| (tp, held))),
+        )
     }
 
     /// Whose transaction is open on a partition: `an open transaction of producer 4711 (ledger-1), open for 12m03s`.
     #[must_use]
-    pub fn holder_words(&self, side: Side, tp: &TopicPartition, held: Held) -> String {
+    pub fn describe_holder(&self, side: Side, tp: &TopicPartition, held: HeldPartition) -> String {
         let told = self.estate.holders(side).get(tp).filter(|seen| self.is_fresh(seen));
         let whose = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => match holders.first() {
@@ -156,19 +160,19 @@ impl Sight<'_> {
                         .unwrap_or_default();
                     let since = h.since.map_or_else(
                         || ", of which no coordinator says since when".to_owned(),
-                        |at| format!(", open for {}", span(self.now.since(at))),
+                        |at| format!(", open for {}", format_duration(self.now.since(at))),
                     );
                     return format!("an open transaction of producer {}{name}{since},", h.producer_id,);
                 }
                 None => "its leader names no producer".to_owned(),
             },
             Some(Observed::Known { value, .. }) => value
-                .trouble()
+                .to_trouble()
                 .map_or_else(|| "whose is not known".into(), |t| format!("whose is not known: {}", t.what)),
             Some(Observed::Absent { why }) => format!("whose is not known: {}", why.what),
             None => "whose is not known yet".to_owned(),
         };
-        format!("an open transaction ({whose}), seen for {},", span(self.now.since(held.since)))
+        format!("an open transaction ({whose}), seen for {},", format_duration(self.now.since(held.since)))
     }
 
     /// Whose transaction is open on a partition, in a word or two that stay the same while it is: a person types them.
@@ -188,8 +192,8 @@ impl Sight<'_> {
 
     /// What a group waits for, in a sentence.
     #[must_use]
-    pub fn waits_words(&self, side: Side, waits: &Waits) -> String {
-        let who = self.holder_words(side, &waits.tp, waits.held);
+    pub fn describe_wait(&self, side: Side, waits: &TransactionWait) -> String {
+        let who = self.describe_holder(side, &waits.tp, waits.held);
         let more = match waits.partitions {
             0 | 1 => String::new(),
             n => format!(" (and {} more partitions)", n - 1),
@@ -209,12 +213,12 @@ impl Machine {
     /// Partitions of which it has to be known who holds them: of groups of the plan, where an open transaction stands.
     #[must_use]
     pub fn wanted_holders(&self, now: At) -> BTreeSet<(Side, TopicPartition)> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let mut wanted = BTreeSet::new();
         for side in Side::BOTH {
             for group in self.settings.groups.keys() {
-                let Some(view) = sight.seen(group, side).and_then(|s| s.view) else { continue };
-                for (tp, _) in self.lag.held_of(side, view) {
+                let Some(view) = sight.latest_look(group, side).and_then(|s| s.view) else { continue };
+                for (tp, _) in self.lag.held_partitions(side, view) {
                     if wanted.len() >= ASKED_AT_ONCE {
                         return wanted;
                     }
@@ -230,29 +234,34 @@ impl Machine {
 /// the other side has them is not known. Back from green it may go all the same: that is what a starving group needs. And
 /// what stands open on blue may be the transaction of a writer that is well and commits every few minutes: whoever knows
 /// that may go back by naming it, because a way back that waits for such a writer would never be open.
-pub(in crate::migration) fn may_move(
-    sight: &Sight<'_>,
+pub(in crate::migration) fn check_may_move(
+    sight: &RuleContext<'_>,
     group: &str,
     kind: RunKind,
     to: Side,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     for side in Side::BOTH {
-        let waits = sight.topics_wait(&facts.topics, side).filter(|_| kind == RunKind::CutOver || side == to);
+        let waits = sight.find_topics_wait(&facts.topics, side).filter(|_| kind == RunKind::CutOver || side == to);
         let Some(waits) = waits else { continue };
         let why = match side == to {
             true => {
-                format!("{}: {group} would starve there", sight.waits_words(side, &waits), group = visible_name(group))
+                format!(
+                    "{}: {group} would starve there",
+                    sight.describe_wait(side, &waits),
+                    group = visible_name(group)
+                )
             }
-            false => format!("{}, and whether {to} has them is not known", sight.waits_words(side, &waits)),
+            false => format!("{}, and whether {to} has them is not known", sight.describe_wait(side, &waits)),
         };
         match (waits.held.stands(), kind) {
             (false, _) => return Err(waits.not_yet(side)),
             (true, RunKind::RollBack) => {
                 let names = vec![sight.holder_name(side, &waits.tp)];
-                facts
-                    .gates
-                    .push(overrides::Held { names, ..overrides::Held::new(GateName::OpenTransaction, None, why) });
+                facts.gates.push(overrides::HeldGate {
+                    names,
+                    ..overrides::HeldGate::new(GateName::OpenTransaction, None, why)
+                });
             }
             (true, _) => return Err(Refusal::holds(why, ADVICE)),
         }
@@ -262,10 +271,10 @@ pub(in crate::migration) fn may_move(
 
 /// The partitions of a group that are held, with how: only those where it waits for the last stable offset. A commit
 /// beyond it is one of a read_uncommitted member, whom nothing holds.
-pub(in crate::migration) fn of_group<'a>(
+pub(in crate::migration) fn held_partitions<'a>(
     view: &'a GroupView,
-    held: impl Fn(&str, i32) -> Option<Held> + 'a,
-) -> impl Iterator<Item = (TopicPartition, Held)> + 'a {
+    held: impl Fn(&str, i32) -> Option<HeldPartition> + 'a,
+) -> impl Iterator<Item = (TopicPartition, HeldPartition)> + 'a {
     let of = move |(topic, partition, at): (&str, i32, i64)| {
         let held = held(topic, partition).filter(|h| at <= h.stable)?;
         Some((TopicPartition::new(topic, partition), held))
@@ -298,7 +307,7 @@ mod tests {
             groups: [("g".into(), group)].into(),
             ..ClusterView::default()
         };
-        Estate { blue: Observed::seen(view, At(at)), ..Estate::default() }
+        Estate { blue: Observed::seen_at(view, At(at)), ..Estate::default() }
     }
 
     struct Seen {
@@ -317,13 +326,13 @@ mod tests {
         }
 
         fn lags(&self) -> (Option<u64>, Option<u64>) {
-            (self.book.lag(Side::Blue, "g"), self.book.readable(Side::Blue, "g"))
+            (self.book.group_lag(Side::Blue, "g"), self.book.readable(Side::Blue, "g"))
         }
 
         /// Records that it waits for, and whether the log stands.
         fn waits(&self) -> Option<(u64, bool)> {
             let view = &self.last.blue.value()?.groups["g"];
-            self.book.waits(Side::Blue, view).map(|w| (w.records, w.held.stands()))
+            self.book.find_wait(Side::Blue, view).map(|w| (w.records, w.held.stands()))
         }
     }
 
@@ -335,7 +344,7 @@ mod tests {
         assert_eq!((early.lags(), early.waits()), ((Some(18), Some(0)), None), "it was seen to begin, and is young");
         let late = Seen::of(&rounds);
         assert_eq!((late.lags(), late.waits()), ((Some(29), Some(0)), Some((29, true))));
-        assert!(!late.book.stuck(Side::Blue, "g"), "that is the log's fault");
+        assert!(!late.book.is_stuck(Side::Blue, "g"), "that is the log's fault");
         let view = &late.last.blue.value().unwrap().groups["g"];
         assert_eq!(late.book.time_lag_ms(Side::Blue, view), Some(19_900), "since the first of them was written");
         rounds.push((130, 130, 130));
@@ -361,7 +370,7 @@ mod tests {
         for at in [0, 60_000] {
             book.observe(&round(at, (100, 110, 100)), At(at), 3_000, &BTreeSet::new());
         }
-        let held = book.held(Side::Blue, &TopicPartition::new("t", 0)).unwrap();
+        let held = book.held_partition(Side::Blue, &TopicPartition::new("t", 0)).unwrap();
         assert!(held.stands(), "it stood there on both sides of the hole: {held:?}");
     }
 
@@ -378,7 +387,8 @@ mod tests {
                 estate.blanks_blue.insert(tp.clone(), blank);
             }
             book.observe(&estate, At(second * 1_000), 3_000, &BTreeSet::new());
-            let seen = (book.lag(Side::Blue, "g"), book.stands_still(Side::Blue, "g"), book.stuck(Side::Blue, "g"));
+            let seen =
+                (book.group_lag(Side::Blue, "g"), book.stands_still(Side::Blue, "g"), book.is_stuck(Side::Blue, "g"));
             told.push(seen);
         }
         assert_eq!((told[1], told[3]), ((Some(1), false, false), (Some(1), true, false)));
@@ -387,7 +397,7 @@ mod tests {
         let mut estate = round(41_000, (101, 101, 100));
         estate.blanks_blue.insert(tp, other);
         book.observe(&estate, At(41_000), 3_000, &BTreeSet::new());
-        assert_eq!(book.lag(Side::Blue, "g"), Some(1), "that was another log");
+        assert_eq!(book.group_lag(Side::Blue, "g"), Some(1), "that was another log");
     }
 
     #[test]

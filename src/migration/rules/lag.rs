@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::app;
 use super::held;
-use super::held::{Held, Standing, Waits};
+use super::held::{HeldPartition, StableOffsetWatch, TransactionWait};
 use super::unread;
 use super::unread::Commits;
 pub use super::unread::{Astray, Unread};
@@ -83,12 +83,12 @@ struct TopicBook {
     /// Sum of high watermarks at each sample without a hole, newest last.
     written: VecDeque<(At, i64)>,
     /// High watermarks over time, by partition.
-    ends: Vec<Ends>,
+    ends: Vec<EndHistory>,
     /// Last stable offsets that lie below them, by partition.
-    standing: Vec<Standing>,
+    standing: Vec<StableOffsetWatch>,
 }
 
-fn push<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
+fn push_bounded<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
     if series.len() >= bound {
         series.pop_front();
     }
@@ -115,9 +115,9 @@ impl LagBook {
             match estate.side(side) {
                 crate::base::Observed::Known { value, at, .. } if book.seen != Some(*at) => {
                     let gone = |group: &str| left.contains(&(side, group.to_owned()));
-                    book.take(value, *at, sample_gap_ms, (&gone, estate.blanks(side)));
+                    book.take_round(value, *at, sample_gap_ms, (&gone, estate.blanks(side)));
                 }
-                _ => book.hole(now, sample_gap_ms),
+                _ => book.note_hole(now, sample_gap_ms),
             }
         }
     }
@@ -136,7 +136,7 @@ impl LagBook {
 
     /// A group's lag at the newest sample, to the high watermarks, records.
     #[must_use]
-    pub fn lag(&self, side: Side, group: &str) -> Option<u64> {
+    pub fn group_lag(&self, side: Side, group: &str) -> Option<u64> {
         *self.side(side).groups.get(group)?.trend.back()?
     }
 
@@ -154,55 +154,59 @@ impl LagBook {
     }
 
     /// The partitions of a group where an open transaction holds the last stable offset, with how it stands.
-    pub fn held_of<'a>(&'a self, side: Side, view: &'a GroupView) -> impl Iterator<Item = (TopicPartition, Held)> + 'a {
+    pub fn held_partitions<'a>(
+        &'a self,
+        side: Side,
+        view: &'a GroupView,
+    ) -> impl Iterator<Item = (TopicPartition, HeldPartition)> + 'a {
         let topics = &self.side(side).topics;
-        held::of_group(view, move |topic, partition| {
+        held::held_partitions(view, move |topic, partition| {
             topics.get(topic)?.standing.get(usize::try_from(partition).ok()?)?.held()
         })
     }
 
     /// What a group waits for behind open transactions that stand, or may stand.
     #[must_use]
-    pub fn waits(&self, side: Side, view: &GroupView) -> Option<Waits> {
-        Waits::of(self.held_of(side, view))
+    pub fn find_wait(&self, side: Side, view: &GroupView) -> Option<TransactionWait> {
+        TransactionWait::from_held(self.held_partitions(side, view))
     }
 
     /// How the last stable offset of a partition stands below its high watermark, if it does.
     #[must_use]
-    pub fn held(&self, side: Side, tp: &TopicPartition) -> Option<Held> {
+    pub fn held_partition(&self, side: Side, tp: &TopicPartition) -> Option<HeldPartition> {
         let topic = self.side(side).topics.get(&tp.topic)?;
         topic.standing.get(usize::try_from(tp.partition).ok()?)?.held()
     }
 
     /// A group's lag over time, oldest first.
     #[must_use]
-    pub fn trend(&self, side: Side, group: &str) -> Vec<Option<u64>> {
+    pub fn group_trend(&self, side: Side, group: &str) -> Vec<Option<u64>> {
         self.side(side).groups.get(group).map(|g| g.trend.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Records a second written to a side (growth of the high watermarks).
     #[must_use]
     pub fn in_rate(&self, side: Side) -> Option<f64> {
-        sum(self.side(side).topics.values().map(|t| rate(&t.written)))
+        sum_rates(self.side(side).topics.values().map(|t| growth_rate(&t.written)))
     }
 
     /// Records a second consumed on a side (growth of committed offsets). Groups without commits count nothing.
     #[must_use]
     pub fn out_rate(&self, side: Side) -> Option<f64> {
-        let rates: Vec<f64> = self.side(side).groups.values().filter_map(|g| rate(&g.commits)).collect();
+        let rates: Vec<f64> = self.side(side).groups.values().filter_map(|g| growth_rate(&g.commits)).collect();
         (!rates.is_empty()).then(|| rates.iter().sum())
     }
 
     /// Records a second written to a topic.
     #[must_use]
     pub fn topic_rate(&self, side: Side, topic: &str) -> Option<f64> {
-        rate(&self.side(side).topics.get(topic)?.written)
+        growth_rate(&self.side(side).topics.get(topic)?.written)
     }
 
     /// Records a second consumed by a group.
     #[must_use]
     pub fn group_rate(&self, side: Side, group: &str) -> Option<f64> {
-        rate(&self.side(side).groups.get(group)?.commits)
+        growth_rate(&self.side(side).groups.get(group)?.commits)
     }
 
     /// How long ago the end reached what the group reads now, ms: the largest over its partitions, estimated from the
@@ -217,7 +221,7 @@ impl LagBook {
             let Some(ends) = book.topics.get(topic).map(|t| &t.ends) else { continue };
             for (partition, committed) in partitions {
                 let Some(ends) = usize::try_from(*partition).ok().and_then(|p| ends.get(p)) else { continue };
-                worst = worst.max(Some(seen.since(ends.passed(committed.offset, seen)?)));
+                worst = worst.max(Some(seen.since(ends.passed_at(committed.offset, seen)?)));
             }
         }
         worst
@@ -250,7 +254,7 @@ impl LagBook {
 
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
     #[must_use]
-    pub fn stuck(&self, side: Side, group: &str) -> bool {
+    pub fn is_stuck(&self, side: Side, group: &str) -> bool {
         let book = self.side(side);
         let (Some(g), Some(seen)) = (book.groups.get(group), book.seen) else { return false };
         let patience = STUCK_SPAN_MS.max(g.intervals.iter().max().copied().unwrap_or(0).saturating_mul(3));
@@ -260,7 +264,7 @@ impl LagBook {
 
 /// The ends of one partition over time.
 #[derive(Debug, Clone, Default)]
-struct Ends {
+struct EndHistory {
     fine: VecDeque<(At, i64)>,
     /// What fell out of `fine`, one in `stride`.
     coarse: Vec<(At, i64)>,
@@ -268,11 +272,11 @@ struct Ends {
     skipped: usize,
 }
 
-impl Ends {
+impl EndHistory {
     fn push(&mut self, at: At, end: i64) {
         // An end that went back is another log (recreated, truncated): what was known of the old one is void.
         if self.fine.back().is_some_and(|(_, last)| end < *last) {
-            *self = Ends::default();
+            *self = EndHistory::default();
         }
         if self.fine.len() >= END_SAMPLES
             && let Some(old) = self.fine.pop_front()
@@ -296,7 +300,7 @@ impl Ends {
 
     /// When the end passed `offset`, interpolated between samples; `seen` when it is not beyond it now, `None` when
     /// that was before the oldest sample, or the end is not known now.
-    fn passed(&self, offset: i64, seen: At) -> Option<At> {
+    fn passed_at(&self, offset: i64, seen: At) -> Option<At> {
         let &(newest, end) = self.fine.back()?;
         if end <= offset {
             return (newest == seen).then_some(seen);
@@ -316,7 +320,7 @@ impl Ends {
 }
 
 /// Growth a second over the last samples; `None` with fewer than two, or when the sum went back (a reset, a recreated topic).
-fn rate(series: &VecDeque<(At, i64)>) -> Option<f64> {
+fn growth_rate(series: &VecDeque<(At, i64)>) -> Option<f64> {
     let (&(from, a), &(to, b)) = (series.front()?, series.back()?);
     let ms = to.since(from);
     if ms == 0 || b < a || series.iter().zip(series.iter().skip(1)).any(|(x, y)| y.1 < x.1) {
@@ -326,7 +330,7 @@ fn rate(series: &VecDeque<(At, i64)>) -> Option<f64> {
     Some((b - a) as f64 * 1000.0 / ms as f64)
 }
 
-fn sum(rates: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+fn sum_rates(rates: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     let mut all = None;
     for r in rates {
         *all.get_or_insert(0.0) += r?;
@@ -336,7 +340,7 @@ fn sum(rates: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 
 impl SideBook {
     /// Time passed without a new round: one hole in each series per `gap`.
-    fn hole(&mut self, now: At, gap: u64) {
+    fn note_hole(&mut self, now: At, gap: u64) {
         if self.pushed.is_none_or(|at| now.since(at) > gap) {
             self.pushed = Some(now);
             self.break_series();
@@ -344,30 +348,30 @@ impl SideBook {
     }
 
     fn break_series(&mut self) {
-        push(&mut self.total, None, TREND_LEN);
+        push_bounded(&mut self.total, None, TREND_LEN);
         for g in self.groups.values_mut() {
-            g.hole();
+            g.note_hole();
         }
         for t in self.topics.values_mut() {
             t.written.clear();
-            t.standing.iter_mut().for_each(Standing::miss);
+            t.standing.iter_mut().for_each(StableOffsetWatch::miss);
         }
     }
 
-    fn take(&mut self, view: &ClusterView, at: At, gap: u64, (gone, blanks): (&dyn Fn(&str) -> bool, &Blanks)) {
+    fn take_round(&mut self, view: &ClusterView, at: At, gap: u64, (gone, blanks): (&dyn Fn(&str) -> bool, &Blanks)) {
         if self.seen.is_some_and(|seen| at.since(seen) > gap || at < seen) {
             self.break_series();
         }
         self.topics.retain(|name, _| view.topics.contains_key(name));
         for (name, topic) in &view.topics {
-            self.topics.entry(name.clone()).or_default().take(topic, at);
+            self.topics.entry(name.clone()).or_default().take_round(topic, at);
         }
         self.groups.retain(|id, _| view.groups.contains_key(id));
         let mut total = Some(None);
         for (id, group) in &view.groups {
             let book = self.groups.entry(id.clone()).or_default();
-            let astray = unread::astray(view, group, book.last.as_ref(), blanks);
-            let unread = unread::unread(view, group, book.last.as_ref(), blanks);
+            let astray = unread::find_astray(view, group, book.last.as_ref(), blanks);
+            let unread = unread::count_unread(view, group, book.last.as_ref(), blanks);
             let lag = unread.map(|u| u.written);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);
@@ -381,9 +385,9 @@ impl SideBook {
                 }
             }
             (book.readable, book.astray) = (unread.map(|u| u.readable), astray);
-            book.take(group, unread, at);
+            book.take_round(group, unread, at);
         }
-        push(&mut self.total, total.flatten(), TREND_LEN);
+        push_bounded(&mut self.total, total.flatten(), TREND_LEN);
         (self.seen, self.pushed) = (Some(at), Some(at));
     }
 }
@@ -393,16 +397,16 @@ fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
 }
 
 impl TopicBook {
-    fn take(&mut self, topic: &TopicView, at: At) {
+    fn take_round(&mut self, topic: &TopicView, at: At) {
         if self.id != topic.id {
             *self = TopicBook { id: topic.id.clone(), ..TopicBook::default() };
         }
         match topic.partitions.iter().map(|p| p.high_watermark).sum::<Option<i64>>() {
-            Some(written) => push(&mut self.written, (at, written), RATE_SAMPLES),
+            Some(written) => push_bounded(&mut self.written, (at, written), RATE_SAMPLES),
             None => self.written.clear(),
         }
-        self.ends.resize_with(topic.partitions.len(), Ends::default);
-        self.standing.resize_with(topic.partitions.len(), Standing::default);
+        self.ends.resize_with(topic.partitions.len(), EndHistory::default);
+        self.standing.resize_with(topic.partitions.len(), StableOffsetWatch::default);
         let books = self.ends.iter_mut().zip(&mut self.standing);
         for ((ends, standing), p) in books.zip(&topic.partitions) {
             // Not the last stable offset in its place: that may lie below it, and an end that goes back voids the samples.
@@ -418,21 +422,21 @@ impl TopicBook {
 }
 
 impl GroupBook {
-    fn hole(&mut self) {
-        push(&mut self.trend, None, TREND_LEN);
+    fn note_hole(&mut self) {
+        push_bounded(&mut self.trend, None, TREND_LEN);
         self.commits.clear();
         self.readable = None;
         (self.last, self.moved, self.waiting) = (None, None, None);
         (self.sampled, self.watched, self.running) = (None, None, None);
     }
 
-    fn take(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
+    fn take_round(&mut self, group: &GroupView, unread: Option<Unread>, at: At) {
         if group.trouble.is_some() || group.offsets.is_empty() {
-            return self.hole();
+            return self.note_hole();
         }
-        push(&mut self.trend, unread.map(|u| u.written), TREND_LEN);
+        push_bounded(&mut self.trend, unread.map(|u| u.written), TREND_LEN);
         let sum = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).sum();
-        push(&mut self.commits, (at, sum), RATE_SAMPLES);
+        push_bounded(&mut self.commits, (at, sum), RATE_SAMPLES);
         let same = |a: &Commits, b: &Commits| {
             let offsets = |of: &Commits| of.values().flat_map(|p| p.values().map(|c| c.offset)).collect::<Vec<_>>();
             offsets(a) == offsets(b)
@@ -453,7 +457,7 @@ impl GroupBook {
                 let from = [self.moved, self.running].into_iter().flatten().fold(since, At::max);
                 // One that only commits was seen to do so twice: once may have been whoever set its offsets.
                 if runs || (alone && self.moved.is_some()) {
-                    push(&mut self.intervals, at.since(from), INTERVALS);
+                    push_bounded(&mut self.intervals, at.since(from), INTERVALS);
                 }
             }
             (self.moved, self.waiting) = (Some(at), None);
@@ -491,7 +495,7 @@ mod tests {
             groups: [("g".into(), group)].into(),
             ..Default::default()
         };
-        Estate { blue: Observed::seen(view, At(at)), ..Default::default() }
+        Estate { blue: Observed::seen_at(view, At(at)), ..Default::default() }
     }
 
     #[test]
@@ -501,7 +505,7 @@ mod tests {
         assert_eq!(book.total(Side::Blue), Some(400));
         let left = [(Side::Blue, "g".to_owned())].into();
         book.observe(&estate(1000, 600, 100), At(1000), 3000, &left);
-        assert_eq!((book.total(Side::Blue), book.lag(Side::Blue, "g")), (None, Some(500)));
+        assert_eq!((book.total(Side::Blue), book.group_lag(Side::Blue, "g")), (None, Some(500)));
     }
 
     fn fed(samples: &[(i64, i64, i64)]) -> LagBook {
@@ -515,7 +519,7 @@ mod tests {
     #[test]
     fn lag_rates_and_time_lag_come_from_samples() {
         let book = fed(&[(0, 100, 100), (1000, 150, 100), (2000, 200, 150), (3000, 260, 180)]);
-        assert_eq!(book.lag(Side::Blue, "g"), Some(80));
+        assert_eq!(book.group_lag(Side::Blue, "g"), Some(80));
         assert_eq!(book.total_trend(Side::Blue), [Some(0), Some(50), Some(50), Some(80)]);
         assert!((book.in_rate(Side::Blue).unwrap() - 160.0 / 3.0).abs() < 0.01);
         assert!((book.group_rate(Side::Blue, "g").unwrap() - 80.0 / 3.0).abs() < 0.01);
@@ -533,10 +537,10 @@ mod tests {
         for now in [2000, 4001, 5000, 8000] {
             book.observe(&old, At(now), 3000, &BTreeSet::new());
         }
-        assert_eq!(book.trend(Side::Blue, "g"), [Some(0), Some(50), None, None]);
+        assert_eq!(book.group_trend(Side::Blue, "g"), [Some(0), Some(50), None, None]);
         book.observe(&estate(9000, 500, 100), At(9000), 3000, &BTreeSet::new());
         assert_eq!(book.in_rate(Side::Blue), None, "one sample after a hole is no rate");
-        assert_eq!(book.lag(Side::Blue, "g"), Some(400));
+        assert_eq!(book.group_lag(Side::Blue, "g"), Some(400));
     }
 
     #[test]
@@ -547,13 +551,13 @@ mod tests {
             value.topics.get_mut("t").unwrap().partitions[0].lso = None;
         }
         book.observe(&e, At(0), 3000, &BTreeSet::new());
-        assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
+        assert_eq!((book.group_lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
         let mut e = estate(1000, 10, 10);
         if let Observed::Known { value, .. } = &mut e.blue {
             value.groups.get_mut("g").unwrap().trouble = Some(Trouble::new("no coordinator", ""));
         }
         book.observe(&e, At(1000), 3000, &BTreeSet::new());
-        assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
+        assert_eq!((book.group_lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
     }
 
     #[test]
@@ -565,7 +569,7 @@ mod tests {
             value.topics.get_mut("t").unwrap().partitions[0].high_watermark = None;
         }
         book.observe(&e, At(3000), 3000, &BTreeSet::new());
-        assert_eq!((book.lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
+        assert_eq!((book.group_lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
         let e = estate(4000, 250, 200);
         book.observe(&e, At(4000), 3000, &BTreeSet::new());
         let view = &e.blue.value().unwrap().groups["g"];
@@ -575,12 +579,12 @@ mod tests {
     #[test]
     fn stuck_needs_something_to_read_and_time() {
         let still: Vec<_> = (0..30).map(|i| (i * 1000, 100, 40)).collect();
-        assert!(!fed(&still[..10]).stuck(Side::Blue, "g"), "9 s are not yet stuck");
-        assert!(fed(&still).stuck(Side::Blue, "g"));
+        assert!(!fed(&still[..10]).is_stuck(Side::Blue, "g"), "9 s are not yet stuck");
+        assert!(fed(&still).is_stuck(Side::Blue, "g"));
         let idle: Vec<_> = (0..30).map(|i| (i * 1000, 100, 100)).collect();
-        assert!(!fed(&idle).stuck(Side::Blue, "g"), "nothing to read");
+        assert!(!fed(&idle).is_stuck(Side::Blue, "g"), "nothing to read");
         let slow: Vec<_> = (0..30).map(|i| (i * 1000, 100 + i, 40 + i / 5)).collect();
-        assert!(!fed(&slow).stuck(Side::Blue, "g"));
+        assert!(!fed(&slow).is_stuck(Side::Blue, "g"));
     }
 
     #[test]
@@ -596,7 +600,7 @@ mod tests {
     #[test]
     fn series_are_bounded() {
         let book = fed(&(0..500).map(|i| (i * 1000, i * 3, i * 3 - 5)).collect::<Vec<_>>());
-        assert_eq!(book.trend(Side::Blue, "g").len(), TREND_LEN);
+        assert_eq!(book.group_trend(Side::Blue, "g").len(), TREND_LEN);
         let ends = &book.blue.topics["t"].ends[0];
         assert!(ends.fine.len() <= END_SAMPLES && ends.coarse.len() <= END_SAMPLES);
         let far = estate(499_000, 1497, 300);

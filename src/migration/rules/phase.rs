@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::Sight;
+use super::context::RuleContext;
 use super::producer;
 use crate::base::Side;
 use crate::migration::facts::stage::Stage;
@@ -32,19 +32,19 @@ pub struct PhaseView {
 impl PhaseView {
     /// Whether every step is proven, by what is known now.
     #[must_use]
-    pub fn complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.total > 0 && self.note.is_none() && self.done.is_some_and(|done| done >= self.total)
     }
 
     /// Whether it is behind us as far as anything is looked at: what comes next is worth a look.
     #[must_use]
-    pub fn passed(&self) -> bool {
+    pub fn is_passed(&self) -> bool {
         self.total == 0 || self.done.or(self.checked).is_some_and(|done| done >= self.total)
     }
 
     /// Where it stands in words: `2 of 3 proven`, what was looked at, or why that is not known.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe_progress(&self) -> String {
         match (self.total, self.done, &self.note) {
             (0, ..) => "nothing planned".to_owned(),
             (total, Some(done), None) => format!("{done} of {total} proven"),
@@ -59,23 +59,23 @@ impl PhaseView {
 
 /// All four, in order.
 #[must_use]
-pub fn phases(sight: &Sight<'_>) -> Vec<PhaseView> {
+pub fn list_phases(sight: &RuleContext<'_>) -> Vec<PhaseView> {
     let s = sight.settings;
     let stage = |g: &String| sight.state.groups.get(g).map(|g| &g.rest);
     let moved = |g: &&String| matches!(stage(g), Some(Stage::Soaking { .. } | Stage::Complete { .. }));
     let complete = |g: &&String| matches!(stage(g), Some(Stage::Complete { .. }));
-    let blind = sight.trusted().err().map(|r| r.why);
+    let blind = sight.check_trusted().err().map(|r| r.why);
     let view = |number, name: &str, done: Option<usize>, total: usize| PhaseView {
         number,
         name: name.into(),
-        done: done.map(count),
-        total: count(total),
+        done: done.map(to_count),
+        total: to_count(total),
         checked: None,
         note: blind.clone().filter(|_| total > 0),
     };
-    let proven = || s.producers.iter().filter(|(n, p)| producer::proven(sight, n, p)).count();
+    let proven = || s.producers.iter().filter(|(n, p)| producer::is_proven(sight, n, p)).count();
     vec![
-        provision(sight, blind.as_ref()),
+        provision_phase(sight, blind.as_ref()),
         view(2, "Producers", blind.is_none().then(proven), s.producers.len()),
         view(3, "Consumers", Some(s.groups.keys().filter(moved).count()), s.groups.len()),
         view(4, "Soak", Some(s.groups.keys().filter(complete).count()), s.groups.len()),
@@ -83,11 +83,11 @@ pub fn phases(sight: &Sight<'_>) -> Vec<PhaseView> {
 }
 
 /// Of provisioning only the number of partitions is looked at: that proves no topic.
-fn provision(sight: &Sight<'_>, blind: Option<&String>) -> PhaseView {
+fn provision_phase(sight: &RuleContext<'_>, blind: Option<&String>) -> PhaseView {
     let s = sight.settings;
     let topics: BTreeSet<&String> =
         s.groups.values().flat_map(|g| &g.topics).chain(s.producers.values().flat_map(|p| &p.topics)).collect();
-    let agree = match (sight.fresh(Side::Blue), sight.fresh(Side::Green)) {
+    let agree = match (sight.fresh_cluster(Side::Blue), sight.fresh_cluster(Side::Green)) {
         (Ok(blue), Ok(green)) if blind.is_none() => {
             let same = |t: &&&String| match (blue.topics.get(**t), green.topics.get(**t)) {
                 (Some(b), Some(g)) => !g.partitions.is_empty() && b.partitions.len() == g.partitions.len(),
@@ -108,12 +108,12 @@ fn provision(sight: &Sight<'_>, blind: Option<&String>) -> PhaseView {
         number: 1,
         name: "Provision".into(),
         done: topics.is_empty().then_some(0),
-        total: count(topics.len()),
-        checked: agree.filter(|_| !topics.is_empty()).map(count),
+        total: to_count(topics.len()),
+        checked: agree.filter(|_| !topics.is_empty()).map(to_count),
         note: agree.map(looked).or_else(|| blind.cloned()).filter(|_| !topics.is_empty()),
     }
 }
 
-fn count(n: usize) -> u32 {
+fn to_count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::app;
-use super::context::Sight;
+use super::context::RuleContext;
 use super::group;
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::base::{At, Side};
 use crate::estate::{FlagState, GroupState, GroupView};
 use crate::migration::facts::command::{Refusal, Subject};
-use crate::migration::facts::overrides::{GateName, Held, Override};
+use crate::migration::facts::overrides::{GateName, HeldGate, Override};
 use crate::migration::facts::settings::ProducerSettings;
 
 /// A group that only commits reads as long as one of its commits moved so recently, ms; and it is known not to once it was
@@ -37,13 +37,13 @@ pub struct ObservedWriting {
 
 /// Whether a rate counts as movement: more than one record in a thousand seconds.
 #[must_use]
-pub fn moves(rate: f64) -> bool {
+pub fn is_moving(rate: f64) -> bool {
     rate > 0.001
 }
 
 /// What the ends of its topics show.
 #[must_use]
-pub fn observed(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> ObservedWriting {
+pub fn observe_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> ObservedWriting {
     let rate = |side: Side| {
         let rates = p.topics.iter().map(|t| sight.lag.topic_rate(side, t));
         rates.sum::<Option<f64>>().filter(|_| !p.topics.is_empty() && sight.is_fresh(sight.estate.side(side)))
@@ -56,28 +56,29 @@ pub fn observed(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Observed
     }
 }
 
-fn is_shared(sight: &Sight<'_>, name: &str, topic: &str) -> bool {
+fn is_shared(sight: &RuleContext<'_>, name: &str, topic: &str) -> bool {
     sight.settings.producers.iter().any(|(n, p)| n != name && p.topics.iter().any(|t| t == topic))
 }
 
 /// The flag as configured, if it is known now.
 #[must_use]
-pub fn flag(sight: &Sight<'_>, name: &str) -> Option<FlagState> {
-    sight.estate.flags.get(name)?.fresh(sight.now, sight.settings.stale_after_ms).copied()
+pub fn current_flag(sight: &RuleContext<'_>, name: &str) -> Option<FlagState> {
+    sight.estate.flags.get(name)?.fresh_value(sight.now, sight.settings.stale_after_ms).copied()
 }
 
 /// Flag and observation contradict each other, in words. Topics that others write too prove nothing.
 #[must_use]
-pub fn disagreement(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Option<String> {
-    let flag = flag(sight, name)?;
+pub fn find_disagreement(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> Option<String> {
+    let flag = current_flag(sight, name)?;
     p.topics.iter().filter(|t| !is_shared(sight, name, t)).find_map(|t| {
         let fresh = Side::BOTH.into_iter().all(|s| sight.is_fresh(sight.estate.side(s)));
-        let on = |side| sight.lag.topic_rate(side, t).filter(|_| fresh).map(moves);
-        contradiction(flag, on(Side::Blue)?, on(Side::Green)?).map(|what| format!("flag says {flag}, but {t} {what}"))
+        let on = |side| sight.lag.topic_rate(side, t).filter(|_| fresh).map(is_moving);
+        describe_contradiction(flag, on(Side::Blue)?, on(Side::Green)?)
+            .map(|what| format!("flag says {flag}, but {t} {what}"))
     })
 }
 
-fn contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'static str> {
+fn describe_contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'static str> {
     match (flag, blue, green) {
         (FlagState::Blue, _, true) => Some("is written on green"),
         (FlagState::Green, true, _) => Some("is written on blue"),
@@ -91,12 +92,12 @@ fn contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'static st
 
 /// Whether the ends show what a flag set to `to` promises: `None` while nothing moves or it can't be told.
 #[must_use]
-pub fn seen_writing(sight: &Sight<'_>, name: &str, p: &ProducerSettings, to: FlagState) -> Option<bool> {
+pub fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings, to: FlagState) -> Option<bool> {
     let mut any = false;
     for t in p.topics.iter().filter(|t| !is_shared(sight, name, t)) {
         let (b, g) = (sight.lag.topic_rate(Side::Blue, t)?, sight.lag.topic_rate(Side::Green, t)?);
-        any |= moves(b) || moves(g);
-        if contradiction(to, moves(b), moves(g)).is_some() {
+        any |= is_moving(b) || is_moving(g);
+        if describe_contradiction(to, is_moving(b), is_moving(g)).is_some() {
             return Some(false);
         }
     }
@@ -105,14 +106,14 @@ pub fn seen_writing(sight: &Sight<'_>, name: &str, p: &ProducerSettings, to: Fla
 
 /// Whether a producer is proven to be migrated: dual or green by its flag, and by what is observed.
 #[must_use]
-pub fn proven(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> bool {
+pub fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> bool {
     if p.is_exactly_once() {
         return sight.state.producer_rests_on(name) == Side::Green;
     }
-    let flagged = flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
-    let seen = observed(sight, name, p);
-    let green = seen.green_rate.is_some_and(moves);
-    flagged && green && seen.blue_rate.is_some() && disagreement(sight, name, p).is_none()
+    let flagged = current_flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
+    let seen = observe_writing(sight, name, p);
+    let green = seen.green_rate.is_some_and(is_moving);
+    flagged && green && seen.blue_rate.is_some() && find_disagreement(sight, name, p).is_none()
 }
 
 /// A producer that may be routed.
@@ -122,12 +123,12 @@ pub struct Routable<'a> {
     /// Its flag as it stands.
     pub from: FlagState,
     /// What can't be told, and is passed over by name.
-    pub gates: Vec<Held>,
+    pub gates: Vec<HeldGate>,
 }
 
 /// A producer that may be routed to `to` now; or why not.
-pub fn may_route<'a>(
-    sight: &Sight<'a>,
+pub fn check_route<'a>(
+    sight: &RuleContext<'a>,
     name: &str,
     to: FlagState,
     overrides: &[Override],
@@ -156,47 +157,49 @@ pub fn may_route<'a>(
             "give its [[producers]] entry a flag",
         ));
     }
-    sight.may_be_seen()?;
-    sight.identities()?;
+    sight.check_reachable()?;
+    sight.check_identities()?;
     for side in Side::BOTH {
-        sight.fresh(side)?;
+        sight.fresh_cluster(side)?;
     }
-    let Some(from) = flag(sight, name) else {
+    let Some(from) = current_flag(sight, name) else {
         return Err(Refusal::unknown(
             format!("the flag of {name} is not known now", name = visible_name(name)),
             "wait until its flag can be read",
         ));
     };
-    one_step(name, p.critical, from, to)?;
-    let mut untold = Untold::default();
+    check_one_step(name, p.critical, from, to)?;
+    let mut untold = UnknownReaders::default();
     let left = match to {
         FlagState::Green => Some(Side::Blue),
         FlagState::Blue => Some(Side::Green),
         FlagState::Dual | FlagState::Off => None,
     };
     for topic in &p.topics {
-        nobody_moves(sight, name, topic)?;
+        check_nobody_moves(sight, name, topic)?;
         if let Some(side) = left {
-            nobody_starves(sight, name, topic, side, &mut untold)?;
+            check_nobody_starves(sight, name, topic, side, &mut untold)?;
         }
     }
     let mut gates = Vec::new();
     if let Some(side) = left.filter(|_| !untold.is_empty()) {
-        let why = untold
-            .words(&format!("what {name} writes: on {side} it would read nothing new", name = visible_name(name)));
+        let why = untold.describe_groups(&format!(
+            "what {name} writes: on {side} it would read nothing new",
+            name = visible_name(name)
+        ));
         if !overrides.iter().any(|o| o.gate == GateName::Readers) {
-            let refusal = Refusal::unknown(why, untold.advice()).of(GateName::Readers);
+            let refusal = Refusal::unknown(why, untold.advice()).with_gate(GateName::Readers);
             return Err(refusal.told_in(untold.told_in_ms()));
         }
-        gates.push(Held { names: untold.names(), ..Held::new(GateName::Readers, None, why) });
+        gates.push(HeldGate { names: untold.names(), ..HeldGate::new(GateName::Readers, None, why) });
     }
     if to == FlagState::Dual {
-        topics_exist(sight, name, p)?;
+        check_topics_exist(sight, name, p)?;
     }
     Ok(Routable { settings: p, from, gates })
 }
 
-fn one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Result<(), Refusal> {
+fn check_one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Result<(), Refusal> {
     use FlagState::{Blue, Dual, Green, Off};
     let no = |why: String, advice: &str| Err(Refusal::refused(why, advice));
     match (from, to) {
@@ -225,10 +228,10 @@ fn one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Resul
 }
 
 /// Producers and consumers of one topic never move at the same time.
-fn nobody_moves(sight: &Sight<'_>, name: &str, topic: &str) -> Result<(), Refusal> {
+fn check_nobody_moves(sight: &RuleContext<'_>, name: &str, topic: &str) -> Result<(), Refusal> {
     for group in sight.settings.groups.keys() {
         if sight.state.open_run(&Subject::Group(group.clone())).is_some_and(|r| !r.dry_run)
-            && group::topics(sight, group, Side::Blue).iter().any(|t| t == topic)
+            && group::topics_read(sight, group, Side::Blue).iter().any(|t| t == topic)
         {
             return Err(Refusal::holds(
                 format!(
@@ -246,22 +249,28 @@ fn nobody_moves(sight: &Sight<'_>, name: &str, topic: &str) -> Result<(), Refusa
 
 /// No group may be left reading a topic on a side that nobody writes any more. `untold`: groups of which that can't be
 /// told.
-fn nobody_starves(sight: &Sight<'_>, name: &str, topic: &str, side: Side, untold: &mut Untold) -> Result<(), Refusal> {
-    let view = sight.fresh(side)?;
+fn check_nobody_starves(
+    sight: &RuleContext<'_>,
+    name: &str,
+    topic: &str,
+    side: Side,
+    untold: &mut UnknownReaders,
+) -> Result<(), Refusal> {
+    let view = sight.fresh_cluster(side)?;
     // Where these rest the journal says.
     let planned: BTreeSet<&str> = sight.settings.groups.keys().map(|group| sight.id_on(group, side)).collect();
     let mut readers: Vec<&str> = Vec::new();
     for (id, seen) in &view.groups {
         match reads_on(sight, (side, id.as_str()), seen, topic) {
-            Reads::Yes => readers.push(id),
-            Reads::Watched { .. } if planned.contains(id.as_str()) => {}
-            reads => untold.take(id, reads),
+            ReaderStatus::Yes => readers.push(id),
+            ReaderStatus::Watched { .. } if planned.contains(id.as_str()) => {}
+            reads => untold.note_group(id, reads),
         }
     }
     for group in sight.settings.groups.keys() {
         let id = sight.id_on(group, side);
         let rests_here = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest)) == side;
-        if rests_here && !readers.contains(&id) && group::topics(sight, group, side).iter().any(|t| t == topic) {
+        if rests_here && !readers.contains(&id) && group::topics_read(sight, group, side).iter().any(|t| t == topic) {
             readers.push(id);
         }
     }
@@ -284,7 +293,7 @@ fn nobody_starves(sight: &Sight<'_>, name: &str, topic: &str, side: Side, untold
 
 /// Whether a group reads what a producer writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::migration) enum Reads {
+pub(in crate::migration) enum ReaderStatus {
     /// It does: its members show it, or commits that move.
     Yes,
     /// It does not, or not any more.
@@ -298,15 +307,17 @@ pub(in crate::migration) enum Reads {
     Hidden,
 }
 
-impl Reads {
+impl ReaderStatus {
     /// Of several topics together: one that it reads is enough, and one of which that can't be told is none that it does
     /// not read.
-    pub(in crate::migration) fn or(self, other: Reads) -> Reads {
+    pub(in crate::migration) fn or(self, other: ReaderStatus) -> ReaderStatus {
         match (self, other) {
-            (Reads::Yes, _) | (_, Reads::Yes) => Reads::Yes,
-            (Reads::Hidden, _) | (_, Reads::Hidden) => Reads::Hidden,
-            (Reads::Watched { left_ms: a }, Reads::Watched { left_ms: b }) => Reads::Watched { left_ms: a.max(b) },
-            (watched @ Reads::Watched { .. }, Reads::No) | (Reads::No, watched) => watched,
+            (ReaderStatus::Yes, _) | (_, ReaderStatus::Yes) => ReaderStatus::Yes,
+            (ReaderStatus::Hidden, _) | (_, ReaderStatus::Hidden) => ReaderStatus::Hidden,
+            (ReaderStatus::Watched { left_ms: a }, ReaderStatus::Watched { left_ms: b }) => {
+                ReaderStatus::Watched { left_ms: a.max(b) }
+            }
+            (watched @ ReaderStatus::Watched { .. }, ReaderStatus::No) | (ReaderStatus::No, watched) => watched,
         }
     }
 }
@@ -314,52 +325,52 @@ impl Reads {
 /// Whether a group, by its id on a side, reads a topic there: one that members join by what they say, one that only
 /// commits as long as its commits move.
 pub(in crate::migration) fn reads_on(
-    sight: &Sight<'_>,
+    sight: &RuleContext<'_>,
     (side, id): (Side, &str),
     seen: &GroupView,
     topic: &str,
-) -> Reads {
-    match reads(seen, topic) {
-        Some(true) => Reads::Yes,
-        None => Reads::Hidden,
+) -> ReaderStatus {
+    match reads_topic(seen, topic) {
+        Some(true) => ReaderStatus::Yes,
+        None => ReaderStatus::Hidden,
         // Nobody is in it, and it reads all the same as long as its commits move.
         Some(false) if app::only_commits(seen) => match seen.offsets.contains_key(topic) {
             true => commits_move(sight, side, id),
-            false => Reads::No,
+            false => ReaderStatus::No,
         },
         // Nobody ever joined it, and what it commits can't be seen.
-        Some(false) if seen.trouble.is_some() && !app::was_joined(seen) => Reads::Hidden,
-        Some(false) => Reads::No,
+        Some(false) if seen.trouble.is_some() && !app::was_joined(seen) => ReaderStatus::Hidden,
+        Some(false) => ReaderStatus::No,
     }
 }
 
 /// Whether the commits of a group move.
-fn commits_move(sight: &Sight<'_>, side: Side, id: &str) -> Reads {
+fn commits_move(sight: &RuleContext<'_>, side: Side, id: &str) -> ReaderStatus {
     let for_ms = |at: At| sight.now.since(at);
     // One that commits at checkpoints a quarter of an hour apart is not gone after ten minutes.
     let alive_ms =
         sight.lag.commit_interval_ms(side, id).map_or(ALIVE_MS, |every| ALIVE_MS.max(every.saturating_mul(3)));
     match (sight.lag.commits_moved_at(side, id), sight.lag.watched_since(side, id)) {
-        (Some(moved), _) if for_ms(moved) <= alive_ms => Reads::Yes,
-        (Some(_), _) => Reads::No,
-        (None, Some(since)) if for_ms(since) > alive_ms => Reads::No,
+        (Some(moved), _) if for_ms(moved) <= alive_ms => ReaderStatus::Yes,
+        (Some(_), _) => ReaderStatus::No,
+        (None, Some(since)) if for_ms(since) > alive_ms => ReaderStatus::No,
         // A moment more: not before it has been watched for longer.
-        (None, since) => Reads::Watched { left_ms: alive_ms.saturating_sub(since.map_or(0, for_ms)) + 1 },
+        (None, since) => ReaderStatus::Watched { left_ms: alive_ms.saturating_sub(since.map_or(0, for_ms)) + 1 },
     }
 }
 
 /// Groups of which it can't be told whether they read, each with how long it takes until watching tells, ms; `None`:
 /// watching does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::migration) struct Untold(BTreeMap<String, Option<u64>>);
+pub(in crate::migration) struct UnknownReaders(BTreeMap<String, Option<u64>>);
 
-impl Untold {
+impl UnknownReaders {
     /// Takes a group in, if it is one of them.
-    pub(in crate::migration) fn take(&mut self, id: &str, reads: Reads) {
+    pub(in crate::migration) fn note_group(&mut self, id: &str, reads: ReaderStatus) {
         let told_in = match reads {
-            Reads::Yes | Reads::No => return,
-            Reads::Watched { left_ms } => Some(left_ms),
-            Reads::Hidden => None,
+            ReaderStatus::Yes | ReaderStatus::No => return,
+            ReaderStatus::Watched { left_ms } => Some(left_ms),
+            ReaderStatus::Hidden => None,
         };
         self.0.insert(id.to_owned(), told_in);
     }
@@ -378,7 +389,7 @@ impl Untold {
     }
 
     /// Why they hold, in a sentence that stays the same while they are watched. `what` they may read, and what of it.
-    pub(in crate::migration) fn words(&self, what: &str) -> String {
+    pub(in crate::migration) fn describe_groups(&self, what: &str) -> String {
         let names = visible_names(self.0.keys().take(NAMED));
         let more = self.0.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
@@ -390,16 +401,16 @@ impl Untold {
 
     /// What to do about it.
     pub(in crate::migration) fn advice(&self) -> String {
-        let held = Held::new(GateName::Readers, None, String::new()).advice();
+        let held = HeldGate::new(GateName::Readers, None, String::new()).advice();
         match self.told_in_ms() {
-            Some(ms) => format!("{} more of watching tells: wait, or {held}", span(ms)),
+            Some(ms) => format!("{} more of watching tells: wait, or {held}", format_duration(ms)),
             None => held,
         }
     }
 }
 
 /// Whether a group reads a topic now; `None` when that can't be told.
-fn reads(group: &GroupView, topic: &str) -> Option<bool> {
+fn reads_topic(group: &GroupView, topic: &str) -> Option<bool> {
     if group.members.is_empty() && matches!(group.state, GroupState::Empty | GroupState::Dead) {
         return Some(false);
     }
@@ -418,12 +429,16 @@ fn reads(group: &GroupView, topic: &str) -> Option<bool> {
     if nothing_known || group.trouble.is_some() { None } else { Some(false) }
 }
 
-pub(in crate::migration) fn topics_exist(sight: &Sight<'_>, name: &str, p: &ProducerSettings) -> Result<(), Refusal> {
-    let (blue, green) = (sight.fresh(Side::Blue)?, sight.fresh(Side::Green)?);
+pub(in crate::migration) fn check_topics_exist(
+    sight: &RuleContext<'_>,
+    name: &str,
+    p: &ProducerSettings,
+) -> Result<(), Refusal> {
+    let (blue, green) = (sight.fresh_cluster(Side::Blue)?, sight.fresh_cluster(Side::Green)?);
     for t in &p.topics {
         let (Some(b), Some(g)) = (blue.topics.get(t), green.topics.get(t)) else {
             let side = if blue.topics.contains_key(t) { Side::Green } else { Side::Blue };
-            return Err(sight.no_topic(
+            return Err(sight.refuse_missing_topic(
                 t,
                 side,
                 &format!("create it first: {name} writes it", name = visible_name(name)),
@@ -457,51 +472,55 @@ mod tests {
     }
 
     /// What is told of it after these looks, (second, offset): the last of them is now.
-    fn told(looks: &[(i64, i64)], topic: &str) -> Reads {
+    fn told(looks: &[(i64, i64)], topic: &str) -> ReaderStatus {
         let (settings, state, mut lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
         let (mut estate, mut now) = (Estate::default(), At(0));
         for (second, offset) in looks {
             now = At(second * 1_000);
-            estate.blue = Observed::seen(blue(*offset), now);
+            estate.blue = Observed::seen_at(blue(*offset), now);
             lag.observe(&estate, now, 3_600_000, &BTreeSet::new());
         }
-        let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
+        let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
         let seen = &estate.blue.value().unwrap().groups["loner"];
         reads_on(&sight, (Side::Blue, "loner"), seen, topic)
     }
 
     #[test]
     fn a_group_that_only_commits_reads_while_its_commits_move_and_one_look_tells_nothing() {
-        assert_eq!(told(&[(0, 5)], "t"), Reads::Watched { left_ms: ALIVE_MS + 1 });
-        assert_eq!(told(&[(0, 5), (10, 5)], "t"), Reads::Watched { left_ms: ALIVE_MS - 10_000 + 1 });
-        assert_eq!(told(&[(0, 5), (10, 6)], "t"), Reads::Yes);
-        assert_eq!(told(&[(0, 5), (10, 6), (610, 6)], "t"), Reads::Yes);
-        assert_eq!(told(&[(0, 5), (10, 6), (611, 6)], "t"), Reads::No, "it was left behind");
-        assert_eq!(told(&[(0, 5), (601, 5)], "t"), Reads::No);
-        assert_eq!(told(&[(0, 5), (10, 6)], "u"), Reads::No, "it has no commit there");
+        assert_eq!(told(&[(0, 5)], "t"), ReaderStatus::Watched { left_ms: ALIVE_MS + 1 });
+        assert_eq!(told(&[(0, 5), (10, 5)], "t"), ReaderStatus::Watched { left_ms: ALIVE_MS - 10_000 + 1 });
+        assert_eq!(told(&[(0, 5), (10, 6)], "t"), ReaderStatus::Yes);
+        assert_eq!(told(&[(0, 5), (10, 6), (610, 6)], "t"), ReaderStatus::Yes);
+        assert_eq!(told(&[(0, 5), (10, 6), (611, 6)], "t"), ReaderStatus::No, "it was left behind");
+        assert_eq!(told(&[(0, 5), (601, 5)], "t"), ReaderStatus::No);
+        assert_eq!(told(&[(0, 5), (10, 6)], "u"), ReaderStatus::No, "it has no commit there");
         let (settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
         let estate = Estate::default();
-        let sight = Sight { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+        let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
         let unread = GroupView {
             state: GroupState::Empty,
             trouble: Some(Trouble::new("its coordinator is loading", "")),
             ..GroupView::default()
         };
-        assert_eq!(reads_on(&sight, (Side::Blue, "loner"), &unread, "t"), Reads::Hidden, "its commits can't be seen");
+        assert_eq!(
+            reads_on(&sight, (Side::Blue, "loner"), &unread, "t"),
+            ReaderStatus::Hidden,
+            "its commits can't be seen"
+        );
         let left = GroupView { protocol_type: "consumer".into(), ..unread };
-        assert_eq!(reads_on(&sight, (Side::Blue, "left"), &left, "t"), Reads::No, "its members have gone");
+        assert_eq!(reads_on(&sight, (Side::Blue, "left"), &left, "t"), ReaderStatus::No, "its members have gone");
     }
 
     #[test]
     fn what_watching_tells_is_said_with_how_long_and_what_it_does_not_tell_is_not() {
-        let mut untold = Untold::default();
-        untold.take("gone", Reads::No);
-        untold.take("here", Reads::Yes);
+        let mut untold = UnknownReaders::default();
+        untold.note_group("gone", ReaderStatus::No);
+        untold.note_group("here", ReaderStatus::Yes);
         assert!(untold.is_empty());
-        untold.take("a", Reads::Watched { left_ms: 60_000 });
-        untold.take("b", Reads::Watched { left_ms: 90_000 });
+        untold.note_group("a", ReaderStatus::Watched { left_ms: 60_000 });
+        untold.note_group("b", ReaderStatus::Watched { left_ms: 90_000 });
         assert_eq!((untold.told_in_ms(), untold.names()), (Some(90_000), vec!["a".to_owned(), "b".to_owned()]));
-        let (words, advice) = (untold.words("what shop writes"), untold.advice());
+        let (words, advice) = (untold.describe_groups("what shop writes"), untold.advice());
         assert!(
             words.starts_with("it can't be told whether a, b reads what shop writes; nobody is ever in"),
             "{words}"
@@ -510,17 +529,20 @@ mod tests {
             advice.starts_with("1m30s more of watching tells") && advice.contains("--override readers"),
             "{advice}"
         );
-        untold.take("share", Reads::Hidden);
+        untold.note_group("share", ReaderStatus::Hidden);
         assert_eq!(untold.told_in_ms(), None, "watching does not tell what a share group reads");
-        assert_eq!(untold.words("what shop writes"), "it can't be told whether a, b, share reads what shop writes");
+        assert_eq!(
+            untold.describe_groups("what shop writes"),
+            "it can't be told whether a, b, share reads what shop writes"
+        );
     }
 
     #[test]
     fn of_several_topics_the_one_that_is_read_counts() {
-        let watched = |left_ms| Reads::Watched { left_ms };
-        assert_eq!(Reads::No.or(watched(1)).or(Reads::Yes), Reads::Yes);
-        assert_eq!(watched(1).or(Reads::No).or(watched(3)).or(watched(2)), watched(3));
-        assert_eq!(watched(1).or(Reads::Hidden), Reads::Hidden, "however long it is watched");
-        assert_eq!(Reads::No.or(Reads::No), Reads::No);
+        let watched = |left_ms| ReaderStatus::Watched { left_ms };
+        assert_eq!(ReaderStatus::No.or(watched(1)).or(ReaderStatus::Yes), ReaderStatus::Yes);
+        assert_eq!(watched(1).or(ReaderStatus::No).or(watched(3)).or(watched(2)), watched(3));
+        assert_eq!(watched(1).or(ReaderStatus::Hidden), ReaderStatus::Hidden, "however long it is watched");
+        assert_eq!(ReaderStatus::No.or(ReaderStatus::No), ReaderStatus::No);
     }
 }

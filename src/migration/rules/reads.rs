@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::app;
-use super::context::Sight;
-use super::group::{Facts, partitions};
+use super::context::RuleContext;
+use super::group::{PreflightFacts, list_partitions};
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
 use crate::estate::{GroupState, GroupView, TopicView};
@@ -23,7 +23,7 @@ const FORGET_MS: u64 = 600_000;
 
 /// What a group's members read when they were last seen, beyond what it has committed and what the plan lists.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct RememberedReads {
     /// Topics, by their names on blue.
     pub topics: BTreeSet<String>,
     /// Those of them that were subscribed to by name and that nobody was assigned: they may never have existed.
@@ -36,7 +36,7 @@ pub struct Remembered {
 
 /// The topics of a run, as decided before anything was stopped.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Reading {
+pub struct RunTopics {
     /// Those that get an offset for every partition.
     pub topics: BTreeSet<String>,
     /// Those that are left behind: by name with the confirmation, or left over and not listed.
@@ -62,38 +62,39 @@ pub fn is_whole(view: &GroupView) -> bool {
     view.trouble.is_none() && view.state == GroupState::Stable && !view.members.is_empty()
 }
 
-fn exists(sight: &Sight<'_>, side: Side, topic: &str) -> bool {
+fn topic_exists(sight: &RuleContext<'_>, side: Side, topic: &str) -> bool {
     sight.estate.side(side).value().is_none_or(|v| v.topics.contains_key(topic))
 }
 
 /// Whether a topic is on a side for all that is known: a list that may leave topics out says of none that it is gone.
-fn may_exist(sight: &Sight<'_>, side: Side, topic: &str) -> bool {
-    exists(sight, side, topic) || sight.estate.side(side).value().is_some_and(|v| v.topics_hidden(side).is_some())
+fn topic_may_exist(sight: &RuleContext<'_>, side: Side, topic: &str) -> bool {
+    topic_exists(sight, side, topic) || sight.estate.side(side).value().is_some_and(|v| v.topics_hidden(side).is_some())
 }
 
-fn planned(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
+fn planned_topics(sight: &RuleContext<'_>, group: &str) -> BTreeSet<String> {
     sight.settings.groups.get(group).into_iter().flat_map(|g| g.topics.iter().cloned()).collect()
 }
 
 /// What the members of a group say that they read. A topic that is assigned exists, seen or not; one that is only
 /// subscribed to may never have existed.
-fn said(sight: &Sight<'_>, view: &GroupView, side: Side) -> BTreeSet<String> {
+fn announced_topics(sight: &RuleContext<'_>, view: &GroupView, side: Side) -> BTreeSet<String> {
     let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| a.topic.clone()));
-    let subscribed = view.members.iter().flat_map(|m| m.subscribed.iter().filter(|t| exists(sight, side, t)).cloned());
+    let subscribed =
+        view.members.iter().flat_map(|m| m.subscribed.iter().filter(|t| topic_exists(sight, side, t)).cloned());
     assigned.chain(subscribed).collect()
 }
 
 /// What a group's members read on a side: as they say, or as they said when they last ran, and what its last move took
 /// along.
 #[must_use]
-pub fn asked(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
-    let view = sight.seen(group, side).and_then(|s| s.view);
-    let mut all = view.map(|v| said(sight, v, side)).unwrap_or_default();
+pub fn member_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    let view = sight.latest_look(group, side).and_then(|s| s.view);
+    let mut all = view.map(|v| announced_topics(sight, v, side)).unwrap_or_default();
     if !view.is_some_and(is_whole) {
         if let Some(known) = sight.state.groups.get(group).and_then(|g| g.reads.get(&side)) {
             let there = |t: &&String| match known.only_named.contains(*t) {
-                true => exists(sight, side, t),
-                false => may_exist(sight, side, t),
+                true => topic_exists(sight, side, t),
+                false => topic_may_exist(sight, side, t),
             };
             all.extend(known.topics.iter().filter(there).cloned());
         }
@@ -104,30 +105,30 @@ pub fn asked(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
 
 /// What the group's last move took along: it has commits on these since, so what its members read beyond commits says
 /// nothing of them any more. Members that run on the other side know better.
-fn taken_along(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
+fn taken_along(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
     let Some(state) = sight.state.groups.get(group) else { return BTreeSet::new() };
-    let runs = state.run.into_iter().flat_map(|id| sight.state.chain(id));
+    let runs = state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
     let last = runs.filter(|r| r.kind.moves() && !r.dry_run).find_map(|r| r.reading.as_ref());
-    let elsewhere = sight.seen(group, side.other()).and_then(|s| s.view).filter(|v| is_whole(v));
-    let elsewhere = elsewhere.map(|v| said(sight, v, side.other()));
-    let read = |t: &&String| elsewhere.as_ref().is_none_or(|all| all.contains(*t)) && may_exist(sight, side, t);
+    let elsewhere = sight.latest_look(group, side.other()).and_then(|s| s.view).filter(|v| is_whole(v));
+    let elsewhere = elsewhere.map(|v| announced_topics(sight, v, side.other()));
+    let read = |t: &&String| elsewhere.as_ref().is_none_or(|all| all.contains(*t)) && topic_may_exist(sight, side, t);
     last.map_or(&state.took, |reading| &reading.topics).iter().filter(read).cloned().collect()
 }
 
 /// Existing topics on which a group has committed.
-fn committed(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
-    let view = sight.seen(group, side).and_then(|s| s.view);
-    view.into_iter().flat_map(|v| v.offsets.keys()).filter(|t| exists(sight, side, t)).cloned().collect()
+fn committed_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    let view = sight.latest_look(group, side).and_then(|s| s.view);
+    view.into_iter().flat_map(|v| v.offsets.keys()).filter(|t| topic_exists(sight, side, t)).cloned().collect()
 }
 
 /// The topics a group reads on `side` (or, before it ran there, on the other side): what its members read, and what the
 /// plan lists, else every existing topic that it has committed.
 #[must_use]
-pub fn topics(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
-    let planned = planned(sight, group);
+pub fn topics_read(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    let planned = planned_topics(sight, group);
     let on = |side: Side| {
-        let mut all = asked(sight, group, side);
-        all.extend(if planned.is_empty() { committed(sight, group, side) } else { planned.clone() });
+        let mut all = member_topics(sight, group, side);
+        all.extend(if planned.is_empty() { committed_topics(sight, group, side) } else { planned.clone() });
         all
     };
     let here = on(side);
@@ -135,9 +136,9 @@ pub fn topics(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
 }
 
 /// Topics on which a group has commits, that its members don't read and the plan doesn't list.
-fn left_over(sight: &Sight<'_>, group: &str, side: Side) -> BTreeSet<String> {
-    let (asked, planned) = (asked(sight, group, side), planned(sight, group));
-    committed(sight, group, side).into_iter().filter(|t| !asked.contains(t) && !planned.contains(t)).collect()
+fn left_over(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+    let (asked, planned) = (member_topics(sight, group, side), planned_topics(sight, group));
+    committed_topics(sight, group, side).into_iter().filter(|t| !asked.contains(t) && !planned.contains(t)).collect()
 }
 
 /// Which topics may be left out, by name.
@@ -152,7 +153,7 @@ pub enum Leave<'a> {
 
 impl<'a> Leave<'a> {
     /// What a command allows; `names` holds the names.
-    pub fn of(overrides: &[Override], names: &'a mut BTreeSet<String>) -> Self {
+    pub fn from_overrides(overrides: &[Override], names: &'a mut BTreeSet<String>) -> Self {
         match overrides.iter().find(|o| o.gate == GateName::LeaveOut) {
             None => Leave::Nothing,
             Some(o) if o.names.is_empty() => Leave::Blocked,
@@ -163,7 +164,7 @@ impl<'a> Leave<'a> {
         }
     }
 
-    fn blocked(&self, topic: &str) -> bool {
+    fn allows_blocked(&self, topic: &str) -> bool {
         match self {
             Leave::Nothing => false,
             Leave::Blocked => true,
@@ -171,21 +172,23 @@ impl<'a> Leave<'a> {
         }
     }
 
-    fn named(&self, topic: &str) -> bool {
+    fn names_topic(&self, topic: &str) -> bool {
         matches!(self, Leave::Named(names) if names.contains(topic))
     }
 }
 
 /// Why a topic can't go along now, if so. `listed`: the plan names it.
-fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<Refusal> {
+fn find_obstacle(sight: &RuleContext<'_>, topic: &str, listed: bool, from: Side) -> Option<Refusal> {
     let to = from.other();
-    let (here, there) = match (sight.fresh(from), sight.fresh(to)) {
+    let (here, there) = match (sight.fresh_cluster(from), sight.fresh_cluster(to)) {
         (Ok(here), Ok(there)) => (here, there),
         (Err(stale), _) | (_, Err(stale)) => return Some(stale),
     };
     let (a, b) = match (here.topics.get(topic), there.topics.get(topic)) {
         (Some(a), Some(b)) => (a, b),
-        (None, _) if here.hidden_topics.contains_key(topic) => return Some(sight.no_topic(topic, from, "")),
+        (None, _) if here.hidden_topics.contains_key(topic) => {
+            return Some(sight.refuse_missing_topic(topic, from, ""));
+        }
         (None, _) => {
             let why = format!(
                 "topic {topic} does not exist on {from}, or is hidden from this principal",
@@ -198,7 +201,7 @@ fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<
         }
         (_, None) => {
             let absent = format!("create it on {to}, or take it out of the plan");
-            return Some(sight.no_topic(topic, to, &absent));
+            return Some(sight.refuse_missing_topic(topic, to, &absent));
         }
     };
     let (n, m) = (a.partitions.len(), b.partitions.len());
@@ -210,7 +213,7 @@ fn obstacle(sight: &Sight<'_>, topic: &str, listed: bool, from: Side) -> Option<
     })
 }
 
-fn unreadable(topic: &str, view: &TopicView, side: Side) -> Option<Refusal> {
+fn find_unreadable(topic: &str, view: &TopicView, side: Side) -> Option<Refusal> {
     let (n, p) = view.partitions.iter().enumerate().find(|(_, p)| p.leader < 0 || p.lso.is_none())?;
     let why = p.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
     Some(Refusal::unknown(
@@ -227,12 +230,12 @@ fn or_leave(advice: &str, topic: &str) -> String {
 
 /// Whatever the group reads exists on both sides, can be read, and has the same partitions; or it is left out by name.
 pub(in crate::migration) fn match_topics(
-    sight: &Sight<'_>,
+    sight: &RuleContext<'_>,
     group: &str,
     source: &GroupView,
     from: Side,
     leave: &Leave<'_>,
-    facts: &mut Facts,
+    facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
     let silent = |m: &crate::estate::MemberView| m.assigned.is_empty() && m.subscribed.is_empty();
     if source.state == GroupState::Rebalancing && source.members.iter().any(silent) {
@@ -244,9 +247,9 @@ pub(in crate::migration) fn match_topics(
             "wait until it is Stable",
         ));
     }
-    let (here, there) = (sight.fresh(from)?, sight.fresh(from.other())?);
-    let planned = planned(sight, group);
-    let mut all = topics(sight, group, from);
+    let (here, there) = (sight.fresh_cluster(from)?, sight.fresh_cluster(from.other())?);
+    let planned = planned_topics(sight, group);
+    let mut all = topics_read(sight, group, from);
     if all.is_empty() {
         return Err(Refusal::unknown(
             format!(
@@ -265,7 +268,7 @@ pub(in crate::migration) fn match_topics(
     }
     for topic in left_over(sight, group, from) {
         let whole = is_whole(source);
-        if leave.named(&topic) {
+        if leave.names_topic(&topic) {
             facts.left_out.push(LeftOut { topic: topic.clone(), why: "nobody in it reads that now".into() });
         } else if planned.is_empty() {
             continue;
@@ -276,7 +279,7 @@ pub(in crate::migration) fn match_topics(
                 group = visible_name(group),
                 topic = visible_name(&topic)
             ));
-        } else if leave.blocked(&topic) {
+        } else if leave.allows_blocked(&topic) {
             facts.left_out.push(LeftOut { topic: topic.clone(), why: "the plan doesn't list it".into() });
         } else {
             let advice = or_leave("list it in the plan (topics of the group), or let the group run", &topic);
@@ -290,19 +293,19 @@ pub(in crate::migration) fn match_topics(
                 ),
                 advice,
             )
-            .of(GateName::LeaveOut));
+            .with_gate(GateName::LeaveOut));
         }
         facts.left.insert(topic.clone());
         all.remove(&topic);
     }
     for topic in &all.clone() {
-        let Some(refusal) = obstacle(sight, topic, planned.contains(topic), from) else { continue };
+        let Some(refusal) = find_obstacle(sight, topic, planned.contains(topic), from) else { continue };
         if planned.contains(topic) {
             return Err(refusal);
         }
-        if !leave.blocked(topic) {
+        if !leave.allows_blocked(topic) {
             let advice = or_leave(refusal.advice.trim_end_matches(", or take it out of the plan"), topic);
-            return Err(Refusal { advice, ..refusal }.of(GateName::LeaveOut));
+            return Err(Refusal { advice, ..refusal }.with_gate(GateName::LeaveOut));
         }
         facts.left_out.push(LeftOut { topic: topic.clone(), why: refusal.why });
         facts.left.insert(topic.clone());
@@ -316,11 +319,11 @@ pub(in crate::migration) fn match_topics(
     }
     for topic in &all {
         let both = [(here, from), (there, from.other())];
-        if let Some(r) = both.into_iter().find_map(|(v, side)| unreadable(topic, v.topics.get(topic)?, side)) {
+        if let Some(r) = both.into_iter().find_map(|(v, side)| find_unreadable(topic, v.topics.get(topic)?, side)) {
             return Err(r);
         }
     }
-    facts.partitions = partitions(here, &all);
+    facts.partitions = list_partitions(here, &all);
     let counts: Vec<String> =
         all.iter().map(|t| format!("{}:{}", visible_name(t), here.topics[t].partitions.len())).collect();
     facts.digest.insert("topics", counts.join(" "));
@@ -333,11 +336,11 @@ impl Machine {
     /// The topics of a run's group on the side that it leaves: as decided before the stop, and whatever it was seen to
     /// read or commit since.
     pub(in crate::migration) fn topics_of_run(&self, id: RunId, group: &str, from: Side, now: At) -> BTreeSet<String> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let Some(reading) = self.state.runs.get(&id).and_then(|r| r.reading.as_ref()) else {
-            return topics(&sight, group, from);
+            return topics_read(&sight, group, from);
         };
-        let since = asked(&sight, group, from).into_iter().chain(committed(&sight, group, from));
+        let since = member_topics(&sight, group, from).into_iter().chain(committed_topics(&sight, group, from));
         let since = since.filter(|t| !reading.left.contains(t));
         reading.topics.iter().cloned().chain(since).collect()
     }
@@ -346,7 +349,7 @@ impl Machine {
     /// they have stopped, nobody can tell any more.
     pub(in crate::migration) fn note_reads(&mut self, now: At) {
         let mut news = Vec::new();
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         for group in self.settings.groups.keys() {
             for side in Side::BOTH {
                 if let Some(reads) = news_of_reads(&sight, group, side) {
@@ -361,13 +364,13 @@ impl Machine {
 }
 
 /// What is seen of a group's members beyond what the plan and commits say.
-fn beyond(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> Remembered {
+fn observe_reads(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> RememberedReads {
     let listed = sight.settings.groups.get(group).map(|g| g.topics.as_slice()).unwrap_or_default();
     let new = |t: &&String| !listed.contains(*t) && !view.offsets.contains_key(*t);
     let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| &a.topic));
     let assigned: BTreeSet<&String> = assigned.filter(new).collect();
     let named: BTreeSet<&String> = view.members.iter().flat_map(|m| &m.subscribed).filter(new).collect();
-    Remembered {
+    RememberedReads {
         topics: assigned.union(&named).copied().cloned().collect(),
         only_named: named.difference(&assigned).copied().cloned().collect(),
         streams: app::streams_evidence(sight.id_on(group, side), view),
@@ -375,15 +378,15 @@ fn beyond(sight: &Sight<'_>, group: &str, side: Side, view: &GroupView) -> Remem
 }
 
 /// What is to be written down of what a group's members read, if it is news.
-fn news_of_reads(sight: &Sight<'_>, group: &str, side: Side) -> Option<Remembered> {
-    let view = sight.seen(group, side).and_then(|s| s.view).filter(|v| is_whole(v))?;
+fn news_of_reads(sight: &RuleContext<'_>, group: &str, side: Side) -> Option<RememberedReads> {
+    let view = sight.latest_look(group, side).and_then(|s| s.view).filter(|v| is_whole(v))?;
     let state = sight.state.groups.get(group);
-    let none = Remembered::default();
+    let none = RememberedReads::default();
     let known = state.and_then(|g| g.reads.get(&side)).unwrap_or(&none);
     let when = state.and_then(|g| g.reads_at.get(&side)).copied();
-    let seen = beyond(sight, group, side, view);
+    let seen = observe_reads(sight, group, side, view);
     let old = when.is_none_or(|at| sight.now.since(at) >= FORGET_MS);
-    let assigned = |r: &Remembered| r.topics.difference(&r.only_named).cloned().collect::<BTreeSet<_>>();
+    let assigned = |r: &RememberedReads| r.topics.difference(&r.only_named).cloned().collect::<BTreeSet<_>>();
     let more = !seen.topics.is_subset(&known.topics) || !assigned(&seen).is_subset(&assigned(known));
     let more = more || (seen.streams.is_some() && known.streams.is_none());
     let gone = known.topics.iter().any(|t| !seen.topics.contains(t) && !view.offsets.contains_key(t));

@@ -1,31 +1,31 @@
 //! The way back: whether a group could go back to blue now without loss, and at which price. Computed at every tick
 //! from the flags of those who write its topics, what is observed of them, and a measured reverse translation.
 
-use super::context::Sight;
+use super::context::RuleContext;
 use super::group;
 use super::producer;
 use crate::base::Side;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::estate::FlagState;
 use crate::migration::eos;
 use crate::migration::facts::stage::WayBack;
-use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::offsets::verdict::{GroupTranslation, Verdict};
 
 /// A measured reverse translation counts for this long, ms: producers go on writing.
 pub const ESTIMATE_AGE_MS: u64 = 300_000;
 
 /// The verdict for a group; `reverse` is a translation to blue with its age in ms, if one was measured.
 #[must_use]
-pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64)>) -> WayBack {
+pub fn way_back(sight: &RuleContext<'_>, group: &str, reverse: Option<(&GroupTranslation, u64)>) -> WayBack {
     let home = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest));
     // What it reads where it rests is what would go back, whatever it read on blue.
-    let mut topics = group::topics(sight, group, Side::Blue);
-    topics.extend(group::topics(sight, group, home));
+    let mut topics = group::topics_read(sight, group, Side::Blue);
+    topics.extend(group::topics_read(sight, group, home));
     if topics.is_empty() {
         return WayBack::Unknown { why: "its topics are not known yet".into() };
     }
-    if let Err(r) = sight.trusted() {
+    if let Err(r) = sight.check_trusted() {
         return WayBack::Unknown { why: r.why };
     }
     // A group that was deleted where it runs has no position that could be translated; nor has one that can't be seen.
@@ -43,14 +43,14 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
         let view = sight.estate.side(side).value()?;
         // Green may lack what nobody provisioned yet; what may be there and is hidden is another matter.
         let unknown = view.hidden_topics.contains_key(topic) || side == Side::Blue && !view.topics.contains_key(topic);
-        unknown.then(|| sight.no_topic(topic, side, "").why)
+        unknown.then(|| sight.refuse_missing_topic(topic, side, "").why)
     };
     if let Some(why) = topics.iter().flat_map(|t| Side::BOTH.map(|side| (t, side))).find_map(unseen) {
         return WayBack::Unknown { why };
     }
     // What can't be read on either side is neither known to be on blue, nor read there.
-    let held = Side::BOTH.into_iter().find_map(|s| Some((s, sight.topics_wait(&topics, s)?)));
-    let mut unknown = held.map(|(side, waits)| WayBack::Unknown { why: sight.waits_words(side, &waits) });
+    let held = Side::BOTH.into_iter().find_map(|s| Some((s, sight.find_topics_wait(&topics, s)?)));
+    let mut unknown = held.map(|(side, waits)| WayBack::Unknown { why: sight.describe_wait(side, &waits) });
     for topic in &topics {
         match topic_way_back(sight, group, topic) {
             WayBack::Exact => {}
@@ -60,25 +60,28 @@ pub fn way_back(sight: &Sight<'_>, group: &str, reverse: Option<(&GroupPlan, u64
     }
     // What was measured says more than what flags promise, in both directions but one: a closed topic stays closed.
     match (reverse.filter(|(_, age)| *age <= ESTIMATE_AGE_MS), unknown) {
-        (Some((plan, age)), unknown) => measured(plan, age, unknown),
+        (Some((plan, age)), unknown) => judge_measured(plan, age, unknown),
         (None, Some(unknown)) => unknown,
         (None, None) => WayBack::Exact,
     }
 }
 
-fn measured(plan: &GroupPlan, age: u64, unknown: Option<WayBack>) -> WayBack {
+fn judge_measured(plan: &GroupTranslation, age: u64, unknown: Option<WayBack>) -> WayBack {
     let bad = |v: Verdict| plan.partitions.iter().find(|p| p.verdict == v);
     if let Some(p) = bad(Verdict::Unmappable).or_else(|| bad(Verdict::Guess)) {
         let why = p.why.clone().unwrap_or_else(|| "no evidence".into());
         return WayBack::Unknown { why: format!("{} can't be mapped to blue: {why}", p.tp) };
     }
-    let pending = plan.unsettled();
+    let pending = plan.count_unsettled();
     match (plan.totals.missing, plan.totals.re_read, unknown) {
         (Some(n), _, _) if n > 0 => {
-            WayBack::Closed { why: format!("{n} records are missing on blue (measured {} ago)", span(age)) }
+            WayBack::Closed { why: format!("{n} records are missing on blue (measured {} ago)", format_duration(age)) }
         }
         (_, _, None) if pending > 0 => WayBack::Unknown {
-            why: format!("{pending} records have not arrived on blue, and may never (measured {} ago)", span(age)),
+            why: format!(
+                "{pending} records have not arrived on blue, and may never (measured {} ago)",
+                format_duration(age)
+            ),
         },
         (Some(_), Some(0), None) if plan.worst_verdict() <= Some(Verdict::Proven) => WayBack::Exact,
         (Some(_), Some(n), None) => WayBack::Bounded { re_read: n },
@@ -87,7 +90,7 @@ fn measured(plan: &GroupPlan, age: u64, unknown: Option<WayBack>) -> WayBack {
     }
 }
 
-fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
+fn topic_way_back(sight: &RuleContext<'_>, group: &str, topic: &str) -> WayBack {
     let unknown = |why: String| WayBack::Unknown { why };
     let writers: Vec<_> =
         sight.settings.producers.iter().filter(|(_, p)| p.topics.iter().any(|t| t == topic)).collect();
@@ -138,9 +141,9 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
         return WayBack::Exact;
     }
     match (sight.lag.topic_rate(Side::Blue, topic), sight.lag.topic_rate(Side::Green, topic)) {
-        (Some(b), Some(g)) if producer::moves(b) == producer::moves(g) => WayBack::Exact,
+        (Some(b), Some(g)) if producer::is_moving(b) == producer::is_moving(g) => WayBack::Exact,
         (Some(b), Some(_)) => {
-            let (on, off) = if producer::moves(b) { (Side::Blue, Side::Green) } else { (Side::Green, Side::Blue) };
+            let (on, off) = if producer::is_moving(b) { (Side::Blue, Side::Green) } else { (Side::Green, Side::Blue) };
             unknown(format!("flags say dual, but {topic} moves on {on} and not on {off}", topic = visible_name(topic)))
         }
         _ => unknown(format!("the ends of {topic} were not watched long enough", topic = visible_name(topic))),
@@ -149,7 +152,7 @@ fn topic_way_back(sight: &Sight<'_>, group: &str, topic: &str) -> WayBack {
 
 /// The verdict in words, for dialogs.
 #[must_use]
-pub fn words(way_back: &WayBack) -> String {
+pub fn describe_way_back(way_back: &WayBack) -> String {
     match way_back {
         WayBack::Exact => "EXACT".into(),
         WayBack::Bounded { re_read } => format!("BOUNDED: at most {re_read} re-read"),

@@ -36,7 +36,7 @@ pub enum Astray {
 impl Astray {
     /// In a sentence.
     #[must_use]
-    pub fn words(&self, side: Side) -> String {
+    pub fn describe_position(&self, side: Side) -> String {
         match self {
             Astray::Beyond { tp, committed, end } => format!(
                 "committed {committed} lies beyond the end {end} of {tp} on {side}: the log was cut back, or the topic \
@@ -64,7 +64,7 @@ pub struct Unread {
 /// is none. `stood`: the commits of the round before. Commits and ends of one round are read side by side, so one beyond
 /// the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else nothing can be
 /// counted from it. What holds no record (`blanks`) is nothing to read.
-pub(in crate::migration) fn unread(
+pub(in crate::migration) fn count_unread(
     view: &ClusterView,
     group: &GroupView,
     stood: Option<&Commits>,
@@ -87,7 +87,7 @@ pub(in crate::migration) fn unread(
             }
             let tp = || TopicPartition::new(topic, *partition);
             let blank = if blanks.is_empty() { None } else { blanks.get(&tp()) };
-            let at = blank.filter(|b| b.is_of(view, topic)).map_or(committed.offset, |b| b.past(committed.offset));
+            let at = blank.filter(|b| b.is_of(view, topic)).map_or(committed.offset, |b| b.move_past(committed.offset));
             let all: &mut Unread = all.get_or_insert_default();
             all.readable += past(stable, at);
             all.written += past(end, at);
@@ -98,7 +98,7 @@ pub(in crate::migration) fn unread(
 
 /// The first position that the logs contradict. One beyond the end counts only when it was there in the round before
 /// too: commits and ends of one round are read side by side.
-pub(in crate::migration) fn astray(
+pub(in crate::migration) fn find_astray(
     view: &ClusterView,
     group: &GroupView,
     stood: Option<&Commits>,
@@ -119,7 +119,7 @@ pub(in crate::migration) fn astray(
             }
             // What held no record expired unread, and nothing is lost by that.
             let blank = if blanks.is_empty() { None } else { blanks.get(&tp()) };
-            let at = blank.filter(|b| b.is_of(view, topic)).map_or(*committed, |b| b.past(*committed));
+            let at = blank.filter(|b| b.is_of(view, topic)).map_or(*committed, |b| b.move_past(*committed));
             if let Some(start) = p.log_start.filter(|start| *start > at) {
                 found.get_or_insert_with(|| Astray::Expired { tp: tp(), committed: *committed, start });
             }
@@ -145,7 +145,7 @@ mod tests {
     fn without_one_of_the_ends_no_lag_is_known_and_none_is_0() {
         let lag = |lso, high| {
             let (view, group) = seen(lso, high, 40);
-            unread(&view, &group, None, &Blanks::new()).map(|u| (u.written, u.readable))
+            count_unread(&view, &group, None, &Blanks::new()).map(|u| (u.written, u.readable))
         };
         assert_eq!(lag(Some(40), Some(90)), Some((50, 0)), "an open transaction holds 50");
         assert_eq!(lag(Some(40), None), None, "the last stable offset is no high watermark");
@@ -156,7 +156,7 @@ mod tests {
     fn a_commit_beyond_the_last_stable_offset_alone_contradicts_nothing() {
         let astray = |high| {
             let (view, group) = seen(Some(30), high, 40);
-            astray(&view, &group, Some(&group.offsets), &Blanks::new())
+            find_astray(&view, &group, Some(&group.offsets), &Blanks::new())
         };
         assert_eq!(astray(None), None, "where the log ends is not known");
         assert!(matches!(astray(Some(35)), Some(Astray::Beyond { committed: 40, end: 35, .. })));

@@ -13,13 +13,13 @@ impl Machine {
     /// Stretches between a commit that does not move and the end of what can be read, of groups of the plan.
     #[must_use]
     pub fn wanted_blanks(&self, now: At) -> WantedBlanks {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let mut wanted = WantedBlanks::new();
         for side in Side::BOTH {
             let Some(cluster) = self.estate.side(side).value() else { continue };
             for group in self.settings.groups.keys() {
                 let id = sight.id_on(group, side);
-                let Some(view) = sight.seen(group, side).and_then(|s| s.view) else { continue };
+                let Some(view) = sight.latest_look(group, side).and_then(|s| s.view) else { continue };
                 if !self.lag.stands_still(side, id) {
                     continue;
                 }
@@ -29,7 +29,7 @@ impl Machine {
                         let stable = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)?.lso);
                         let tp = TopicPartition::new(topic, *partition);
                         let known = self.estate.blanks(side).get(&tp).filter(|b| b.is_of(cluster, topic));
-                        let from = known.map_or(at.offset, |b| b.past(at.offset));
+                        let from = known.map_or(at.offset, |b| b.move_past(at.offset));
                         let Some(to) = stable.filter(|to| *to > from && to.abs_diff(from) <= MOST) else { continue };
                         if wanted.len() < ASKED_AT_ONCE {
                             let asked = wanted.entry((side, tp)).or_insert((from, to));
@@ -50,11 +50,11 @@ mod tests {
     #[test]
     fn stretches_that_meet_are_one() {
         let blank = |from, to| Blank { from, to, topic_id: None };
-        assert_eq!([9, 10, 11, 12].map(|at| blank(10, 12).past(at)), [9, 12, 12, 12]);
-        assert_eq!(blank(10, 12).and(blank(12, 13)), blank(10, 13));
-        assert_eq!(blank(10, 12).and(blank(8, 12)), blank(8, 12));
-        assert_eq!(blank(10, 12).and(blank(20, 21)), blank(20, 21));
+        assert_eq!([9, 10, 11, 12].map(|at| blank(10, 12).move_past(at)), [9, 12, 12, 12]);
+        assert_eq!(blank(10, 12).merge_newer(blank(12, 13)), blank(10, 13));
+        assert_eq!(blank(10, 12).merge_newer(blank(8, 12)), blank(8, 12));
+        assert_eq!(blank(10, 12).merge_newer(blank(20, 21)), blank(20, 21));
         let other = Blank { topic_id: Some("2".into()), ..blank(12, 13) };
-        assert_eq!(blank(10, 12).and(other.clone()), other);
+        assert_eq!(blank(10, 12).merge_newer(other.clone()), other);
     }
 }

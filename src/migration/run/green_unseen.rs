@@ -11,23 +11,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::machine::Machine;
 use super::offset_steps::pass_over;
 use super::runbook::FRESH_MS;
-use super::steps::{Next, fail};
+use super::steps::{StepProgress, fail_step};
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::base::{At, Cause, Observed, Side, TopicPartition};
 use crate::estate::PartitionView;
 use crate::migration::facts::command::{Command, Prepared, Refusal};
 use crate::migration::facts::event::{RunId, RunKind};
 use crate::migration::facts::overrides;
-use crate::migration::facts::overrides::{GateName, Held};
+use crate::migration::facts::overrides::{GateName, HeldGate};
 use crate::migration::facts::stage::Stage;
 use crate::migration::facts::state::Run;
-use crate::migration::rules::context::Sight;
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::cost;
-use crate::migration::rules::drain::committed;
+use crate::migration::rules::drain::committed_offsets;
 use crate::migration::rules::group;
-use crate::migration::rules::group::Facts;
-use crate::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use crate::migration::rules::group::PreflightFacts;
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
 /// The strategy's word in plans.
 const STRATEGY: &str = "last-known";
@@ -39,7 +39,7 @@ pub fn is_blind(run: &Run) -> bool {
 }
 
 /// Since when a group soaks on green; as long as anybody knows where it does not.
-fn rests_since(sight: &Sight<'_>, group: &str) -> At {
+fn rests_since(sight: &RuleContext<'_>, group: &str) -> At {
     match sight.state.groups.get(group).map(|g| &g.rest) {
         Some(Stage::Soaking { since }) => *since,
         _ => At(i64::MIN),
@@ -50,7 +50,7 @@ fn rests_since(sight: &Sight<'_>, group: &str) -> At {
 ///
 /// # Errors
 /// What of the log on blue is not known now, without which nothing can be said.
-fn place(
+fn plan_partition(
     tp: &TopicPartition,
     log: &PartitionView,
     left: Option<i64>,
@@ -101,12 +101,14 @@ impl Machine {
     /// Whether a rollback of a group goes without green: only where green can't be seen, and only when that was said.
     pub(in crate::migration) fn goes_blind(&self, command: &Command, group: &str, now: At) -> Result<bool, Refusal> {
         let said = command.overrides().iter().any(|o| o.gate == GateName::Unseen);
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         // Nobody has looked yet: that says nothing of green.
-        if matches!(sight.estate.side(Side::Green), Observed::Absent { why } if why.is(Cause::NotYet)) {
-            return sight.fresh(Side::Green).map(|_| false);
+        if matches!(sight.estate.side(Side::Green), Observed::Absent { why } if why.has_cause(Cause::NotYet)) {
+            return sight.fresh_cluster(Side::Green).map(|_| false);
         }
-        let green = sight.fresh(Side::Green).map(|_| sight.seen(group, Side::Green).is_some_and(|s| s.view.is_none()));
+        let green = sight
+            .fresh_cluster(Side::Green)
+            .map(|_| sight.latest_look(group, Side::Green).is_some_and(|s| s.view.is_none()));
         match (green, said) {
             // It was deleted there: nothing of it can be proven either.
             (Ok(gone), _) if gone == said => Ok(said),
@@ -123,16 +125,16 @@ impl Machine {
                     GateName::Unseen,
                     group = visible_name(group)
                 );
-                Err(Refusal { advice, ..r }.of(GateName::Unseen))
+                Err(Refusal { advice, ..r }.with_gate(GateName::Unseen))
             }
             (Err(r), false) => Err(r),
         }
     }
 
     /// Where a group starts on blue when nothing of green is known now.
-    fn recalled(&self, group: &str, now: At) -> Result<GroupPlan, Refusal> {
-        let sight = self.sight(now);
-        let blue = sight.fresh(Side::Blue)?;
+    fn recall_plan(&self, group: &str, now: At) -> Result<GroupTranslation, Refusal> {
+        let sight = self.rule_context(now);
+        let blue = sight.fresh_cluster(Side::Blue)?;
         let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref()).filter(|p| p.side == Side::Blue);
         let left: BTreeMap<_, _> = drained.iter().flat_map(|p| p.committed.iter().cloned()).collect();
         let Some(view) = sight.fresh_group(group, Side::Blue)? else {
@@ -146,15 +148,15 @@ impl Machine {
                 ),
             ));
         };
-        let has = committed(Some(view));
+        let has = committed_offsets(Some(view));
         let mut partitions = Vec::new();
-        for topic in &reads(&sight, group) {
+        for topic in &seen_topics(&sight, group) {
             let Some(log) = blue.topics.get(topic) else {
-                return Err(sight.no_topic(topic, Side::Blue, "create it there"));
+                return Err(sight.refuse_missing_topic(topic, Side::Blue, "create it there"));
             };
             for (n, log) in log.partitions.iter().enumerate() {
                 let tp = TopicPartition::new(topic.clone(), i32::try_from(n).unwrap_or(i32::MAX));
-                let place = place(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now);
+                let place = plan_partition(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now);
                 partitions.push(place.map_err(|why| Refusal::unknown(why, "wait until its leader on blue answers"))?);
             }
         }
@@ -162,20 +164,21 @@ impl Machine {
             let why = format!("which topics {group} reads is not known", group = visible_name(group));
             return Err(Refusal::unknown(why, "list its topics in the plan"));
         }
-        let plan = GroupPlan::new(partitions);
-        match overrides::impossible(&plan, Side::Blue) {
+        let plan = GroupTranslation::new(partitions);
+        match overrides::describe_impossible(&plan, Side::Blue) {
             Some(why) => Err(Refusal::refused(why, "set that offset on blue by hand, then try again")),
             None => Ok(plan),
         }
     }
 
     /// What a confirmation of it passes over.
-    fn blind_gates(&self, group: &str, plan: &GroupPlan, now: At) -> Vec<Held> {
-        let of_loss = |h: &Held| matches!(h.gate, GateName::Missing | GateName::Guess);
-        let mut all: Vec<Held> = overrides::held(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
-        let unknown = away(&self.sight(now), group);
+    fn blind_gates(&self, group: &str, plan: &GroupTranslation, now: At) -> Vec<HeldGate> {
+        let of_loss = |h: &HeldGate| matches!(h.gate, GateName::Missing | GateName::Guess);
+        let mut all: Vec<HeldGate> =
+            overrides::list_held_gates(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
+        let unknown = describe_uncounted(&self.rule_context(now), group);
         if let Some(why) = unknown.filter(|_| all.iter().all(|h| h.gate != GateName::Guess)) {
-            all.push(Held::new(GateName::Guess, None, why));
+            all.push(HeldGate::new(GateName::Guess, None, why));
         }
         let back = match plan.totals.re_read {
             Some(again) => format!("{again} records back"),
@@ -186,7 +189,7 @@ impl Machine {
             group = visible_name(group)
         );
         // No number is typed for it: it grows while the dialog is read.
-        all.push(Held::new(GateName::Unseen, None, why));
+        all.push(HeldGate::new(GateName::Unseen, None, why));
         all
     }
 
@@ -198,15 +201,15 @@ impl Machine {
         kind: RunKind,
         now: At,
     ) -> Result<Prepared, Refusal> {
-        cost::reasons(command, false)?;
-        self.moves_alone(group, kind)?;
-        let sight = self.sight(now);
+        cost::check_reasons(command, false)?;
+        self.check_moves_alone(group, kind)?;
+        let sight = self.rule_context(now);
         let mut facts = blind_facts(&sight, group)?;
-        let plan = self.recalled(group, now)?;
+        let plan = self.recall_plan(group, now)?;
         let gates = self.blind_gates(group, &plan, now);
-        let named = |h: &&Held| !command.overrides().iter().any(|o| o.gate == h.gate);
+        let named = |h: &&HeldGate| !command.overrides().iter().any(|o| o.gate == h.gate);
         if let Some(h) = gates.iter().find(named) {
-            return Err(Refusal::holds(h.why.clone(), h.advice()).of(h.gate));
+            return Err(Refusal::holds(h.why.clone(), h.advice()).with_gate(h.gate));
         }
         facts.warnings.push(
             "whether it still runs on green can't be seen: its switch is set to off, and nobody can look whether it obeys; \
@@ -217,38 +220,38 @@ impl Machine {
     }
 
     /// The step that takes the last known offsets.
-    pub(in crate::migration) fn recall(&mut self, id: RunId, now: At) -> Next {
+    pub(in crate::migration) fn recall_offsets(&mut self, id: RunId, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        let Some(group) = run.group().map(str::to_owned) else { return fail("no group", "") };
-        let until = self.since(id).plus(FRESH_MS);
-        let plan = match self.recalled(&group, now) {
+        let Some(group) = run.group().map(str::to_owned) else { return fail_step("no group", "") };
+        let until = self.step_since(id).plus(FRESH_MS);
+        let plan = match self.recall_plan(&group, now) {
             Ok(plan) => plan,
-            Err(r) if r.exit_code == 4 && now < until => return Next::Wait(r.why, Some(until)),
-            Err(r) => return Next::Help(r.why, r.advice),
+            Err(r) if r.exit_code == 4 && now < until => return StepProgress::Wait(r.why, Some(until)),
+            Err(r) => return StepProgress::Help(r.why, r.advice),
         };
         let mut passed = Vec::new();
         for held in self.blind_gates(&group, &plan, now) {
             match pass_over(&self.state.runs[&id], held) {
                 Ok(one) => passed.push(one),
-                Err((why, advice)) => return Next::Help(why, advice),
+                Err((why, advice)) => return StepProgress::Help(why, advice),
             }
         }
-        self.predicted(id, Side::Blue, plan, passed, now);
-        Next::Done
+        self.record_prediction(id, Side::Blue, plan, passed, now);
+        StepProgress::Done
     }
 }
 
 /// The facts that must hold, and that can be known without green.
-pub(in crate::migration) fn blind_facts(sight: &Sight<'_>, group: &str) -> Result<Facts, Refusal> {
-    let settings = sight.listed(group)?;
-    let mut facts = Facts::default();
-    sight.identities()?;
-    let id = visible_name(sight.fresh(Side::Blue)?.cluster_id.as_deref().unwrap_or_default());
+pub(in crate::migration) fn blind_facts(sight: &RuleContext<'_>, group: &str) -> Result<PreflightFacts, Refusal> {
+    let settings = sight.plan_entry(group)?;
+    let mut facts = PreflightFacts::default();
+    sight.check_identities()?;
+    let id = visible_name(sight.fresh_cluster(Side::Blue)?.cluster_id.as_deref().unwrap_or_default());
     facts.digest.insert("blue cluster", id);
-    group::target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
-    group::switch(sight, group, settings, Side::Green, &mut facts)?;
-    group::producers(sight, group, Side::Blue, &reads(sight, group), &mut facts)?;
-    let unseen = unseen(sight, group);
+    group::check_target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
+    group::check_switch(sight, group, settings, Side::Green, &mut facts)?;
+    group::check_producers(sight, group, Side::Blue, &seen_topics(sight, group), &mut facts)?;
+    let unseen = unseen_topics(sight, group);
     if !unseen.is_empty() {
         facts.warnings.push(format!(
             "{group} also read {}, which can't be seen on blue now: it starts there where it stood, or by auto.offset.reset",
@@ -259,25 +262,25 @@ pub(in crate::migration) fn blind_facts(sight: &Sight<'_>, group: &str) -> Resul
 }
 
 /// What a group reads as far as anybody knows: a topic that came while it was on green is one of them. What was only
-/// remembered, and can't be seen now, shuts no way back: [`unseen`] names it.
-pub(in crate::migration) fn reads(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
-    let mut all = known(sight, group);
+/// remembered, and can't be seen now, shuts no way back: [`unseen_topics`] names it.
+pub(in crate::migration) fn seen_topics(sight: &RuleContext<'_>, group: &str) -> BTreeSet<String> {
+    let mut all = known_topics(sight, group);
     all.retain(|t| is_seen(sight, group, t));
     all
 }
 
 /// Topics that a group was known to read, and that nobody can see now.
-fn unseen(sight: &Sight<'_>, group: &str) -> Vec<String> {
-    known(sight, group).into_iter().filter(|t| !is_seen(sight, group, t)).collect()
+fn unseen_topics(sight: &RuleContext<'_>, group: &str) -> Vec<String> {
+    known_topics(sight, group).into_iter().filter(|t| !is_seen(sight, group, t)).collect()
 }
 
-fn known(sight: &Sight<'_>, group: &str) -> BTreeSet<String> {
-    let of = |side| group::topics(sight, group, side);
+fn known_topics(sight: &RuleContext<'_>, group: &str) -> BTreeSet<String> {
+    let of = |side| group::topics_read(sight, group, side);
     of(Side::Blue).union(&of(Side::Green)).cloned().collect()
 }
 
 /// Whether a topic is on blue, or is one that blue would have to have: the plan lists it, or the group read it on green.
-fn is_seen(sight: &Sight<'_>, group: &str, topic: &str) -> bool {
+fn is_seen(sight: &RuleContext<'_>, group: &str, topic: &str) -> bool {
     let listed = sight.settings.groups.get(group).is_some_and(|g| g.topics.iter().any(|t| t == topic));
     let read = || sight.state.groups.get(group).and_then(|g| g.reads.get(&Side::Green));
     let on_green = match sight.estate.side(Side::Green).value() {
@@ -289,12 +292,12 @@ fn is_seen(sight: &Sight<'_>, group: &str, topic: &str) -> bool {
 }
 
 /// Why records may be on green alone, or topics be unknown: what can't be counted without it.
-fn away(sight: &Sight<'_>, group: &str) -> Option<String> {
-    let (since, topics) = (rests_since(sight, group), reads(sight, group));
+fn describe_uncounted(sight: &RuleContext<'_>, group: &str) -> Option<String> {
+    let (since, topics) = (rests_since(sight, group), seen_topics(sight, group));
     let alone = |(name, state): (&String, &crate::migration::facts::state::ProducerState)| {
         let writes = sight.settings.producers.get(name).is_some_and(|p| p.topics.iter().any(|t| topics.contains(t)));
         let at = state.green_alone.filter(|at| writes && *at >= since)?;
-        let ago = span(sight.now.since(at));
+        let ago = format_duration(sight.now.since(at));
         Some(format!(
             "{name} was set to write to green alone {ago} ago: what it wrote then is not on blue",
             name = visible_name(name)
@@ -302,7 +305,7 @@ fn away(sight: &Sight<'_>, group: &str) -> Option<String> {
     };
     let lists = sight.settings.groups.get(group).is_some_and(|g| !g.topics.is_empty());
     let unlisted = || {
-        let seen = sight.seen(group, Side::Green).is_some();
+        let seen = sight.latest_look(group, Side::Green).is_some();
         (!lists && !seen).then(|| {
             format!(
                 "the plan lists no topics of {group}, and what it read on green is not known",
@@ -321,7 +324,7 @@ mod tests {
     type Told = Result<(Option<i64>, Option<u64>, Option<u64>), String>;
 
     fn told(log: &PartitionView, left: Option<i64>, has: Option<i64>) -> Told {
-        let p = place(&TopicPartition::new("t", 0), log, left, has, At(0))?;
+        let p = plan_partition(&TopicPartition::new("t", 0), log, left, has, At(0))?;
         Ok((p.target.offset, p.re_read, p.missing))
     }
 
@@ -339,7 +342,7 @@ mod tests {
         assert_eq!(told(&whole(50, 100), Some(40), Some(40)), is(50, 50, Some(10)), "expired");
         assert_eq!(told(&whole(0, 100), Some(40), None), is(0, 100, Some(0)), "it may be another log");
         assert_eq!(told(&whole(7, 100), None, None), is(7, 93, None), "what expired may have been owed");
-        let other = place(&TopicPartition::new("t", 0), &whole(0, 30), Some(40), Some(40), At(0)).unwrap();
+        let other = plan_partition(&TopicPartition::new("t", 0), &whole(0, 30), Some(40), Some(40), At(0)).unwrap();
         assert_eq!(other.verdict, Verdict::Unmappable, "it is another log");
         assert!(told(&PartitionView::default(), Some(3), Some(3)).is_err(), "unknown is no end");
     }
@@ -352,7 +355,7 @@ mod tests {
         assert_eq!(told(&log(0, 60, Some(100)), Some(70), Some(70)), Ok((Some(70), Some(30), Some(0))));
         let plan = |high| {
             let tp = TopicPartition::new("t", 0);
-            GroupPlan::new(vec![place(&tp, &log(0, 60, high), Some(40), Some(40), At(0)).unwrap()])
+            GroupTranslation::new(vec![plan_partition(&tp, &log(0, 60, high), Some(40), Some(40), At(0)).unwrap()])
         };
         assert_eq!((plan(Some(100)).totals.re_read, plan(None).totals.re_read), (Some(60), None));
     }

@@ -10,26 +10,26 @@ use crate::estate::Estate;
 use crate::estate::exactly_once::Stillness;
 use crate::migration::eos::Rogue;
 use crate::migration::facts::command::{Command, Refusal, Subject};
-use crate::migration::facts::effect::{Effect, Issued, Outcome};
-use crate::migration::facts::event::{Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::effect::{Effect, IssuedEffect, Outcome};
+use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::overrides::{Accepted, Override};
 use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::Stage;
-use crate::migration::facts::state::{Run, State, index};
-use crate::migration::rules::context::Sight;
+use crate::migration::facts::state::{Run, State, side_index};
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::drain::Drain;
 use crate::migration::rules::lag::LagBook;
 use crate::migration::soak::firing::Firing;
 use crate::migration::soak::soaking::Soaking;
 use crate::offsets::strategy::{Chosen, Strategy};
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 
 /// Who writes what nobody typed.
 pub const CONTROLLER: &str = "controller";
 
 /// What a session may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Session {
+pub struct SessionMode {
     /// Walk every path with an executor that changes nothing.
     pub dry_run: bool,
     /// Take no command that changes anything, and why.
@@ -50,7 +50,7 @@ pub enum Action {
         event: Event,
     },
     /// Carry this out and report with [`Machine::handle_outcome`].
-    Do(Issued),
+    Do(IssuedEffect),
     /// Translate without a run (reads only) and report with [`Machine::handle_estimate`].
     Measure {
         /// Group id on blue.
@@ -65,15 +65,15 @@ pub enum Action {
 }
 
 /// What a measurement is by: the plan's own strategies, or one that was chosen.
-pub(in crate::migration) type How = Option<(Strategy, Option<At>)>;
+pub(in crate::migration) type ChoiceKey = Option<(Strategy, Option<At>)>;
 
 /// What a choice comes to; the reason makes no other measurement of it.
-pub(in crate::migration) fn how(chosen: Option<&Chosen>) -> How {
+pub(in crate::migration) fn choice_key(chosen: Option<&Chosen>) -> ChoiceKey {
     chosen.map(|c| (c.strategy, c.at))
 }
 
 /// A run that is to be started.
-pub(in crate::migration) struct Start<'a> {
+pub(in crate::migration) struct RunStart<'a> {
     /// What it does.
     pub kind: RunKind,
     /// As given.
@@ -88,7 +88,7 @@ pub(in crate::migration) struct Start<'a> {
 
 /// What a run under way knows besides the journal. Lost in a restart, on purpose: evidence must be continuous.
 #[derive(Debug, Clone, Default)]
-pub(in crate::migration) struct Live {
+pub(in crate::migration) struct LiveRun {
     /// Since when this attempt at the step runs.
     pub since: At,
     /// What is waited for.
@@ -115,20 +115,20 @@ pub(in crate::migration) struct Live {
 #[derive(Debug)]
 pub struct Machine {
     pub(in crate::migration) settings: Settings,
-    pub(in crate::migration) session: Session,
+    pub(in crate::migration) session: SessionMode,
     pub(in crate::migration) state: State,
     pub(in crate::migration) estate: Estate,
     pub(in crate::migration) lag: LagBook,
     seq: u64,
     queue: VecDeque<Action>,
-    pub(in crate::migration) live: BTreeMap<RunId, Live>,
+    pub(in crate::migration) live: BTreeMap<RunId, LiveRun>,
     /// Keys of effects that the executor has.
     pub(in crate::migration) flying: BTreeMap<String, RunId>,
-    pub(in crate::migration) estimates: BTreeMap<(String, Side), Observed<GroupPlan>>,
+    pub(in crate::migration) estimates: BTreeMap<(String, Side), Observed<GroupTranslation>>,
     /// The last measurement by a chosen strategy: they never stand for the plan's own.
-    pub(in crate::migration) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupPlan>)>,
-    pub(in crate::migration) newest_estimate: BTreeMap<String, (Side, How)>,
-    pub(in crate::migration) measuring: BTreeSet<(String, Side, How)>,
+    pub(in crate::migration) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupTranslation>)>,
+    pub(in crate::migration) newest_estimate: BTreeMap<String, (Side, ChoiceKey)>,
+    pub(in crate::migration) measuring: BTreeSet<(String, Side, ChoiceKey)>,
     pub(in crate::migration) soaking: Soaking,
     pub(in crate::migration) firing: Firing,
     /// Keys of effects that were issued in this session. Lost in a restart, on purpose: what an earlier one stopped is not
@@ -143,7 +143,7 @@ pub struct Machine {
 impl Machine {
     /// A machine that knows the plan and nothing else yet.
     #[must_use]
-    pub fn new(settings: Settings, session: Session) -> Self {
+    pub fn new(settings: Settings, session: SessionMode) -> Self {
         Self {
             settings,
             session,
@@ -168,19 +168,19 @@ impl Machine {
 
     /// Folds one entry of the journal, in order, before anything else. A read-only session goes on folding what the
     /// controller that holds the journal writes.
-    pub fn replay(&mut self, entry: &Entry) {
+    pub fn fold_entry(&mut self, entry: &JournalEntry) {
         self.state.apply(entry);
         self.seq = entry.seq;
     }
 
     /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself,
     /// but a trigger's rollback, after another countdown.
-    pub fn resumed(&mut self, now: At) {
+    pub fn interrupt_open_runs(&mut self, now: At) {
         if self.session.read_only.is_some() {
             return;
         }
         self.count_anew(None, now);
-        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.is_open()).map(|r| r.id).collect();
         for id in open {
             let Some(run) = self.state.runs.get(&id) else { continue };
             let heir = self.state.last_run_of(&run.subject).map_or(id, |r| r.id);
@@ -201,7 +201,7 @@ impl Machine {
                     kind if kind.moves() => "continue, or roll back",
                     _ => "continue",
                 };
-                self.emit(CONTROLLER, Event::needs(id, why, advice), now);
+                self.emit(CONTROLLER, Event::needs_operator(id, why, advice), now);
             }
         }
     }
@@ -212,7 +212,7 @@ impl Machine {
         let left = crate::migration::rules::group::left_behind(&self.settings, &self.state);
         self.lag.observe(&self.estate, now, self.settings.sample_gap_ms, &left);
         if self.session.read_only.is_none() {
-            self.pin(now);
+            self.pin_clusters(now);
             self.note_reads(now);
             self.watch_hard(now);
         }
@@ -234,17 +234,17 @@ impl Machine {
         group: &str,
         to: Side,
         chosen: Option<&Chosen>,
-        result: Result<GroupPlan, Trouble>,
+        result: Result<GroupTranslation, Trouble>,
         now: At,
     ) {
-        let (key, how) = ((group.to_string(), to), how(chosen));
+        let (key, how) = ((group.to_string(), to), choice_key(chosen));
         self.measuring.remove(&(group.to_string(), to, how));
         self.newest_estimate.insert(group.to_string(), (to, how));
         let slot = match chosen {
             None => self.estimates.entry(key).or_insert_with(Observed::not_yet),
             Some(chosen) => {
                 let slot = self.choices.entry(key).or_insert_with(|| (chosen.clone(), Observed::not_yet()));
-                if super::machine::how(Some(&slot.0)) != how {
+                if super::machine::choice_key(Some(&slot.0)) != how {
                     slot.1 = Observed::not_yet();
                 }
                 slot.0 = chosen.clone();
@@ -252,8 +252,8 @@ impl Machine {
             }
         };
         match result {
-            Ok(plan) => *slot = Observed::seen(plan, now),
-            Err(why) => slot.failed(why),
+            Ok(plan) => *slot = Observed::seen_at(plan, now),
+            Err(why) => slot.note_failure(why),
         }
     }
 
@@ -275,9 +275,9 @@ impl Machine {
 
     /// Groups that a run under way must see often, on both sides, by their ids there.
     #[must_use]
-    pub fn focus(&self, now: At) -> Vec<(Side, String)> {
-        let sight = self.sight(now);
-        let open: Vec<&Run> = self.state.runs.values().filter(|r| r.open() && !self.replaced(r)).collect();
+    pub fn focus_groups(&self, now: At) -> Vec<(Side, String)> {
+        let sight = self.rule_context(now);
+        let open: Vec<&Run> = self.state.runs.values().filter(|r| r.is_open() && !self.is_replaced(r)).collect();
         let coupled = open.iter().flat_map(|r| self.coupled_groups(&r.subject)).map(String::as_str);
         let groups = open.iter().filter_map(|r| r.group()).chain(coupled);
         groups.flat_map(|g| Side::BOTH.map(|s| (s, sight.id_on(g, s).to_string()))).collect()
@@ -285,8 +285,8 @@ impl Machine {
 
     /// Everything a rule may rest on, now.
     #[must_use]
-    pub fn sight(&self, now: At) -> Sight<'_> {
-        Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now }
+    pub fn rule_context(&self, now: At) -> RuleContext<'_> {
+        RuleContext { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now }
     }
 
     /// Carries a command out: starts a run (its number is returned) or changes a mark. `typed` is what was typed to
@@ -299,13 +299,14 @@ impl Machine {
         facts: Option<&str>,
         now: At,
     ) -> Result<Option<RunId>, Refusal> {
-        let accepted = self.confirmed(command, typed, facts, now)?;
-        self.second_person(command, actor)?;
-        let start = |kind| Start { kind, command, actor, typed, accepted };
+        let accepted = self.check_confirmed(command, typed, facts, now)?;
+        self.check_second_person(command, actor)?;
+        let start = |kind| RunStart { kind, command, actor, typed, accepted };
         let run = match command {
             Command::Estimate { group, to, chosen } => {
-                if self.measuring.insert((group.clone(), *to, how(chosen.as_ref()))) {
-                    let topics = crate::migration::rules::reads::topics(&self.sight(now), group, to.other());
+                if self.measuring.insert((group.clone(), *to, choice_key(chosen.as_ref()))) {
+                    let topics =
+                        crate::migration::rules::reads::topics_read(&self.rule_context(now), group, to.other());
                     let (group, to, chosen) = (group.clone(), *to, chosen.clone());
                     self.queue.push_back(Action::Measure { group, to, chosen, topics });
                 }
@@ -321,13 +322,13 @@ impl Machine {
                 None
             }
             Command::Complete { group, .. } => {
-                self.completed(group, command.overrides(), actor, now);
+                self.complete_soak(group, command.overrides(), actor, now);
                 None
             }
             Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
-            Command::HardCut { .. } => Some(self.start(start(RunKind::HardCut), now)),
+            Command::HardCut { .. } => Some(self.start_run(start(RunKind::HardCut), now)),
             Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only)? {
-                Some(kind) => Some(self.start(start(kind), now)),
+                Some(kind) => Some(self.start_run(start(kind), now)),
                 None => self.go_on(&Subject::Producer(producer.clone()), actor, now),
             },
             Command::ContinueProducer { producer } => self.go_on(&Subject::Producer(producer.clone()), actor, now),
@@ -336,17 +337,17 @@ impl Machine {
                 None
             }
             Command::Approve { producer } => {
-                self.approve(producer, actor, now);
+                self.record_approval(producer, actor, now);
                 None
             }
-            Command::CutOver { .. } => Some(self.start(start(RunKind::CutOver), now)),
-            Command::ResetOffsets { .. } => Some(self.start(start(RunKind::ResetOffsets), now)),
+            Command::CutOver { .. } => Some(self.start_run(start(RunKind::CutOver), now)),
+            Command::ResetOffsets { .. } => Some(self.start_run(start(RunKind::ResetOffsets), now)),
             Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {
                 Some(run) if run.command == *command => self.go_on(&Subject::Producer(producer.clone()), actor, now),
-                _ => Some(self.start(start(RunKind::Route), now)),
+                _ => Some(self.start_run(start(RunKind::Route), now)),
             },
             Command::RollBack { group, overrides } => match self.roll_back_kind(group, overrides)? {
-                Some(kind) => Some(self.start(start(kind), now)),
+                Some(kind) => Some(self.start_run(start(kind), now)),
                 None => self.go_on(&Subject::Group(group.clone()), actor, now),
             },
         };
@@ -402,19 +403,19 @@ impl Machine {
     pub(in crate::migration) fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
         let id = self.state.last_run_of(subject)?.id;
         if let Subject::Producer(p) = subject {
-            self.forgive(p);
+            self.forgive_alarm(p);
         }
         self.emit(actor, Event::Continued { run: id }, now);
-        self.ends_countdown(id);
+        self.end_countdown(id);
         if let Subject::Group(g) = subject {
-            self.soaking.forgive(g);
+            self.soaking.forgive_intruder(g);
         }
-        self.rewind(id, now);
+        self.rewind_run(id, now);
         Some(id)
     }
 
-    pub(in crate::migration) fn start(&mut self, start: Start<'_>, now: At) -> RunId {
-        let Start { kind, command, actor, typed, accepted } = start;
+    pub(in crate::migration) fn start_run(&mut self, start: RunStart<'_>, now: At) -> RunId {
+        let RunStart { kind, command, actor, typed, accepted } = start;
         let run = self.state.last_run + 1;
         let subject = command.subject();
         let (estimate, max_re_read) = match (&subject, command) {
@@ -424,7 +425,7 @@ impl Machine {
                     _ if kind == RunKind::CutOver => Side::Green,
                     _ => Side::Blue,
                 };
-                let estimate = self.measured(g, to, command.chosen(), now).map(|(plan, _)| plan.clone());
+                let estimate = self.measured_with_age(g, to, command.chosen(), now).map(|(plan, _)| plan.clone());
                 (estimate, self.settings.groups.get(g).map(|g| g.max_re_read))
             }
             _ => (None, None),
@@ -447,14 +448,14 @@ impl Machine {
             self.emit(CONTROLLER, Event::RunEnded { run: old, end: RunEnd::ReplacedBy(run) }, now);
             self.live.remove(&old);
         }
-        self.live.insert(run, Live { since: now, ..Live::default() });
+        self.live.insert(run, LiveRun { since: now, ..LiveRun::default() });
         run
     }
 
     /// Writes a fact: folded at once, journalled before any action that follows.
     pub(in crate::migration) fn emit(&mut self, actor: &str, event: Event, now: At) {
         self.seq += 1;
-        let entry = Entry { seq: self.seq, at: now, actor: actor.to_string(), event };
+        let entry = JournalEntry { seq: self.seq, at: now, actor: actor.to_string(), event };
         self.state.apply(&entry);
         self.queue.push_back(Action::Journal { at: now, actor: entry.actor, event: entry.event });
     }
@@ -462,7 +463,7 @@ impl Machine {
     /// Issues an effect of the step under way: the intent first.
     pub(in crate::migration) fn issue(&mut self, id: RunId, effect: Effect, now: At) {
         let Some(run) = self.state.runs.get(&id) else { return };
-        let issued = Issued { key: run.next_key(), effect };
+        let issued = IssuedEffect { key: run.next_key(), effect };
         self.emit(CONTROLLER, Event::Intent { run: id, issued: issued.clone() }, now);
         self.flying.insert(issued.key.clone(), id);
         self.ours.insert(issued.key.clone());
@@ -470,14 +471,14 @@ impl Machine {
     }
 
     /// A run that another one took over.
-    pub(in crate::migration) fn replaced(&self, run: &Run) -> bool {
+    pub(in crate::migration) fn is_replaced(&self, run: &Run) -> bool {
         self.state.last_run_of(&run.subject).is_some_and(|r| r.id != run.id)
     }
 
     /// The first cluster id seen is pinned, unless the plan pins one or something is wrong with it.
-    fn pin(&mut self, now: At) {
+    fn pin_clusters(&mut self, now: At) {
         for side in Side::BOTH {
-            let sight = self.sight(now);
+            let sight = self.rule_context(now);
             let both =
                 Side::BOTH.into_iter().all(|s| self.estate.side(s).value().is_some_and(|v| v.cluster_id.is_some()));
             if !both || sight.pin(side).is_some() || sight.identity_trouble(side).is_some() {
@@ -486,7 +487,7 @@ impl Machine {
             let id = self.estate.side(side).value().and_then(|v| v.cluster_id.clone());
             if let Some(cluster_id) = id {
                 self.emit(CONTROLLER, Event::Pinned { side, cluster_id }, now);
-                debug_assert!(self.state.pins[index(side)].is_some());
+                debug_assert!(self.state.pins[side_index(side)].is_some());
             }
         }
     }

@@ -6,57 +6,57 @@ use super::green_unseen as blind;
 use super::green_unseen::is_blind;
 use super::machine::{CONTROLLER, Machine};
 use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
-use super::steps::{Next, fail};
+use super::steps::{StepProgress, fail_step};
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::GroupView;
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{Event, RunId, RunKind};
 use crate::migration::facts::overrides;
-use crate::migration::facts::overrides::{GateName, Held, PassedOver};
+use crate::migration::facts::overrides::{GateName, HeldGate, PassedOver};
 use crate::migration::facts::state::Run;
 use crate::migration::rules::cost;
-use crate::migration::rules::drain::committed;
+use crate::migration::rules::drain::committed_offsets;
 use crate::migration::rules::group;
-use crate::offsets::verdict::{GroupPlan, PartitionPlan};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan};
 
 impl Machine {
-    pub(in crate::migration) fn translate(&mut self, id: RunId, step: &Step, to: Side, now: At) -> Next {
+    pub(in crate::migration) fn translate_group(&mut self, id: RunId, step: &Step, to: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
-        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let Some(group) = run.group().map(str::to_string) else { return fail_step("no group", "") };
+        let until = self.step_since(id).plus(step.timeout_ms.unwrap_or_default());
         let attempts = run.effects[run.fresh_from.min(run.effects.len())..].len();
-        let plan = match run.effect().map(|e| e.outcome.clone()) {
-            Some(Some((Outcome::Done { result: Answer::Plan { plan } }, _))) => plan,
+        let plan = match run.current_effect().map(|e| e.outcome.clone()) {
+            Some(Some((Outcome::Done { result: EffectResult::Plan { plan } }, _))) => plan,
             Some(Some((Outcome::Failed { why } | Outcome::Unknown { why }, _))) if attempts >= TRANSLATE_ATTEMPTS => {
-                return fail(format!("the translation failed {attempts} times: {why}"), why.advice);
+                return fail_step(format!("the translation failed {attempts} times: {why}"), why.advice);
             }
-            Some(Some((Outcome::Done { .. }, _))) => return fail("the translation brought no plan", ""),
+            Some(Some((Outcome::Done { .. }, _))) => return fail_step("the translation brought no plan", ""),
             // It only reads: trying again is safe, unlike anything that changes something.
             _ => {
                 let chosen = run.command.chosen().cloned();
                 let topics = self.topics_of_run(id, &group, to.other(), now);
                 self.issue(id, Effect::Translate { group, to, chosen, topics }, now);
-                return Next::Wait("reading both logs".into(), Some(until));
+                return StepProgress::Wait("reading both logs".into(), Some(until));
             }
         };
-        match self.acceptable(id, &group, to, &plan, now) {
-            Err((why, advice)) => fail(why, advice),
+        match self.check_acceptable(id, &group, to, &plan, now) {
+            Err((why, advice)) => fail_step(why, advice),
             Ok(passed) => {
-                self.predicted(id, to, plan, passed, now);
-                Next::Done
+                self.record_prediction(id, to, plan, passed, now);
+                StepProgress::Done
             }
         }
     }
 
     /// Journals a prediction, and what was passed over for it.
-    pub(in crate::migration) fn predicted(
+    pub(in crate::migration) fn record_prediction(
         &mut self,
         id: RunId,
         to: Side,
-        plan: GroupPlan,
+        plan: GroupTranslation,
         passed: Vec<PassedOver>,
         now: At,
     ) {
@@ -68,7 +68,7 @@ impl Machine {
     }
 
     /// Ids of a plan's topics as last seen on a side.
-    fn topic_ids(&self, plan: &GroupPlan, side: Side) -> BTreeMap<String, String> {
+    fn topic_ids(&self, plan: &GroupTranslation, side: Side) -> BTreeMap<String, String> {
         let topics = self.estate.side(side).value().map(|v| &v.topics);
         let id = |topic: &str| Some((topic.to_owned(), topics?.get(topic)?.id.clone()?));
         plan.partitions.iter().filter_map(|p| id(&p.tp.topic)).collect()
@@ -76,23 +76,23 @@ impl Machine {
 
     /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out, but for what was accepted
     /// with the confirmation. Returns what is passed over so.
-    fn acceptable(
+    fn check_acceptable(
         &self,
         id: RunId,
         group: &str,
         to: Side,
-        plan: &GroupPlan,
+        plan: &GroupTranslation,
         now: At,
     ) -> Result<Vec<PassedOver>, (String, String)> {
         let run = &self.state.runs[&id];
         let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
         let topics = self.topics_of_run(id, group, to.other(), now);
-        let all = self.estate.side(to).value().map(|v| group::partitions(v, &topics)).unwrap_or_default();
+        let all = self.estate.side(to).value().map(|v| group::list_partitions(v, &topics)).unwrap_or_default();
         if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
         }
-        if let Some(what) = overrides::impossible(plan, to) {
+        if let Some(what) = overrides::describe_impossible(plan, to) {
             return refuse(what, "look at the group's partitions, or choose another strategy for its offsets");
         }
         for p in &plan.partitions {
@@ -107,65 +107,65 @@ impl Machine {
                 );
             }
         }
-        let held = overrides::held(plan, to, run.max_re_read, true);
+        let held = overrides::list_held_gates(plan, to, run.max_re_read, true);
         held.into_iter().map(|h| pass_over(run, h)).collect()
     }
 
-    pub(in crate::migration) fn commit(&mut self, id: RunId, side: Side, now: At) -> Next {
+    pub(in crate::migration) fn commit_offsets(&mut self, id: RunId, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
         let (Some(group), Some(plan)) = (run.group().map(str::to_string), run.predicted.clone()) else {
-            return fail("no prediction to commit", "");
+            return fail_step("no prediction to commit", "");
         };
         let dry = run.dry_run;
         let offsets: Vec<_> = plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect();
-        let metadata: Vec<_> = plan.partitions.iter().filter_map(carried_on).collect();
+        let metadata: Vec<_> = plan.partitions.iter().filter_map(planned_metadata).collect();
         let want = offsets.clone();
-        let answer = self.effect(id, now, |m, since| {
-            let view = m.empty_look(id, &group, side, since, now)?;
-            let own = group::owns(&m.sight(now), &group, side);
-            let has = committed(view);
+        let answer = self.ensure_effect(id, now, |m, since| {
+            let view = m.look_for_empty(id, &group, side, since, now)?;
+            let own = group::owns_offsets(&m.rule_context(now), &group, side);
+            let has = committed_offsets(view);
             let before: Vec<_> = offsets.iter().map(|(tp, _)| (tp.clone(), has.get(tp).copied())).collect();
-            let ahead = cost::ahead(&group, side, &has, offsets.iter().cloned()).filter(|_| !own);
+            let ahead = cost::find_commits_ahead(&group, side, &has, offsets.iter().cloned()).filter(|_| !own);
             if let Some(Err((why, advice))) = ahead.map(|held| pass_over(&m.state.runs[&id], held)) {
-                return Err(fail(why, advice));
+                return Err(fail_step(why, advice));
             }
-            let id_there = m.sight(now).id_on(&group, side).to_string();
-            let had = carried(view, offsets.iter().map(|(tp, _)| tp));
+            let id_there = m.rule_context(now).id_on(&group, side).to_string();
+            let had = committed_metadata(view, offsets.iter().map(|(tp, _)| tp));
             let (offsets, metadata) = (offsets.clone(), metadata.clone());
             Ok(Effect::CommitOffsets { group: id_there, side, offsets, before, metadata, had })
         });
         match answer {
             Err(next) => next,
-            Ok(Answer::Offsets { offsets: read }) => {
+            Ok(EffectResult::Offsets { offsets: read }) => {
                 let read: BTreeMap<_, _> = read.into_iter().collect();
                 match want.iter().find(|(tp, o)| read.get(tp).copied().flatten() != Some(*o)) {
                     Some((tp, o)) if !dry => {
                         let was = read.get(tp).copied().flatten().map_or("nothing".into(), |o| o.to_string());
-                        fail(
+                        fail_step(
                             format!("{tp} reads {was} on {side} after {o} was committed"),
                             "find who else commits there",
                         )
                     }
                     _ => {
-                        self.set_back(id, &group, side, now);
-                        Next::Done
+                        self.record_set_back(id, &group, side, now);
+                        StepProgress::Done
                     }
                 }
             }
-            Ok(_) if dry => Next::Done,
-            Ok(_) => fail(format!("the commit on {side} was not read back"), ""),
+            Ok(_) if dry => StepProgress::Done,
+            Ok(_) => fail_step(format!("the commit on {side} was not read back"), ""),
         }
     }
 
     /// Says what a commit has set back, as accepted.
-    fn set_back(&mut self, id: RunId, group: &str, side: Side, now: At) {
+    fn record_set_back(&mut self, id: RunId, group: &str, side: Side, now: At) {
         let run = &self.state.runs[&id];
-        let Some(Effect::CommitOffsets { offsets, before, .. }) = run.effect().map(|e| &e.issued.effect) else {
+        let Some(Effect::CommitOffsets { offsets, before, .. }) = run.current_effect().map(|e| &e.issued.effect) else {
             return;
         };
         let had = before.iter().filter_map(|(tp, o)| Some((tp.clone(), (*o)?))).collect();
         let claimed = run.accepted.iter().any(|a| a.gate == GateName::NewerCommit);
-        let held = cost::ahead(group, side, &had, offsets.iter().cloned()).filter(|_| claimed);
+        let held = cost::find_commits_ahead(group, side, &had, offsets.iter().cloned()).filter(|_| claimed);
         if let Some(Ok(passed)) = held.map(|h| pass_over(run, h)) {
             self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
         }
@@ -173,32 +173,44 @@ impl Machine {
 
     /// Right before the group is started on a side: what was committed there stands, lies within the logs, and leaves
     /// no partition to `auto.offset.reset`. Topics and commits may have been changed since the translation, by anybody.
-    pub(in crate::migration) fn as_committed(&self, id: RunId, name: &str, side: Side, now: At) -> Result<(), Next> {
-        let Some(plan) = &self.state.runs[&id].predicted else { return Err(fail("no prediction to start from", "")) };
-        let (sight, since) = (self.sight(now), self.since(id));
-        let seen = sight.seen(name, side).filter(|s| s.at >= since && s.view.is_none_or(|v| v.trouble.is_none()));
+    pub(in crate::migration) fn check_as_committed(
+        &self,
+        id: RunId,
+        name: &str,
+        side: Side,
+        now: At,
+    ) -> Result<(), StepProgress> {
+        let Some(plan) = &self.state.runs[&id].predicted else {
+            return Err(fail_step("no prediction to start from", ""));
+        };
+        let (sight, since) = (self.rule_context(now), self.step_since(id));
+        let seen =
+            sight.latest_look(name, side).filter(|s| s.at >= since && s.view.is_none_or(|v| v.trouble.is_none()));
         // Nothing of the other side is waited for where the run goes without it.
         let blind = is_blind(&self.state.runs[&id]);
         let here = match blind {
-            true => sight.fresh(side),
-            false => sight.fresh(side.other()),
+            true => sight.fresh_cluster(side),
+            false => sight.fresh_cluster(side.other()),
         };
-        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh(side), here) else {
+        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh_cluster(side), here) else {
             let until = since.plus(FRESH_MS);
             let words = format!("a fresh look at {name} on {side}", name = visible_name(name));
             return Err(match now < until {
-                true => Next::Wait(format!("waiting for {words}"), Some(until)),
-                false => fail(format!("no {words} for {}", span(FRESH_MS)), "see whether both clusters answer"),
+                true => StepProgress::Wait(format!("waiting for {words}"), Some(until)),
+                false => fail_step(
+                    format!("no {words} for {}", format_duration(FRESH_MS)),
+                    "see whether both clusters answer",
+                ),
             });
         };
         let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
         let topics = match blind {
-            true => blind::reads(&sight, name),
+            true => blind::seen_topics(&sight, name),
             false => self.topics_of_run(id, name, side.other(), now),
         };
-        let grown = [there, here].into_iter().flat_map(|v| group::partitions(v, &topics));
+        let grown = [there, here].into_iter().flat_map(|v| group::list_partitions(v, &topics));
         if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
-            return Err(fail(
+            return Err(fail_step(
                 format!(
                     "{tp} was not there when {name} was translated: it would start there by auto.offset.reset",
                     name = visible_name(name)
@@ -215,7 +227,7 @@ impl Machine {
             .iter()
             .find(|(topic, id)| there.topics.get(*topic).and_then(|t| t.id.as_ref()).is_some_and(|seen| seen != *id));
         if let Some((topic, _)) = recreated {
-            return Err(fail(
+            return Err(fail_step(
                 format!(
                     "topic {topic} on {side} is another one than {name} was translated for: it was deleted and created again",
                     topic = visible_name(topic),
@@ -227,21 +239,21 @@ impl Machine {
         for (tp, p) in planned.iter().filter(|(_, p)| !p.is_source_only()) {
             let log = there.topics.get(&tp.topic).and_then(|t| t.partitions.get(usize::try_from(tp.partition).ok()?));
             let (Some(log), Some(offset)) = (log, p.target.offset) else {
-                return Err(fail(format!("{tp} is not there any more on {side}"), "find out who removed it"));
+                return Err(fail_step(format!("{tp} is not there any more on {side}"), "find out who removed it"));
             };
             let cut = log.log_start.is_some_and(|start| offset < start);
             // An end that was seen before the translation says nothing of what was translated after it.
             let beyond = looked >= p.at && log.high_watermark.is_some_and(|end| offset > end);
             if cut || beyond {
                 let why = format!("{tp}: offset {offset} does not lie within the log on {side} any more");
-                return Err(fail(
+                return Err(fail_step(
                     why,
                     "see whether the topic was recreated, or its records expired; then measure again",
                 ));
             }
         }
         // With members in it (started by hand, ahead of us) it moves on from what was committed.
-        let has = committed(seen.view);
+        let has = committed_offsets(seen.view);
         let moved = planned
             .iter()
             .filter(|(_, p)| !p.is_source_only())
@@ -251,7 +263,7 @@ impl Machine {
             Some((tp, p)) => {
                 let word = |o: Option<i64>| o.map_or_else(|| "nothing".to_string(), |o| o.to_string());
                 let (is, was) = (word(has.get(*tp).copied()), word(p.target.offset));
-                Err(Next::Help(
+                Err(StepProgress::Help(
                     format!("{name} has {is} at {tp} on {side}, where {was} was committed", name = visible_name(name)),
                     "find out who changed that; continue to translate and commit again, or roll back".into(),
                 ))
@@ -260,23 +272,23 @@ impl Machine {
     }
 
     /// A fresh look at a group in which nobody is, since the step began; or what to do meanwhile.
-    pub(in crate::migration) fn empty_look(
+    pub(in crate::migration) fn look_for_empty(
         &self,
         id: RunId,
         name: &str,
         side: Side,
         since: At,
         now: At,
-    ) -> Result<Option<&GroupView>, Next> {
+    ) -> Result<Option<&GroupView>, StepProgress> {
         let until = since.plus(FRESH_MS);
         let dry = self.state.runs[&id].dry_run;
-        let seen = self.sight(now).seen(name, side);
+        let seen = self.rule_context(now).latest_look(name, side);
         let looked = seen.filter(|s| (dry || s.at >= since) && s.view.is_none_or(|v| v.trouble.is_none()));
         match looked.map(|s| s.view) {
             Some(view) if view.is_none_or(group::is_empty) => Ok(view),
             Some(view) if now >= until => {
                 let members = view.map_or(0, |v| v.members.len());
-                Err(fail(
+                Err(fail_step(
                     format!(
                         "{name} has {members} members on {side}: offsets can only be set while it is Empty",
                         name = visible_name(name)
@@ -284,15 +296,15 @@ impl Machine {
                     "stop them",
                 ))
             }
-            None if now >= until => Err(fail(
-                format!("{name} was not seen on {side} for {}", span(FRESH_MS), name = visible_name(name)),
+            None if now >= until => Err(fail_step(
+                format!("{name} was not seen on {side} for {}", format_duration(FRESH_MS), name = visible_name(name)),
                 "",
             )),
-            Some(_) => Err(Next::Wait(
+            Some(_) => Err(StepProgress::Wait(
                 format!("waiting until nobody is in {name} on {side}", name = visible_name(name)),
                 Some(until),
             )),
-            None => Err(Next::Wait(
+            None => Err(StepProgress::Wait(
                 format!("waiting for a fresh look at {name} on {side}", name = visible_name(name)),
                 Some(until),
             )),
@@ -301,9 +313,9 @@ impl Machine {
 
     /// What was committed on a side before the run that was taken over, and what that carried: the oldest commit that may
     /// have happened knows.
-    fn old_offsets(&self, id: RunId, side: Side) -> Option<Old> {
+    fn old_offsets(&self, id: RunId, side: Side) -> Option<OldOffsets> {
         let mut before = None;
-        for r in self.state.chain(id).skip(1) {
+        for r in self.state.run_chain(id).skip(1) {
             for e in r.effects.iter().rev() {
                 if let Effect::CommitOffsets { before: b, had, side: s, .. } = &e.issued.effect
                     && !e.has_failed()
@@ -321,78 +333,82 @@ impl Machine {
 
     /// Puts the old offsets back. The group stands still meanwhile, so nothing of this may keep it from being started:
     /// what can't be put back is said, and the next cutover overwrites it.
-    pub(in crate::migration) fn restore(&mut self, id: RunId, side: Side, now: At) -> Next {
+    pub(in crate::migration) fn restore_offsets(&mut self, id: RunId, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
         let (Some(group), Some((before, metadata))) = (run.group().map(str::to_string), self.old_offsets(id, side))
         else {
-            return Next::Done;
+            return StepProgress::Done;
         };
-        let (dry, unknown) = (run.dry_run, run.effect().and_then(|e| e.outcome.clone()));
-        let since = self.since(id);
-        if let Some(t) = self.sight(now).identity_trouble(side) {
-            return self.not_put_back(&group, side, &t.what, now);
+        let (dry, unknown) = (run.dry_run, run.current_effect().and_then(|e| e.outcome.clone()));
+        let since = self.step_since(id);
+        if let Some(t) = self.rule_context(now).identity_trouble(side) {
+            return self.note_not_put_back(&group, side, &t.what, now);
         }
         if let Some((Outcome::Unknown { why }, _)) = unknown {
-            return self.not_put_back(&group, side, &why.what, now);
+            return self.note_not_put_back(&group, side, &why.what, now);
         }
-        if run.effect().is_none() {
+        if run.current_effect().is_none() {
             let until = since.plus(RESTORE_LOOK_MS);
-            let seen = self.sight(now).seen(&group, side).filter(|s| s.at >= since);
+            let seen = self.rule_context(now).latest_look(&group, side).filter(|s| s.at >= since);
             match seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())) {
-                Some(seen) if stands(seen.view, &before, &metadata) => return Next::Done,
-                None if now < until => return Next::Wait(format!("waiting for a fresh look at {side}"), Some(until)),
+                Some(seen) if stands_as_before(seen.view, &before, &metadata) => return StepProgress::Done,
+                None if now < until => {
+                    return StepProgress::Wait(format!("waiting for a fresh look at {side}"), Some(until));
+                }
                 _ => {}
             }
         }
-        let there = self.sight(now).id_on(&group, side).to_string();
+        let there = self.rule_context(now).id_on(&group, side).to_string();
         let offsets = before.clone();
-        match self.effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there, side, offsets, metadata })) {
-            Err(Next::Fail(why, _)) => self.not_put_back(&group, side, &why, now),
+        match self.ensure_effect(id, now, |_, _| Ok(Effect::RestoreOffsets { group: there, side, offsets, metadata })) {
+            Err(StepProgress::Fail(why, _)) => self.note_not_put_back(&group, side, &why, now),
             Err(next) => next,
-            Ok(Answer::Offsets { offsets }) => {
+            Ok(EffectResult::Offsets { offsets }) => {
                 let read: BTreeMap<_, _> = offsets.into_iter().collect();
                 match before.iter().find(|(tp, o)| read.get(tp).copied().flatten() != *o) {
-                    Some((tp, _)) if !dry => self.not_put_back(&group, side, &format!("{tp} reads otherwise"), now),
-                    _ => Next::Done,
+                    Some((tp, _)) if !dry => {
+                        self.note_not_put_back(&group, side, &format!("{tp} reads otherwise"), now)
+                    }
+                    _ => StepProgress::Done,
                 }
             }
-            Ok(_) if dry => Next::Done,
-            Ok(_) => self.not_put_back(&group, side, "they were not read back", now),
+            Ok(_) if dry => StepProgress::Done,
+            Ok(_) => self.note_not_put_back(&group, side, "they were not read back", now),
         }
     }
 
-    fn not_put_back(&mut self, group: &str, side: Side, why: &str, now: At) -> Next {
+    fn note_not_put_back(&mut self, group: &str, side: Side, why: &str, now: At) -> StepProgress {
         let what = format!(
             "the old offsets of {group} on {side} were not put back: {why}; the next move overwrites them",
             group = visible_name(group)
         );
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
-        Next::Done
+        StepProgress::Done
     }
 }
 
 /// Offsets as they stood, and what their commits carried.
-type Old = (Vec<(TopicPartition, Option<i64>)>, Vec<(TopicPartition, String)>);
+type OldOffsets = (Vec<(TopicPartition, Option<i64>)>, Vec<(TopicPartition, String)>);
 
 /// Whether old offsets stand as they did, with what their commits carried and nothing else.
-fn stands(
+fn stands_as_before(
     view: Option<&GroupView>,
     before: &[(TopicPartition, Option<i64>)],
     metadata: &[(TopicPartition, String)],
 ) -> bool {
-    let has = committed(view);
+    let has = committed_offsets(view);
     let same = before.iter().all(|(tp, o)| has.get(tp).copied() == *o);
-    same && carried(view, before.iter().map(|(tp, _)| tp)) == metadata
+    same && committed_metadata(view, before.iter().map(|(tp, _)| tp)) == metadata
 }
 
 /// What a planned commit carries.
-pub(in crate::migration) fn carried_on(p: &PartitionPlan) -> Option<(TopicPartition, String)> {
+pub(in crate::migration) fn planned_metadata(p: &PartitionPlan) -> Option<(TopicPartition, String)> {
     let metadata = p.metadata.as_ref().filter(|m| m.carried && p.target.offset.is_some())?;
     Some((p.tp.clone(), metadata.text.clone()))
 }
 
 /// What the commits of these partitions carry on a side.
-pub(in crate::migration) fn carried<'a>(
+pub(in crate::migration) fn committed_metadata<'a>(
     view: Option<&GroupView>,
     of: impl Iterator<Item = &'a TopicPartition>,
 ) -> Vec<(TopicPartition, String)> {
@@ -402,8 +418,8 @@ pub(in crate::migration) fn carried<'a>(
 }
 
 /// A gate that holds: passed over if that was accepted, at this price.
-pub(in crate::migration) fn pass_over(run: &Run, held: Held) -> Result<PassedOver, (String, String)> {
-    match overrides::covering(&held, &run.accepted) {
+pub(in crate::migration) fn pass_over(run: &Run, held: HeldGate) -> Result<PassedOver, (String, String)> {
+    match overrides::find_acceptance(&held, &run.accepted) {
         Ok(a) => Ok(PassedOver { gate: a.gate, what: held.why, by: run.actor.clone(), reason: a.reason.clone() }),
         Err(Some(most)) => Err((format!("{}, and at most {most} were accepted", held.why), held.advice())),
         Err(None) => {
@@ -415,18 +431,18 @@ pub(in crate::migration) fn pass_over(run: &Run, held: Held) -> Result<PassedOve
 
 #[cfg(test)]
 mod tests {
-    use super::super::machine::{Action, Live, Session};
+    use super::super::machine::{Action, LiveRun, SessionMode};
     use super::*;
     use crate::estate::{ClusterView, Committed, GroupState};
     use crate::migration::facts::command::Command;
-    use crate::migration::facts::effect::Issued;
-    use crate::migration::facts::event::Entry;
+    use crate::migration::facts::effect::IssuedEffect;
+    use crate::migration::facts::event::JournalEntry;
     use crate::migration::facts::settings::Settings;
 
     /// A cutover of `g` that may have committed 7 for t-0 on green with words of blue's, where 7 stood with words of its own;
     /// and the run that gives it back.
     fn given_back() -> Machine {
-        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), Session::default());
+        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), SessionMode::default());
         let tp = TopicPartition::new("t", 0);
         let effect = Effect::CommitOffsets {
             group: "g".into(),
@@ -438,18 +454,18 @@ mod tests {
         };
         let events = [
             Event::started(1, RunKind::CutOver, Command::cut_over("g")),
-            Event::Intent { run: 1, issued: Issued { key: "1/4/1".into(), effect } },
+            Event::Intent { run: 1, issued: IssuedEffect { key: "1/4/1".into(), effect } },
             Event::started(2, RunKind::GiveBack, Command::roll_back("g")),
         ];
         for (seq, event) in (1..).zip(events) {
-            machine.replay(&Entry { seq, at: At(1), actor: "ann@bastion".into(), event });
+            machine.fold_entry(&JournalEntry { seq, at: At(1), actor: "ann@bastion".into(), event });
         }
-        machine.live.insert(2, Live { since: At(5), ..Live::default() });
+        machine.live.insert(2, LiveRun { since: At(5), ..LiveRun::default() });
         machine
     }
 
     /// What giving back does with the old offsets when the commit on green carries this.
-    fn restored(text: &str) -> (Next, Option<Effect>) {
+    fn restored(text: &str) -> (StepProgress, Option<Effect>) {
         let mut machine = given_back();
         let group = GroupView {
             state: GroupState::Empty,
@@ -458,8 +474,8 @@ mod tests {
             ..GroupView::default()
         };
         let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
-        machine.estate.green = Observed::seen(view, At(10));
-        let next = machine.restore(2, Side::Green, At(10));
+        machine.estate.green = Observed::seen_at(view, At(10));
+        let next = machine.restore_offsets(2, Side::Green, At(10));
         let mut issued = std::iter::from_fn(|| machine.poll()).filter_map(|action| match action {
             Action::Do(issued) => Some(issued.effect),
             _ => None,
@@ -470,11 +486,11 @@ mod tests {
     #[test]
     fn what_the_old_commits_carried_is_put_back_also_where_the_offsets_are_the_same() {
         let (next, effect) = restored("blue's");
-        assert!(matches!(next, Next::Wait(..)));
+        assert!(matches!(next, StepProgress::Wait(..)));
         let Some(Effect::RestoreOffsets { offsets, metadata, .. }) = effect else { panic!("{effect:?}") };
         let tp = TopicPartition::new("t", 0);
         assert_eq!((offsets, metadata), (vec![(tp.clone(), Some(7))], vec![(tp, "green's".to_owned())]));
         let (next, effect) = restored("green's");
-        assert!(matches!(next, Next::Done) && effect.is_none(), "it stands as it did");
+        assert!(matches!(next, StepProgress::Done) && effect.is_none(), "it stands as it did");
     }
 }

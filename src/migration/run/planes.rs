@@ -14,12 +14,12 @@ use crate::migration::rules::producer;
 
 /// Whether a run rests on the records of both clusters. Undoing a cutover before its switch does not, nor does a flag that
 /// is set back to blue.
-fn rests(kind: RunKind) -> bool {
+fn rests_on_records(kind: RunKind) -> bool {
     !matches!(kind, RunKind::GiveBack | RunKind::HardGiveBack)
 }
 
 /// Whether it goes without green.
-fn blind(overrides: &[Override]) -> bool {
+fn goes_without_green(overrides: &[Override]) -> bool {
     overrides.iter().any(|o| o.gate == GateName::Unseen)
 }
 
@@ -32,16 +32,16 @@ impl Machine {
         match command {
             Command::CutOver { .. } | Command::ResetOffsets { .. } | Command::HardCut { .. } => true,
             Command::RollBack { group, overrides } => {
-                !blind(overrides)
+                !goes_without_green(overrides)
                     && match self.roll_back_kind(group, overrides) {
                         // It takes over from the run under way, which may have stopped the group.
-                        Ok(Some(kind)) => rests(kind) && open.is_none_or(|run| self.runs_still(run, now)),
+                        Ok(Some(kind)) => rests_on_records(kind) && open.is_none_or(|run| self.runs_still(run, now)),
                         Ok(None) => goes_on(),
                         Err(_) => true,
                     }
             }
             Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only) {
-                Ok(Some(kind)) => rests(kind),
+                Ok(Some(kind)) => rests_on_records(kind),
                 Ok(None) => goes_on(),
                 Err(_) => true,
             },
@@ -54,7 +54,10 @@ impl Machine {
 
     /// Whether going on with a run would stop what it moves, and then rest on the records of both clusters.
     pub(in crate::migration) fn stops_first(&self, run: &Run, now: At) -> bool {
-        rests(run.kind) && !run.no_return && !blind(run.command.overrides()) && self.runs_still(run, now)
+        rests_on_records(run.kind)
+            && !run.no_return
+            && !goes_without_green(run.command.overrides())
+            && self.runs_still(run, now)
     }
 
     /// Whether what a run moves was not stopped yet, by it or by those that it took over from. A stop that nobody knows
@@ -62,19 +65,19 @@ impl Machine {
     fn runs_still(&self, run: &Run, now: At) -> bool {
         match &run.subject {
             Subject::Group(group) => {
-                let effects = self.state.chain(run.id).flat_map(|r| r.effects.iter().rev());
+                let effects = self.state.run_chain(run.id).flat_map(|r| r.effects.iter().rev());
                 let switch = effects.filter(|e| e.may_have_changed()).find_map(|e| match &e.issued.effect {
                     Effect::SetSwitch { to, .. } => Some((*to, e.is_done())),
                     _ => None,
                 });
                 match switch {
                     Some((SwitchState::Off, true)) => false,
-                    Some((SwitchState::Off, false)) => !self.stands(run, group, now),
+                    Some((SwitchState::Off, false)) => !self.is_seen_stopped(run, group, now),
                     _ => true,
                 }
             }
             Subject::Producer(name) => {
-                let off = producer::flag(&self.sight(now), name) == Some(FlagState::Off);
+                let off = producer::current_flag(&self.rule_context(now), name) == Some(FlagState::Off);
                 !run.effects.iter().filter(|e| e.may_have_changed()).any(|e| e.is_done() || off)
             }
             Subject::Migration | Subject::Cluster(_) => true,
@@ -82,8 +85,8 @@ impl Machine {
     }
 
     /// Whether a group is seen to have been stopped: by its switch, or where nobody can read that by itself.
-    fn stands(&self, run: &Run, name: &str, now: At) -> bool {
-        let sight = self.sight(now);
+    fn is_seen_stopped(&self, run: &Run, name: &str, now: At) -> bool {
+        let sight = self.rule_context(now);
         match self.estate.switches.get(name) {
             Some(seen) => sight.is_fresh(seen) && seen.value() == Some(&SwitchState::Off),
             None => sight.fresh_group(name, run.to.other()).ok().flatten().is_some_and(group::is_empty),

@@ -1,18 +1,18 @@
 //! Effects of a step: issued once, and looked at when nobody knows how they ended. Never tried again blindly.
 
 use super::machine::{CONTROLLER, Machine};
-use super::offset_steps::carried;
+use super::offset_steps::committed_metadata;
 use super::runbook::VERIFY_MS;
-use super::steps::Next;
+use super::steps::StepProgress;
 use crate::base::{At, Observed, Side, TopicPartition, Trouble};
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{Event, RunId};
-use crate::migration::rules::drain::committed;
+use crate::migration::rules::drain::committed_offsets;
 
 /// What a fresh look says about an effect that nobody knows the end of.
-enum Seen {
+enum EffectObservation {
     /// It took.
-    Took(Answer),
+    Took(EffectResult),
     /// The world is as before, in words. Believed only at the deadline: the effect may still be on its way.
     AsBefore(String),
     /// Neither, in words.
@@ -26,57 +26,59 @@ enum Seen {
 impl Machine {
     /// Issues the effect of the step under way unless it was issued, and returns its answer once it is known to have
     /// been done. `make` gets the time since which a look counts as fresh.
-    pub(in crate::migration) fn effect(
+    pub(in crate::migration) fn ensure_effect(
         &mut self,
         id: RunId,
         now: At,
-        make: impl FnOnce(&Self, At) -> Result<Effect, Next>,
-    ) -> Result<Answer, Next> {
+        make: impl FnOnce(&Self, At) -> Result<Effect, StepProgress>,
+    ) -> Result<EffectResult, StepProgress> {
         let run = &self.state.runs[&id];
-        let Some(last) = run.effect().cloned() else {
+        let Some(last) = run.current_effect().cloned() else {
             // Starting a group again where it came from must not wait for anybody.
             let home = run.kind.gives_back();
             for side in Side::BOTH {
-                if let Some(t) = self.sight(now).identity_trouble(side).filter(|_| !home) {
+                if let Some(t) = self.rule_context(now).identity_trouble(side).filter(|_| !home) {
                     self.ask_for_help(id, &t.what, &t.advice, now);
-                    return Err(Next::Wait(t.what, None));
+                    return Err(StepProgress::Wait(t.what, None));
                 }
             }
-            let effect = make(self, self.since(id))?;
+            let effect = make(self, self.step_since(id))?;
             self.issue(id, effect, now);
-            return Err(Next::Wait("under way".into(), None));
+            return Err(StepProgress::Wait("under way".into(), None));
         };
         match last.outcome {
             Some((Outcome::Done { result }, _)) => Ok(result),
             Some((Outcome::Failed { why }, _)) if self.live.get(&id).is_some_and(|l| l.continued) => {
                 // A person said go on, and it is known not to have been done: once more, with a key of its own.
                 let _ = why;
-                self.rewind(id, now);
-                Err(Next::Again)
+                self.rewind_run(id, now);
+                Err(StepProgress::Again)
             }
-            Some((Outcome::Failed { why }, _)) => Err(Next::Fail(why.what, why.advice)),
+            Some((Outcome::Failed { why }, _)) => Err(StepProgress::Fail(why.what, why.advice)),
             unknown => {
                 let after = match unknown {
                     Some((_, at)) if !self.live.get(&id).is_some_and(|l| l.continued) => at,
-                    _ => self.since(id),
+                    _ => self.step_since(id),
                 };
-                Err(self.verify(id, &last.issued.key, &last.issued.effect, after, now))
+                Err(self.verify_effect(id, &last.issued.key, &last.issued.effect, after, now))
             }
         }
     }
 
-    fn verify(&mut self, id: RunId, key: &str, effect: &Effect, after: At, now: At) -> Next {
+    fn verify_effect(&mut self, id: RunId, key: &str, effect: &Effect, after: At, now: At) -> StepProgress {
         let since = *self.live.entry(id).or_default().verifying.get_or_insert(now);
         let until = since.plus(VERIFY_MS);
-        let (outcome, words) = match self.look(effect, after) {
-            Seen::Took(result) => (Some(Outcome::Done { result }), String::new()),
-            Seen::AsBefore(why) if now >= until => {
+        let (outcome, words) = match self.look_at_effect(effect, after) {
+            EffectObservation::Took(result) => (Some(Outcome::Done { result }), String::new()),
+            EffectObservation::AsBefore(why) if now >= until => {
                 (Some(Outcome::Failed { why: Trouble::new(format!("it did not take: {why}"), "") }), why)
             }
             // Only what is observed of the group or the topics counts from here; the step that follows waits for that.
-            Seen::Nobody if now >= until => (Some(Outcome::Done { result: Answer::Nothing }), String::new()),
-            Seen::AsBefore(why) | Seen::Other(why) => (None, why),
-            Seen::Nothing | Seen::Nobody => (None, "no fresh look yet".into()),
+            EffectObservation::Nobody if now >= until => {
+                (Some(Outcome::Done { result: EffectResult::Nothing }), String::new())
+            }
+            EffectObservation::AsBefore(why) | EffectObservation::Other(why) => (None, why),
+            EffectObservation::Nothing | EffectObservation::Nobody => (None, "no fresh look yet".into()),
         };
         if let Some(outcome) = outcome {
             let took = matches!(outcome, Outcome::Done { .. });
@@ -85,36 +87,39 @@ impl Machine {
             if took && self.live.get(&id).is_some_and(|l| l.continued) {
                 self.prove_again(id, now);
             }
-            return Next::Again;
+            return StepProgress::Again;
         }
         if now >= until {
-            return Next::Fail(format!("nobody knows whether it was done: {words}"), "look at it by hand".into());
+            return StepProgress::Fail(
+                format!("nobody knows whether it was done: {words}"),
+                "look at it by hand".into(),
+            );
         }
-        Next::Wait(format!("looking whether it was done: {words}"), Some(until))
+        StepProgress::Wait(format!("looking whether it was done: {words}"), Some(until))
     }
 
-    fn look(&self, effect: &Effect, after: At) -> Seen {
+    fn look_at_effect(&self, effect: &Effect, after: At) -> EffectObservation {
         match effect {
             Effect::SetSwitch { group, to } => match self.estate.switches.get(group) {
                 Some(Observed::Known { value, at, .. }) if *at >= after && value == to => {
-                    Seen::Took(Answer::Switch { state: *to })
+                    EffectObservation::Took(EffectResult::Switch { state: *to })
                 }
                 Some(Observed::Known { value, at, .. }) if *at >= after => {
-                    Seen::AsBefore(format!("the switch reads {value}"))
+                    EffectObservation::AsBefore(format!("the switch reads {value}"))
                 }
-                Some(Observed::Known { .. }) => Seen::Nothing,
-                Some(Observed::Absent { .. }) => Seen::Nothing,
-                None => Seen::Nobody,
+                Some(Observed::Known { .. }) => EffectObservation::Nothing,
+                Some(Observed::Absent { .. }) => EffectObservation::Nothing,
+                None => EffectObservation::Nobody,
             },
             Effect::SetFlag { producer, to } => match self.estate.flags.get(producer) {
                 Some(Observed::Known { value, at, .. }) if *at >= after && value == to => {
-                    Seen::Took(Answer::Flag { state: *to })
+                    EffectObservation::Took(EffectResult::Flag { state: *to })
                 }
                 Some(Observed::Known { value, at, .. }) if *at >= after => {
-                    Seen::AsBefore(format!("the flag reads {value}"))
+                    EffectObservation::AsBefore(format!("the flag reads {value}"))
                 }
-                Some(Observed::Known { .. }) => Seen::Nothing,
-                Some(Observed::Absent { .. }) | None => Seen::Nobody,
+                Some(Observed::Known { .. }) => EffectObservation::Nothing,
+                Some(Observed::Absent { .. }) | None => EffectObservation::Nobody,
             },
             Effect::CommitOffsets { group, side, offsets, before, metadata, .. } => {
                 let want: Vec<_> = offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect();
@@ -123,9 +128,11 @@ impl Machine {
             Effect::RestoreOffsets { group, side, offsets, metadata } => {
                 self.look_at_offsets((group, *side), (offsets, metadata), None, after)
             }
-            Effect::Translate { .. } => Seen::AsBefore("a translation changes nothing".into()),
+            Effect::Translate { .. } => EffectObservation::AsBefore("a translation changes nothing".into()),
             // These are done again instead: the second time changes nothing more.
-            Effect::Fence { .. } | Effect::Deny { .. } | Effect::Allow { .. } | Effect::Carry { .. } => Seen::Nothing,
+            Effect::Fence { .. } | Effect::Deny { .. } | Effect::Allow { .. } | Effect::Carry { .. } => {
+                EffectObservation::Nothing
+            }
         }
     }
 
@@ -133,38 +140,40 @@ impl Machine {
     fn look_at_offsets(
         &self,
         (group, side): (&str, Side),
-        (want, metadata): (&Offsets, &[(TopicPartition, String)]),
-        before: Option<&Offsets>,
+        (want, metadata): (&CommittedOffsets, &[(TopicPartition, String)]),
+        before: Option<&CommittedOffsets>,
         after: At,
-    ) -> Seen {
+    ) -> EffectObservation {
         let seen = self.estate.group(side, group).filter(|s| s.at >= after);
-        let Some(seen) = seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())) else { return Seen::Nothing };
-        let has = committed(seen.view);
-        let equal = |wanted: &Offsets| wanted.iter().all(|(tp, o)| has.get(tp).copied() == *o);
-        if equal(want) && carried(seen.view, metadata.iter().map(|(tp, _)| tp)) == metadata {
-            Seen::Took(Answer::Offsets { offsets: want.to_vec() })
+        let Some(seen) = seen.filter(|s| s.view.is_none_or(|v| v.trouble.is_none())) else {
+            return EffectObservation::Nothing;
+        };
+        let has = committed_offsets(seen.view);
+        let equal = |wanted: &CommittedOffsets| wanted.iter().all(|(tp, o)| has.get(tp).copied() == *o);
+        if equal(want) && committed_metadata(seen.view, metadata.iter().map(|(tp, _)| tp)) == metadata {
+            EffectObservation::Took(EffectResult::Offsets { offsets: want.to_vec() })
         } else if before.is_none_or(equal) {
-            Seen::AsBefore(format!("the offsets on {side} are as before"))
+            EffectObservation::AsBefore(format!("the offsets on {side} are as before"))
         } else {
-            Seen::Other(format!("the offsets on {side} are neither the old nor the new ones"))
+            EffectObservation::Other(format!("the offsets on {side} are neither the old nor the new ones"))
         }
     }
 }
 
 /// Offsets by partition; `None`: none is committed.
-type Offsets = [(TopicPartition, Option<i64>)];
+type CommittedOffsets = [(TopicPartition, Option<i64>)];
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::estate::{ClusterView, Committed, GroupState, GroupView};
     use crate::migration::facts::settings::Settings;
-    use crate::migration::run::machine::Session;
+    use crate::migration::run::machine::SessionMode;
     use std::collections::BTreeMap;
 
     /// A machine that sees the group on green, with one commit and what that carries.
     fn sees(offset: i64, text: &str) -> Machine {
-        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), Session::default());
+        let mut machine = Machine::new(Settings::of_groups(BTreeMap::new()), SessionMode::default());
         let commit = Committed { offset, leader_epoch: -1 };
         let group = GroupView {
             state: GroupState::Empty,
@@ -173,16 +182,16 @@ mod tests {
             ..GroupView::default()
         };
         let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
-        machine.estate.green = Observed::seen(view, At(10));
+        machine.estate.green = Observed::seen_at(view, At(10));
         machine
     }
 
-    fn word(seen: &Seen) -> &'static str {
+    fn word(seen: &EffectObservation) -> &'static str {
         match seen {
-            Seen::Took(_) => "took",
-            Seen::AsBefore(_) => "as before",
-            Seen::Other(_) => "other",
-            Seen::Nothing | Seen::Nobody => "nothing",
+            EffectObservation::Took(_) => "took",
+            EffectObservation::AsBefore(_) => "as before",
+            EffectObservation::Other(_) => "other",
+            EffectObservation::Nothing | EffectObservation::Nobody => "nothing",
         }
     }
 
@@ -197,7 +206,7 @@ mod tests {
             metadata: vec![(tp.clone(), "blue's".to_owned())],
             had: vec![(tp.clone(), "green's".to_owned())],
         };
-        let look = |machine: &Machine, effect: &Effect| word(&machine.look(effect, At(5)));
+        let look = |machine: &Machine, effect: &Effect| word(&machine.look_at_effect(effect, At(5)));
         assert_eq!(look(&sees(7, "blue's"), &commit(7)), "took");
         assert_eq!(look(&sees(7, "green's"), &commit(7)), "as before", "the same offset, and nothing was carried");
         assert_eq!(look(&sees(7, "a stranger's"), &commit(3)), "other");

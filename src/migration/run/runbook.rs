@@ -192,14 +192,14 @@ impl Step {
 #[must_use]
 pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     match kind {
-        RunKind::GiveBack => give_back(group, to),
-        RunKind::ResetOffsets => reset(group, to, accepted),
-        RunKind::RollBack if accepted.iter().any(|a| a.gate == GateName::Unseen) => blind(group, to, accepted),
-        _ => handover(group, to, accepted),
+        RunKind::GiveBack => give_back_steps(group, to),
+        RunKind::ResetOffsets => reset_steps(group, to, accepted),
+        RunKind::RollBack if accepted.iter().any(|a| a.gate == GateName::Unseen) => blind_steps(group, to, accepted),
+        _ => handover_steps(group, to, accepted),
     }
 }
 
-fn translate(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
+fn translate_step(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
     let most = |gate| accepted.iter().find(|a| a.gate == gate).map(|a| a.at_most);
     let guess = most(GateName::Guess).is_some();
     let re_read = most(GateName::ReRead).flatten().unwrap_or(group.max_re_read);
@@ -212,7 +212,7 @@ fn translate(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
     Step::new(StepKind::Translate { to }, what).within(group.settle_timeout_ms.saturating_add(TRANSLATE_MS))
 }
 
-fn handover(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
+fn handover_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     let from = to.other();
     let again = format!("start on {from}");
     let forth = if to == Side::Green { "roll back" } else { "go on" };
@@ -222,16 +222,16 @@ fn handover(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step>
             .undo(&again),
         Step::new(
             StepKind::Drain { side: from },
-            format!("wait Empty on {from}, commits still {}", crate::base::span(group.drain_still_ms)),
+            format!("wait Empty on {from}, commits still {}", crate::base::format_duration(group.drain_still_ms)),
         )
         .within(group.drain_timeout_ms)
         .undo(&again),
-        translate(group, to, accepted).undo(&again),
+        translate_step(group, to, accepted).undo(&again),
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets"),
         Step::new(
             StepKind::Start { side: to },
-            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only(to))),
+            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only_on(to))),
         )
         .undo(forth),
         Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}"))
@@ -241,9 +241,9 @@ fn handover(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step>
 }
 
 /// Back without the side that is left: nothing is waited for there, and nothing of it is claimed.
-fn blind(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
+fn blind_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     let recall = Step::new(StepKind::Recall { to }, format!("take the last offsets that are certain on {to}"));
-    let moved = handover(group, to, accepted);
+    let moved = handover_steps(group, to, accepted);
     let keep = |s: &Step| !matches!(s.kind, StepKind::Drain { .. } | StepKind::Translate { .. });
     let mut steps: Vec<Step> = moved.into_iter().filter(keep).collect();
     steps.insert(2, recall);
@@ -252,22 +252,22 @@ fn blind(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     steps
 }
 
-fn give_back(group: &GroupSettings, to: Side) -> Vec<Step> {
+fn give_back_steps(group: &GroupSettings, to: Side) -> Vec<Step> {
     vec![
         Step::new(StepKind::Settle, "let the running effect end"),
         Step::new(StepKind::Restore { side: to.other() }, format!("old offsets on {}", to.other())),
         Step::new(
             StepKind::Start { side: to },
-            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only(to))),
+            format!("start on {to}{}", group.switch_words.in_brackets(SwitchState::only_on(to))),
         ),
         Step::new(StepKind::Stable { side: to }, format!("wait Stable on {to}")).within(group.stable_timeout_ms),
     ]
 }
 
-fn reset(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
+fn reset_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     vec![
         Step::new(StepKind::Preflight, "check the facts again"),
-        translate(group, to, accepted),
+        translate_step(group, to, accepted),
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets, by hand"),
     ]
@@ -289,7 +289,7 @@ pub fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
 pub fn switch_of(kind: StepKind) -> Option<SwitchState> {
     match kind {
         StepKind::Stop => Some(SwitchState::Off),
-        StepKind::Start { side } => Some(SwitchState::only(side)),
+        StepKind::Start { side } => Some(SwitchState::only_on(side)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::green_unseen as blind;
 use super::green_unseen::is_blind;
-use super::machine::{CONTROLLER, Live, Machine, Start};
+use super::machine::{CONTROLLER, LiveRun, Machine, RunStart};
 use super::runbook;
 use super::runbook::{FRESH_MS, Step, StepKind};
 use crate::base::sanitise::visible_name;
@@ -12,19 +12,19 @@ use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::{FlagState, SwitchState};
 use crate::migration::eos;
 use crate::migration::facts::command::{Command, Subject};
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{Event, RunEnd, RunId, RunKind};
 use crate::migration::facts::overrides;
 use crate::migration::facts::overrides::GateName;
-use crate::migration::facts::state::{Done, Run};
+use crate::migration::facts::state::{JournalledEffect, Run};
 use crate::migration::rules::app;
-use crate::migration::rules::drain::{Bounds, Look, MIN_GAP_MS, committed};
+use crate::migration::rules::drain::{DrainBounds, DrainLook, MIN_GAP_MS, committed_offsets};
 use crate::migration::rules::group;
 use crate::migration::rules::producer;
-use crate::migration::rules::reads::{Leave, Reading};
+use crate::migration::rules::reads::{Leave, RunTopics};
 
 /// What a step says when asked to go on.
-pub(in crate::migration) enum Next {
+pub(in crate::migration) enum StepProgress {
     /// It is proven.
     Done,
     /// Nothing to do but wait; a timeout acts at `until`.
@@ -37,8 +37,8 @@ pub(in crate::migration) enum Next {
     Help(String, String),
 }
 
-pub(in crate::migration) fn fail(why: impl Into<String>, advice: impl Into<String>) -> Next {
-    Next::Fail(why.into(), advice.into())
+pub(in crate::migration) fn fail_step(why: impl Into<String>, advice: impl Into<String>) -> StepProgress {
+    StepProgress::Fail(why.into(), advice.into())
 }
 
 impl Machine {
@@ -64,18 +64,18 @@ impl Machine {
         if self.session.read_only.is_some() {
             return;
         }
-        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.open()).map(|r| r.id).collect();
+        let open: Vec<RunId> = self.state.runs.values().filter(|r| r.is_open()).map(|r| r.id).collect();
         for id in open {
-            self.advance(id, now);
+            self.advance_run(id, now);
         }
     }
 
-    fn advance(&mut self, first: RunId, now: At) {
+    fn advance_run(&mut self, first: RunId, now: At) {
         let mut id = first;
         // Each round writes an entry or leaves; the bound is far above the longest runbook and its give-back.
         for _ in 0..64 {
-            let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && r.needs.is_none()) else { return };
-            if self.replaced(run) || run.dry_run != self.session.dry_run {
+            let Some(run) = self.state.runs.get(&id).filter(|r| r.is_open() && r.needs.is_none()) else { return };
+            if self.is_replaced(run) || run.dry_run != self.session.dry_run {
                 return;
             }
             let steps = self.steps_of(run);
@@ -84,10 +84,10 @@ impl Machine {
                 return self.ask_for_help(id, why, advice, now);
             }
             let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
-            let Some(step) = steps.get(run.step).cloned() else { return self.finish(id, now) };
-            match self.in_the_air(id, &step, now) {
+            let Some(step) = steps.get(run.step).cloned() else { return self.finish_run(id, now) };
+            match self.wait_for_flying(id, &step, now) {
                 None => {}
-                Some(Next::Fail(why, advice)) => match self.failed(id, &why, &advice, now) {
+                Some(StepProgress::Fail(why, advice)) => match self.handle_failure(id, &why, &advice, now) {
                     Some(heir) => {
                         id = heir;
                         continue;
@@ -97,8 +97,8 @@ impl Machine {
                 Some(_) => return,
             }
             let counted = self.state.runs.get(&id).is_some_and(|run| self.counts_down(run));
-            if let Some((words, until)) = self.interrupted(id, held.is_some(), now) {
-                return self.wait(id, words, Some(until));
+            if let Some((words, until)) = self.advance_interrupted(id, held.is_some(), now) {
+                return self.note_wait(id, words, Some(until));
             }
             // It went on: from an earlier step, if what it had proven is proven anew.
             if counted && held.is_none() {
@@ -106,9 +106,9 @@ impl Machine {
             }
             if let Some((by, why)) = held {
                 self.live.entry(id).or_default().paused = true;
-                return self.wait(id, format!("held by {by}: {why}", by = visible_name(&by)), None);
+                return self.note_wait(id, format!("held by {by}: {why}", by = visible_name(&by)), None);
             }
-            let live = self.live.entry(id).or_insert_with(|| Live { since: now, ..Live::default() });
+            let live = self.live.entry(id).or_insert_with(|| LiveRun { since: now, ..LiveRun::default() });
             if std::mem::take(&mut live.paused) {
                 live.since = now;
                 if self.prove_again(id, now) {
@@ -116,19 +116,19 @@ impl Machine {
                 }
             }
             if begun.is_none() {
-                self.begin(id, run_step(&self.state.runs[&id]), now);
+                self.begin_step(id, run_step(&self.state.runs[&id]), now);
                 continue;
             }
-            match self.perform(id, &step, now) {
-                Next::Again => {}
-                Next::Done => {
+            match self.perform_step(id, &step, now) {
+                StepProgress::Again => {}
+                StepProgress::Done => {
                     let step = run_step(&self.state.runs[&id]);
                     self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
-                    self.live.insert(id, Live { since: now, ..Live::default() });
+                    self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
                 }
-                Next::Wait(words, until) => return self.wait(id, words, until),
-                Next::Help(why, advice) => return self.ask_for_help(id, &why, &advice, now),
-                Next::Fail(why, advice) => match self.failed(id, &why, &advice, now) {
+                StepProgress::Wait(words, until) => return self.note_wait(id, words, until),
+                StepProgress::Help(why, advice) => return self.ask_for_help(id, &why, &advice, now),
+                StepProgress::Fail(why, advice) => match self.handle_failure(id, &why, &advice, now) {
                     Some(heir) => id = heir,
                     None => return,
                 },
@@ -138,35 +138,39 @@ impl Machine {
 
     /// An effect that the executor has is waited for: whoever takes over waits too. Only a translation, which changes
     /// nothing, may be given up: a stopped group waits for it.
-    fn in_the_air(&mut self, id: RunId, step: &Step, now: At) -> Option<Next> {
+    fn wait_for_flying(&mut self, id: RunId, step: &Step, now: At) -> Option<StepProgress> {
         let key = self.flying.iter().find(|(_, run)| **run == id).map(|(key, _)| key.clone())?;
         let until = match step.kind {
-            StepKind::Translate { .. } | StepKind::Couple { .. } => step.timeout_ms.map(|ms| self.since(id).plus(ms)),
+            StepKind::Translate { .. } | StepKind::Couple { .. } => {
+                step.timeout_ms.map(|ms| self.step_since(id).plus(ms))
+            }
             _ => None,
         };
         if until.is_none_or(|until| now < until) {
-            self.wait(id, "under way".into(), until);
-            return Some(Next::Again);
+            self.note_wait(id, "under way".into(), until);
+            return Some(StepProgress::Again);
         }
         self.flying.remove(&key);
-        let why =
-            format!("the translation took longer than {}", crate::base::span(step.timeout_ms.unwrap_or_default()));
+        let why = format!(
+            "the translation took longer than {}",
+            crate::base::format_duration(step.timeout_ms.unwrap_or_default())
+        );
         let outcome = Outcome::Unknown { why: Trouble::new(why.clone(), "") };
         self.emit(CONTROLLER, Event::Result { run: id, key, outcome }, now);
-        Some(fail(why, "see whether both clusters answer"))
+        Some(fail_step(why, "see whether both clusters answer"))
     }
 
-    fn wait(&mut self, id: RunId, words: String, until: Option<At>) {
+    fn note_wait(&mut self, id: RunId, words: String, until: Option<At>) {
         let live = self.live.entry(id).or_default();
         (live.waiting, live.until) = (words, until);
     }
 
-    pub(in crate::migration) fn begin(&mut self, id: RunId, step: usize, now: At) {
+    pub(in crate::migration) fn begin_step(&mut self, id: RunId, step: usize, now: At) {
         self.emit(CONTROLLER, Event::StepStarted { run: id, step }, now);
-        self.live.insert(id, Live { since: now, ..Live::default() });
+        self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
     }
 
-    fn finish(&mut self, id: RunId, now: At) {
+    fn finish_run(&mut self, id: RunId, now: At) {
         self.emit(CONTROLLER, Event::RunEnded { run: id, end: RunEnd::Done }, now);
         self.live.remove(&id);
     }
@@ -178,15 +182,15 @@ impl Machine {
     }
 
     /// After a person said go on: where the run goes on from.
-    pub(in crate::migration) fn rewind(&mut self, id: RunId, now: At) {
-        let Some(run) = self.state.runs.get(&id).filter(|r| r.open()) else { return };
+    pub(in crate::migration) fn rewind_run(&mut self, id: RunId, now: At) {
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.is_open()) else { return };
         let (step, begun) = (run.step, run.begun.is_some());
-        if unresolved(run) {
-            self.live.insert(id, Live { since: now, continued: true, ..Live::default() });
+        if is_unresolved(run) {
+            self.live.insert(id, LiveRun { since: now, continued: true, ..LiveRun::default() });
         } else if let Some(quiet) = self.before_switch(run) {
-            self.begin(id, quiet, now);
+            self.begin_step(id, quiet, now);
         } else if !self.prove_again(id, now) && begun {
-            self.begin(id, step, now);
+            self.begin_step(id, step, now);
         }
     }
 
@@ -194,7 +198,7 @@ impl Machine {
     /// effect the facts are checked again; between the drain and the point of no return the group is drained and
     /// translated again. An effect that nobody knows the end of is looked at first. Returns whether the run went back.
     pub(in crate::migration) fn prove_again(&mut self, id: RunId, now: At) -> bool {
-        let Some(run) = self.state.runs.get(&id).filter(|r| r.open() && !r.no_return) else { return false };
+        let Some(run) = self.state.runs.get(&id).filter(|r| r.is_open() && !r.no_return) else { return false };
         let evidence =
             |s: &Step| matches!(s.kind, StepKind::Drain { .. } | StepKind::Quiet { .. } | StepKind::Recall { .. });
         let drain = self.steps_of(run).iter().position(evidence);
@@ -206,18 +210,18 @@ impl Machine {
         if run.step <= back_to {
             return false;
         }
-        if unresolved(run) {
+        if is_unresolved(run) {
             self.live.entry(id).or_default().continued = true;
             return false;
         }
-        self.begin(id, back_to, now);
+        self.begin_step(id, back_to, now);
         true
     }
 
     /// What a failed step leads to. Returns the run that goes on, if one does at once.
-    fn failed(&mut self, id: RunId, why: &str, advice: &str, now: At) -> Option<RunId> {
+    fn handle_failure(&mut self, id: RunId, why: &str, advice: &str, now: At) -> Option<RunId> {
         let run = &self.state.runs[&id];
-        let touched = run.effects.iter().any(Done::may_have_changed);
+        let touched = run.effects.iter().any(JournalledEffect::may_have_changed);
         let moving = run.kind.moves();
         // A run that took over from another one can't just end: the group is not where it rested before either.
         let elsewhere = run.kind.gives_back() || (moving && run.replaces.is_some());
@@ -244,7 +248,9 @@ impl Machine {
             };
             self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
             let accepted = Vec::new();
-            return Some(self.start(Start { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now));
+            return Some(
+                self.start_run(RunStart { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now),
+            );
         }
         let advice = match (moving, advice.is_empty()) {
             (true, true) => "continue, or roll back".to_string(),
@@ -256,23 +262,23 @@ impl Machine {
         None
     }
 
-    fn perform(&mut self, id: RunId, step: &Step, now: At) -> Next {
+    fn perform_step(&mut self, id: RunId, step: &Step, now: At) -> StepProgress {
         match step.kind {
-            StepKind::Preflight => self.preflight(id, now),
-            StepKind::Settle => self.settle(id),
-            StepKind::Stop => self.switch(id, step, now),
-            StepKind::Drain { side } => self.drain(id, step, side, now),
-            StepKind::Translate { to } => self.translate(id, step, to, now),
-            StepKind::Recall { .. } => self.recall(id, now),
-            StepKind::Commit { side } => self.commit(id, side, now),
-            StepKind::Restore { side } => self.restore(id, side, now),
+            StepKind::Preflight => self.perform_preflight(id, now),
+            StepKind::Settle => self.wait_for_settled(id),
+            StepKind::Stop => self.set_switch(id, step, now),
+            StepKind::Drain { side } => self.wait_for_drain(id, step, side, now),
+            StepKind::Translate { to } => self.translate_group(id, step, to, now),
+            StepKind::Recall { .. } => self.recall_offsets(id, now),
+            StepKind::Commit { side } => self.commit_offsets(id, side, now),
+            StepKind::Restore { side } => self.restore_offsets(id, side, now),
             StepKind::Start { side } => match self.ready_to_start(id, side, now) {
-                Next::Done => self.switch(id, step, now),
+                StepProgress::Done => self.set_switch(id, step, now),
                 other => other,
             },
-            StepKind::Stable { side } => self.stable(id, step, side, now),
-            StepKind::Flag { to } => self.flag(id, to, now),
-            StepKind::Writing { to } => self.writing(id, step, to, now),
+            StepKind::Stable { side } => self.wait_for_stable(id, step, side, now),
+            StepKind::Flag { to } => self.set_flag(id, to, now),
+            StepKind::Writing { to } => self.wait_for_writing(id, step, to, now),
             StepKind::Quiet { .. }
             | StepKind::Fence { .. }
             | StepKind::Deny { .. }
@@ -287,144 +293,153 @@ impl Machine {
         }
     }
 
-    pub(in crate::migration) fn since(&self, id: RunId) -> At {
+    pub(in crate::migration) fn step_since(&self, id: RunId) -> At {
         self.live.get(&id).map_or(At(i64::MAX), |l| l.since)
     }
 
-    fn settle(&self, id: RunId) -> Next {
-        match self.state.chain(id).skip(1).any(|r| self.flying.values().any(|f| *f == r.id)) {
-            true => Next::Wait("waiting until the running effect has ended".into(), None),
-            false => Next::Done,
+    fn wait_for_settled(&self, id: RunId) -> StepProgress {
+        match self.state.run_chain(id).skip(1).any(|r| self.flying.values().any(|f| *f == r.id)) {
+            true => StepProgress::Wait("waiting until the running effect has ended".into(), None),
+            false => StepProgress::Done,
         }
     }
 
-    fn preflight(&mut self, id: RunId, now: At) -> Next {
-        if let wait @ Next::Wait(..) = self.settle(id) {
+    fn perform_preflight(&mut self, id: RunId, now: At) -> StepProgress {
+        if let wait @ StepProgress::Wait(..) = self.wait_for_settled(id) {
             return wait;
         }
         let run = &self.state.runs[&id];
         let mut decided = None;
         let checked = match (&run.subject, &run.command) {
             (Subject::Producer(p), Command::Route { to, overrides, .. }) => {
-                let routable = producer::may_route(&self.sight(now), p, *to, overrides);
-                routable.and_then(|r| overrides::all_covered(&r.gates, &run.accepted))
+                let routable = producer::check_route(&self.rule_context(now), p, *to, overrides);
+                routable.and_then(|r| overrides::check_all_covered(&r.gates, &run.accepted))
             }
             (Subject::Producer(p), _) => {
                 let p = p.clone();
-                self.hard_preflight(id, &p, now)
+                self.perform_hard_preflight(id, &p, now)
             }
-            (Subject::Group(g), _) if is_blind(run) => blind::blind_facts(&self.sight(now), g).map(|_| ()),
+            (Subject::Group(g), _) if is_blind(run) => blind::blind_facts(&self.rule_context(now), g).map(|_| ()),
             (Subject::Group(g), _) => {
                 let accepted = run.accepted.iter().filter(|a| a.gate == GateName::LeaveOut);
                 let names: BTreeSet<String> = accepted.flat_map(|a| a.names.iter().cloned()).collect();
-                let checked = group::preflight(&self.sight(now), g, run.kind, run.to, &Leave::Named(&names));
+                let checked =
+                    group::check_preflight(&self.rule_context(now), g, run.kind, run.to, &Leave::Named(&names));
                 checked.and_then(|facts| {
-                    overrides::all_covered(&facts.gates, &run.accepted)?;
+                    overrides::check_all_covered(&facts.gates, &run.accepted)?;
                     let settings = self.settings.groups.get(g);
-                    let every = settings.and_then(|s| group::commit_interval(&self.sight(now), g, s, run.to.other()));
+                    let every =
+                        settings.and_then(|s| group::commit_interval(&self.rule_context(now), g, s, run.to.other()));
                     let decided_at_first = run.reading.as_ref().and_then(|r| r.commits_every_ms);
                     let commits_every_ms = every.max(decided_at_first);
-                    decided = Some(Reading { topics: facts.topics, left: facts.left, commits_every_ms });
-                    self.seam_holds(g, run.kind, run.to, now)
+                    decided = Some(RunTopics { topics: facts.topics, left: facts.left, commits_every_ms });
+                    self.check_seam(g, run.kind, run.to, now)
                 })
             }
-            _ => return fail("a run without a subject", ""),
+            _ => return fail_step("a run without a subject", ""),
         };
-        let until = self.since(id).plus(FRESH_MS);
+        let until = self.step_since(id).plus(FRESH_MS);
         match checked {
             Ok(()) => {
                 let known = self.state.runs[&id].reading.clone();
                 if let Some(reading) = decided.filter(|reading| Some(reading) != known.as_ref()) {
                     self.emit(CONTROLLER, Event::Reading { run: id, reading }, now);
                 }
-                Next::Done
+                StepProgress::Done
             }
-            Err(r) if r.exit_code == 4 && now < until => Next::Wait(r.why, Some(until)),
-            Err(r) => Next::Fail(r.why, r.advice),
+            Err(r) if r.exit_code == 4 && now < until => StepProgress::Wait(r.why, Some(until)),
+            Err(r) => StepProgress::Fail(r.why, r.advice),
         }
     }
 
     /// Sets the switch and holds the answer against what was asked.
-    fn switch(&mut self, id: RunId, step: &Step, now: At) -> Next {
+    fn set_switch(&mut self, id: RunId, step: &Step, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
         let (Some(group), Some(to)) = (run.group().map(str::to_string), runbook::switch_of(step.kind)) else {
-            return fail("no switch to set", "");
+            return fail_step("no switch to set", "");
         };
         let dry = run.dry_run;
-        match self.effect(id, now, |_, _| Ok(Effect::SetSwitch { group: group.clone(), to })) {
+        match self.ensure_effect(id, now, |_, _| Ok(Effect::SetSwitch { group: group.clone(), to })) {
             Err(next) => next,
-            Ok(Answer::Switch { state }) if state == to || dry => Next::Done,
-            Ok(Answer::Switch { state }) => {
-                fail(format!("the switch reads {state} after it was set to {to}"), "find out who else sets it")
+            Ok(EffectResult::Switch { state }) if state == to || dry => StepProgress::Done,
+            Ok(EffectResult::Switch { state }) => {
+                fail_step(format!("the switch reads {state} after it was set to {to}"), "find out who else sets it")
             }
             // A person was asked: what follows is believed only as it is observed.
-            Ok(_) => Next::Done,
+            Ok(_) => StepProgress::Done,
         }
     }
 
     /// Whether the switch of this run is a person, who can't be read back.
-    fn by_hand(run: &Run) -> bool {
+    fn is_switched_by_hand(run: &Run) -> bool {
         let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetSwitch { .. }));
-        last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))))
+        last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: EffectResult::Nothing }, _))))
     }
 
-    pub(in crate::migration) fn hand_words(&self, id: RunId, to: SwitchState, side: Side) -> String {
+    pub(in crate::migration) fn describe_hand_switch(&self, id: RunId, to: SwitchState, side: Side) -> String {
         let run = &self.state.runs[&id];
-        let Some(group) = run.group().filter(|_| Self::by_hand(run)) else { return String::new() };
+        let Some(group) = run.group().filter(|_| Self::is_switched_by_hand(run)) else { return String::new() };
         let doing = if to == SwitchState::Off { "stop" } else { "start" };
         let how = self.settings.groups.get(group).map(|g| g.switch_words.after_by_hand(to)).unwrap_or_default();
         format!("please {doing} {group} on {side} by hand{how}; ", group = visible_name(group))
     }
 
-    fn drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> Next {
+    fn wait_for_drain(&mut self, id: RunId, step: &Step, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
         if run.dry_run {
-            return Next::Done;
+            return StepProgress::Done;
         }
-        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
-        let Some(settings) = self.settings.groups.get(&group) else { return fail("not in the plan", "") };
+        let Some(group) = run.group().map(str::to_string) else { return fail_step("no group", "") };
+        let Some(settings) = self.settings.groups.get(&group) else { return fail_step("not in the plan", "") };
         let known = run.reading.as_ref().and_then(|r| r.commits_every_ms).unwrap_or(0).saturating_mul(2);
-        let needed = group::still_needed(&self.sight(now), &group, settings, side).max(known);
-        let by_hand = Self::by_hand(run);
+        let needed = group::still_needed(&self.rule_context(now), &group, settings, side).max(known);
+        let by_hand = Self::is_switched_by_hand(run);
         let nobody = Observed::not_yet();
         let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
-        let there = self.sight(now).id_on(&group, side).to_string();
+        let there = self.rule_context(now).id_on(&group, side).to_string();
         let seen = self.estate.group(side, &there);
         let view = seen.and_then(|s| s.view);
-        let alone = view.is_some_and(|view| app::is_alone(&self.sight(now), &group, side, view));
+        let alone = view.is_some_and(|view| app::is_alone(&self.rule_context(now), &group, side, view));
         // Several looks within the time that has to be still, however patient the plan is with holes elsewhere.
         let gap = self.settings.sample_gap_ms.min((needed / 2).max(MIN_GAP_MS));
-        let bounds = Bounds { gap_ms: gap, switch_age_ms: self.settings.stale_after_ms };
+        let bounds = DrainBounds { gap_ms: gap, switch_age_ms: self.settings.stale_after_ms };
         let live = self.live.entry(id).or_default();
         if let Some(seen) = seen {
             if seen.view.is_none() && seen.at >= live.since {
                 let stood: Vec<String> = live.drain.stood().iter().map(|(tp, o)| format!("{tp} {o}")).collect();
-                return self.deleted(&group, &there, side, &stood, now);
+                return self.handle_deleted_group(&group, &there, side, &stood, now);
             }
-            live.drain.feed(&Look { at: seen.at, view: seen.view, alone, switch }, live.since, bounds);
+            live.drain.feed(&DrainLook { at: seen.at, view: seen.view, alone, switch }, live.since, bounds);
         }
         if let Some(proof) = live.drain.proof(side, needed) {
             self.emit(CONTROLLER, Event::Drained { run: id, proof }, now);
-            return Next::Done;
+            return StepProgress::Done;
         }
-        let words = live.drain.words(needed);
+        let words = live.drain.describe_wait(needed);
         let until = live.since.plus(step.timeout_ms.unwrap_or_default());
         if now >= until {
-            let limit = crate::base::span(step.timeout_ms.unwrap_or_default());
-            return fail(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
+            let limit = crate::base::format_duration(step.timeout_ms.unwrap_or_default());
+            return fail_step(format!("not drained on {side} within {limit}: {words}"), "stop what still runs there");
         }
-        Next::Wait(format!("{}{words}", self.hand_words(id, SwitchState::Off, side)), Some(until))
+        StepProgress::Wait(format!("{}{words}", self.describe_hand_switch(id, SwitchState::Off, side)), Some(until))
     }
 
     /// The group was deleted while it drained, and its offsets with it. Where it stood goes into the journal; a start
     /// without offsets would be at its `auto.offset.reset`, so nothing is started by itself.
-    fn deleted(&mut self, group: &str, there: &str, side: Side, stood: &[String], now: At) -> Next {
+    fn handle_deleted_group(
+        &mut self,
+        group: &str,
+        there: &str,
+        side: Side,
+        stood: &[String],
+        now: At,
+    ) -> StepProgress {
         let there = visible_name(there);
         let why = format!("group {there} was deleted on {side}, and its offsets with it");
         if stood.is_empty() {
             let advice =
                 "set its offsets there again before anything starts it, or auto.offset.reset decides where it starts";
-            return Next::Help(why, advice.into());
+            return StepProgress::Help(why, advice.into());
         }
         let what = format!("{there} was deleted on {side}; it stood at {}", stood.join(", "));
         self.emit(CONTROLLER, Event::Noticed { subject: Subject::Group(group.into()), what }, now);
@@ -433,20 +448,20 @@ impl Machine {
             stood[..stood.len().min(3)].join(", "),
             if stood.len() > 3 { ", the rest is in the journal" } else { "" },
         );
-        Next::Help(why, advice)
+        StepProgress::Help(why, advice)
     }
 
     /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.
-    fn ready_to_start(&mut self, id: RunId, side: Side, now: At) -> Next {
+    fn ready_to_start(&mut self, id: RunId, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        if run.dry_run || run.kind == RunKind::GiveBack || run.effect().is_some() {
-            return Next::Done;
+        if run.dry_run || run.kind == RunKind::GiveBack || run.current_effect().is_some() {
+            return StepProgress::Done;
         }
-        let Some(group) = run.group().map(str::to_string) else { return fail("no group", "") };
+        let Some(group) = run.group().map(str::to_string) else { return fail_step("no group", "") };
         let (passed, from) = (run.no_return, side.other());
         let blind = is_blind(run);
-        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.sight(now).identity_trouble(s)) {
-            return Next::Help(t.what, t.advice);
+        if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.rule_context(now).identity_trouble(s)) {
+            return StepProgress::Help(t.what, t.advice);
         }
         let not_yet = match blind {
             true => self.runs_there(id, &group, from, now),
@@ -455,80 +470,81 @@ impl Machine {
         if let Some(next) = not_yet {
             return next;
         }
-        if let Err(next) = self.as_committed(id, &group, side, now) {
+        if let Err(next) = self.check_as_committed(id, &group, side, now) {
             return next;
         }
         if !passed {
             self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
         }
-        Next::Done
+        StepProgress::Done
     }
 
     /// A side that came back into sight with the group at work on it; what comes of it.
-    fn runs_there(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
-        let sight = self.sight(now);
+    fn runs_there(&self, id: RunId, group: &str, from: Side, now: At) -> Option<StepProgress> {
+        let sight = self.rule_context(now);
         let view = sight.fresh_group(group, from).ok().flatten().filter(|view| !group::is_empty(view))?;
         let what = format!(
             "{from} can be seen again, and {group} runs there with {} members",
             view.members.len(),
             group = visible_name(group)
         );
-        let until = self.since(id).plus(FRESH_MS);
+        let until = self.step_since(id).plus(FRESH_MS);
         Some(match now < until {
-            true => Next::Wait(what, Some(until)),
-            false => Next::Help(what, format!("stop it on {from}, then continue: it would run on both sides")),
+            true => StepProgress::Wait(what, Some(until)),
+            false => StepProgress::Help(what, format!("stop it on {from}, then continue: it would run on both sides")),
         })
     }
 
     /// Whether the drained side stands as it was proven; if not, what comes of it.
-    fn still_stands(&self, id: RunId, group: &str, from: Side, now: At) -> Option<Next> {
+    fn still_stands(&self, id: RunId, group: &str, from: Side, now: At) -> Option<StepProgress> {
         let proof = self.state.runs[&id].proof.iter();
         let stood: BTreeMap<_, _> = proof.flat_map(|p| p.committed.iter().cloned()).collect();
-        let view = match self.empty_look(id, group, from, self.since(id), now) {
+        let view = match self.look_for_empty(id, group, from, self.step_since(id), now) {
             Ok(view) => view,
             Err(next) => return Some(next),
         };
-        let (tp, o) = committed(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
+        let (tp, o) = committed_offsets(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
         let why = format!("{group} committed {o} at {tp} on {from} after the drain", group = visible_name(group));
-        Some(fail(why, "find who still consumes there"))
+        Some(fail_step(why, "find who still consumes there"))
     }
 
-    fn flag(&mut self, id: RunId, to: FlagState, now: At) -> Next {
+    fn set_flag(&mut self, id: RunId, to: FlagState, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        let Subject::Producer(producer) = run.subject.clone() else { return fail("no producer", "") };
+        let Subject::Producer(producer) = run.subject.clone() else { return fail_step("no producer", "") };
         let dry = run.dry_run;
         if let Some(not_yet) = self.not_to_switch(id, &producer, to, now) {
             return not_yet;
         }
-        match self.effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
+        match self.ensure_effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
             Err(next) => next,
-            Ok(Answer::Flag { state }) if state == to || dry => Next::Done,
-            Ok(Answer::Flag { state }) => {
-                fail(format!("the flag reads {state} after it was set to {to}"), "find out who else sets it")
+            Ok(EffectResult::Flag { state }) if state == to || dry => StepProgress::Done,
+            Ok(EffectResult::Flag { state }) => {
+                fail_step(format!("the flag reads {state} after it was set to {to}"), "find out who else sets it")
             }
-            Ok(_) => Next::Done,
+            Ok(_) => StepProgress::Done,
         }
     }
 
-    fn writing(&mut self, id: RunId, step: &Step, to: FlagState, now: At) -> Next {
+    fn wait_for_writing(&mut self, id: RunId, step: &Step, to: FlagState, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
-        let Subject::Producer(name) = run.subject.clone() else { return fail("no producer", "") };
-        let Some(p) = self.settings.producers.get(&name) else { return fail("not in the plan", "") };
+        let Subject::Producer(name) = run.subject.clone() else { return fail_step("no producer", "") };
+        let Some(p) = self.settings.producers.get(&name) else { return fail_step("not in the plan", "") };
         let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
-        let by_hand = last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: Answer::Nothing }, _))));
-        let sight = self.sight(now);
-        let attributable = producer::observed(&sight, &name, p).shared.len() < p.topics.len();
+        let by_hand =
+            last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: EffectResult::Nothing }, _))));
+        let sight = self.rule_context(now);
+        let attributable = producer::observe_writing(&sight, &name, p).shared.len() < p.topics.len();
         let newer = Side::BOTH
             .into_iter()
-            .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.since(id)));
-        let seen = producer::seen_writing(&sight, &name, p, to).filter(|_| newer);
+            .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.step_since(id)));
+        let seen = producer::shows_writing(&sight, &name, p, to).filter(|_| newer);
         if run.dry_run || seen == Some(true) || (!attributable && !by_hand) {
-            return Next::Done;
+            return StepProgress::Done;
         }
-        let until = self.since(id).plus(step.timeout_ms.unwrap_or_default());
+        let until = self.step_since(id).plus(step.timeout_ms.unwrap_or_default());
         let words = match seen {
             Some(_) => {
-                producer::disagreement(&sight, &name, p).unwrap_or_else(|| format!("not yet seen writing as {to}"))
+                producer::find_disagreement(&sight, &name, p).unwrap_or_else(|| format!("not yet seen writing as {to}"))
             }
             None => "nothing is seen to move yet".to_string(),
         };
@@ -542,16 +558,16 @@ impl Machine {
             String::new()
         };
         match seen {
-            _ if now < until => Next::Wait(format!("{please}{words}"), Some(until)),
+            _ if now < until => StepProgress::Wait(format!("{please}{words}"), Some(until)),
             None if !by_hand => {
                 let what = format!(
                     "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet",
                     name = visible_name(&name)
                 );
                 self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name), what }, now);
-                Next::Done
+                StepProgress::Done
             }
-            _ => fail(
+            _ => fail_step(
                 words,
                 format!("see where {name} writes, and whether it reads its flag", name = visible_name(&name)),
             ),
@@ -564,6 +580,6 @@ fn run_step(run: &Run) -> usize {
 }
 
 /// Whether it is not known how the newest effect of the step under way ended.
-pub(in crate::migration) fn unresolved(run: &Run) -> bool {
-    run.effect().is_some_and(|e| e.may_have_changed() && !e.is_done())
+pub(in crate::migration) fn is_unresolved(run: &Run) -> bool {
+    run.current_effect().is_some_and(|e| e.may_have_changed() && !e.is_done())
 }

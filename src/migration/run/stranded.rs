@@ -16,9 +16,9 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::{FlagState, SwitchState};
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::effect::{Answer, Effect, Issued, Outcome};
-use crate::migration::facts::event::{Entry, Event, RunId};
-use crate::migration::facts::state::{Done, Run, State};
+use crate::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
+use crate::migration::facts::event::{Event, JournalEntry, RunId};
+use crate::migration::facts::state::{JournalledEffect, Run, State};
 
 /// A run that can't go on because nothing can be journalled any more.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Stranded {
     /// What it moves.
     pub subject: Subject,
     /// How to start what it stopped, where that is safe without an entry.
-    pub start: Option<(Side, Issued)>,
+    pub start: Option<(Side, IssuedEffect)>,
     /// Where it stands, in words.
     pub stands: String,
     /// It stands on neither side.
@@ -40,32 +40,32 @@ impl Stranded {
     /// started.
     #[must_use]
     pub fn found_at(self, state: &str) -> Self {
-        let stands = words(&self.subject).found_at(state);
+        let stands = subject_words(&self.subject).describe_found(state);
         Self { start: None, nowhere: false, stands, ..self }
     }
 }
 
 /// What a run stops and starts its subject with, in words.
-struct Words {
+struct SubjectWords {
     knob: &'static str,
     untouched: &'static str,
     nowhere: &'static str,
 }
 
-impl Words {
-    fn found_at(&self, state: &str) -> String {
+impl SubjectWords {
+    fn describe_found(&self, state: &str) -> String {
         format!("its {} reads {state} now", self.knob)
     }
 }
 
-fn words(subject: &Subject) -> Words {
+fn subject_words(subject: &Subject) -> SubjectWords {
     match subject {
-        Subject::Producer(_) => Words {
+        Subject::Producer(_) => SubjectWords {
             knob: "flag",
             untouched: "its flag was not touched",
             nowhere: "it was stopped, and writes to neither side",
         },
-        _ => Words {
+        _ => SubjectWords {
             knob: "switch",
             untouched: "nothing was stopped or started",
             nowhere: "it was stopped, and stands on neither side",
@@ -74,14 +74,14 @@ fn words(subject: &Subject) -> Words {
 }
 
 /// A state of a switch or of a flag, whichever it is.
-enum Set {
+enum SwitchOrFlagState {
     Off,
     To(String),
 }
 
-impl Set {
+impl SwitchOrFlagState {
     /// What an effect sets; `None`: it sets nothing.
-    fn by(effect: &Effect) -> Option<Self> {
+    fn from_effect(effect: &Effect) -> Option<Self> {
         match effect {
             Effect::SetSwitch { to, .. } => Some((*to).into()),
             Effect::SetFlag { to, .. } => Some((*to).into()),
@@ -90,21 +90,21 @@ impl Set {
     }
 }
 
-impl From<SwitchState> for Set {
+impl From<SwitchState> for SwitchOrFlagState {
     fn from(state: SwitchState) -> Self {
-        if state == SwitchState::Off { Set::Off } else { Set::To(state.to_string()) }
+        if state == SwitchState::Off { SwitchOrFlagState::Off } else { SwitchOrFlagState::To(state.to_string()) }
     }
 }
 
-impl From<FlagState> for Set {
+impl From<FlagState> for SwitchOrFlagState {
     fn from(state: FlagState) -> Self {
-        if state == FlagState::Off { Set::Off } else { Set::To(state.to_string()) }
+        if state == FlagState::Off { SwitchOrFlagState::Off } else { SwitchOrFlagState::To(state.to_string()) }
     }
 }
 
 impl Machine {
     /// The journal can't be written any more: nothing that waits is done, and no run goes on. Runs that are under way are
-    /// told by [`Machine::stranded`], once the effects that the executor has are over. `unwritten` is the entry that could
+    /// told by [`Machine::list_stranded`], once the effects that the executor has are over. `unwritten` is the entry that could
     /// not be written.
     pub fn freeze(&mut self, why: &str, unwritten: &Event) {
         self.session.read_only = Some(why.to_owned());
@@ -130,18 +130,18 @@ impl Machine {
 
     /// Runs under way after [`Machine::freeze`], and what can be done for each.
     #[must_use]
-    pub fn stranded(&self) -> Vec<Stranded> {
-        let open = self.state.runs.values().filter(|r| r.open() && !r.dry_run && !self.replaced(r));
+    pub fn list_stranded(&self) -> Vec<Stranded> {
+        let open = self.state.runs.values().filter(|r| r.is_open() && !r.dry_run && !self.is_replaced(r));
         open.map(|run| self.strand_of(run)).collect()
     }
 
     fn strand_of(&self, run: &Run) -> Stranded {
-        let (words, done) = (words(&run.subject), self.done_for(run));
-        let last = done.iter().rev().find_map(|e| Some((*e, Set::by(&e.issued.effect)?)));
+        let (words, done) = (subject_words(&run.subject), self.done_for(run));
+        let last = done.iter().rev().find_map(|e| Some((*e, SwitchOrFlagState::from_effect(&e.issued.effect)?)));
         let (start, nowhere, stands) = match last {
             None => (None, false, words.untouched.to_owned()),
-            Some((to, Set::To(state))) if !to.is_done() => match self.found_since(run, to) {
-                Some(Set::To(found)) => (None, false, words.found_at(&found)),
+            Some((to, SwitchOrFlagState::To(state))) if !to.is_done() => match self.found_since(run, to) {
+                Some(SwitchOrFlagState::To(found)) => (None, false, words.describe_found(&found)),
                 found => {
                     let unless =
                         found.map_or_else(|| format!(", unless its {} took {state}", words.knob), |_| String::new());
@@ -149,9 +149,10 @@ impl Machine {
                     (None, true, format!("{}{unless}{why}", words.nowhere))
                 }
             },
-            Some((_, Set::To(state))) => (None, false, format!("its {} was set to {state}", words.knob)),
-            Some((off, Set::Off)) => match (self.found_since(run, off), self.left_alone(run, off, &done)) {
-                (Some(Set::To(state)), _) => (None, false, words.found_at(&state)),
+            Some((_, SwitchOrFlagState::To(state))) => (None, false, format!("its {} was set to {state}", words.knob)),
+            Some((off, SwitchOrFlagState::Off)) => match (self.found_since(run, off), self.left_alone(run, off, &done))
+            {
+                (Some(SwitchOrFlagState::To(state)), _) => (None, false, words.describe_found(&state)),
                 (_, Some(why)) => (None, true, format!("{}: {why}", words.nowhere)),
                 (_, None) => (start_of(run), true, words.nowhere.to_owned()),
             },
@@ -160,10 +161,10 @@ impl Machine {
     }
 
     /// What was done for a run and for those it took over from, oldest first, as far as it may have been done.
-    fn done_for(&self, run: &Run) -> Vec<&Done> {
-        let mut done: Vec<&Done> = self
+    fn done_for(&self, run: &Run) -> Vec<&JournalledEffect> {
+        let mut done: Vec<&JournalledEffect> = self
             .state
-            .chain(run.id)
+            .run_chain(run.id)
             .flat_map(|r| r.effects.iter().rev())
             .filter(|e| !self.never_done.contains(&e.issued.key))
             .filter(|e| !e.has_failed())
@@ -173,17 +174,19 @@ impl Machine {
     }
 
     /// What the subject's switch or flag was found at in a look that was asked for after `off` was done.
-    fn found_since(&self, run: &Run, off: &Done) -> Option<Set> {
+    fn found_since(&self, run: &Run, off: &JournalledEffect) -> Option<SwitchOrFlagState> {
         let since = off.outcome.as_ref().map_or(off.at, |(_, at)| *at);
         match &run.subject {
-            Subject::Group(group) => seen_since(self.estate.switches.get(group)?, since).map(Set::from),
-            Subject::Producer(producer) => seen_since(self.estate.flags.get(producer)?, since).map(Set::from),
+            Subject::Group(group) => seen_since(self.estate.switches.get(group)?, since).map(SwitchOrFlagState::from),
+            Subject::Producer(producer) => {
+                seen_since(self.estate.flags.get(producer)?, since).map(SwitchOrFlagState::from)
+            }
             Subject::Migration | Subject::Cluster(_) => None,
         }
     }
 
     /// Why nothing but a person starts what `off` stopped, if anything speaks against it.
-    fn left_alone(&self, run: &Run, off: &Done, done: &[&Done]) -> Option<String> {
+    fn left_alone(&self, run: &Run, off: &JournalledEffect, done: &[&JournalledEffect]) -> Option<String> {
         // It may have asked so that nobody starts it before something is put right.
         if let Some((why, _)) = &run.needs {
             return Some(format!("it waits for a person ({why})"));
@@ -198,14 +201,15 @@ impl Machine {
             return Some("green, where it came from, can't be seen".to_owned());
         }
         // Fenced or denied, it may not be able to write there, and what was carried must not be written twice.
-        let harmless = |e: &&Done| matches!(e.issued.effect, Effect::SetFlag { .. } | Effect::Translate { .. });
+        let harmless =
+            |e: &&JournalledEffect| matches!(e.issued.effect, Effect::SetFlag { .. } | Effect::Translate { .. });
         let fenced = matches!(run.subject, Subject::Producer(_)) && !done.iter().all(harmless);
         fenced.then(|| "it may be fenced".to_owned())
     }
 
     /// Shows on every output where a stranded run stands. Nothing is journalled: nothing can be. `started` is what came
     /// of [`Stranded::start`]; `why` is why the journal can't be written.
-    pub fn strand(&mut self, stranded: &Stranded, started: Option<Outcome>, why: &Trouble, now: At) {
+    pub fn show_stranded(&mut self, stranded: &Stranded, started: Option<Outcome>, why: &Trouble, now: At) {
         let (what, name) = match &stranded.subject {
             Subject::Group(name) => ("group", name.as_str()),
             Subject::Producer(name) => ("producer", name.as_str()),
@@ -215,12 +219,12 @@ impl Machine {
         let then = format!("{}; then start cutover again and continue, or roll back", why.advice);
         let by_hand = |side: Side| format!("start it on {side} by hand now, then: {then}");
         let (stands, advice) = match (home, started) {
-            (Some(side), Some(Outcome::Done { result: Answer::Switch { state } }))
-                if state == SwitchState::only(side) =>
+            (Some(side), Some(Outcome::Done { result: EffectResult::Switch { state } }))
+                if state == SwitchState::only_on(side) =>
             {
                 (format!("it was stopped, and is started on {side}, without an entry"), then)
             }
-            (Some(side), Some(Outcome::Done { result: Answer::Flag { .. } })) => {
+            (Some(side), Some(Outcome::Done { result: EffectResult::Flag { .. } })) => {
                 (format!("it was stopped, and its flag says {side} again, without an entry"), then)
             }
             (Some(side), Some(Outcome::Failed { why } | Outcome::Unknown { why })) => {
@@ -230,9 +234,9 @@ impl Machine {
             (None, _) => (stranded.stands.clone(), self.advice_of(stranded, then)),
         };
         let why = format!("{}; {what} {name}: {stands}", why.what, name = visible_name(name));
-        let event = Event::needs(stranded.run, why, advice);
+        let event = Event::needs_operator(stranded.run, why, advice);
         // Only in memory: screens and verbs show it, the next start finds out by itself.
-        let entry = Entry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };
+        let entry = JournalEntry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };
         self.state.apply(&entry);
     }
 
@@ -248,16 +252,16 @@ impl Machine {
 }
 
 /// How to start what a run stopped.
-fn start_of(run: &Run) -> Option<(Side, Issued)> {
+fn start_of(run: &Run) -> Option<(Side, IssuedEffect)> {
     let home = if run.kind.gives_back() || run.no_return { run.to } else { run.to.other() };
     let (what, effect) = match &run.subject {
-        Subject::Group(group) => ("start", Effect::SetSwitch { group: group.clone(), to: SwitchState::only(home) }),
+        Subject::Group(group) => ("start", Effect::SetSwitch { group: group.clone(), to: SwitchState::only_on(home) }),
         Subject::Producer(producer) => {
-            ("flag", Effect::SetFlag { producer: producer.clone(), to: FlagState::only(home) })
+            ("flag", Effect::SetFlag { producer: producer.clone(), to: FlagState::only_on(home) })
         }
         Subject::Migration | Subject::Cluster(_) => return None,
     };
-    Some((home, Issued { key: format!("{}/unjournalled/{what}", run.id), effect }))
+    Some((home, IssuedEffect { key: format!("{}/unjournalled/{what}", run.id), effect }))
 }
 
 fn seen_since<T: Copy>(seen: &Observed<T>, since: At) -> Option<T> {

@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::samples::{CLOCK_SLACK_MS, Hole, Mark, Series, Stretch};
+use super::samples::{CLOCK_SLACK_MS, Hole, SampleMark, SampleSeries, SampleStretch};
 use crate::base::At;
-use crate::base::span;
+use crate::base::format_duration;
 use crate::migration::rules::gate::Gate;
 
 /// A number that is watched of a group.
@@ -64,21 +64,21 @@ impl Metric {
 
     /// A value of it for people: `12`, `1.4s`, `0.002%`, `88ms`, `+3`.
     #[must_use]
-    pub fn show(self, value: f64) -> String {
+    pub fn format_value(self, value: f64) -> String {
         match self {
             Metric::Lag => format!("{value:.0}"),
             Metric::DlqGrowth => format!("{value:+.0}"),
-            Metric::ErrorRate => format!("{}%", trim(value * 100.0, 4)),
-            Metric::TimeLag | Metric::P99 if value < 1000.0 => format!("{}ms", trim(value, 1)),
-            Metric::TimeLag | Metric::P99 if value < 60_000.0 => format!("{}s", trim(value / 1000.0, 2)),
+            Metric::ErrorRate => format!("{}%", trim_zeros(value * 100.0, 4)),
+            Metric::TimeLag | Metric::P99 if value < 1000.0 => format!("{}ms", trim_zeros(value, 1)),
+            Metric::TimeLag | Metric::P99 if value < 60_000.0 => format!("{}s", trim_zeros(value / 1000.0, 2)),
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked: finite and not negative
-            Metric::TimeLag | Metric::P99 => span(value as u64),
+            Metric::TimeLag | Metric::P99 => format_duration(value as u64),
         }
     }
 }
 
 /// A number without the zeros at its end.
-fn trim(value: f64, digits: usize) -> String {
+fn trim_zeros(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()
@@ -136,14 +136,14 @@ impl Criterion {
 
     /// `lag < 100`, `p99 within 10% of 84ms`, `dead letters at most +0`.
     #[must_use]
-    pub fn words(&self, baseline: Option<f64>) -> String {
-        let (label, show) = (self.metric.label(), |n| self.metric.show(n));
+    pub fn describe_limit(&self, baseline: Option<f64>) -> String {
+        let (label, show) = (self.metric.label(), |n| self.metric.format_value(n));
         match self.limit {
             Limit::Below(n) => format!("{label} < {}", show(n)),
             Limit::AtMost(n) => format!("{label} at most {}", show(n)),
             Limit::Within(share) => {
                 let of = baseline.map_or("its baseline".to_owned(), show);
-                format!("{label} within {}% of {of}", trim(share * 100.0, 2))
+                format!("{label} within {}% of {of}", trim_zeros(share * 100.0, 2))
             }
         }
     }
@@ -161,7 +161,7 @@ pub enum Lack {
 
 /// One look at a metric.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reading {
+pub struct MetricReading {
     /// When it was asked for.
     pub at: At,
     /// The number, or why there is none.
@@ -176,7 +176,7 @@ pub struct Reading {
     pub idle_since: Option<At>,
 }
 
-impl Reading {
+impl MetricReading {
     /// A plain number.
     #[must_use]
     pub fn number(at: At, value: f64) -> Self {
@@ -190,7 +190,7 @@ impl Reading {
     }
 
     /// The number if it is one that can be compared: finite, and not negative.
-    pub(in crate::migration) fn checked(&self, metric: Metric) -> Result<f64, String> {
+    pub(in crate::migration) fn checked_value(&self, metric: Metric) -> Result<f64, String> {
         let value = self.value.clone()?;
         match value {
             v if v.is_nan() => Err(format!("{metric} is not a number (NaN)")),
@@ -203,7 +203,7 @@ impl Reading {
 
 /// How long samples may be apart, and how old the newest may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct SamplePatience {
     /// A longer silence is a hole, ms.
     pub gap_ms: u64,
     /// The newest sample may be this old, ms.
@@ -238,7 +238,7 @@ pub struct GateRow {
     /// Where nothing was measured, oldest first.
     pub holes: Vec<Hole>,
     /// What was measured, oldest first; times between two of them that are no hole belong to the first.
-    pub line: Vec<(At, At, Mark)>,
+    pub line: Vec<(At, At, SampleMark)>,
 }
 
 /// Pieces of a timeline at most: no screen has more columns; the oldest are left out.
@@ -246,45 +246,45 @@ const PIECES: usize = 256;
 
 /// Why there is no newer sample.
 #[derive(Debug, Clone)]
-struct Missing {
+struct MissingSample {
     why: String,
     lack: Lack,
 }
 
 /// Watches one criterion.
 #[derive(Debug, Clone)]
-pub(in crate::migration) struct Judge {
+pub(in crate::migration) struct CriterionJudge {
     pub rule: Criterion,
     since: At,
-    series: Series,
+    series: SampleSeries,
     /// Why the newest sample is bad.
     flaw: String,
-    missing: Option<Missing>,
+    missing: Option<MissingSample>,
     idle_since: Option<At>,
 }
 
-impl Judge {
-    pub fn new(rule: Criterion, since: At, kept: impl IntoIterator<Item = Stretch>) -> Self {
-        let series = Series::restored(rule.for_ms, since, kept);
+impl CriterionJudge {
+    pub fn new(rule: Criterion, since: At, kept: impl IntoIterator<Item = SampleStretch>) -> Self {
+        let series = SampleSeries::restored(rule.for_ms, since, kept);
         Self { rule, since, series, flaw: String::new(), missing: None, idle_since: None }
     }
 
-    pub fn series(&mut self) -> &mut Series {
+    pub fn series(&mut self) -> &mut SampleSeries {
         &mut self.series
     }
 
-    pub fn feed(&mut self, reading: &Reading, baseline: Option<f64>, gap_ms: u64) {
+    pub fn feed(&mut self, reading: &MetricReading, baseline: Option<f64>, gap_ms: u64) {
         let metric = self.rule.metric;
-        let missing = |why: String| Some(Missing { why, lack: Lack::Other });
-        let value = match (reading.checked(metric), &reading.flaw) {
+        let missing = |why: String| Some(MissingSample { why, lack: Lack::Other });
+        let value = match (reading.checked_value(metric), &reading.flaw) {
             (Ok(value), _) => value,
             // Nobody is there who could have a number: that is bad, whatever the number was.
             (Err(_), Some(flaw)) => {
                 let before = self.series.newest().map_or(0.0, |s| s.value);
                 (self.missing, self.flaw) = (None, flaw.clone());
-                return self.series.take(reading.at, before, Mark::Bad, gap_ms);
+                return self.series.take_sample(reading.at, before, SampleMark::Bad, gap_ms);
             }
-            (Err(why), None) => return self.missing = Some(Missing { why, lack: reading.lack }),
+            (Err(why), None) => return self.missing = Some(MissingSample { why, lack: reading.lack }),
         };
         let Some(bound) = self.rule.limit.bound(baseline).filter(|b| b.is_finite()) else {
             let why = "no baseline: none was measured on blue before the cutover, and the plan names none";
@@ -301,28 +301,35 @@ impl Judge {
             return self.missing = missing(doubt.clone());
         }
         let mark = match (&reading.flaw, within, reading.idle_since) {
-            (Some(_), ..) | (None, false, _) => Mark::Bad,
-            (None, true, Some(_)) => Mark::Idle,
-            (None, true, None) => Mark::Good,
+            (Some(_), ..) | (None, false, _) => SampleMark::Bad,
+            (None, true, Some(_)) => SampleMark::Idle,
+            (None, true, None) => SampleMark::Good,
         };
-        if mark == Mark::Bad {
+        if mark == SampleMark::Bad {
             let because = reading.doubt.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-            let over = || format!("{} {}, not {}{because}", metric.label(), metric.show(value), self.over(bound));
+            let over = || {
+                format!(
+                    "{} {}, not {}{because}",
+                    metric.label(),
+                    metric.format_value(value),
+                    self.describe_bound(bound)
+                )
+            };
             self.flaw = reading.flaw.clone().unwrap_or_else(over);
         }
         (self.missing, self.idle_since) = (None, reading.idle_since);
-        self.series.take(reading.at, value, mark, gap_ms);
+        self.series.take_sample(reading.at, value, mark, gap_ms);
     }
 
-    fn over(&self, bound: f64) -> String {
-        let bound = self.rule.metric.show(bound);
+    fn describe_bound(&self, bound: f64) -> String {
+        let bound = self.rule.metric.format_value(bound);
         match self.rule.limit {
             Limit::Below(_) => format!("below {bound}"),
             Limit::AtMost(_) | Limit::Within(_) => format!("at most {bound}"),
         }
     }
 
-    fn gate(&self, now: At, patience: Patience, baseline: Option<f64>) -> Gate {
+    fn judge_gate(&self, now: At, patience: SamplePatience, baseline: Option<f64>) -> Gate {
         let unknown = |why: String| Gate::Unknown { why };
         if let Some(why) = &self.rule.unmeasured {
             return unknown(why.clone());
@@ -336,25 +343,31 @@ impl Judge {
             return unknown("the newest sample is from the future: the clock was set back".into());
         }
         if age > patience.stale_ms {
-            return unknown(format!("{label} was last measured {} ago{because}", span(age)));
+            return unknown(format!("{label} was last measured {} ago{because}", format_duration(age)));
         }
         if let Some(missing) = &self.missing {
             return unknown(missing.why.clone());
         }
-        if newest.mark == Mark::Bad {
+        if newest.mark == SampleMark::Bad {
             return Gate::Fail { why: self.flaw.clone() };
         }
         let (held, needed) = (self.series.held_ms(patience.gap_ms), self.rule.for_ms);
         let left_ms = needed.saturating_sub(held);
         match (newest.mark, left_ms) {
-            (Mark::Idle, _) => {
-                let idle = self.idle_since.map_or(String::new(), |at| format!(" for {}", span(now.since(at))));
+            (SampleMark::Idle, _) => {
+                let idle =
+                    self.idle_since.map_or(String::new(), |at| format!(" for {}", format_duration(now.since(at))));
                 let why = format!("{label}: nothing was written or consumed{idle}, and idle time does not count");
                 Gate::Hold { left_ms, why }
             }
             (_, 0) => Gate::Pass,
             (_, left_ms) => {
-                let why = format!("{} for {} of {}", self.rule.words(baseline), span(held), span(needed));
+                let why = format!(
+                    "{} for {} of {}",
+                    self.rule.describe_limit(baseline),
+                    format_duration(held),
+                    format_duration(needed)
+                );
                 Gate::Hold { left_ms, why }
             }
         }
@@ -371,31 +384,31 @@ impl Judge {
         Some(missing.lack)
     }
 
-    pub fn row(&self, now: At, patience: Patience, baseline: Option<f64>) -> GateRow {
+    pub fn row(&self, now: At, patience: SamplePatience, baseline: Option<f64>) -> GateRow {
         let newest = self.series.newest();
         let needed_ms = self.rule.for_ms;
-        let span_words = if needed_ms == 0 { String::new() } else { format!(" for {}", span(needed_ms)) };
+        let span_words = if needed_ms == 0 { String::new() } else { format!(" for {}", format_duration(needed_ms)) };
         GateRow {
             metric: self.rule.metric,
-            words: format!("{}{span_words}", self.rule.words(baseline)),
-            gate: self.gate(now, patience, baseline),
+            words: format!("{}{span_words}", self.rule.describe_limit(baseline)),
+            gate: self.judge_gate(now, patience, baseline),
             judged: self.rule.unmeasured.is_none(),
             value: newest.map(|s| s.value),
             limit: self.rule.limit.bound(baseline),
             baseline: if matches!(self.rule.limit, Limit::Within(_)) { baseline } else { None },
             held_ms: match newest.map(|s| s.mark) {
-                Some(Mark::Bad) | None => 0,
+                Some(SampleMark::Bad) | None => 0,
                 Some(_) => self.series.held_ms(patience.gap_ms),
             },
             needed_ms,
             age_ms: newest.map(|s| now.since(s.last)),
             since: self.since,
             holes: self.holes(now, patience),
-            line: self.line(patience.gap_ms),
+            line: self.merge_stretches(patience.gap_ms),
         }
     }
 
-    fn holes(&self, now: At, patience: Patience) -> Vec<Hole> {
+    fn holes(&self, now: At, patience: SamplePatience) -> Vec<Hole> {
         if self.rule.unmeasured.is_some() {
             return Vec::new();
         }
@@ -406,8 +419,8 @@ impl Judge {
     }
 
     /// The stretches, those alike without a hole between them made one.
-    fn line(&self, gap_ms: u64) -> Vec<(At, At, Mark)> {
-        let mut line: Vec<(At, At, Mark)> = Vec::new();
+    fn merge_stretches(&self, gap_ms: u64) -> Vec<(At, At, SampleMark)> {
+        let mut line: Vec<(At, At, SampleMark)> = Vec::new();
         for s in self.series.stretches() {
             match line.last_mut() {
                 Some((_, to, mark)) if *mark == s.mark && s.first.since(*to) <= gap_ms => *to = s.last,
@@ -427,19 +440,23 @@ mod tests {
     #[test]
     fn what_keeps_a_gate_from_being_told_is_known_by_its_kind_and_by_no_words() {
         let now = At(60_000);
-        let patience = Patience { gap_ms: 60_000, stale_ms: 5_000 };
-        let lack = |readings: &[Reading]| {
-            let mut judge = Judge::new(Criterion::new(Metric::Lag, Limit::Below(10.0), 1_000), At(0), []);
+        let patience = SamplePatience { gap_ms: 60_000, stale_ms: 5_000 };
+        let lack = |readings: &[MetricReading]| {
+            let mut judge = CriterionJudge::new(Criterion::new(Metric::Lag, Limit::Below(10.0), 1_000), At(0), []);
             readings.iter().for_each(|r| judge.feed(r, None, patience.gap_ms));
             (judge.lack(now), matches!(judge.row(now, patience, None).gate, Gate::Unknown { .. }))
         };
         let words = "3 offsets of t-0 on green expired before they were read";
-        let expired = |at| Reading { lack: Lack::Expired, ..Reading::missing(At(at), words) };
+        let expired = |at| MetricReading { lack: Lack::Expired, ..MetricReading::missing(At(at), words) };
         assert_eq!(lack(&[expired(59_000)]), (Some(Lack::Expired), true));
-        assert_eq!(lack(&[Reading::number(At(1_000), 3.0), expired(59_000)]), (Some(Lack::Expired), true));
-        assert_eq!(lack(&[Reading::missing(At(59_000), words)]), (Some(Lack::Other), true), "the words prove nothing");
-        assert_eq!(lack(&[expired(58_000), Reading::number(At(59_000), 3.0)]), (None, false));
-        let ahead = [Reading::number(At(90_000), 3.0), expired(59_000)];
+        assert_eq!(lack(&[MetricReading::number(At(1_000), 3.0), expired(59_000)]), (Some(Lack::Expired), true));
+        assert_eq!(
+            lack(&[MetricReading::missing(At(59_000), words)]),
+            (Some(Lack::Other), true),
+            "the words prove nothing"
+        );
+        assert_eq!(lack(&[expired(58_000), MetricReading::number(At(59_000), 3.0)]), (None, false));
+        let ahead = [MetricReading::number(At(90_000), 3.0), expired(59_000)];
         assert_eq!(lack(&ahead), (None, true), "the clock was set back: that is why it can't be told");
         assert_eq!(lack(&[]), (None, true), "not measured yet");
     }

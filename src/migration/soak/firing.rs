@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::trigger::{Arm, TriggerRow, TriggerState};
 use crate::base::At;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::migration::facts::command::{Command, Level, Refusal, Subject};
 use crate::migration::facts::event::{Event, RunId, RunKind};
 use crate::migration::facts::stage::{Stage, WayBack};
@@ -66,7 +66,7 @@ pub(in crate::migration) struct Firing {
 }
 
 /// What comes next for a trigger of a group.
-enum Next {
+enum TriggerAction {
     Nothing,
     Write(Box<Event>),
     RollBack,
@@ -83,11 +83,11 @@ impl Machine {
         };
         let groups: Vec<String> = self.state.groups.keys().filter(|g| about(g)).cloned().collect();
         for group in groups {
-            self.push_back(&group, now);
+            self.postpone_rollback(&group, now);
         }
     }
 
-    fn push_back(&mut self, group: &str, now: At) {
+    fn postpone_rollback(&mut self, group: &str, now: At) {
         let triggers = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
         let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
         self.firing.floors.insert(group.to_owned(), now.plus(countdown));
@@ -100,7 +100,7 @@ impl Machine {
         let Some(group) = run.group().filter(|_| mine && !self.session.dry_run).map(str::to_owned) else {
             return false;
         };
-        self.push_back(&group, now);
+        self.postpone_rollback(&group, now);
         self.firing.interrupted.insert(id)
     }
 
@@ -116,31 +116,34 @@ impl Machine {
     }
 
     /// It goes on: nothing counts down any more.
-    pub(in crate::migration) fn ends_countdown(&mut self, id: RunId) {
+    pub(in crate::migration) fn end_countdown(&mut self, id: RunId) {
         self.firing.interrupted.remove(&id);
     }
 
     /// An interrupted rollback, before its next step: what it waits for, and until when. While it is held no time passes.
-    pub(in crate::migration) fn interrupted(&mut self, id: RunId, held: bool, now: At) -> Option<(String, At)> {
+    pub(in crate::migration) fn advance_interrupted(&mut self, id: RunId, held: bool, now: At) -> Option<(String, At)> {
         let run = self.state.runs.get(&id)?;
         let (until, subject, actor) = (self.goes_on_at(run)?, run.subject.clone(), run.actor.clone());
         if held {
             if let Subject::Group(group) = &subject {
-                self.push_back(group, now);
+                self.postpone_rollback(group, now);
             }
             return None;
         }
         if now < until {
-            return Some((format!("interrupted by a restart; goes on by itself in {}", span(until.since(now))), until));
+            return Some((
+                format!("interrupted by a restart; goes on by itself in {}", format_duration(until.since(now))),
+                until,
+            ));
         }
         let stops = self.state.runs.get(&id).is_some_and(|run| self.stops_first(run, now));
-        let planes = self.sight(now).planes();
+        let planes = self.rule_context(now).check_planes();
         // A group that it has stopped already stands on neither side: it waits for nothing that may never come.
         if let Some(refusal) = planes.err().filter(|_| stops) {
             if now < until.plus(UNKNOWN_MS) {
                 return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
             }
-            self.ends_countdown(id);
+            self.end_countdown(id);
             let advice = format!("{}; then continue, or roll back", refusal.advice);
             self.ask_for_help(id, &refusal.why, &advice, now);
             return None;
@@ -154,7 +157,7 @@ impl Machine {
         if self.session.read_only.is_some() || self.session.dry_run {
             return;
         }
-        let soaking = |g: &crate::migration::facts::state::GroupState| matches!(g.rest, Stage::Soaking { .. });
+        let soaking = |g: &crate::migration::facts::state::GroupRecord| matches!(g.rest, Stage::Soaking { .. });
         let groups: Vec<String> =
             self.state.groups.iter().filter(|(_, g)| soaking(g)).map(|(name, _)| name.clone()).collect();
         for group in groups {
@@ -163,14 +166,14 @@ impl Machine {
                 continue;
             }
             if self.state.holder(&subject).is_some() {
-                self.push_back(&group, now);
+                self.postpone_rollback(&group, now);
             }
             for row in self.trigger_rows(&group, now) {
-                match self.next(&group, &row, now) {
-                    Next::Nothing => continue,
-                    Next::Write(event) => self.emit(CONTROLLER, *event, now),
-                    Next::Ask(why) => self.ask_a_person(&group, &row.trigger.name, why, now),
-                    Next::RollBack => self.fire(&group, &row, now),
+                match self.next_action(&group, &row, now) {
+                    TriggerAction::Nothing => continue,
+                    TriggerAction::Write(event) => self.emit(CONTROLLER, *event, now),
+                    TriggerAction::Ask(why) => self.ask_a_person(&group, &row.trigger.name, why, now),
+                    TriggerAction::RollBack => self.start_rollback(&group, &row, now),
                 }
                 if self.state.open_run(&subject).is_some() {
                     break;
@@ -179,9 +182,9 @@ impl Machine {
         }
     }
 
-    fn next(&self, group: &str, row: &TriggerRow, now: At) -> Next {
+    fn next_action(&self, group: &str, row: &TriggerRow, now: At) -> TriggerAction {
         let name = &row.trigger.name;
-        let Some(state) = self.state.groups.get(group) else { return Next::Nothing };
+        let Some(state) = self.state.groups.get(group) else { return TriggerAction::Nothing };
         let fired = state.fired.get(name);
         let (met, quiet) = match &row.state {
             TriggerState::Met { why } => (Some(why), false),
@@ -189,42 +192,49 @@ impl Machine {
             TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
         };
         match (fired, met) {
-            (None, Some(why)) => self.fired(group, row, why, now),
-            (None, None) => Next::Nothing,
+            (None, Some(why)) => self.fire_action(group, row, why, now),
+            (None, None) => TriggerAction::Nothing,
             (Some(_), None) if quiet => {
-                Next::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
+                TriggerAction::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
             }
             // The plan has armed it since.
             (Some(fired), Some(why)) if fired.arm == Arm::Shadow && row.trigger.arm == Arm::Armed => {
-                self.fired(group, row, why, now)
+                self.fire_action(group, row, why, now)
             }
             // The plan has disarmed it since.
-            (Some(_), _) if row.trigger.arm == Arm::Shadow => Next::Nothing,
-            (Some(fired), _) => self.counted_down(group, fired, state.alarm.is_some(), now),
+            (Some(_), _) if row.trigger.arm == Arm::Shadow => TriggerAction::Nothing,
+            (Some(fired), _) => self.countdown_action(group, fired, state.alarm.is_some(), now),
         }
     }
 
-    fn fired(&self, group: &str, row: &TriggerRow, why: &str, now: At) -> Next {
+    fn fire_action(&self, group: &str, row: &TriggerRow, why: &str, now: At) -> TriggerAction {
         let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
         let way_back = self.way_back(group, now);
         let (group, trigger, arm) = (group.to_owned(), row.trigger.name.clone(), row.trigger.arm);
-        Next::Write(Box::new(Event::TriggerFired { group, trigger, why: why.to_owned(), arm, way_back, countdown_ms }))
+        TriggerAction::Write(Box::new(Event::TriggerFired {
+            group,
+            trigger,
+            why: why.to_owned(),
+            arm,
+            way_back,
+            countdown_ms,
+        }))
     }
 
     /// What a trigger that fired does now.
-    fn counted_down(&self, group: &str, fired: &Fired, asked: bool, now: At) -> Next {
-        let Some(acts_at) = self.acts_at(group, fired).filter(|_| !asked) else { return Next::Nothing };
+    fn countdown_action(&self, group: &str, fired: &Fired, asked: bool, now: At) -> TriggerAction {
+        let Some(acts_at) = self.acts_at(group, fired).filter(|_| !asked) else { return TriggerAction::Nothing };
         match self.way_back(group, now) {
-            WayBack::Closed { why } => Next::Ask(format!("the way back is CLOSED: {why}")),
-            _ if now < acts_at => Next::Nothing,
+            WayBack::Closed { why } => TriggerAction::Ask(format!("the way back is CLOSED: {why}")),
+            _ if now < acts_at => TriggerAction::Nothing,
             // The way back reads records of both clusters: a group is not stopped before they can be read.
-            WayBack::Exact | WayBack::Bounded { .. } => match self.sight(now).planes() {
-                Ok(()) => Next::RollBack,
-                Err(_) if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
-                Err(refusal) => Next::Ask(refusal.why),
+            WayBack::Exact | WayBack::Bounded { .. } => match self.rule_context(now).check_planes() {
+                Ok(()) => TriggerAction::RollBack,
+                Err(_) if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
+                Err(refusal) => TriggerAction::Ask(refusal.why),
             },
-            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => Next::Nothing,
-            WayBack::Unknown { why } => Next::Ask(format!("the way back is not known: {why}")),
+            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
+            WayBack::Unknown { why } => TriggerAction::Ask(format!("the way back is not known: {why}")),
         }
     }
 
@@ -238,7 +248,7 @@ impl Machine {
     }
 
     /// Rolls back as a person at the dialog would, who accepts no loss.
-    fn fire(&mut self, group: &str, row: &TriggerRow, now: At) {
+    fn start_rollback(&mut self, group: &str, row: &TriggerRow, now: At) {
         let trigger = &row.trigger.name;
         if self.state.groups.get(group).is_some_and(|g| g.rolled_back_by_trigger) {
             let why = "a trigger has rolled it back before, and it came back to green".to_owned();
@@ -251,7 +261,7 @@ impl Machine {
                 (Level::Typed(phrase), None) => phrase.clone(),
                 (_, None) => String::new(),
             };
-            self.handle_command(&command, &actor(trigger), &typed, Some(&prepared.facts), now)
+            self.handle_command(&command, &trigger_actor(trigger), &typed, Some(&prepared.facts), now)
         });
         if let Err(refusal) = started {
             self.ask_a_person(group, trigger, format!("the rollback can't start: {}", refusal.why), now);
@@ -264,11 +274,11 @@ impl Machine {
         let measured = fired.map(|f| format!(" ({})", f.why)).unwrap_or_default();
         let why = format!("trigger {trigger} fired{measured}, and {because}", trigger = visible_name(trigger));
         let advice = "decide: roll back by hand, or continue on green";
-        self.emit(CONTROLLER, Event::needs(run, why, advice), now);
+        self.emit(CONTROLLER, Event::needs_operator(run, why, advice), now);
     }
 
     /// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
-    fn acts(&self, group: &str, trigger: &str) -> bool {
+    fn acts_in_session(&self, group: &str, trigger: &str) -> bool {
         let planned = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
         let armed = planned.iter().any(|t| t.name == trigger && t.arm == Arm::Armed);
         armed && self.session.read_only.is_none() && !self.session.dry_run
@@ -295,14 +305,18 @@ impl Machine {
             if !matches!(state.rest, Stage::Soaking { .. }) || run.is_some() {
                 continue;
             }
-            all.extend(state.fired.iter().map(|(trigger, fired)| Countdown {
-                group: group.clone(),
-                trigger: trigger.clone(),
-                why: fired.why.clone(),
-                arm: fired.arm,
-                acts_at: self.acts_at(group, fired).filter(|_| state.alarm.is_none() && self.acts(group, trigger)),
-                held: self.state.holder(&subject).cloned(),
-            }));
+            all.extend(
+                state.fired.iter().map(|(trigger, fired)| Countdown {
+                    group: group.clone(),
+                    trigger: trigger.clone(),
+                    why: fired.why.clone(),
+                    arm: fired.arm,
+                    acts_at: self
+                        .acts_at(group, fired)
+                        .filter(|_| state.alarm.is_none() && self.acts_in_session(group, trigger)),
+                    held: self.state.holder(&subject).cloned(),
+                }),
+            );
         }
         all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
         all
@@ -313,7 +327,7 @@ impl Machine {
 const TRIGGER: &str = "trigger ";
 
 /// Who starts what a trigger starts.
-fn actor(trigger: &str) -> String {
+fn trigger_actor(trigger: &str) -> String {
     format!("{TRIGGER}{trigger}")
 }
 
@@ -326,17 +340,17 @@ pub fn by_trigger(actor: &str) -> bool {
 impl Countdown {
     /// The line that stands on top of every screen.
     #[must_use]
-    pub fn words(&self, now: At) -> String {
-        self.said(|at| format!("in {}", span(at.since(now))))
+    pub fn describe_countdown(&self, now: At) -> String {
+        self.describe_with(|at| format!("in {}", format_duration(at.since(now))))
     }
 
     /// The same without a clock that runs, for lists and logs.
     #[must_use]
-    pub fn standing(&self) -> String {
-        self.said(|_| "by itself".to_owned())
+    pub fn describe_standing(&self) -> String {
+        self.describe_with(|_| "by itself".to_owned())
     }
 
-    fn said(&self, when: impl Fn(At) -> String) -> String {
+    fn describe_with(&self, when: impl Fn(At) -> String) -> String {
         let Self { trigger, why, .. } = self;
         let group = visible_name(&self.group);
         match (&self.held, self.acts_at, self.arm) {
@@ -363,12 +377,12 @@ impl Countdown {
 
 /// What the journal says of a trigger that fired.
 #[must_use]
-pub fn fired_words(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
-    let back = rollback::words(way_back);
+pub fn describe_fired_trigger(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
+    let back = rollback::describe_way_back(way_back);
     match countdown_ms {
         Some(ms) => format!(
             "trigger {trigger} fired: {why}; rolls back in {} (way back {back})",
-            span(ms),
+            format_duration(ms),
             trigger = visible_name(trigger)
         ),
         None => format!(

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::criteria::{Lack, Metric, Reading};
+use super::criteria::{Lack, Metric, MetricReading};
 use super::watch::Watch;
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::{ClusterView, GroupView};
 use crate::migration::facts::settings::Criteria;
 use crate::migration::rules::app;
-use crate::migration::rules::context::Sight;
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::drain;
 use crate::migration::rules::group;
 use crate::migration::rules::lag::Astray;
@@ -21,7 +21,7 @@ const IDLE_SHARE: u64 = 8;
 
 /// One group's soak.
 #[derive(Debug, Clone)]
-pub(in crate::migration) struct Soak {
+pub(in crate::migration) struct GroupSoak {
     pub watch: Watch,
     /// The newest round on green that was taken in.
     seen: Option<At>,
@@ -31,14 +31,14 @@ pub(in crate::migration) struct Soak {
     left: Option<BTreeMap<TopicPartition, i64>>,
 }
 
-impl Soak {
+impl GroupSoak {
     pub fn new(watch: Watch) -> Self {
         Self { watch, seen: None, moved: None, left: None }
     }
 
     /// Takes the newest round on green in, if it is another one. Returns how many records the dead-letter topic holds
     /// when that is not written down yet: what it gains is counted from there.
-    pub fn feed(&mut self, sight: &Sight<'_>, name: &str, criteria: &Criteria) -> Option<f64> {
+    pub fn feed(&mut self, sight: &RuleContext<'_>, name: &str, criteria: &Criteria) -> Option<f64> {
         let Observed::Known { at, value, .. } = &sight.estate.green else { return None };
         let at = *at;
         if self.seen == Some(at) {
@@ -48,38 +48,40 @@ impl Soak {
         let gap = sight.settings.sample_gap_ms;
         let idle_ms = gap.max(criteria.needed_ms(Metric::Lag) / IDLE_SHARE);
         let idle_since = self.idle_since(sight, name, value, at).filter(|since| at.since(*since) > idle_ms);
-        for (metric, of) in [(Metric::Lag, lag as Look), (Metric::TimeLag, time_lag)] {
-            let mut reading = match looked(sight, name, at) {
+        for (metric, of) in [(Metric::Lag, read_lag as MetricReader), (Metric::TimeLag, read_time_lag)] {
+            let mut reading = match find_measurable_group(sight, name, at) {
                 Ok(view) => of(sight, name, view, at),
-                Err(Unseen::Bad(flaw)) => Reading { flaw: Some(flaw.clone()), ..Reading::missing(at, flaw) },
-                Err(Unseen::Unknown(why)) => Reading::missing(at, why),
-                Err(Unseen::Expired(why)) => Reading { lack: Lack::Expired, ..Reading::missing(at, why) },
+                Err(Unseen::Bad(flaw)) => {
+                    MetricReading { flaw: Some(flaw.clone()), ..MetricReading::missing(at, flaw) }
+                }
+                Err(Unseen::Unknown(why)) => MetricReading::missing(at, why),
+                Err(Unseen::Expired(why)) => MetricReading { lack: Lack::Expired, ..MetricReading::missing(at, why) },
             };
             reading.idle_since = idle_since;
             self.watch.feed(metric, &reading, gap);
         }
         let topic = criteria.dlq.as_deref()?;
         let base = sight.state.groups.get(name).and_then(|g| g.baselines.get(&Metric::DlqGrowth)).copied();
-        let held = dead_letters(value, topic);
+        let held = count_dead_letters(value, topic);
         let reading = match (&held, base) {
-            _ if sight.fresh(Side::Green).is_err() => Reading::missing(at, "green was not seen recently"),
-            (Err(why), _) => Reading::missing(at, why.clone()),
-            (Ok(held), Some(base)) if *held < base => Reading::missing(
+            _ if sight.fresh_cluster(Side::Green).is_err() => MetricReading::missing(at, "green was not seen recently"),
+            (Err(why), _) => MetricReading::missing(at, why.clone()),
+            (Ok(held), Some(base)) if *held < base => MetricReading::missing(
                 at,
                 format!(
                     "the end of {topic} on green went back: it was recreated or truncated, and what it gained is lost",
                     topic = visible_name(topic)
                 ),
             ),
-            (Ok(held), base) => Reading::number(at, held - base.unwrap_or(*held)),
+            (Ok(held), base) => MetricReading::number(at, held - base.unwrap_or(*held)),
         };
         self.watch.feed(Metric::DlqGrowth, &reading, gap);
         if base.is_none() { held.ok() } else { None }
     }
 
     /// Since when neither its topics on green grew nor its commits moved.
-    fn idle_since(&mut self, sight: &Sight<'_>, name: &str, view: &ClusterView, at: At) -> Option<At> {
-        let topics = group::topics(sight, name, Side::Green);
+    fn idle_since(&mut self, sight: &RuleContext<'_>, name: &str, view: &ClusterView, at: At) -> Option<At> {
+        let topics = group::topics_read(sight, name, Side::Green);
         let written = topics.iter().filter_map(|t| view.topics.get(t));
         let written: i64 = written.flat_map(|t| t.partitions.iter().filter_map(|p| p.high_watermark)).sum();
         let committed = view.groups.get(sight.id_on(name, Side::Green)).map(|g| &g.offsets);
@@ -95,8 +97,8 @@ impl Soak {
     }
 
     /// Somebody works on the side that was left: who, in words. `None` also while it can't be told.
-    pub fn intruder(&mut self, sight: &Sight<'_>, name: &str, left: Side, since: At) -> Option<String> {
-        let seen = sight.seen(name, left).filter(|s| s.at > since)?;
+    pub fn find_intruder(&mut self, sight: &RuleContext<'_>, name: &str, left: Side, since: At) -> Option<String> {
+        let seen = sight.latest_look(name, left).filter(|s| s.at > since)?;
         let view = seen.view.filter(|v| v.trouble.is_none())?;
         if let Some(m) = view.members.first() {
             return Some(format!(
@@ -106,7 +108,7 @@ impl Soak {
                 name = visible_name(name)
             ));
         }
-        let now = drain::committed(Some(view));
+        let now = drain::committed_offsets(Some(view));
         let proof = sight.state.groups.get(name).and_then(|g| g.drained.as_ref()).filter(|p| p.side == left);
         let before = match proof {
             Some(p) => p.committed.iter().cloned().collect(),
@@ -124,7 +126,7 @@ impl Soak {
     }
 
     /// A person has seen it: what stands now must stand from here.
-    pub fn forgive(&mut self) {
+    pub fn forgive_intruder(&mut self) {
         self.left = None;
     }
 }
@@ -139,20 +141,20 @@ enum Unseen {
     Expired(String),
 }
 
-type Look = fn(&Sight<'_>, &str, &GroupView, At) -> Reading;
+type MetricReader = fn(&RuleContext<'_>, &str, &GroupView, At) -> MetricReading;
 
 /// The group on green, if somebody consumes there and it can be measured.
-fn looked<'a>(sight: &Sight<'a>, name: &str, at: At) -> Result<&'a GroupView, Unseen> {
+fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Result<&'a GroupView, Unseen> {
     let id = sight.id_on(name, Side::Green);
     let view = sight.fresh_group(name, Side::Green).map_err(|r| Unseen::Unknown(r.why))?;
     let Some(view) = view else {
         return Err(Unseen::Bad(format!("{id} does not exist on green", id = visible_name(id))));
     };
     if sight.now.since(at) > sight.settings.zero_age_ms {
-        let age = span(sight.now.since(at));
+        let age = format_duration(sight.now.since(at));
         return Err(Unseen::Unknown(format!("the ends on green were sampled {age} ago")));
     }
-    if let Some(topic) = recreated(sight, name) {
+    if let Some(topic) = find_recreated_topic(sight, name) {
         return Err(Unseen::Bad(format!(
             "topic {topic} on green is another one than {id} was translated for: it was deleted and created again",
             topic = visible_name(topic),
@@ -160,15 +162,15 @@ fn looked<'a>(sight: &Sight<'a>, name: &str, at: At) -> Result<&'a GroupView, Un
         )));
     }
     match sight.lag.astray(Side::Green, id) {
-        Some(astray @ Astray::Beyond { .. }) => Err(Unseen::Bad(astray.words(Side::Green))),
+        Some(astray @ Astray::Beyond { .. }) => Err(Unseen::Bad(astray.describe_position(Side::Green))),
         // The last ones may have been transaction markers, which nobody reads.
-        Some(astray @ Astray::Expired { .. }) => Err(Unseen::Expired(astray.words(Side::Green))),
+        Some(astray @ Astray::Expired { .. }) => Err(Unseen::Expired(astray.describe_position(Side::Green))),
         None => Ok(view),
     }
 }
 
 /// A topic that is not the one any more that a group was translated for when it came to green.
-pub(in crate::migration) fn recreated<'a>(sight: &Sight<'a>, name: &str) -> Option<&'a str> {
+pub(in crate::migration) fn find_recreated_topic<'a>(sight: &RuleContext<'a>, name: &str) -> Option<&'a str> {
     let run = sight.state.groups.get(name)?.run.and_then(|run| sight.state.runs.get(&run))?;
     let topics = &sight.estate.green.value()?.topics;
     let other = |(topic, id): &(&String, &String)| {
@@ -178,27 +180,29 @@ pub(in crate::migration) fn recreated<'a>(sight: &Sight<'a>, name: &str) -> Opti
     run.topic_ids.iter().find(other).map(|(topic, _)| topic.as_str())
 }
 
-fn lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
+fn read_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> MetricReading {
     let id = sight.id_on(name, Side::Green);
-    let Some(lag) = sight.lag.lag(Side::Green, id) else {
-        return Reading::missing(at, format!("the lag of {id} on green is not known", id = visible_name(id)));
+    let Some(lag) = sight.lag.group_lag(Side::Green, id) else {
+        return MetricReading::missing(at, format!("the lag of {id} on green is not known", id = visible_name(id)));
     };
     // Lag is also low when nobody consumes: that is no soak.
     let flaw = if group::is_empty(view) && !app::commits_alone(sight, name, Side::Blue) {
         Some("nobody consumes on green".to_owned())
     } else {
-        sight.lag.stuck(Side::Green, id).then(|| format!("stuck: lag {lag}, and no commit moves"))
+        sight.lag.is_stuck(Side::Green, id).then(|| format!("stuck: lag {lag}, and no commit moves"))
     };
     #[allow(clippy::cast_precision_loss)] // a lag beyond 2^52 records does not occur
-    Reading { flaw, doubt: held(sight, view), ..Reading::number(at, lag as f64) }
+    MetricReading { flaw, doubt: describe_doubt(sight, view), ..MetricReading::number(at, lag as f64) }
 }
 
-fn time_lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading {
+fn read_time_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> MetricReading {
     let id = sight.id_on(name, Side::Green);
-    match (sight.lag.lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
+    match (sight.lag.group_lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
         #[allow(clippy::cast_precision_loss)]
-        (Some(_), Some(ms)) => Reading { doubt: held(sight, view), ..Reading::number(at, ms as f64) },
-        _ => Reading::missing(
+        (Some(_), Some(ms)) => {
+            MetricReading { doubt: describe_doubt(sight, view), ..MetricReading::number(at, ms as f64) }
+        }
+        _ => MetricReading::missing(
             at,
             format!("how old the oldest unread record of {id} is can't be told yet", id = visible_name(id)),
         ),
@@ -206,12 +210,12 @@ fn time_lag(sight: &Sight<'_>, name: &str, view: &GroupView, at: At) -> Reading 
 }
 
 /// Why a group's lag on green says nothing good: it can't read on, whatever it would do with what is there.
-fn held(sight: &Sight<'_>, view: &GroupView) -> Option<String> {
-    sight.lag.waits(Side::Green, view).map(|waits| sight.waits_words(Side::Green, &waits))
+fn describe_doubt(sight: &RuleContext<'_>, view: &GroupView) -> Option<String> {
+    sight.lag.find_wait(Side::Green, view).map(|waits| sight.describe_wait(Side::Green, &waits))
 }
 
 /// Records ever written to a dead-letter topic: the sum of its ends.
-pub(in crate::migration) fn dead_letters(green: &ClusterView, topic: &str) -> Result<f64, String> {
+pub(in crate::migration) fn count_dead_letters(green: &ClusterView, topic: &str) -> Result<f64, String> {
     let Some(view) = green.topics.get(topic) else {
         return Err(format!(
             "the dead-letter topic {topic} does not exist on green, or is hidden from this principal",

@@ -1,6 +1,6 @@
 //! Samples of one number over time, bounded, with honest holes: what a soak's clock is counted from.
 //!
-//! Samples that follow each other closely and were judged alike lie together in a [`Stretch`]. Time counts inside a
+//! Samples that follow each other closely and were judged alike lie together in a [`SampleStretch`]. Time counts inside a
 //! stretch, and between two of them when no more than the allowed gap lies between; a longer silence is a hole: it is
 //! never counted, and it takes nothing away that was counted before it. What was judged bad starts the count anew.
 
@@ -21,7 +21,7 @@ pub const CLOCK_SLACK_MS: u64 = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
-pub enum Mark {
+pub enum SampleMark {
     /// Within the limit.
     Good,
     /// Beyond it: what was counted starts anew.
@@ -32,7 +32,7 @@ pub enum Mark {
 
 /// Samples that follow each other closely and were judged alike.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Stretch {
+pub struct SampleStretch {
     /// When the first of them was taken.
     pub first: At,
     /// When the last of them was taken.
@@ -44,7 +44,7 @@ pub struct Stretch {
     /// The newest value.
     pub value: f64,
     /// How they were judged.
-    pub mark: Mark,
+    pub mark: SampleMark,
 }
 
 /// Time without a sample, longer than allowed.
@@ -58,19 +58,19 @@ pub struct Hole {
 
 /// What has to be written to keep a series as it is now.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Change {
+pub struct SeriesChange {
     /// Stretches that begin before this are not kept any more.
     pub keep_from: At,
     /// Stretches that begin here or later are replaced ...
     pub replace_from: At,
     /// ... by these.
-    pub stretches: Vec<Stretch>,
+    pub stretches: Vec<SampleStretch>,
 }
 
 /// See the module's words.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    stretches: VecDeque<Stretch>,
+pub struct SampleSeries {
+    stretches: VecDeque<SampleStretch>,
     /// Longest stretch, ms.
     grain_ms: u64,
     /// Stretches that begin here or later are not saved as they are.
@@ -79,7 +79,7 @@ pub struct Series {
     urgent: bool,
 }
 
-impl Series {
+impl SampleSeries {
     /// An empty series for a count of `needed_ms`.
     #[must_use]
     pub fn new(needed_ms: u64) -> Self {
@@ -88,7 +88,7 @@ impl Series {
 
     /// What was kept of it, oldest first, from `since` on. What is out of order is left out.
     #[must_use]
-    pub fn restored(needed_ms: u64, since: At, kept: impl IntoIterator<Item = Stretch>) -> Self {
+    pub fn restored(needed_ms: u64, since: At, kept: impl IntoIterator<Item = SampleStretch>) -> Self {
         let mut series = Self::new(needed_ms);
         for s in kept {
             let sane = s.first >= since && s.first <= s.last && s.value.is_finite();
@@ -102,7 +102,7 @@ impl Series {
     /// Takes a sample in. One that is not newer than the last adds nothing; one that is older by more than
     /// [`CLOCK_SLACK_MS`] shows that the clock was set back: what was counted later than it can't be told from what is
     /// still to come, and is dropped.
-    pub fn take(&mut self, at: At, value: f64, mark: Mark, gap_ms: u64) {
+    pub fn take_sample(&mut self, at: At, value: f64, mark: SampleMark, gap_ms: u64) {
         if let Some(last) = self.last_at() {
             if at <= last && last.since(at) <= CLOCK_SLACK_MS {
                 return;
@@ -115,34 +115,34 @@ impl Series {
             && s.mark == mark
             && at.since(s.last) <= gap_ms
             // idle time counts nothing, so it may lie together however long it is
-            && (mark == Mark::Idle || at.since(s.first) <= self.grain_ms)
+            && (mark == SampleMark::Idle || at.since(s.first) <= self.grain_ms)
         {
             (s.last, s.value) = (at, value);
             (s.min, s.max) = (s.min.min(value), s.max.max(value));
             let first = s.first;
-            self.touched(first);
+            self.mark_unsaved(first);
             return;
         }
-        self.urgent |= mark == Mark::Bad;
-        self.push(Stretch { first: at, last: at, min: value, max: value, value, mark });
-        self.touched(at);
+        self.urgent |= mark == SampleMark::Bad;
+        self.push(SampleStretch { first: at, last: at, min: value, max: value, value, mark });
+        self.mark_unsaved(at);
     }
 
-    fn push(&mut self, s: Stretch) {
+    fn push(&mut self, s: SampleStretch) {
         if self.stretches.len() >= MAX_STRETCHES {
             self.stretches.pop_front();
         }
         self.stretches.push_back(s);
     }
 
-    fn touched(&mut self, first: At) {
+    fn mark_unsaved(&mut self, first: At) {
         self.unsaved = Some(self.unsaved.map_or(first, |u| u.min(first)));
     }
 
     fn forget_from(&mut self, at: At) {
         while let Some(s) = self.stretches.back().copied().filter(|s| s.last >= at) {
             self.stretches.pop_back();
-            self.touched(s.first);
+            self.mark_unsaved(s.first);
         }
     }
 
@@ -154,7 +154,7 @@ impl Series {
 
     /// The newest stretch.
     #[must_use]
-    pub fn newest(&self) -> Option<&Stretch> {
+    pub fn newest(&self) -> Option<&SampleStretch> {
         self.stretches.back()
     }
 
@@ -165,7 +165,7 @@ impl Series {
     }
 
     /// All stretches, oldest first.
-    pub fn stretches(&self) -> impl DoubleEndedIterator<Item = &Stretch> + Clone {
+    pub fn stretches(&self) -> impl DoubleEndedIterator<Item = &SampleStretch> + Clone {
         self.stretches.iter()
     }
 
@@ -173,13 +173,13 @@ impl Series {
     #[must_use]
     pub fn held_ms(&self, gap_ms: u64) -> u64 {
         let mut held = 0u64;
-        let mut later: Option<&Stretch> = None;
+        let mut later: Option<&SampleStretch> = None;
         for s in self.stretches.iter().rev() {
             match s.mark {
-                Mark::Bad => break,
-                Mark::Idle => {}
-                Mark::Good => {
-                    let between = later.filter(|l| l.mark == Mark::Good).map_or(0, |l| l.first.since(s.last));
+                SampleMark::Bad => break,
+                SampleMark::Idle => {}
+                SampleMark::Good => {
+                    let between = later.filter(|l| l.mark == SampleMark::Good).map_or(0, |l| l.first.since(s.last));
                     held += s.last.since(s.first) + if between <= gap_ms { between } else { 0 };
                 }
             }
@@ -191,10 +191,10 @@ impl Series {
     /// For how long every sample was bad, up to the newest and without a hole, ms; `None` when the newest is not bad.
     #[must_use]
     pub fn bad_for_ms(&self, gap_ms: u64) -> Option<u64> {
-        let newest = self.newest().filter(|s| s.mark == Mark::Bad)?;
+        let newest = self.newest().filter(|s| s.mark == SampleMark::Bad)?;
         let mut from = newest.first;
         for s in self.stretches.iter().rev().skip(1) {
-            if s.mark != Mark::Bad || from.since(s.last) > gap_ms {
+            if s.mark != SampleMark::Bad || from.since(s.last) > gap_ms {
                 break;
             }
             from = s.first;
@@ -223,19 +223,19 @@ impl Series {
     }
 
     /// What was asked for could not be saved: all of it is to be saved again.
-    pub fn not_saved(&mut self) {
+    pub fn mark_all_unsaved(&mut self) {
         if let Some(first) = self.stretches.front().map(|s| s.first) {
-            self.touched(first);
+            self.mark_unsaved(first);
         }
     }
 
     /// What changed since this was last asked; `None`: nothing.
-    pub fn changes(&mut self) -> Option<Change> {
+    pub fn take_changes(&mut self) -> Option<SeriesChange> {
         let replace_from = self.unsaved.take()?;
         self.urgent = false;
         let stretches = self.stretches.iter().filter(|s| s.first >= replace_from).copied().collect();
         let keep_from = self.stretches.front().map_or(replace_from, |s| s.first);
-        Some(Change { keep_from, replace_from, stretches })
+        Some(SeriesChange { keep_from, replace_from, stretches })
     }
 }
 
@@ -246,20 +246,20 @@ mod tests {
     const GAP: u64 = 60_000;
 
     /// Samples every 10 s from `from` to `to` (s, both included).
-    fn fill(series: &mut Series, from: i64, to: i64, mark: Mark) {
+    fn fill(series: &mut SampleSeries, from: i64, to: i64, mark: SampleMark) {
         for s in (from..=to).step_by(10) {
-            series.take(At(s * 1000), 1.0, mark, GAP);
+            series.take_sample(At(s * 1000), 1.0, mark, GAP);
         }
     }
 
     #[test]
     fn holes_count_nothing_and_take_nothing_away() {
-        let mut s = Series::new(4 * 3_600_000);
-        fill(&mut s, 0, 3600, Mark::Good);
+        let mut s = SampleSeries::new(4 * 3_600_000);
+        fill(&mut s, 0, 3600, SampleMark::Good);
         assert_eq!(s.held_ms(GAP), 3_600_000);
-        fill(&mut s, 3660, 7200, Mark::Good);
+        fill(&mut s, 3660, 7200, SampleMark::Good);
         assert_eq!(s.held_ms(GAP), 7_200_000, "60 s are no hole");
-        fill(&mut s, 7261, 7261 + 3600, Mark::Good);
+        fill(&mut s, 7261, 7261 + 3600, SampleMark::Good);
         assert_eq!(s.held_ms(GAP), 10_800_000, "61 s are one");
         assert_eq!(s.holes(At(0), At(10_861_000), GAP), [Hole { from: At(7_200_000), to: At(7_261_000) }]);
         assert_eq!(s.holes(At(0), At(10_961_000), GAP).len(), 2, "the silence up to now");
@@ -267,54 +267,54 @@ mod tests {
 
     #[test]
     fn bad_starts_anew_and_idle_does_neither() {
-        let mut s = Series::new(3_600_000);
-        fill(&mut s, 0, 100, Mark::Good);
-        fill(&mut s, 110, 200, Mark::Idle);
-        fill(&mut s, 210, 300, Mark::Good);
+        let mut s = SampleSeries::new(3_600_000);
+        fill(&mut s, 0, 100, SampleMark::Good);
+        fill(&mut s, 110, 200, SampleMark::Idle);
+        fill(&mut s, 210, 300, SampleMark::Good);
         assert_eq!(s.held_ms(GAP), 190_000, "between good and idle nothing counts");
-        s.take(At(310_000), 9.0, Mark::Bad, GAP);
+        s.take_sample(At(310_000), 9.0, SampleMark::Bad, GAP);
         assert_eq!(s.held_ms(GAP), 0);
-        fill(&mut s, 320, 350, Mark::Good);
+        fill(&mut s, 320, 350, SampleMark::Good);
         assert_eq!(s.held_ms(GAP), 30_000);
         assert_eq!(s.bad_for_ms(GAP), None);
     }
 
     #[test]
     fn a_clock_that_is_set_back_drops_what_was_counted_after() {
-        let mut s = Series::new(3_600_000);
-        fill(&mut s, 0, 3000, Mark::Good);
-        s.take(At(1_000_000), 1.0, Mark::Good, GAP);
+        let mut s = SampleSeries::new(3_600_000);
+        fill(&mut s, 0, 3000, SampleMark::Good);
+        s.take_sample(At(1_000_000), 1.0, SampleMark::Good, GAP);
         assert!(s.held_ms(GAP) <= 1_000_000, "{}", s.held_ms(GAP));
         assert_eq!(s.last_at(), Some(At(1_000_000)));
-        fill(&mut s, 1010, 3000, Mark::Good);
+        fill(&mut s, 1010, 3000, SampleMark::Good);
         assert!(s.held_ms(GAP) <= 3_000_000, "the same time is never counted twice");
     }
 
     #[test]
     fn it_is_bounded_and_saves_what_changed() {
-        let mut s = Series::new(3_600_000);
+        let mut s = SampleSeries::new(3_600_000);
         for i in 0..5000 {
-            s.take(At(i * 1000), 1.0, if i % 2 == 0 { Mark::Good } else { Mark::Bad }, GAP);
+            s.take_sample(At(i * 1000), 1.0, if i % 2 == 0 { SampleMark::Good } else { SampleMark::Bad }, GAP);
         }
         assert_eq!(s.stretches().count(), MAX_STRETCHES);
-        let all = s.changes().unwrap();
+        let all = s.take_changes().unwrap();
         assert_eq!((all.stretches.len(), all.keep_from), (MAX_STRETCHES, At((5000 - 1024) * 1000)));
-        assert_eq!(s.changes(), None);
-        s.take(At(5_000_000), 1.0, Mark::Bad, GAP);
+        assert_eq!(s.take_changes(), None);
+        s.take_sample(At(5_000_000), 1.0, SampleMark::Bad, GAP);
         assert!(!s.urgent(), "it joined the last stretch");
-        let one = s.changes().unwrap();
+        let one = s.take_changes().unwrap();
         assert_eq!((one.stretches.len(), one.replace_from), (1, At(4_999_000)), "it joined the last stretch");
-        let again = Series::restored(3_600_000, At(0), s.stretches().copied().collect::<Vec<_>>());
+        let again = SampleSeries::restored(3_600_000, At(0), s.stretches().copied().collect::<Vec<_>>());
         assert_eq!(again.held_ms(GAP), s.held_ms(GAP));
         assert_eq!(again.stretches().count(), s.stretches().count());
     }
 
     #[test]
     fn bad_for_needs_every_sample_and_no_hole() {
-        let mut s = Series::new(900_000);
-        fill(&mut s, 0, 100, Mark::Bad);
+        let mut s = SampleSeries::new(900_000);
+        fill(&mut s, 0, 100, SampleMark::Bad);
         assert_eq!(s.bad_for_ms(GAP), Some(100_000));
-        fill(&mut s, 200, 250, Mark::Bad);
+        fill(&mut s, 200, 250, SampleMark::Bad);
         assert_eq!(s.bad_for_ms(GAP), Some(50_000), "from after the hole");
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::criteria::{GateRow, Lack, Limit, Metric, Reading};
-use super::reading::{Soak, dead_letters};
+use super::criteria::{GateRow, Lack, Limit, Metric, MetricReading};
+use super::reading::{GroupSoak, count_dead_letters};
 use super::trigger::TriggerRow;
-use super::watch::{Kept, Unsaved, Watch, whole, worst};
-use crate::base::span;
+use super::watch::{KeptSamples, UnsavedSeries, Watch, combine_rows, worst_row};
+use crate::base::format_duration;
 use crate::base::{At, Side, Trouble};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::{Event, RunId, RunKind};
@@ -23,7 +23,7 @@ const BEFORE_AGE_MS: u64 = 3_600_000;
 
 /// Which part of the past a provider is to be asked for, besides now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Past {
+pub enum PastSpan {
     /// None: it is known, or nobody asked then.
     Known,
     /// What was measured on blue within this time, ms, in steps of at least so many ms: a baseline is made of it.
@@ -44,7 +44,7 @@ pub enum Past {
 
 /// What a provider is to be asked now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct MetricQuestion {
     /// Group, by its id on blue.
     pub group: String,
     /// On which side.
@@ -52,7 +52,7 @@ pub struct Question {
     /// For what.
     pub metric: Metric,
     /// And about the past, if the provider knows it.
-    pub past: Past,
+    pub past: PastSpan,
 }
 
 /// What a soak will be compared with, or is.
@@ -86,14 +86,14 @@ pub enum BaselineFrom {
 impl Baseline {
     /// `84ms, the middle of 231 samples on blue over 59m45s`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let value = self.metric.show(self.value);
+    pub fn describe_baseline(&self) -> String {
+        let value = self.metric.format_value(self.value);
         match self.from {
             BaselineFrom::Plan => format!("{value}, as the plan says"),
             BaselineFrom::Journal => format!("{value}, measured on blue before the cutover"),
             BaselineFrom::Measured { samples: 1, .. } => format!("{value}, from one sample on blue"),
             BaselineFrom::Measured { samples, over_ms } => {
-                format!("{value}, the middle of {samples} samples on blue over {}", span(over_ms))
+                format!("{value}, the middle of {samples} samples on blue over {}", format_duration(over_ms))
             }
         }
     }
@@ -102,16 +102,16 @@ impl Baseline {
 /// What the machine knows of soaks besides the journal.
 #[derive(Debug, Clone, Default)]
 pub(in crate::migration) struct Soaking {
-    soaks: BTreeMap<String, Soak>,
+    soaks: BTreeMap<String, GroupSoak>,
     /// Samples of soaks that an earlier process watched.
-    kept: BTreeMap<String, Kept>,
+    kept: BTreeMap<String, KeptSamples>,
     /// What was measured of groups on blue.
-    before: BTreeMap<(String, Metric), Before>,
+    before: BTreeMap<(String, Metric), BlueReadings>,
 }
 
 /// What was measured of a group on blue, oldest first.
 #[derive(Debug, Clone, Default)]
-struct Before {
+struct BlueReadings {
     readings: VecDeque<(At, f64)>,
     /// What was measured before this process began is part of it.
     past: bool,
@@ -119,9 +119,9 @@ struct Before {
 
 impl Soaking {
     /// A person has seen who works on the side that was left.
-    pub fn forgive(&mut self, group: &str) {
+    pub fn forgive_intruder(&mut self, group: &str) {
         if let Some(soak) = self.soaks.get_mut(group) {
-            soak.forgive();
+            soak.forgive_intruder();
         }
     }
 }
@@ -129,14 +129,14 @@ impl Soaking {
 impl Machine {
     /// What an earlier process kept: after the replay of the journal, before the first observation. Soaks go on
     /// counting from there; the time in between is a hole.
-    pub fn restore_samples(&mut self, kept: Vec<Kept>) {
+    pub fn restore_samples(&mut self, kept: Vec<KeptSamples>) {
         self.soaking.kept.extend(kept.into_iter().map(|k| (k.group.clone(), k)));
         self.start_watching();
     }
 
     /// What has to be written so that a restart goes on from here.
-    pub fn unsaved_samples(&mut self) -> Vec<Unsaved> {
-        self.soaking.soaks.iter_mut().flat_map(|(group, soak)| soak.watch.changes(group)).collect()
+    pub fn unsaved_samples(&mut self) -> Vec<UnsavedSeries> {
+        self.soaking.soaks.iter_mut().flat_map(|(group, soak)| soak.watch.take_changes(group)).collect()
     }
 
     /// Whether samples should be written at once: without a bad one a restart would count over it.
@@ -145,8 +145,8 @@ impl Machine {
     }
 
     /// What [`Machine::unsaved_samples`] returned could not be written: it returns all again.
-    pub fn samples_not_saved(&mut self) {
-        self.soaking.soaks.values_mut().for_each(|soak| soak.watch.not_saved());
+    pub fn mark_samples_unsaved(&mut self) {
+        self.soaking.soaks.values_mut().for_each(|soak| soak.watch.mark_all_unsaved());
     }
 
     /// Takes in what a provider of metrics answered about a group on a side, in the metric's unit, asked for at `at`.
@@ -154,8 +154,8 @@ impl Machine {
         match side {
             Side::Green => {
                 let reading = match result {
-                    Ok(value) => Reading::number(at, value),
-                    Err(why) => Reading::missing(at, why.what),
+                    Ok(value) => MetricReading::number(at, value),
+                    Err(why) => MetricReading::missing(at, why.what),
                 };
                 let gap = self.settings.sample_gap_ms;
                 if let Some(soak) = self.soaking.soaks.get_mut(group) {
@@ -204,15 +204,17 @@ impl Machine {
     }
 
     /// Which part of a metric's past is asked for.
-    fn past_of(&mut self, group: &str, side: Side, metric: Metric, now: At) -> Past {
+    fn past_of(&mut self, group: &str, side: Side, metric: Metric, now: At) -> PastSpan {
         let gap = self.settings.sample_gap_ms;
         match side {
-            Side::Blue if self.soaking.before.get(&(group.to_owned(), metric)).is_some_and(|b| b.past) => Past::Known,
-            Side::Blue => Past::Back { ms: BEFORE_AGE_MS, step_ms: BEFORE_AGE_MS / BEFORE as u64 },
+            Side::Blue if self.soaking.before.get(&(group.to_owned(), metric)).is_some_and(|b| b.past) => {
+                PastSpan::Known
+            }
+            Side::Blue => PastSpan::Back { ms: BEFORE_AGE_MS, step_ms: BEFORE_AGE_MS / BEFORE as u64 },
             Side::Green => {
                 let soak = self.soaking.soaks.get_mut(group);
                 let silent = soak.and_then(|s| s.watch.silent_since(metric, now, gap));
-                silent.map_or(Past::Known, |from| Past::Since { from, step_ms: gap / 2 })
+                silent.map_or(PastSpan::Known, |from| PastSpan::Since { from, step_ms: gap / 2 })
             }
         }
     }
@@ -220,7 +222,7 @@ impl Machine {
     /// What a provider is to be asked about now: groups on green whose soak it judges, and on blue, before a cutover,
     /// what they will be compared with.
     #[must_use]
-    pub fn wanted_metrics(&mut self, now: At) -> Vec<Question> {
+    pub fn wanted_metrics(&mut self, now: At) -> Vec<MetricQuestion> {
         let mut wanted: Vec<(String, Side, Metric)> = Vec::new();
         for (name, group) in &self.settings.groups {
             let rules = group.criteria.rules.iter().filter(|r| r.unmeasured.is_none()).map(|r| r.metric);
@@ -240,7 +242,7 @@ impl Machine {
         }
         let question = |(group, side, metric): (String, Side, Metric)| {
             let past = self.past_of(&group, side, metric, now);
-            Question { group, side, metric, past }
+            MetricQuestion { group, side, metric, past }
         };
         wanted.into_iter().map(question).collect()
     }
@@ -293,8 +295,8 @@ impl Machine {
             let samples = if let BaselineFrom::Measured { samples, .. } = from { Some(samples) } else { None };
             self.emit(CONTROLLER, Event::Baselined { group: group.clone(), metric, value, samples }, now);
         }
-        let green = self.sight(now).fresh(Side::Green).ok();
-        let held = criteria.dlq.as_deref().zip(green).and_then(|(topic, view)| dead_letters(view, topic).ok());
+        let green = self.rule_context(now).fresh_cluster(Side::Green).ok();
+        let held = criteria.dlq.as_deref().zip(green).and_then(|(topic, view)| count_dead_letters(view, topic).ok());
         if let Some(value) = held {
             let (metric, samples) = (Metric::DlqGrowth, None);
             self.emit(CONTROLLER, Event::Baselined { group, metric, value, samples }, now);
@@ -302,7 +304,7 @@ impl Machine {
     }
 
     /// Groups that rest on green and soak, since when.
-    fn resting(&self) -> BTreeMap<String, At> {
+    fn list_soaking(&self) -> BTreeMap<String, At> {
         let resting = self.state.groups.iter().filter_map(|(g, s)| match s.rest {
             Stage::Soaking { since } if self.state.open_run(&Subject::Group(g.clone())).is_none() => {
                 Some((g.clone(), since))
@@ -313,21 +315,21 @@ impl Machine {
     }
 
     fn start_watching(&mut self) -> BTreeMap<String, At> {
-        let resting = self.resting();
+        let resting = self.list_soaking();
         let settings = &self.settings;
         let criteria = |group: &str| settings.groups.get(group).map(|g| &g.criteria);
         self.soaking.soaks.retain(|g, soak| {
-            resting.get(g) == Some(&soak.watch.since()) && criteria(g).is_some_and(|c| soak.watch.is_of(c))
+            resting.get(g) == Some(&soak.watch.since()) && criteria(g).is_some_and(|c| soak.watch.matches_criteria(c))
         });
         for (group, since) in &resting {
             let Some(criteria) = criteria(group) else { continue };
             let kept = &mut self.soaking.kept;
             let soak = self.soaking.soaks.entry(group.clone()).or_insert_with(|| {
                 let kept = kept.remove(group).filter(|k| k.since == *since).map(|k| k.series).unwrap_or_default();
-                Soak::new(Watch::new(criteria, *since, kept))
+                GroupSoak::new(Watch::new(criteria, *since, kept))
             });
             if let Some(p99) = self.state.groups.get(group).and_then(|g| g.baselines.get(&Metric::P99)) {
-                soak.watch.baseline(Metric::P99, *p99);
+                soak.watch.set_baseline(Metric::P99, *p99);
             }
         }
         resting
@@ -339,9 +341,9 @@ impl Machine {
         for (group, since) in self.start_watching() {
             let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria.clone()) else { continue };
             let Some(mut soak) = self.soaking.soaks.remove(&group) else { continue };
-            let dead = soak.feed(&self.sight(now), &group, &criteria);
+            let dead = soak.feed(&self.rule_context(now), &group, &criteria);
             let quiet = self.state.groups.get(&group).is_some_and(|g| g.alarm.is_some());
-            let intruder = soak.intruder(&self.sight(now), &group, Side::Blue, since).filter(|_| !quiet);
+            let intruder = soak.find_intruder(&self.rule_context(now), &group, Side::Blue, since).filter(|_| !quiet);
             self.soaking.soaks.insert(group.clone(), soak);
             if !writes {
                 continue;
@@ -353,7 +355,7 @@ impl Machine {
             let run = self.state.groups.get(&group).and_then(|g| g.run);
             if let (Some(why), Some(run)) = (intruder, run) {
                 let advice = "find who still runs on blue and stop it, then continue; or roll back";
-                self.emit(CONTROLLER, Event::needs(run, why, advice), now);
+                self.emit(CONTROLLER, Event::needs_operator(run, why, advice), now);
             }
         }
     }
@@ -366,8 +368,8 @@ impl Machine {
     }
 
     /// The criteria of a group's soak that can't be told for a reason of this kind.
-    pub(in crate::migration) fn lacking(&self, group: &str, lack: Lack, now: At) -> Vec<Metric> {
-        self.soaking.soaks.get(group).map(|s| s.watch.lacking(lack, now)).unwrap_or_default()
+    pub(in crate::migration) fn lacking_metrics(&self, group: &str, lack: Lack, now: At) -> Vec<Metric> {
+        self.soaking.soaks.get(group).map(|s| s.watch.lacking_metrics(lack, now)).unwrap_or_default()
     }
 
     /// Every rollback trigger of a group as it stands; empty while it does not soak.
@@ -380,17 +382,17 @@ impl Machine {
     /// Whether a group's soak may be declared complete.
     #[must_use]
     pub fn soak_gate(&self, group: &str, now: At) -> Gate {
-        whole(&self.gate_rows(group, now))
+        combine_rows(&self.gate_rows(group, now))
     }
 
     /// The criterion that keeps a soak from passing, in a few words.
-    pub(in crate::migration) fn soak_words(&self, group: &str, now: At) -> String {
+    pub(in crate::migration) fn describe_soak(&self, group: &str, now: At) -> String {
         let rows = self.gate_rows(group, now);
-        let Some(row) = worst(&rows) else { return "lag ? not measured yet".into() };
+        let Some(row) = worst_row(&rows) else { return "lag ? not measured yet".into() };
         let label = row.metric.label();
         match &row.gate {
             Gate::Pass => "soak passed".into(),
-            Gate::Hold { left_ms, .. } => format!("{label} HOLD {}", span(*left_ms)),
+            Gate::Hold { left_ms, .. } => format!("{label} HOLD {}", format_duration(*left_ms)),
             Gate::Fail { why } => format!("{label} FAIL {why}"),
             Gate::Unknown { why } => format!("{label} ? {why}"),
         }

@@ -5,14 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::criteria::{Metric, Patience, Reading};
-use super::samples::{CLOCK_SLACK_MS, Mark, Series, Stretch};
+use super::criteria::{Metric, MetricReading, SamplePatience};
+use super::samples::{CLOCK_SLACK_MS, SampleMark, SampleSeries, SampleStretch};
 use crate::base::At;
-use crate::base::span;
+use crate::base::format_duration;
 
 /// How a trigger compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
-pub enum Comparison {
+pub enum TriggerComparison {
     /// `>`
     #[serde(rename = ">")]
     #[strum(serialize = ">")]
@@ -31,15 +31,15 @@ pub enum Comparison {
     AtMost,
 }
 
-impl Comparison {
+impl TriggerComparison {
     /// Whether `value` compares so with `with`.
     #[must_use]
     pub fn holds(self, value: f64, with: f64) -> bool {
         match self {
-            Comparison::Above => value > with,
-            Comparison::AtLeast => value >= with,
-            Comparison::Below => value < with,
-            Comparison::AtMost => value <= with,
+            TriggerComparison::Above => value > with,
+            TriggerComparison::AtLeast => value >= with,
+            TriggerComparison::Below => value < with,
+            TriggerComparison::AtMost => value <= with,
         }
     }
 }
@@ -74,7 +74,7 @@ pub struct Trigger {
     /// What is compared.
     pub metric: Metric,
     /// How.
-    pub comparison: Comparison,
+    pub comparison: TriggerComparison,
     /// With what: records, a share, or ms, as the metric has it.
     pub value: f64,
     /// Look-back (any) or duration (sustained), ms.
@@ -90,9 +90,9 @@ pub struct Trigger {
 impl Trigger {
     /// `lag > 10000, sustained 15m00s`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let (metric, with) = (self.metric.label(), self.metric.show(self.value));
-        format!("{metric} {} {with}, {} {}", self.comparison, self.mode, span(self.for_ms))
+    pub fn describe_condition(&self) -> String {
+        let (metric, with) = (self.metric.label(), self.metric.format_value(self.value));
+        format!("{metric} {} {with}, {} {}", self.comparison, self.mode, format_duration(self.for_ms))
     }
 }
 
@@ -140,32 +140,37 @@ pub struct TriggerRow {
 pub(in crate::migration) struct Sentry {
     pub trigger: Trigger,
     /// `Bad` is met.
-    series: Series,
+    series: SampleSeries,
     missing: Option<String>,
 }
 
 impl Sentry {
-    pub fn new(trigger: Trigger, since: At, kept: impl IntoIterator<Item = Stretch>) -> Self {
-        let series = Series::restored(trigger.for_ms, since, kept);
+    pub fn new(trigger: Trigger, since: At, kept: impl IntoIterator<Item = SampleStretch>) -> Self {
+        let series = SampleSeries::restored(trigger.for_ms, since, kept);
         Self { trigger, series, missing: None }
     }
 
-    pub fn series(&mut self) -> &mut Series {
+    pub fn series(&mut self) -> &mut SampleSeries {
         &mut self.series
     }
 
-    pub fn feed(&mut self, reading: &Reading, gap_ms: u64) {
-        match reading.checked(self.trigger.metric) {
+    pub fn feed(&mut self, reading: &MetricReading, gap_ms: u64) {
+        match reading.checked_value(self.trigger.metric) {
             Err(why) => self.missing = Some(why),
             Ok(value) => {
                 let met = self.trigger.comparison.holds(value, self.trigger.value);
-                self.series.take(reading.at, value, if met { Mark::Bad } else { Mark::Good }, gap_ms);
+                self.series.take_sample(
+                    reading.at,
+                    value,
+                    if met { SampleMark::Bad } else { SampleMark::Good },
+                    gap_ms,
+                );
                 self.missing = None;
             }
         }
     }
 
-    pub fn state(&self, now: At, patience: Patience) -> TriggerState {
+    pub fn state(&self, now: At, patience: SamplePatience) -> TriggerState {
         let t = &self.trigger;
         let Some(newest) = self.series.newest() else {
             let why = self.missing.clone().unwrap_or_else(|| "not measured yet".into());
@@ -178,14 +183,14 @@ impl Sentry {
         }
         // A sample that met the condition is a fact, whatever can or can't be read since.
         if t.mode == TriggerMode::Any
-            && let Some(s) = self.within(now).find(|s| s.mark == Mark::Bad)
+            && let Some(s) = self.recent_stretches(now).find(|s| s.mark == SampleMark::Bad)
         {
-            let (value, ago) = (t.metric.show(self.worst(s)), span(now.since(s.last)));
+            let (value, ago) = (t.metric.format_value(self.worst(s)), format_duration(now.since(s.last)));
             return TriggerState::Met { why: format!("{} {value}, {ago} ago", t.metric.label()) };
         }
         if now.since(newest.last) > patience.stale_ms {
             let why = self.missing.clone().map(|w| format!(": {w}")).unwrap_or_default();
-            let (label, age) = (t.metric.label(), span(now.since(newest.last)));
+            let (label, age) = (t.metric.label(), format_duration(now.since(newest.last)));
             return TriggerState::Unknown { why: format!("{label} was last measured {age} ago{why}") };
         }
         if let Some(why) = &self.missing {
@@ -193,36 +198,45 @@ impl Sentry {
         }
         match self.series.bad_for_ms(patience.gap_ms) {
             Some(ms) => {
-                let (label, value) = (t.metric.label(), t.metric.show(newest.value));
-                let why = format!("{label} {value}, {} {} for {}", t.comparison, t.metric.show(t.value), span(ms));
+                let (label, value) = (t.metric.label(), t.metric.format_value(newest.value));
+                let why = format!(
+                    "{label} {value}, {} {} for {}",
+                    t.comparison,
+                    t.metric.format_value(t.value),
+                    format_duration(ms)
+                );
                 match t.for_ms.saturating_sub(ms) {
                     0 => TriggerState::Met { why },
                     left_ms => TriggerState::Rising { left_ms, why },
                 }
             }
             None => TriggerState::Quiet {
-                worst: self.within(now).map(|s| self.worst(s)).reduce(|a, b| self.worse(a, b)).unwrap_or(newest.value),
+                worst: self
+                    .recent_stretches(now)
+                    .map(|s| self.worst(s))
+                    .reduce(|a, b| self.worse(a, b))
+                    .unwrap_or(newest.value),
             },
         }
     }
 
-    fn within(&self, now: At) -> impl Iterator<Item = &Stretch> {
+    fn recent_stretches(&self, now: At) -> impl Iterator<Item = &SampleStretch> {
         let for_ms = self.trigger.for_ms;
         self.series.stretches().rev().take_while(move |s| now.since(s.last) <= for_ms)
     }
 
-    fn worst(&self, s: &Stretch) -> f64 {
+    fn worst(&self, s: &SampleStretch) -> f64 {
         self.worse(s.min, s.max)
     }
 
     fn worse(&self, a: f64, b: f64) -> f64 {
         match self.trigger.comparison {
-            Comparison::Above | Comparison::AtLeast => a.max(b),
-            Comparison::Below | Comparison::AtMost => a.min(b),
+            TriggerComparison::Above | TriggerComparison::AtLeast => a.max(b),
+            TriggerComparison::Below | TriggerComparison::AtMost => a.min(b),
         }
     }
 
-    pub fn row(&self, now: At, patience: Patience) -> TriggerRow {
+    pub fn row(&self, now: At, patience: SamplePatience) -> TriggerRow {
         TriggerRow {
             trigger: self.trigger.clone(),
             state: self.state(now, patience),

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::criteria::{Criterion, GateRow, Judge, Lack, Metric, Patience, Reading};
-use super::samples::{Change, Series, Stretch};
+use super::criteria::{Criterion, CriterionJudge, GateRow, Lack, Metric, MetricReading, SamplePatience};
+use super::samples::{SampleSeries, SampleStretch, SeriesChange};
 use super::trigger::{Sentry, TriggerRow};
 use crate::base::At;
 use crate::migration::facts::settings::Criteria;
@@ -15,18 +15,18 @@ const TRIGGER: &str = "trigger:";
 
 /// Samples that outlive a restart: what was kept of a group's watch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kept {
+pub struct KeptSamples {
     /// Group, by its id on blue.
     pub group: String,
     /// Since when it was watched: of an earlier soak nothing counts.
     pub since: At,
     /// By the name of the series, oldest first.
-    pub series: BTreeMap<String, Vec<Stretch>>,
+    pub series: BTreeMap<String, Vec<SampleStretch>>,
 }
 
 /// What changed in one series since it was last asked.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unsaved {
+pub struct UnsavedSeries {
     /// Group, by its id on blue.
     pub group: String,
     /// Since when it is watched.
@@ -34,14 +34,14 @@ pub struct Unsaved {
     /// The name of the series.
     pub series: String,
     /// What changed.
-    pub change: Change,
+    pub change: SeriesChange,
 }
 
 /// See the module's words.
 #[derive(Debug, Clone)]
 pub struct Watch {
     since: At,
-    judges: Vec<Judge>,
+    judges: Vec<CriterionJudge>,
     sentries: Vec<Sentry>,
     /// Measured before the cutover, or named by the plan.
     baselines: BTreeMap<Metric, f64>,
@@ -50,9 +50,9 @@ pub struct Watch {
 impl Watch {
     /// Starts watching at `since`, with what was kept of it.
     #[must_use]
-    pub fn new(criteria: &Criteria, since: At, mut kept: BTreeMap<String, Vec<Stretch>>) -> Self {
+    pub fn new(criteria: &Criteria, since: At, mut kept: BTreeMap<String, Vec<SampleStretch>>) -> Self {
         let mut of = |name: String| kept.remove(&name).unwrap_or_default();
-        let judge = |rule: &Criterion, kept| Judge::new(rule.clone(), since, kept);
+        let judge = |rule: &Criterion, kept| CriterionJudge::new(rule.clone(), since, kept);
         Self {
             since,
             judges: criteria.rules.iter().map(|r| judge(r, of(r.metric.to_string()))).collect(),
@@ -73,18 +73,18 @@ impl Watch {
 
     /// Whether it watches what these criteria ask for.
     #[must_use]
-    pub fn is_of(&self, criteria: &Criteria) -> bool {
+    pub fn matches_criteria(&self, criteria: &Criteria) -> bool {
         self.judges.iter().map(|j| &j.rule).eq(&criteria.rules)
             && self.sentries.iter().map(|s| &s.trigger).eq(&criteria.triggers)
     }
 
     /// A baseline that was measured. What the plan names stays.
-    pub fn baseline(&mut self, metric: Metric, value: f64) {
+    pub fn set_baseline(&mut self, metric: Metric, value: f64) {
         self.baselines.entry(metric).or_insert(value);
     }
 
     /// Takes one look at a metric in.
-    pub fn feed(&mut self, metric: Metric, reading: &Reading, gap_ms: u64) {
+    pub fn feed(&mut self, metric: Metric, reading: &MetricReading, gap_ms: u64) {
         let baseline = self.baselines.get(&metric).copied();
         for judge in self.judges.iter_mut().filter(|j| j.rule.metric == metric) {
             judge.feed(reading, baseline, gap_ms);
@@ -99,9 +99,9 @@ impl Watch {
     /// this has to come before the next look is fed. What is not a number is no sample; what is bad starts the count anew.
     pub fn feed_past(&mut self, metric: Metric, points: &[(At, f64)], gap_ms: u64) {
         let (since, baseline) = (self.since, self.baselines.get(&metric).copied());
-        let newer = |at: At, series: &mut Series| at >= since && series.last_at().is_none_or(|last| at > last);
+        let newer = |at: At, series: &mut SampleSeries| at >= since && series.last_at().is_none_or(|last| at > last);
         for (at, value) in points {
-            let reading = Reading::number(*at, *value);
+            let reading = MetricReading::number(*at, *value);
             for judge in self.judges.iter_mut().filter(|j| j.rule.metric == metric) {
                 if newer(*at, judge.series()) {
                     judge.feed(&reading, baseline, gap_ms);
@@ -121,7 +121,7 @@ impl Watch {
         let since = self.since;
         let judges = self.judges.iter_mut().filter(|j| j.rule.metric == metric && j.rule.unmeasured.is_none());
         let sentries = self.sentries.iter_mut().filter(|s| s.trigger.metric == metric);
-        let last = judges.map(Judge::series).chain(sentries.map(Sentry::series));
+        let last = judges.map(CriterionJudge::series).chain(sentries.map(Sentry::series));
         let last = last.map(|series| series.last_at().unwrap_or(since)).min()?;
         (now.since(last) > gap_ms).then_some(last)
     }
@@ -131,33 +131,34 @@ impl Watch {
     #[must_use]
     pub fn rows(&self, now: At, gap_ms: u64, stale_ms: u64) -> Vec<GateRow> {
         let baseline = |m: Metric| self.baselines.get(&m).copied();
-        let row = |j: &Judge| j.row(now, patience(j.rule.metric, gap_ms, stale_ms), baseline(j.rule.metric));
+        let row =
+            |j: &CriterionJudge| j.row(now, patience_for(j.rule.metric, gap_ms, stale_ms), baseline(j.rule.metric));
         self.judges.iter().map(row).collect()
     }
 
     /// The criteria whose gate can't be told because their newest number is missing, for a reason of this kind.
     #[must_use]
-    pub fn lacking(&self, lack: Lack, now: At) -> Vec<Metric> {
+    pub fn lacking_metrics(&self, lack: Lack, now: At) -> Vec<Metric> {
         self.judges.iter().filter(|j| j.lack(now) == Some(lack)).map(|j| j.rule.metric).collect()
     }
 
     /// Every trigger as it stands.
     #[must_use]
     pub fn triggers(&self, now: At, gap_ms: u64, stale_ms: u64) -> Vec<TriggerRow> {
-        self.sentries.iter().map(|s| s.row(now, patience(s.trigger.metric, gap_ms, stale_ms))).collect()
+        self.sentries.iter().map(|s| s.row(now, patience_for(s.trigger.metric, gap_ms, stale_ms))).collect()
     }
 
     /// Every series with its name.
-    fn series(&mut self) -> impl Iterator<Item = (String, &mut Series)> {
+    fn series(&mut self) -> impl Iterator<Item = (String, &mut SampleSeries)> {
         let judges = self.judges.iter_mut().map(|j| (j.rule.metric.to_string(), j.series()));
         judges.chain(self.sentries.iter_mut().map(|s| (format!("{TRIGGER}{}", s.trigger.name), s.series())))
     }
 
     /// What has to be written so that a restart goes on from here.
-    pub fn changes(&mut self, group: &str) -> Vec<Unsaved> {
+    pub fn take_changes(&mut self, group: &str) -> Vec<UnsavedSeries> {
         let since = self.since;
-        let unsaved = |(series, of): (String, &mut Series)| {
-            Some(Unsaved { group: group.to_owned(), since, series, change: of.changes()? })
+        let unsaved = |(series, of): (String, &mut SampleSeries)| {
+            Some(UnsavedSeries { group: group.to_owned(), since, series, change: of.take_changes()? })
         };
         self.series().filter_map(unsaved).collect()
     }
@@ -168,20 +169,20 @@ impl Watch {
     }
 
     /// What changed could not be written: all of it is to be written again.
-    pub fn not_saved(&mut self) {
+    pub fn mark_all_unsaved(&mut self) {
         for (_, of) in self.series() {
-            of.not_saved();
+            of.mark_all_unsaved();
         }
     }
 }
 
-fn patience(metric: Metric, gap_ms: u64, stale_ms: u64) -> Patience {
-    Patience { gap_ms, stale_ms: if metric.is_asked_for() { gap_ms.max(stale_ms) } else { stale_ms } }
+fn patience_for(metric: Metric, gap_ms: u64, stale_ms: u64) -> SamplePatience {
+    SamplePatience { gap_ms, stale_ms: if metric.is_asked_for() { gap_ms.max(stale_ms) } else { stale_ms } }
 }
 
 /// The criterion that speaks for all that are judged: what fails, then what is unknown, then what holds longest.
 #[must_use]
-pub fn worst(rows: &[GateRow]) -> Option<&GateRow> {
+pub fn worst_row(rows: &[GateRow]) -> Option<&GateRow> {
     let rank = |row: &&GateRow| match &row.gate {
         Gate::Fail { .. } => (3, 0),
         Gate::Unknown { .. } => (2, 0),
@@ -194,6 +195,6 @@ pub fn worst(rows: &[GateRow]) -> Option<&GateRow> {
 
 /// All criteria together: each that is judged must pass. Nothing judged is Unknown.
 #[must_use]
-pub fn whole(rows: &[GateRow]) -> Gate {
-    worst(rows).map_or_else(|| Gate::Unknown { why: "not measured yet".into() }, |row| row.gate.clone())
+pub fn combine_rows(rows: &[GateRow]) -> Gate {
+    worst_row(rows).map_or_else(|| Gate::Unknown { why: "not measured yet".into() }, |row| row.gate.clone())
 }

@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::At;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::event::{Entry, Event};
+use crate::migration::facts::event::{Event, JournalEntry};
 use crate::migration::rules::gate::Gate;
 use crate::migration::rules::phase::PhaseView;
 use crate::migration::soak::criteria::{GateRow, Metric};
-use crate::migration::soak::watch::whole;
+use crate::migration::soak::watch::combine_rows;
 
 /// A gate, and a phase that was complete, are good or bad again when they have stood so for this long, ms.
 pub const QUIET_MS: u64 = 300_000;
@@ -23,7 +23,7 @@ pub const SETTLED_MS: u64 = 30_000;
 
 /// How something stands, in three words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Is {
+enum EdgeState {
     Good,
     Bad,
     Blind,
@@ -31,32 +31,32 @@ enum Is {
 
 /// What is watched for a turn.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Key {
+enum EdgeKey {
     Gate(String, Option<Metric>),
     Phase(u8),
 }
 
 /// See the module's words.
 #[derive(Debug, Clone, Default)]
-pub struct Turns {
+pub struct Edges {
     /// Criteria that were told as failing or unknown.
-    gates: BTreeMap<(String, Metric), Is>,
+    gates: BTreeMap<(String, Metric), EdgeState>,
     /// Groups whose soak was told as passed.
     passed: BTreeSet<String>,
     /// Phases that were told as complete.
     complete: BTreeSet<u8>,
     /// How each stands, and since when.
-    standing: BTreeMap<Key, (Is, At)>,
+    standing: BTreeMap<EdgeKey, (EdgeState, At)>,
 }
 
-impl Turns {
+impl Edges {
     /// Takes in what the journal holds, its own entries included.
-    pub fn entry(&mut self, entry: &Entry) {
+    pub fn take_entry(&mut self, entry: &JournalEntry) {
         match &entry.event {
             Event::GateTurned { group, metric: Some(metric), gate } => {
                 match gate {
-                    Gate::Fail { .. } => self.gates.insert((group.clone(), *metric), Is::Bad),
-                    Gate::Unknown { .. } => self.gates.insert((group.clone(), *metric), Is::Blind),
+                    Gate::Fail { .. } => self.gates.insert((group.clone(), *metric), EdgeState::Bad),
+                    Gate::Unknown { .. } => self.gates.insert((group.clone(), *metric), EdgeState::Blind),
                     Gate::Pass | Gate::Hold { .. } => self.gates.remove(&(group.clone(), *metric)),
                 };
                 if matches!(gate, Gate::Fail { .. } | Gate::Unknown { .. }) {
@@ -74,33 +74,33 @@ impl Turns {
             }
             // The next soak begins with nothing told.
             Event::RunStarted { subject: Subject::Group(group), dry_run: false, .. } | Event::Completed { group } => {
-                self.forget(group);
+                self.forget_group(group);
             }
             _ => {}
         }
     }
 
-    fn forget(&mut self, group: &str) {
+    fn forget_group(&mut self, group: &str) {
         self.gates.retain(|(g, _), _| g != group);
         self.passed.remove(group);
-        self.standing.retain(|key, _| !matches!(key, Key::Gate(g, _) if g == group));
+        self.standing.retain(|key, _| !matches!(key, EdgeKey::Gate(g, _) if g == group));
     }
 
     /// What turned among a group's criteria; nothing while it does not soak. Each is to be journalled, and folded again.
-    pub fn gates(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
+    pub fn turn_gates(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
         if rows.is_empty() {
-            self.standing.retain(|key, _| !matches!(key, Key::Gate(g, _) if g == group));
+            self.standing.retain(|key, _| !matches!(key, EdgeKey::Gate(g, _) if g == group));
             return Vec::new();
         }
         let mut turned = Vec::new();
         for row in rows.iter().filter(|r| r.judged) {
-            let (metric, is) = (row.metric, how(&row.gate));
-            let stood = self.stood(Key::Gate(group.to_owned(), Some(metric)), is, now);
-            let told = self.gates.get(&(group.to_owned(), metric)).copied().unwrap_or(Is::Good);
+            let (metric, is) = (row.metric, edge_state(&row.gate));
+            let stood = self.stood_for_ms(EdgeKey::Gate(group.to_owned(), Some(metric)), is, now);
+            let told = self.gates.get(&(group.to_owned(), metric)).copied().unwrap_or(EdgeState::Good);
             let turns = match (told, is) {
-                (Is::Good | Is::Blind, Is::Bad) => true,
-                (Is::Good, Is::Blind) => stood >= BLIND_MS,
-                (Is::Bad | Is::Blind, Is::Good) => stood >= QUIET_MS,
+                (EdgeState::Good | EdgeState::Blind, EdgeState::Bad) => true,
+                (EdgeState::Good, EdgeState::Blind) => stood >= BLIND_MS,
+                (EdgeState::Bad | EdgeState::Blind, EdgeState::Good) => stood >= QUIET_MS,
                 _ => false,
             };
             if turns {
@@ -108,8 +108,8 @@ impl Turns {
                 turned.push(Event::GateTurned { group, metric: Some(metric), gate });
             }
         }
-        let all = whole(rows);
-        let stood = self.stood(Key::Gate(group.to_owned(), None), how(&all), now);
+        let all = combine_rows(rows);
+        let stood = self.stood_for_ms(EdgeKey::Gate(group.to_owned(), None), edge_state(&all), now);
         let failing = self.gates.keys().any(|(g, _)| g == group);
         if all.passes() && !failing && stood >= SETTLED_MS && !self.passed.contains(group) {
             turned.push(Event::GateTurned { group: group.to_owned(), metric: None, gate: Gate::Pass });
@@ -119,23 +119,23 @@ impl Turns {
 
     /// What turned among the phases. `seen`: both clusters were seen recently; otherwise a phase that looks incomplete
     /// may only be out of sight.
-    pub fn phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
+    pub fn turn_phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
         let mut turned = Vec::new();
         for phase in phases.iter().filter(|p| p.total > 0) {
             // Of what is not looked at, or can't be seen now, there is nothing to tell.
             let Some(done) = phase.done else {
-                self.stood(Key::Phase(phase.number), Is::Blind, now);
+                self.stood_for_ms(EdgeKey::Phase(phase.number), EdgeState::Blind, now);
                 continue;
             };
-            let is = match (phase.complete(), seen && phase.note.is_none()) {
-                (true, _) => Is::Good,
-                (false, true) => Is::Bad,
-                (false, false) => Is::Blind,
+            let is = match (phase.is_complete(), seen && phase.note.is_none()) {
+                (true, _) => EdgeState::Good,
+                (false, true) => EdgeState::Bad,
+                (false, false) => EdgeState::Blind,
             };
-            let stood = self.stood(Key::Phase(phase.number), is, now);
+            let stood = self.stood_for_ms(EdgeKey::Phase(phase.number), is, now);
             let turns = match (self.complete.contains(&phase.number), is) {
-                (false, Is::Good) => stood >= SETTLED_MS,
-                (true, Is::Bad) => stood >= QUIET_MS,
+                (false, EdgeState::Good) => stood >= SETTLED_MS,
+                (true, EdgeState::Bad) => stood >= QUIET_MS,
                 _ => false,
             };
             if turns {
@@ -147,7 +147,7 @@ impl Turns {
     }
 
     /// For how long it has stood as it does, ms.
-    fn stood(&mut self, key: Key, is: Is, now: At) -> u64 {
+    fn stood_for_ms(&mut self, key: EdgeKey, is: EdgeState, now: At) -> u64 {
         let standing = self.standing.entry(key).or_insert((is, now));
         // a clock that was set back starts the time anew: it never makes it longer
         if standing.0 != is || standing.1 > now {
@@ -157,18 +157,18 @@ impl Turns {
     }
 }
 
-fn how(gate: &Gate) -> Is {
+fn edge_state(gate: &Gate) -> EdgeState {
     match gate {
         // A hold passes by itself: that is no failure.
-        Gate::Pass | Gate::Hold { .. } => Is::Good,
-        Gate::Fail { .. } => Is::Bad,
-        Gate::Unknown { .. } => Is::Blind,
+        Gate::Pass | Gate::Hold { .. } => EdgeState::Good,
+        Gate::Fail { .. } => EdgeState::Bad,
+        Gate::Unknown { .. } => EdgeState::Blind,
     }
 }
 
 /// A gate that turned, in words.
 #[must_use]
-pub fn gate_words(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
+pub fn describe_gate_turn(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
     let group = visible_name(group);
     let Some(metric) = metric else { return format!("{group}: every criterion of the soak passes") };
     let label = metric.label();
@@ -182,7 +182,7 @@ pub fn gate_words(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
 
 /// A phase that turned, in words.
 #[must_use]
-pub fn phase_words(number: u8, name: &str, done: u32, total: u32) -> String {
+pub fn describe_phase_turn(number: u8, name: &str, done: u32, total: u32) -> String {
     match done == total {
         true => format!("phase {number} {name} is complete: {done} of {total}", name = visible_name(name)),
         false => {
@@ -225,17 +225,17 @@ mod tests {
 
     /// Each line: at which second the lag's gate reads what; what turned. Between lines it stands, looked at each second.
     fn play(script: &[(u64, &str)], until: u64) -> Vec<String> {
-        let (mut turns, mut seq, mut out) = (Turns::default(), 0, Vec::new());
+        let (mut turns, mut seq, mut out) = (Edges::default(), 0, Vec::new());
         let mut word = "UNKNOWN";
         for s in 0..until {
             word = script.iter().find(|(at, _)| *at == s).map_or(word, |(_, w)| w);
             let now = At(i64::try_from(s * 1_000).unwrap());
-            for event in turns.gates("g", &[row(Metric::Lag, gate(word))], now) {
+            for event in turns.turn_gates("g", &[row(Metric::Lag, gate(word))], now) {
                 let Event::GateTurned { metric, gate, .. } = &event else { panic!("{event:?}") };
                 let what = if metric.is_some() { gate.word() } else { "passed" };
                 out.push(format!("{s} {what}"));
                 seq += 1;
-                turns.entry(&Entry { seq, at: now, actor: "controller".into(), event });
+                turns.take_entry(&JournalEntry { seq, at: now, actor: "controller".into(), event });
             }
         }
         out
@@ -285,57 +285,57 @@ mod tests {
 
     #[test]
     fn a_restart_remembers_what_was_told() {
-        let entry = |event| Entry { seq: 1, at: At(0), actor: "controller".into(), event };
+        let entry = |event| JournalEntry { seq: 1, at: At(0), actor: "controller".into(), event };
         let failed = |g: &str| Event::GateTurned { group: g.into(), metric: Some(Metric::Lag), gate: gate("FAIL") };
-        let mut turns = Turns::default();
-        turns.entry(&entry(failed("g")));
+        let mut turns = Edges::default();
+        turns.take_entry(&entry(failed("g")));
         let rows = |word| [row(Metric::Lag, gate(word))];
-        assert_eq!(turns.gates("g", &rows("FAIL"), At(1)), [], "told before the restart");
-        assert_eq!(turns.gates("g", &rows("PASS"), At(2)), []);
-        let again = turns.gates("g", &rows("PASS"), At(2 + 300_000));
+        assert_eq!(turns.turn_gates("g", &rows("FAIL"), At(1)), [], "told before the restart");
+        assert_eq!(turns.turn_gates("g", &rows("PASS"), At(2)), []);
+        let again = turns.turn_gates("g", &rows("PASS"), At(2 + 300_000));
         assert!(matches!(&again[0], Event::GateTurned { gate: Gate::Pass, metric: Some(_), .. }), "{again:?}");
         // ... and of an earlier soak nothing
-        turns.entry(&entry(Event::Completed { group: "g".into() }));
-        assert_eq!(turns.gates("g", &rows("FAIL"), At(3)), [failed("g")]);
-        assert_eq!(turns.gates("h", &[], At(3)), [], "no soak");
+        turns.take_entry(&entry(Event::Completed { group: "g".into() }));
+        assert_eq!(turns.turn_gates("g", &rows("FAIL"), At(3)), [failed("g")]);
+        assert_eq!(turns.turn_gates("h", &[], At(3)), [], "no soak");
     }
 
     #[test]
     fn what_is_not_judged_and_a_clock_that_steps_tell_nothing() {
-        let mut turns = Turns::default();
+        let mut turns = Edges::default();
         let mut unmeasured = row(Metric::P99, gate("UNKNOWN"));
         unmeasured.judged = false;
         let rows = [row(Metric::Lag, gate("UNKNOWN")), unmeasured];
-        assert_eq!(turns.gates("g", &rows, At(10_000_000)), []);
-        assert_eq!(turns.gates("g", &rows, At(0)), [], "back");
-        assert_eq!(turns.gates("g", &rows, At(599_999)), [], "it counts from the step");
-        assert_eq!(turns.gates("g", &rows, At(600_000)).len(), 1);
+        assert_eq!(turns.turn_gates("g", &rows, At(10_000_000)), []);
+        assert_eq!(turns.turn_gates("g", &rows, At(0)), [], "back");
+        assert_eq!(turns.turn_gates("g", &rows, At(599_999)), [], "it counts from the step");
+        assert_eq!(turns.turn_gates("g", &rows, At(600_000)).len(), 1);
     }
 
     #[test]
     fn a_phase_is_told_when_it_stands_and_never_because_nothing_is_seen() {
-        let mut turns = Turns::default();
+        let mut turns = Edges::default();
         let at = |s: i64| At(s * 1_000);
         let of =
             |done, total| PhaseView { number: 2, name: "Producers".into(), done, total, checked: None, note: None };
         let phase = |done, total| [of(Some(done), total)];
         let unknown = [PhaseView { checked: Some(3), note: Some("not compared".into()), ..of(None, 3) }];
-        assert_eq!(turns.phases(&unknown, true, at(0)), []);
-        assert_eq!(turns.phases(&unknown, true, at(900)), [], "what is not looked at is never complete");
-        let mut turns = Turns::default();
-        let entry = |event: &Event| Entry { seq: 1, at: At(0), actor: String::new(), event: event.clone() };
-        assert_eq!(turns.phases(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
-        assert_eq!(turns.phases(&phase(3, 3), true, at(0)), []);
-        let told = turns.phases(&phase(3, 3), true, at(30));
+        assert_eq!(turns.turn_phases(&unknown, true, at(0)), []);
+        assert_eq!(turns.turn_phases(&unknown, true, at(900)), [], "what is not looked at is never complete");
+        let mut turns = Edges::default();
+        let entry = |event: &Event| JournalEntry { seq: 1, at: At(0), actor: String::new(), event: event.clone() };
+        assert_eq!(turns.turn_phases(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
+        assert_eq!(turns.turn_phases(&phase(3, 3), true, at(0)), []);
+        let told = turns.turn_phases(&phase(3, 3), true, at(30));
         assert_eq!(told, [Event::PhaseTurned { number: 2, name: "Producers".into(), done: 3, total: 3 }]);
-        turns.entry(&entry(&told[0]));
-        assert_eq!(turns.phases(&phase(3, 3), true, at(900)), [], "once");
-        assert_eq!(turns.phases(&phase(0, 3), false, at(901)), []);
-        assert_eq!(turns.phases(&phase(0, 3), false, at(9_000)), [], "out of sight");
-        assert_eq!(turns.phases(&phase(2, 3), true, at(9_001)), []);
-        let told = turns.phases(&phase(2, 3), true, at(9_301));
+        turns.take_entry(&entry(&told[0]));
+        assert_eq!(turns.turn_phases(&phase(3, 3), true, at(900)), [], "once");
+        assert_eq!(turns.turn_phases(&phase(0, 3), false, at(901)), []);
+        assert_eq!(turns.turn_phases(&phase(0, 3), false, at(9_000)), [], "out of sight");
+        assert_eq!(turns.turn_phases(&phase(2, 3), true, at(9_001)), []);
+        let told = turns.turn_phases(&phase(2, 3), true, at(9_301));
         assert_eq!(told.len(), 1);
-        turns.entry(&entry(&told[0]));
-        assert_eq!(turns.phases(&phase(2, 3), true, at(19_301)), []);
+        turns.take_entry(&entry(&told[0]));
+        assert_eq!(turns.turn_phases(&phase(2, 3), true, at(19_301)), []);
     }
 }

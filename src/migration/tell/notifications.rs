@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{At, Trouble};
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::event::{Entry, Event, RunEnd, RunId, RunKind};
+use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::notice::Severity;
 use crate::migration::facts::stage::Stage;
 use crate::migration::facts::state::State;
@@ -38,7 +38,7 @@ const SHADOW_QUIET_MS: u64 = 300_000;
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Topic {
+pub enum NotificationTopic {
     /// A run starts, is done, fails.
     Run,
     /// A group or producer stands somewhere else: past its point of no silent return, soaking, rolled back, complete.
@@ -63,9 +63,16 @@ pub enum Topic {
     Controller,
 }
 
-impl Topic {
+impl NotificationTopic {
     /// What is told where a plan does not say: what a person wants to be woken by, and what they ask for next.
-    pub const DEFAULT: [Topic; 6] = [Topic::Run, Topic::Stage, Topic::Phase, Topic::Gate, Topic::Trigger, Topic::Alarm];
+    pub const DEFAULT: [NotificationTopic; 6] = [
+        NotificationTopic::Run,
+        NotificationTopic::Stage,
+        NotificationTopic::Phase,
+        NotificationTopic::Gate,
+        NotificationTopic::Trigger,
+        NotificationTopic::Alarm,
+    ];
 }
 
 /// What happened, one word each.
@@ -74,7 +81,7 @@ impl Topic {
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
-pub enum Happening {
+pub enum NotificationEvent {
     /// A run starts.
     RunStarted,
     /// A run is done.
@@ -139,7 +146,7 @@ pub enum Happening {
 
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct News {
+pub struct Notification {
     /// Number of the journal's entry that it comes from; 0 for one that comes from none.
     pub seq: u64,
     /// When that was written.
@@ -147,9 +154,9 @@ pub struct News {
     /// Who caused it.
     pub actor: String,
     /// What kinds it is of: who asked for any of them is told.
-    pub topics: Vec<Topic>,
+    pub topics: Vec<NotificationTopic>,
     /// What happened.
-    pub event: Happening,
+    pub event: NotificationEvent,
     /// How bad it is.
     pub severity: Severity,
     /// What it is about.
@@ -173,7 +180,7 @@ pub struct News {
 
 /// How far a target was told, kept beside the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct DeliveryProgress {
     /// Its name in the plan.
     pub target: String,
     /// Up to and with this entry everything was delivered, given up, or not for it.
@@ -182,7 +189,7 @@ pub struct Told {
     pub failing: Option<(At, Trouble)>,
 }
 
-impl News {
+impl Notification {
     /// Whether it ends what an earlier one with its key began.
     #[must_use]
     pub fn resolves(&self) -> bool {
@@ -191,18 +198,18 @@ impl News {
 
     /// Many in one, for those that could not be told in time. `None` of none.
     #[must_use]
-    pub fn summary(many: &[News]) -> Option<News> {
+    pub fn summary(many: &[Notification]) -> Option<Notification> {
         let (first, last) = (many.first()?, many.last()?);
-        let mut counts: BTreeMap<Happening, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<NotificationEvent, usize> = BTreeMap::new();
         many.iter().for_each(|n| *counts.entry(n.event).or_default() += 1);
         let counts: Vec<String> = counts.iter().map(|(event, n)| format!("{n} {event}")).collect();
         let worst = many.iter().rev().max_by_key(|n| n.severity)?;
-        Some(News {
+        Some(Notification {
             seq: last.seq,
             at: last.at,
             actor: crate::migration::run::machine::CONTROLLER.into(),
             topics: Vec::new(),
-            event: Happening::Summary,
+            event: NotificationEvent::Summary,
             severity: worst.severity,
             subject: Subject::Migration,
             what: format!(
@@ -224,13 +231,13 @@ impl News {
 
     /// What `cutover doctor` sends, or shows.
     #[must_use]
-    pub fn test(at: At, actor: &str) -> News {
-        News {
+    pub fn test(at: At, actor: &str) -> Notification {
+        Notification {
             seq: 0,
             at,
             actor: actor.to_owned(),
             topics: Vec::new(),
-            event: Happening::Test,
+            event: NotificationEvent::Test,
             severity: Severity::Info,
             subject: Subject::Migration,
             what: "a test by cutover doctor: nothing happened".into(),
@@ -246,7 +253,7 @@ impl News {
 
 /// Makes news of entries. It remembers what they are about, so they go in by number, from the first.
 #[derive(Debug, Default)]
-pub struct Newsroom {
+pub struct Notifications {
     state: State,
     /// What each run is about, and whether it changes nothing.
     runs: BTreeMap<RunId, (RunKind, Subject, bool)>,
@@ -257,17 +264,17 @@ pub struct Newsroom {
 }
 
 /// What an entry comes to.
-struct Piece {
-    topics: &'static [Topic],
-    event: Happening,
+struct NotificationDraft {
+    topics: &'static [NotificationTopic],
+    event: NotificationEvent,
     severity: Severity,
     subject: Subject,
     key: String,
 }
 
-impl Newsroom {
+impl Notifications {
     /// Which soak of a group it is: when it began, ms since the epoch; 0 where it does not soak.
-    fn soak(&self, group: &str) -> i64 {
+    fn soak_began(&self, group: &str) -> i64 {
         match self.state.groups.get(group).map(|g| &g.rest) {
             Some(Stage::Soaking { since }) => since.0,
             _ => 0,
@@ -275,15 +282,15 @@ impl Newsroom {
     }
 
     /// The news in an entry, if it is any. `words`: the entry as the journal tells it.
-    pub fn entry(&mut self, entry: &Entry, words: &str) -> Option<News> {
+    pub fn take_entry(&mut self, entry: &JournalEntry, words: &str) -> Option<Notification> {
         if let Event::RunStarted { run, kind, subject, dry_run, .. } = &entry.event {
             self.runs.insert(*run, (*kind, subject.clone(), *dry_run));
         }
         // a trigger that is not met any more is forgotten by its own entry
-        let fired = self.fired();
-        let open = self.runs_open(&entry.event);
+        let fired = self.groups_with_fired();
+        let open = self.is_run_open(&entry.event);
         self.state.apply(entry);
-        let piece = self.piece(entry, &fired, open);
+        let piece = self.draft_notification(entry, &fired, open);
         match entry.event {
             Event::Opened { .. } => self.open = true,
             Event::Closed { .. } => self.open = false,
@@ -295,7 +302,7 @@ impl Newsroom {
             Event::TriggerFired { countdown_ms: Some(_), .. } => (None, "hold the group, or let it roll back".into()),
             _ => (None, String::new()),
         };
-        Some(News {
+        Some(Notification {
             seq: entry.seq,
             at: entry.at,
             actor: entry.actor.clone(),
@@ -305,7 +312,7 @@ impl Newsroom {
             what: why.unwrap_or_else(|| words.to_owned()),
             advice,
             run: entry.event.run(),
-            stage: self.stage(&piece.subject),
+            stage: self.describe_stage(&piece.subject),
             trigger: match &entry.event {
                 Event::TriggerFired { trigger, .. } | Event::TriggerCleared { trigger, .. } => Some(trigger.clone()),
                 _ => None,
@@ -320,15 +327,15 @@ impl Newsroom {
     }
 
     /// Groups with a trigger that fired.
-    fn fired(&self) -> Vec<String> {
+    fn groups_with_fired(&self) -> Vec<String> {
         self.state.groups.iter().filter(|(_, g)| !g.fired.is_empty()).map(|(name, _)| name.clone()).collect()
     }
 
-    fn runs_open(&self, event: &Event) -> bool {
-        event.run().and_then(|run| self.state.runs.get(&run)).is_some_and(crate::migration::facts::state::Run::open)
+    fn is_run_open(&self, event: &Event) -> bool {
+        event.run().and_then(|run| self.state.runs.get(&run)).is_some_and(crate::migration::facts::state::Run::is_open)
     }
 
-    fn stage(&self, subject: &Subject) -> Option<String> {
+    fn describe_stage(&self, subject: &Subject) -> Option<String> {
         let rest = match subject {
             Subject::Group(g) => &self.state.groups.get(g)?.rest,
             Subject::Producer(p) => &self.state.producers.get(p)?.rest,
@@ -338,12 +345,12 @@ impl Newsroom {
         Some(if moving { "moving" } else { rest.word() }.to_owned())
     }
 
-    fn piece(&mut self, entry: &Entry, fired: &[String], open: bool) -> Option<Piece> {
-        use {Happening as H, Severity as S, Topic as T};
+    fn draft_notification(&mut self, entry: &JournalEntry, fired: &[String], open: bool) -> Option<NotificationDraft> {
+        use {NotificationEvent as H, NotificationTopic as T, Severity as S};
         let piece = |topics, event, severity, subject: &Subject, key: String| {
-            Some(Piece { topics, event, severity, subject: subject.clone(), key })
+            Some(NotificationDraft { topics, event, severity, subject: subject.clone(), key })
         };
-        let about = |word: &str, subject: &Subject| format!("{word}/{}", plain(subject));
+        let about = |word: &str, subject: &Subject| format!("{word}/{}", subject_key(subject));
         match &entry.event {
             Event::GateTurned { group, metric, gate } => {
                 let subject = Subject::Group(group.clone());
@@ -354,21 +361,21 @@ impl Newsroom {
                     (_, Gate::Pass | Gate::Hold { .. }) => (H::GateRecovered, S::Info),
                 };
                 let name = metric.map_or_else(|| "soak".to_owned(), |m| m.to_string());
-                piece(&[T::Gate], event, severity, &subject, format!("gate/{group}/{name}/{}", self.soak(group)))
+                piece(&[T::Gate], event, severity, &subject, format!("gate/{group}/{name}/{}", self.soak_began(group)))
             }
             Event::PhaseTurned { number, done, total, .. } => {
                 let (event, severity) =
                     if done == total { (H::PhaseComplete, S::Info) } else { (H::PhaseIncomplete, S::Warn) };
                 piece(&[T::Phase], event, severity, &Subject::Migration, format!("phase/{number}"))
             }
-            Event::TriggerFired { .. } | Event::TriggerCleared { .. } => self.trigger(entry),
+            Event::TriggerFired { .. } | Event::TriggerCleared { .. } => self.draft_of_trigger(entry),
             Event::Held { subject, .. } | Event::Resumed { subject } => {
                 let stopped = match subject {
                     Subject::Group(g) => fired.contains(g),
                     Subject::Migration => !fired.is_empty(),
                     _ => false,
                 };
-                let topics: &[Topic] = if stopped { &[T::Hold, T::Trigger] } else { &[T::Hold] };
+                let topics: &[NotificationTopic] = if stopped { &[T::Hold, T::Trigger] } else { &[T::Hold] };
                 let event = if matches!(entry.event, Event::Held { .. }) { H::Held } else { H::Resumed };
                 piece(topics, event, S::Info, subject, about("hold", subject))
             }
@@ -403,18 +410,18 @@ impl Newsroom {
             Event::Closed { .. } => {
                 piece(&[T::Controller], H::ControllerClosed, S::Info, &Subject::Migration, "controller".into())
             }
-            event => self.of_run(event, &entry.actor, open),
+            event => self.draft_of_run(event, &entry.actor, open),
         }
     }
 
     /// What an entry of a run comes to; `open`: the run was under way before it.
-    fn of_run(&self, event: &Event, actor: &str, open: bool) -> Option<Piece> {
-        use {Happening as H, Severity as S, Topic as T};
+    fn draft_of_run(&self, event: &Event, actor: &str, open: bool) -> Option<NotificationDraft> {
+        use {NotificationEvent as H, NotificationTopic as T, Severity as S};
         let (kind, subject, dry_run) = self.runs.get(&event.run()?)?;
         if *dry_run {
             return None;
         }
-        let (topics, event, severity): (&'static [Topic], _, _) = match event {
+        let (topics, event, severity): (&'static [NotificationTopic], _, _) = match event {
             Event::RunStarted { .. } if by_trigger(actor) => (&[T::Run, T::Trigger], H::RunStarted, S::Fail),
             // nobody asked for it: a move that can't go on is given back
             Event::RunStarted { .. } if actor == crate::migration::run::machine::CONTROLLER => {
@@ -439,10 +446,16 @@ impl Newsroom {
             H::PassedOver => "note",
             _ => "run",
         };
-        Some(Piece { topics, event, severity, subject: subject.clone(), key: format!("{word}/{}", plain(subject)) })
+        Some(NotificationDraft {
+            topics,
+            event,
+            severity,
+            subject: subject.clone(),
+            key: format!("{word}/{}", subject_key(subject)),
+        })
     }
 
-    fn trigger(&mut self, entry: &Entry) -> Option<Piece> {
+    fn draft_of_trigger(&mut self, entry: &JournalEntry) -> Option<NotificationDraft> {
         let (group, trigger, arm) = match &entry.event {
             Event::TriggerFired { group, trigger, arm, .. } => (group, trigger, Some(*arm)),
             Event::TriggerCleared { group, trigger } => (group, trigger, None),
@@ -452,26 +465,26 @@ impl Newsroom {
         let (event, severity) = match arm {
             Some(Arm::Armed) => {
                 self.shadows.remove(&name);
-                (Happening::TriggerFired, Severity::Fail)
+                (NotificationEvent::TriggerFired, Severity::Fail)
             }
             Some(Arm::Shadow) if self.shadows.get(&name).is_some_and(|at| entry.at.since(*at) < SHADOW_QUIET_MS) => {
                 return None;
             }
             Some(Arm::Shadow) => {
                 self.shadows.insert(name, entry.at);
-                (Happening::TriggerShadow, Severity::Warn)
+                (NotificationEvent::TriggerShadow, Severity::Warn)
             }
             None if self.shadows.contains_key(&name) => return None,
-            None => (Happening::TriggerCleared, Severity::Info),
+            None => (NotificationEvent::TriggerCleared, Severity::Info),
         };
         let subject = Subject::Group(group.clone());
-        let key = format!("trigger/{group}/{trigger}/{}", self.soak(group));
-        Some(Piece { topics: &[Topic::Trigger], event, severity, subject, key })
+        let key = format!("trigger/{group}/{trigger}/{}", self.soak_began(group));
+        Some(NotificationDraft { topics: &[NotificationTopic::Trigger], event, severity, subject, key })
     }
 }
 
 /// A subject as a part of a key.
-fn plain(subject: &Subject) -> String {
+fn subject_key(subject: &Subject) -> String {
     match subject {
         Subject::Migration => "migration".into(),
         Subject::Cluster(side) => side.name().into(),

@@ -3,19 +3,19 @@
 
 use std::collections::BTreeSet;
 
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::base::{At, Side};
 use crate::estate::{BrokerView, FlagState, SwitchState};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::RunKind;
-use crate::migration::facts::overrides::{Accepted, GateName, Held};
+use crate::migration::facts::overrides::{Accepted, GateName, HeldGate};
 use crate::migration::facts::stage::WayBack;
 use crate::migration::rules::app;
 use crate::migration::rules::context::kind_refusal;
 use crate::migration::rules::cost;
 use crate::migration::rules::group;
-use crate::migration::rules::group::Facts;
+use crate::migration::rules::group::PreflightFacts;
 use crate::migration::rules::producer;
 use crate::migration::rules::reads::Leave;
 use crate::migration::rules::rollback;
@@ -44,8 +44,8 @@ impl Machine {
 
     /// The same, whatever this session may do: what stands in the way of the deed itself.
     pub(in crate::migration) fn prepare_for_anybody(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
-        self.dry_or_real(command)?;
-        self.outlives_a_dry_run(command)?;
+        self.check_dry_or_real(command)?;
+        self.check_not_outliving(command)?;
         match command {
             Command::Estimate { group, to, .. } => self.prepare_estimate(command, group, *to, now),
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
@@ -55,7 +55,7 @@ impl Machine {
                     "resume the migration",
                 )),
                 (Some((by, why)), _) => {
-                    Ok(plain(command, format!("End the hold by {by}: {why}", by = visible_name(by))))
+                    Ok(plain_dialog(command, format!("End the hold by {by}: {why}", by = visible_name(by))))
                 }
                 (None, None) => Err(Refusal::refused("it is not held", "nothing to do")),
             },
@@ -68,7 +68,7 @@ impl Machine {
                 }
                 let prepared = self.prepare_change(command, now)?;
                 if self.needs_planes(command, now) {
-                    self.sight(now).planes()?;
+                    self.rule_context(now).check_planes()?;
                 }
                 Ok(prepared)
             }
@@ -80,7 +80,7 @@ impl Machine {
             Command::CutOver { group, .. } => self.prepare_cut_over(command, group, now),
             Command::RollBack { group, .. } => self.prepare_roll_back(command, group, now),
             Command::ResetOffsets { group, to, .. } => {
-                self.nothing_under_way(group)?;
+                self.check_nothing_under_way(group)?;
                 if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == *to {
                     return Err(Refusal::refused(
                         format!("{group} runs on {to}: its offsets there are its own", group = visible_name(group)),
@@ -98,13 +98,13 @@ impl Machine {
             | Command::CompleteProducer { producer }
             | Command::Approve { producer } => self.prepare_hard(command, producer, now),
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
-                Ok(plain(command, String::new()))
+                Ok(plain_dialog(command, String::new()))
             }
         }
     }
 
     /// A dry run never touches a real run, and the other way round.
-    fn dry_or_real(&self, command: &Command) -> Result<(), Refusal> {
+    fn check_dry_or_real(&self, command: &Command) -> Result<(), Refusal> {
         let run = self.state.open_run(&command.subject()).filter(|r| r.dry_run != self.session.dry_run);
         let Some(run) = run
             .filter(|_| !matches!(command, Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. }))
@@ -119,7 +119,7 @@ impl Machine {
     }
 
     /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
-    fn outlives_a_dry_run(&self, command: &Command) -> Result<(), Refusal> {
+    fn check_not_outliving(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
             Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
             Command::CompleteProducer { .. } | Command::Approve { .. } => true,
@@ -145,7 +145,7 @@ impl Machine {
         ))
     }
 
-    pub(in crate::migration) fn nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
+    pub(in crate::migration) fn check_nothing_under_way(&self, group: &str) -> Result<(), Refusal> {
         match self.state.open_run(&Subject::Group(group.to_string())) {
             Some(run) => Err(Refusal::refused(
                 format!("the {} of {group} is under way (run {})", run.kind, run.id, group = visible_name(group)),
@@ -156,7 +156,7 @@ impl Machine {
     }
 
     fn prepare_cut_over(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
-        self.nothing_under_way(group)?;
+        self.check_nothing_under_way(group)?;
         if group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == Side::Green {
             return Err(Refusal::refused(
                 format!("{group} is on green already", group = visible_name(group)),
@@ -167,7 +167,7 @@ impl Machine {
     }
 
     fn prepare_roll_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
-        self.sight(now).listed(group)?;
+        self.rule_context(now).plan_entry(group)?;
         let Some(kind) = self.roll_back_kind(group, command.overrides())? else {
             return self.prepare_continue(command, group);
         };
@@ -184,14 +184,14 @@ impl Machine {
                 format!("the way back is closed: {why}"),
                 "replay what blue misses, or stay on green; or pass over it: --override missing --reason TEXT",
             )
-            .of(GateName::Missing));
+            .with_gate(GateName::Missing));
         }
         self.prepare_group(command, group, kind, Side::Blue, now)
     }
 
     /// Undoing a cutover before its switch needs no facts of the other side: it must always be possible.
     fn prepare_give_back(&self, command: &Command, group: &str, now: At) -> Result<Prepared, Refusal> {
-        let settings = self.sight(now).listed(group)?;
+        let settings = self.rule_context(now).plan_entry(group)?;
         let steps = runbook::group_steps(RunKind::GiveBack, settings, Side::Blue, &[]);
         let group = visible_name(group);
         Ok(Prepared {
@@ -200,7 +200,7 @@ impl Machine {
             level: Level::Typed(format!("blue {group}")),
             facts: format!("run={}", self.state.last_run_of(&command.subject()).map_or(0, |r| r.id)),
             way_back: "cut over again".into(),
-            ..plain(command, String::new())
+            ..plain_dialog(command, String::new())
         })
     }
 
@@ -212,17 +212,17 @@ impl Machine {
         to: Side,
         now: At,
     ) -> Result<Prepared, Refusal> {
-        let sight = self.sight(now);
-        let settings = sight.listed(group)?;
-        self.moves_alone(group, kind)?;
+        let sight = self.rule_context(now);
+        let settings = sight.plan_entry(group)?;
+        self.check_moves_alone(group, kind)?;
         let mut names = BTreeSet::new();
-        let leave = Leave::of(command.overrides(), &mut names);
-        let mut facts = group::preflight(&sight, group, kind, to, &leave)?;
+        let leave = Leave::from_overrides(command.overrides(), &mut names);
+        let mut facts = group::check_preflight(&sight, group, kind, to, &leave)?;
         if kind == RunKind::CutOver {
-            slot::check(&sight, group, &mut facts);
+            slot::check_slot(&sight, group, &mut facts);
         }
-        self.seam_holds(group, kind, to, now)?;
-        let gates = self.gates(command, group, (kind, to), &facts, now)?;
+        self.check_seam(group, kind, to, now)?;
+        let gates = self.check_gates(command, group, (kind, to), &facts, now)?;
         self.add_measured(command, group, to, &gates, now, &mut facts);
         if kind != RunKind::ResetOffsets {
             let still = group::still_needed(&sight, group, settings, to.other());
@@ -230,8 +230,8 @@ impl Machine {
                 0,
                 format!(
                     "nobody consumes for about {} (commits must stand still for {})",
-                    span(still + PAUSE_MS),
-                    span(still)
+                    format_duration(still + PAUSE_MS),
+                    format_duration(still)
                 ),
             );
         }
@@ -244,22 +244,22 @@ impl Machine {
         command: &Command,
         group: &str,
         (kind, to): (RunKind, Side),
-        gates: Vec<Held>,
-        mut facts: Facts,
+        gates: Vec<HeldGate>,
+        mut facts: PreflightFacts,
         now: At,
     ) -> Result<Prepared, Refusal> {
-        let settings = self.sight(now).listed(group)?;
+        let settings = self.rule_context(now).plan_entry(group)?;
         let way_back = self.way_back(group, now);
-        let accepted = cost::accepted(command, &gates);
+        let accepted = cost::list_accepted(command, &gates);
         let steps = runbook::group_steps(kind, settings, to, &accepted);
-        let phrases: Vec<String> = gates.iter().map(Held::phrase).collect();
+        let phrases: Vec<String> = gates.iter().map(HeldGate::phrase).collect();
         for (accepted, held) in accepted.iter().zip(&gates).rev() {
             let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
             facts.warnings.insert(0, format!("this passes over the gate {}: {}{because}", held.gate, held.why));
         }
         facts.digest.insert("gates", phrases.join(" "));
         facts.digest.insert("limit", settings.max_re_read.to_string());
-        facts.digest.insert("stage", self.stage(group).word().into());
+        facts.digest.insert("stage", self.group_stage(group).word().into());
         let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
         facts.digest.insert("run under way", run);
         if kind == RunKind::CutOver {
@@ -267,20 +267,20 @@ impl Machine {
             facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
         }
         if kind == RunKind::CutOver {
-            facts.warnings.extend(self.compared_with(group, now));
+            facts.warnings.extend(self.describe_comparison(group, now));
         }
         if self.session.dry_run {
             facts.warnings.push("dry run: nothing will be changed".into());
         }
-        let by_hand = self.same_by_hand(command, group, kind, to, now);
+        let by_hand = self.commands_for_group(command, group, kind, to, now);
         // What is to be typed is what is shown: a space at the end of a name can be neither seen nor typed.
         let group = visible_name(group);
         let (title, phrase) = match (kind, to) {
             (RunKind::ResetOffsets, _) => {
-                (format!("Set the offsets of {group} on {}", upper(to)), format!("offsets {to} {group}"))
+                (format!("Set the offsets of {group} on {}", capitals_of(to)), format!("offsets {to} {group}"))
             }
-            (RunKind::RollBack, _) => (format!("Roll {group} back to {}", upper(to)), format!("{to} {group}")),
-            _ => (format!("Cut over {group} to {}", upper(to)), format!("{to} {group}")),
+            (RunKind::RollBack, _) => (format!("Roll {group} back to {}", capitals_of(to)), format!("{to} {group}")),
+            _ => (format!("Cut over {group} to {}", capitals_of(to)), format!("{to} {group}")),
         };
         let phrase = std::iter::once(phrase).chain(phrases).collect::<Vec<_>>().join(" ");
         let title = match command.chosen() {
@@ -294,24 +294,24 @@ impl Machine {
             level: Level::Typed(phrase),
             max_re_read: Some(settings.max_re_read),
             way_back: match kind {
-                RunKind::CutOver => rollback::words(&way_back),
+                RunKind::CutOver => rollback::describe_way_back(&way_back),
                 RunKind::RollBack => "cut over again".into(),
                 _ => "the old offsets are in the journal".into(),
             },
             warnings: facts.warnings,
             gates,
             by_hand,
-            facts: digest(&facts.digest),
-            ..plain(command, String::new())
+            facts: format_digest(&facts.digest),
+            ..plain_dialog(command, String::new())
         })
     }
 
     /// What a soak's p99 will be compared with: it can be measured only before the group moves.
-    fn compared_with(&self, group: &str, now: At) -> Option<String> {
+    fn describe_comparison(&self, group: &str, now: At) -> Option<String> {
         let criteria = &self.settings.groups.get(group)?.criteria;
         criteria.rules.iter().find(|r| r.metric == Metric::P99 && r.unmeasured.is_none())?;
         Some(match self.baseline(group, Metric::P99, now) {
-            Some(baseline) => format!("its soak compares p99 with {}", baseline.words()),
+            Some(baseline) => format!("its soak compares p99 with {}", baseline.describe_baseline()),
             None => "p99 was not measured on blue within the last hour: its soak can't pass without a baseline \
                      (see `cutover doctor`, wait for a sample, or name `baseline` in the plan)"
                 .into(),
@@ -319,10 +319,10 @@ impl Machine {
     }
 
     fn prepare_estimate(&self, command: &Command, group: &str, to: Side, now: At) -> Result<Prepared, Refusal> {
-        let sight = self.sight(now);
-        sight.may_be_seen()?;
-        sight.identities()?;
-        sight.fresh(to)?;
+        let sight = self.rule_context(now);
+        sight.check_reachable()?;
+        sight.check_identities()?;
+        sight.fresh_cluster(to)?;
         let id = sight.id_on(group, to.other());
         match sight.fresh_group(group, to.other())? {
             None => Err(Refusal::refused(
@@ -333,7 +333,7 @@ impl Machine {
                 .or_else(|| app::streams_refusal(&sight, group, to.other(), view).filter(|_| to == Side::Green))
             {
                 Some(refusal) => Err(refusal),
-                None => Ok(plain(command, format!("Measure {} to {}", visible_name(group), upper(to)))),
+                None => Ok(plain_dialog(command, format!("Measure {} to {}", visible_name(group), capitals_of(to)))),
             },
         }
     }
@@ -353,14 +353,14 @@ impl Machine {
             (true, Some((by, why))) => {
                 Err(Refusal::refused(format!("held by {by} already: {why}", by = visible_name(by)), "resume it first"))
             }
-            (true, None) => Ok(plain(command, "Hold".into())),
+            (true, None) => Ok(plain_dialog(command, "Hold".into())),
         }
     }
 
     fn prepare_continue(&self, command: &Command, group: &str) -> Result<Prepared, Refusal> {
         if let Some(alarm) = self.state.groups.get(group).and_then(|g| g.alarm.as_ref()) {
             let title = format!("{group}: seen, and mended: {}", alarm.0, group = visible_name(group));
-            return Ok(Prepared { level: Level::Key, ..plain(command, title) });
+            return Ok(Prepared { level: Level::Key, ..plain_dialog(command, title) });
         }
         let run = self.state.open_run(&Subject::Group(group.to_string()));
         let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
@@ -387,12 +387,12 @@ impl Machine {
             },
             max_re_read: run.max_re_read,
             facts: format!("run={} step={}", run.id, run.step),
-            ..plain(command, format!("Go on with the {} of {group} to {}", run.kind, upper(run.to)))
+            ..plain_dialog(command, format!("Go on with the {} of {group} to {}", run.kind, capitals_of(run.to)))
         })
     }
 
     fn prepare_route(&self, command: &Command, name: &str, to: FlagState, now: At) -> Result<Prepared, Refusal> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         if let Some(run) = self.state.open_run(&Subject::Producer(name.to_string())) {
             // The same command again is how one goes on with it; another is how one turns back.
             if run.needs.is_some() && run.command == *command {
@@ -400,7 +400,7 @@ impl Machine {
                 return Ok(Prepared {
                     level: Level::Key,
                     facts,
-                    ..plain(command, format!("Go on routing {} to {to}", visible_name(name)))
+                    ..plain_dialog(command, format!("Go on routing {} to {to}", visible_name(name)))
                 });
             }
             if run.needs.is_none() || run.command == *command {
@@ -410,13 +410,13 @@ impl Machine {
                 ));
             }
         }
-        cost::only(GateName::Readers, "a routing", command)?;
+        cost::check_only_gate(GateName::Readers, "a routing", command)?;
         let producer::Routable { settings: p, from, gates } =
-            producer::may_route(&sight, name, to, command.overrides())?;
+            producer::check_route(&sight, name, to, command.overrides())?;
         let steps = runbook::route_steps(p, to);
-        let seen = producer::observed(&sight, name, p);
+        let seen = producer::observe_writing(&sight, name, p);
         let mut warnings = Vec::new();
-        if let Some(d) = producer::disagreement(&sight, name, p) {
+        if let Some(d) = producer::find_disagreement(&sight, name, p) {
             warnings.push(d);
         }
         if !seen.shared.is_empty() {
@@ -426,7 +426,7 @@ impl Machine {
             warnings.push(format!("the way back of groups that read {} closes with this", visible_names(&p.topics)));
         }
         warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
-        let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(Held::phrase));
+        let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(HeldGate::phrase));
         let typed = Level::Typed(phrase.collect::<Vec<_>>().join(" "));
         let level = if to == FlagState::Dual { Level::Key } else { typed };
         Ok(Prepared {
@@ -434,16 +434,16 @@ impl Machine {
             level,
             way_back: format!("set the flag back to {from}"),
             warnings,
-            by_hand: Some(p.flag_words.setting(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
+            by_hand: Some(p.flag_words.words_for(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
             facts: format!("flag={from}\ntopics={}{}", visible_names(&p.topics), passed_readers(&gates)),
             gates,
-            ..plain(command, format!("Route {} from {from} to {to}", visible_name(name)))
+            ..plain_dialog(command, format!("Route {} from {from} to {to}", visible_name(name)))
         })
     }
 
     /// The same by hand, without secrets: client properties are the reader's own.
-    fn same_by_hand(&self, command: &Command, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
-        let sight = self.sight(now);
+    fn commands_for_group(&self, command: &Command, group: &str, kind: RunKind, to: Side, now: At) -> Vec<String> {
+        let sight = self.rule_context(now);
         let Some(settings) = self.settings.groups.get(group) else { return Vec::new() };
         let brokers = self
             .estate
@@ -454,18 +454,18 @@ impl Machine {
         let bootstrap = shell_word(&bootstrap);
         let id = shell_word(sight.id_on(group, to));
         let mut lines = Vec::new();
-        let stop = settings.switch_words.setting(SwitchState::Off);
+        let stop = settings.switch_words.words_for(SwitchState::Off);
         if kind != RunKind::ResetOffsets && !stop.is_empty() {
             lines.push(format!("# stop on {}: {stop}", to.other()));
         }
         lines.push(format!(
             "kafka-consumer-groups --bootstrap-server {bootstrap} --group {id} --reset-offsets --from-file plan.csv --execute"
         ));
-        match self.measured(group, to, command.chosen(), now) {
+        match self.measured_with_age(group, to, command.chosen(), now) {
             None => lines.push("# plan.csv has lines of topic,partition,offset; measure first to see them here".into()),
             Some((plan, age)) => {
-                lines.push(format!("# plan.csv, topic,partition,offset, as measured {} ago:", span(age)));
-                let file = reset_file::lines(plan);
+                lines.push(format!("# plan.csv, topic,partition,offset, as measured {} ago:", format_duration(age)));
+                let file = reset_file::format_lines(plan);
                 let left = file.len().saturating_sub(CSV_LINES);
                 lines.extend(file.into_iter().take(CSV_LINES));
                 if left > 0 {
@@ -477,7 +477,7 @@ impl Machine {
     }
 
     /// Holds what was typed and seen against what would be done now.
-    pub(in crate::migration) fn confirmed(
+    pub(in crate::migration) fn check_confirmed(
         &self,
         command: &Command,
         typed: &str,
@@ -487,11 +487,11 @@ impl Machine {
         let prepared = self.prepare(command, now)?;
         if let Some(f) = facts.filter(|f| *f != prepared.facts) {
             return Err(Refusal::refused(
-                format!("the facts changed since they were shown: {}", changed(f, &prepared.facts)),
+                format!("the facts changed since they were shown: {}", describe_change(f, &prepared.facts)),
                 "look at the dialog again",
             ));
         }
-        let mut accepted = cost::accepted(command, &prepared.gates);
+        let mut accepted = cost::list_accepted(command, &prepared.gates);
         if let Level::Typed(phrase) = &prepared.level {
             let loss = self.typed_loss(command, phrase, typed);
             if let (Some(loss), Some(of)) = (loss, accepted.iter_mut().find(|a| a.gate == GateName::Missing)) {
@@ -511,11 +511,11 @@ impl Machine {
     }
 }
 
-pub(in crate::migration) fn upper(side: Side) -> String {
+pub(in crate::migration) fn capitals_of(side: Side) -> String {
     side.name().to_uppercase()
 }
 
-pub(in crate::migration) fn plain(command: &Command, title: String) -> Prepared {
+pub(in crate::migration) fn plain_dialog(command: &Command, title: String) -> Prepared {
     Prepared {
         command: command.clone(),
         title,
@@ -534,17 +534,17 @@ pub(in crate::migration) fn plain(command: &Command, title: String) -> Prepared 
 
 /// A line of the facts: groups of which it can't be told whether they read what is moved, and that are passed over. It
 /// is these that a person says it of, and no others.
-pub(in crate::migration) fn passed_readers(gates: &[Held]) -> String {
+pub(in crate::migration) fn passed_readers(gates: &[HeldGate]) -> String {
     let held = gates.iter().find(|h| h.gate == GateName::Readers);
     held.map_or_else(String::new, |h| format!("\nunknown readers={}", visible_names(&h.names)))
 }
 
 /// Facts as text: a line each, so that what changed can be named.
-fn digest(facts: &std::collections::BTreeMap<&'static str, String>) -> String {
+fn format_digest(facts: &std::collections::BTreeMap<&'static str, String>) -> String {
     facts.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join("\n")
 }
 
-fn changed(then: &str, now: &str) -> String {
+fn describe_change(then: &str, now: &str) -> String {
     let find = |text: &str, key: &str| {
         text.lines()
             .find_map(|l| l.strip_prefix(key)?.strip_prefix('=').map(str::to_string))

@@ -4,7 +4,7 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Offer, Refusal, Subject};
-use crate::migration::facts::effect::{Answer, Effect, Outcome};
+use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{RunEnd, RunId};
 use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Settings;
@@ -18,12 +18,12 @@ use crate::migration::rules::phase::PhaseView;
 use crate::migration::rules::producer;
 use crate::migration::rules::producer::ObservedWriting;
 use crate::migration::rules::rollback;
-use crate::migration::run::machine::{Machine, Session, how};
+use crate::migration::run::machine::{Machine, SessionMode, choice_key};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::StepKind;
 use crate::migration::soak::trigger::Arm;
 use crate::offsets::strategy::Chosen;
-use crate::offsets::verdict::GroupPlan;
+use crate::offsets::verdict::GroupTranslation;
 
 /// Notices shown at most.
 const NOTICES: usize = 50;
@@ -37,7 +37,7 @@ impl Machine {
 
     /// What the session may do.
     #[must_use]
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &SessionMode {
         &self.session
     }
 
@@ -67,13 +67,18 @@ impl Machine {
 
     /// Runs that are under way and don't wait for a person.
     #[must_use]
-    pub fn running(&self) -> Vec<RunId> {
-        self.state.runs.values().filter(|r| r.open() && r.needs.is_none() && !self.replaced(r)).map(|r| r.id).collect()
+    pub fn list_running(&self) -> Vec<RunId> {
+        self.state
+            .runs
+            .values()
+            .filter(|r| r.is_open() && r.needs.is_none() && !self.is_replaced(r))
+            .map(|r| r.id)
+            .collect()
     }
 
     /// Where a group stands.
     #[must_use]
-    pub fn stage(&self, group: &str) -> Stage {
+    pub fn group_stage(&self, group: &str) -> Stage {
         match self.state.open_run(&Subject::Group(group.to_string())) {
             Some(run) => {
                 let steps = self.steps_of(run);
@@ -113,7 +118,7 @@ impl Machine {
         }
     }
 
-    fn prepare_quietly(&self, command: &Command, now: At) -> Option<Refusal> {
+    fn refusal_of(&self, command: &Command, now: At) -> Option<Refusal> {
         self.prepare(command, now).err()
     }
 
@@ -133,15 +138,15 @@ impl Machine {
             steps: steps.iter().enumerate().map(|(i, s)| self.step_view(run, i, s)).collect(),
             predicted_re_read: run.predicted.as_ref().and_then(|p| p.totals.re_read),
             max_re_read: run.max_re_read,
-            because: self.because(run),
+            because: self.find_because(run),
             offsets: offsets_of(run),
             passed_over: run.passed_over.clone(),
-            deadline: self.live.get(&run.id).filter(|l| !l.paused && run.open()).and_then(|l| l.until),
+            deadline: self.live.get(&run.id).filter(|l| !l.paused && run.is_open()).and_then(|l| l.until),
         })
     }
 
     /// A give-back is started together with the remark that says why.
-    fn because(&self, run: &Run) -> Option<String> {
+    fn find_because(&self, run: &Run) -> Option<String> {
         if !run.kind.gives_back() {
             return None;
         }
@@ -176,15 +181,15 @@ impl Machine {
     /// The rollback verdict of a group.
     #[must_use]
     pub fn way_back(&self, group: &str, now: At) -> WayBack {
-        rollback::way_back(&self.sight(now), group, self.measured(group, Side::Blue, None, now))
+        rollback::way_back(&self.rule_context(now), group, self.measured_with_age(group, Side::Blue, None, now))
     }
 
     /// The newest translation of a group and where it goes: a measurement, or the prediction of its run.
     #[must_use]
-    pub fn estimate(&self, group: &str) -> Option<(Side, Observed<GroupPlan>)> {
+    pub fn latest_estimate(&self, group: &str) -> Option<(Side, Observed<GroupTranslation>)> {
         let predicted = self.state.last_run_of(&Subject::Group(group.to_string())).and_then(|r| {
             let at = r.predicted.as_ref()?.partitions.iter().map(|p| p.at).max().unwrap_or(r.started);
-            Some((r.to, Observed::seen(r.predicted.clone()?, at)))
+            Some((r.to, Observed::seen_at(r.predicted.clone()?, at)))
         });
         let measured = self.newest_estimate.get(group).and_then(|(to, how)| {
             let key = (group.to_string(), *to);
@@ -194,7 +199,7 @@ impl Machine {
             };
             Some((*to, plan.clone()))
         });
-        let at = |o: &Option<(Side, Observed<GroupPlan>)>| match o {
+        let at = |o: &Option<(Side, Observed<GroupTranslation>)>| match o {
             Some((_, Observed::Known { at, .. })) => Some(*at),
             _ => None,
         };
@@ -203,11 +208,18 @@ impl Machine {
 
     /// The newest measurement of a group to a side, by the plan's own strategies or by a chosen one.
     #[must_use]
-    pub fn measurement(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Option<&Observed<GroupPlan>> {
+    pub fn latest_measurement(
+        &self,
+        group: &str,
+        to: Side,
+        chosen: Option<&Chosen>,
+    ) -> Option<&Observed<GroupTranslation>> {
         let key = (group.to_string(), to);
         match chosen {
             None => self.estimates.get(&key),
-            Some(_) => self.choices.get(&key).filter(|(c, _)| how(Some(c)) == how(chosen)).map(|(_, plan)| plan),
+            Some(_) => {
+                self.choices.get(&key).filter(|(c, _)| choice_key(Some(c)) == choice_key(chosen)).map(|(_, plan)| plan)
+            }
         }
     }
 
@@ -220,23 +232,23 @@ impl Machine {
 
     /// Whether a measurement of a group is under way.
     #[must_use]
-    pub fn measuring(&self, group: &str) -> bool {
+    pub fn is_measuring(&self, group: &str) -> bool {
         self.measuring.iter().any(|(g, ..)| g == group)
     }
 
     /// Whether a group is stuck on a side: where it should run, and nowhere else.
     #[must_use]
-    pub fn stuck(&self, group: &str, side: Side, now: At) -> bool {
+    pub fn is_stuck(&self, group: &str, side: Side, now: At) -> bool {
         let moving = self.state.open_run(&Subject::Group(group.to_string())).is_some();
         let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
-        let sight = self.sight(now);
-        let held = || sight.waits(group, side).is_some_and(|w| w.held.stands());
-        !moving && here && (self.lag.stuck(side, sight.id_on(group, side)) || held())
+        let sight = self.rule_context(now);
+        let held = || sight.find_wait(group, side).is_some_and(|w| w.held.stands());
+        !moving && here && (self.lag.is_stuck(side, sight.id_on(group, side)) || held())
     }
 
     /// The next step of a group in a few words.
     #[must_use]
-    pub fn next_words(&self, group: &str, now: At) -> String {
+    pub fn describe_next(&self, group: &str, now: At) -> String {
         let subject = Subject::Group(group.to_string());
         if !self.settings.groups.contains_key(group) {
             return "not in the plan".into();
@@ -247,13 +259,13 @@ impl Machine {
             _ => {}
         }
         if let Some(run) = self.state.open_run(&subject) {
-            return self.waiting_words(run);
+            return self.describe_waiting(run);
         }
         let state = self.state.groups.get(group);
         let gave_back = state.and_then(|g| g.remark.as_ref()).map(|(_, what)| what.clone());
         match state.map(|g| g.rest.clone()).unwrap_or_default() {
             Stage::Complete { .. } => "done".into(),
-            Stage::Soaking { .. } => self.soak_words(group, now),
+            Stage::Soaking { .. } => self.describe_soak(group, now),
             _ => match (gave_back, self.prepare_for_anybody(&Command::cut_over(group), now).err()) {
                 (Some(words), _) => words,
                 (None, Some(refusal)) => refusal.why,
@@ -262,7 +274,7 @@ impl Machine {
         }
     }
 
-    fn waiting_words(&self, run: &Run) -> String {
+    fn describe_waiting(&self, run: &Run) -> String {
         let words = self.live.get(&run.id).map(|l| l.waiting.as_str()).unwrap_or_default();
         match words {
             "" | "under way" => self.steps_of(run).get(run.step).map(|s| s.what.clone()).unwrap_or_default(),
@@ -292,7 +304,7 @@ impl Machine {
             Command::complete(group),
             hold,
         ];
-        commands.into_iter().map(|c| self.offer(c, now)).collect()
+        commands.into_iter().map(|c| self.to_offer(c, now)).collect()
     }
 
     /// What can be asked of a producer now, each with why not.
@@ -309,21 +321,21 @@ impl Machine {
             .get(name)
             .is_some_and(crate::migration::facts::settings::ProducerSettings::is_exactly_once)
         {
-            return self.hard_commands(name).into_iter().chain([hold]).map(|c| self.offer(c, now)).collect();
+            return self.hard_commands(name).into_iter().chain([hold]).map(|c| self.to_offer(c, now)).collect();
         }
         let routes = [FlagState::Blue, FlagState::Dual, FlagState::Green];
         let routes = routes.map(|to| Command::route(name, to));
-        routes.into_iter().chain([hold]).map(|c| self.offer(c, now)).collect()
+        routes.into_iter().chain([hold]).map(|c| self.to_offer(c, now)).collect()
     }
 
-    fn offer(&self, command: Command, now: At) -> Offer {
-        let refused = self.prepare_quietly(&command, now);
+    fn to_offer(&self, command: Command, now: At) -> Offer {
+        let refused = self.refusal_of(&command, now);
         Offer { command, refused }
     }
 
     /// The next step of a producer in a few words.
     #[must_use]
-    pub fn producer_next(&self, name: &str, now: At) -> String {
+    pub fn describe_producer_next(&self, name: &str, now: At) -> String {
         let subject = Subject::Producer(name.to_string());
         match self.side_state(&subject, now) {
             Some(SideState::NeedsOperator { why, .. }) => return why,
@@ -331,21 +343,21 @@ impl Machine {
             _ => {}
         }
         if let Some(run) = self.state.open_run(&subject) {
-            return self.waiting_words(run);
+            return self.describe_waiting(run);
         }
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let Some(p) = self.settings.producers.get(name) else { return "not in the plan".into() };
         if p.is_exactly_once() {
-            return self.hard_next(name, now);
+            return self.describe_hard_next(name, now);
         }
-        if let Some(d) = producer::disagreement(&sight, name, p) {
+        if let Some(d) = producer::find_disagreement(&sight, name, p) {
             return d;
         }
-        match producer::flag(&sight, name) {
+        match producer::current_flag(&sight, name) {
             _ if !p.has_flag => "no flag in the plan".into(),
             None => "its flag is not known".into(),
             Some(FlagState::Blue) => "ready for dual".into(),
-            Some(FlagState::Dual) => match producer::may_route(&sight, name, FlagState::Green, &[]) {
+            Some(FlagState::Dual) => match producer::check_route(&sight, name, FlagState::Green, &[]) {
                 Ok(_) => "ready for green".into(),
                 Err(r) => format!("dual; {}", r.why),
             },
@@ -358,38 +370,38 @@ impl Machine {
     #[must_use]
     pub fn observed_writing(&self, name: &str, now: At) -> ObservedWriting {
         let p = self.settings.producers.get(name);
-        p.map(|p| producer::observed(&self.sight(now), name, p)).unwrap_or_default()
+        p.map(|p| producer::observe_writing(&self.rule_context(now), name, p)).unwrap_or_default()
     }
 
     /// Flag and observation contradict each other, in words.
     #[must_use]
-    pub fn disagreement(&self, name: &str, now: At) -> Option<String> {
-        producer::disagreement(&self.sight(now), name, self.settings.producers.get(name)?)
+    pub fn find_disagreement(&self, name: &str, now: At) -> Option<String> {
+        producer::find_disagreement(&self.rule_context(now), name, self.settings.producers.get(name)?)
     }
 
     /// The phase rail.
     #[must_use]
     pub fn phases(&self, now: At) -> Vec<PhaseView> {
-        phase::phases(&self.sight(now))
+        phase::list_phases(&self.rule_context(now))
     }
 
     /// A side is not the cluster it should be.
     #[must_use]
     pub fn identity_trouble(&self, side: Side, now: At) -> Option<Trouble> {
-        self.sight(now).identity_trouble(side)
+        self.rule_context(now).identity_trouble(side)
     }
 
     /// What should be read now, newest last.
     #[must_use]
     pub fn notices(&self, now: At) -> Vec<Notice> {
-        let sight = self.sight(now);
+        let sight = self.rule_context(now);
         let mut all: Vec<Notice> = Vec::new();
         let mut add = |at, severity, subject, trouble| all.push(Notice { at, severity, subject, trouble });
         for (at, subject, what) in &self.state.remarks {
             add(*at, Severity::Warn, subject.clone(), Trouble::new(what.clone(), ""));
         }
         for (name, p) in &self.settings.producers {
-            if let Some(d) = producer::disagreement(&sight, name, p) {
+            if let Some(d) = producer::find_disagreement(&sight, name, p) {
                 add(
                     now,
                     Severity::Warn,
@@ -399,12 +411,12 @@ impl Machine {
             }
         }
         for group in self.settings.groups.keys() {
-            for side in Side::BOTH.into_iter().filter(|s| self.stuck(group, *s, now)) {
-                let trouble = match sight.waits(group, side).filter(|w| w.held.stands()) {
+            for side in Side::BOTH.into_iter().filter(|s| self.is_stuck(group, *s, now)) {
+                let trouble = match sight.find_wait(group, side).filter(|w| w.held.stands()) {
                     Some(waits) => {
                         let what = format!(
                             "{group} is stuck on {side}: {}",
-                            sight.waits_words(side, &waits),
+                            sight.describe_wait(side, &waits),
                             group = visible_name(group)
                         );
                         Trouble::new(what, held::ADVICE)
@@ -425,15 +437,17 @@ impl Machine {
                 if let Some(astray) = astray {
                     let advice = "find out what happened to the log; where its members read on is their \
                                   auto.offset.reset's choice";
-                    let trouble =
-                        Trouble::new(format!("{group}: {}", astray.words(side), group = visible_name(group)), advice);
+                    let trouble = Trouble::new(
+                        format!("{group}: {}", astray.describe_position(side), group = visible_name(group)),
+                        advice,
+                    );
                     let severity =
                         if matches!(astray, Astray::Beyond { .. }) { Severity::Fail } else { Severity::Warn };
                     add(now, severity, Subject::Group(group.clone()), trouble);
                 }
             }
         }
-        for run in self.state.runs.values().filter(|r| r.open() && !self.replaced(r)) {
+        for run in self.state.runs.values().filter(|r| r.is_open() && !self.is_replaced(r)) {
             if let Some((why, advice)) = &run.needs {
                 add(now, Severity::Fail, run.subject.clone(), Trouble::new(why.clone(), advice.clone()));
             }
@@ -459,18 +473,18 @@ impl Machine {
         for c in self.countdowns() {
             let severity = if c.arm == Arm::Armed { Severity::Fail } else { Severity::Warn };
             let advice = if c.acts_at.is_some() { "hold the group to stop it" } else { "" };
-            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.standing(), advice));
+            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.describe_standing(), advice));
         }
         for side in Side::BOTH {
             if let Some(t) = sight.identity_trouble(side) {
                 add(now, Severity::Fail, Subject::Cluster(side), t);
             } else if let (Err(r), false) =
-                (sight.fresh(side), matches!(self.estate.side(side), Observed::Absent { .. }))
+                (sight.fresh_cluster(side), matches!(self.estate.side(side), Observed::Absent { .. }))
             {
                 add(now, Severity::Warn, Subject::Cluster(side), Trouble::new(r.why, r.advice));
             }
             if let Some(slow) = self.estate.side(side).value().and_then(|v| v.throttled.as_ref()) {
-                add(now, Severity::Warn, Subject::Cluster(side), slow.trouble(side));
+                add(now, Severity::Warn, Subject::Cluster(side), slow.to_trouble(side));
             }
         }
         all.sort_by_key(|n| n.at);
@@ -486,7 +500,9 @@ fn offsets_of(run: &Run) -> Option<RunOffsets> {
         _ => None,
     });
     let (before, after) = match commit {
-        Some((before, Some((Outcome::Done { result: Answer::Offsets { offsets } }, _)))) => (before, offsets.clone()),
+        Some((before, Some((Outcome::Done { result: EffectResult::Offsets { offsets } }, _)))) => {
+            (before, offsets.clone())
+        }
         Some((before, _)) => (before, Vec::new()),
         None => (Vec::new(), Vec::new()),
     };

@@ -38,7 +38,7 @@ impl Index {
         Index { source: Groups::new(slots, count as usize), target: Groups::new(target_slots, count as usize) }
     }
 
-    pub(super) fn slots(&self) -> usize {
+    pub(super) fn slot_count(&self) -> usize {
         self.source.starts.len() - 1
     }
 

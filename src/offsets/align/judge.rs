@@ -17,7 +17,7 @@ pub(super) struct Bound {
 
 /// Sums over identities.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct AlignmentTally {
     /// Target indices.
     pub(super) again: Vec<u32>,
     pub(super) re_read_pending: u64,
@@ -35,11 +35,11 @@ pub(super) struct Tally {
 pub(super) struct Hints {
     /// Per record of the source and of the target: whether its twin may still arrive.
     pub(super) young: [Vec<bool>; 2],
-    /// See [`Judge::silent_after`].
+    /// See [`AlignmentJudge::silent_after`].
     pub(super) silent_after: i64,
-    /// See [`Judge::known_from`].
+    /// See [`AlignmentJudge::known_from`].
     pub(super) known_from: i64,
-    /// See [`Judge::target_expired`].
+    /// See [`AlignmentJudge::target_expired`].
     pub(super) target_expired: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn expired_until(window: &LogWindow, log_start: i64, axioms: &Axioms)
     (log_start > 0).then_some(oldest)
 }
 
-pub(super) struct Judge<'a> {
+pub(super) struct AlignmentJudge<'a> {
     source: &'a LogWindow,
     target: &'a LogWindow,
     axioms: &'a Axioms,
@@ -79,7 +79,7 @@ pub(super) struct Judge<'a> {
 
 /// One copy: its timestamp, and its index in the window.
 #[derive(Clone, Copy)]
-struct Copy {
+struct RecordCopy {
     ts: i64,
     i: u32,
 }
@@ -90,7 +90,7 @@ struct Matched {
     /// Unmatched source copies (indices).
     source_left: Vec<u32>,
     /// Unmatched target copies.
-    target_left: Vec<Copy>,
+    target_left: Vec<RecordCopy>,
 }
 
 /// What the group is owed of an identity.
@@ -98,7 +98,7 @@ struct Owed {
     /// Copies in `U`.
     u: usize,
     /// Expected copies: on the target, and to be delivered as if they were in `U`.
-    expected: Vec<Copy>,
+    expected: Vec<RecordCopy>,
     /// The oldest timestamp among both.
     oldest: i64,
 }
@@ -109,7 +109,7 @@ impl Owed {
     }
 }
 
-impl<'a> Judge<'a> {
+impl<'a> AlignmentJudge<'a> {
     pub(super) fn new(
         source: &'a LogWindow,
         target: &'a LogWindow,
@@ -137,7 +137,7 @@ impl<'a> Judge<'a> {
                 (silent_after, known_from, target_expired)
             }
         };
-        let mut judge = Judge {
+        let mut judge = AlignmentJudge {
             source,
             target,
             axioms,
@@ -155,7 +155,7 @@ impl<'a> Judge<'a> {
             source.get(*i).ts < axioms.ahead.old_before && !index.target(index.slot_of_source(*i)).is_empty()
         };
         judge.old_to = (0..source.len()).rev().find(old).map_or(i64::MIN, |i| source.get(i).offset + 1);
-        judge.measure();
+        judge.measure_reach();
         judge
     }
 
@@ -166,14 +166,14 @@ impl<'a> Judge<'a> {
     /// How far apart the records of unique pairs are (two copies on a log may be a retry's: the nearest count).
     /// `reach` follows from it, so that among identical payloads (a heartbeat a second) a young record is not taken
     /// for the twin of its neighbour. Too small a reach only makes more of them owed.
-    fn measure(&mut self) {
+    fn measure_reach(&mut self) {
         let (mut pairs, mut within) = (0, 0);
-        for slot in 0..self.index.slots() {
+        for slot in 0..self.index.slot_count() {
             let (source, target) = (self.index.source(slot), self.index.target(slot));
             if source.len() > 2 || target.len() > 2 {
                 continue;
             }
-            let nearest = source.iter().flat_map(|s| target.iter().map(|t| self.apart(*s, *t))).min();
+            let nearest = source.iter().flat_map(|s| target.iter().map(|t| self.measure_distance(*s, *t))).min();
             let Some(apart) = nearest else { continue };
             self.pair_distance = self.pair_distance.max(apart);
             if apart <= self.axioms.pair_reach {
@@ -187,13 +187,13 @@ impl<'a> Judge<'a> {
     }
 
     /// The distance of two records' timestamps, ms.
-    fn apart(&self, source: u32, target: u32) -> i64 {
+    fn measure_distance(&self, source: u32, target: u32) -> i64 {
         let apart = self.source.get(source as usize).ts.abs_diff(self.target.get(target as usize).ts);
         i64::try_from(apart).unwrap_or(i64::MAX)
     }
 
     /// The bound this identity sets: see the definition in the parent module.
-    pub(super) fn bound(&self, slot: usize) -> Bound {
+    pub(super) fn find_bound(&self, slot: usize) -> Bound {
         let none = Bound { at: self.target.len(), limited: false };
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         match self.plain_pair(source, target) {
@@ -202,24 +202,24 @@ impl<'a> Judge<'a> {
             Some((_, t)) => return Bound { at: t as usize, limited: false },
             None => {}
         }
-        let matched = self.matched(slot);
-        let owed = self.owed(source, &matched);
+        let matched = self.match_copies(slot);
+        let owed = self.find_owed(source, &matched);
         if owed.count() == 0 {
             return none;
         }
-        let copies: Vec<Copy> = target.iter().map(|i| self.target_copy(*i)).collect();
+        let copies: Vec<RecordCopy> = target.iter().map(|i| self.target_copy(*i)).collect();
         // (b): of the copies that can serve what is owed, the last `need` must not be skipped
-        let serving: Vec<Copy> = copies.iter().copied().filter(|c| self.serves(&owed, c)).collect();
+        let serving: Vec<RecordCopy> = copies.iter().copied().filter(|c| self.serves_owed(&owed, c)).collect();
         let need = owed.count().min(serving.len());
         let keep = if need > 0 { serving[serving.len() - need].i as usize } else { self.target.len() };
         // (a): skip no more copies in play than were consumed
-        let (from, credit, limited) = self.credit(source, &copies, owed.oldest);
+        let (from, credit, limited) = self.count_credit(source, &copies, owed.oldest);
         let spend = copies.iter().filter(|c| c.ts >= from).nth(credit).map_or(self.target.len(), |c| c.i as usize);
         Bound { at: keep.min(spend), limited: limited && spend < keep }
     }
 
     /// The timestamp from which copies are in play, how many consumed ones are, and whether that count was cut short.
-    fn credit(&self, source: &[u32], target: &[Copy], oldest: i64) -> (i64, usize, bool) {
+    fn count_credit(&self, source: &[u32], target: &[RecordCopy], oldest: i64) -> (i64, usize, bool) {
         let delta = self.axioms.pair_delta;
         let consumed: Vec<i64> =
             source.iter().filter(|i| **i < self.unconsumed).map(|i| self.source.get(*i as usize).ts).collect();
@@ -249,7 +249,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Adds what it costs this identity that the target records of which `kept` holds are read, and no others.
-    pub(super) fn count(&self, slot: usize, kept: &impl Fn(u32) -> bool, tally: &mut Tally) {
+    pub(super) fn count_costs(&self, slot: usize, kept: &impl Fn(u32) -> bool, tally: &mut AlignmentTally) {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         if let Some((s, t)) = self.plain_pair(source, target) {
             tally.compared += 1;
@@ -260,53 +260,53 @@ impl<'a> Judge<'a> {
             }
             return;
         }
-        let matched = self.matched(slot);
-        let owed = self.owed(source, &matched);
+        let matched = self.match_copies(slot);
+        let owed = self.find_owed(source, &matched);
         // a pair wider than the reach vouches for nothing, but it is evidence that the logs carry the same records
-        let wide = matches!((source, target), ([s], [t]) if self.apart(*s, *t) <= self.axioms.pair_delta);
+        let wide = matches!((source, target), ([s], [t]) if self.measure_distance(*s, *t) <= self.axioms.pair_delta);
         tally.compared += matched.pairs.max(u64::from(wide));
 
         let young: Vec<&u32> = matched.source_left.iter().filter(|i| self.is_unsettled(**i)).collect();
         let late_unconsumed = young.iter().filter(|i| ***i >= self.unconsumed).count();
         let late_consumed = young.len() - late_unconsumed;
         let young_target: Vec<u32> = owed.expected.iter().filter(|c| self.is_young(c)).map(|c| c.i).collect();
-        tally.waiting[0].extend(self.waiting(source, &young));
+        tally.waiting[0].extend(self.list_waiting(source, &young));
         tally.waiting[1].extend(&young_target);
         tally.unsettled.consumed += late_consumed as u64;
         tally.unsettled.unconsumed += late_unconsumed as u64;
         tally.unsettled.target_only += young_target.len() as u64;
 
-        let ahead: Vec<Copy> = target.iter().filter(|i| kept(**i)).map(|i| self.target_copy(*i)).collect();
-        let serving = ahead.iter().filter(|c| self.serves(&owed, c)).count();
+        let ahead: Vec<RecordCopy> = target.iter().filter(|i| kept(**i)).map(|i| self.target_copy(*i)).collect();
+        let serving = ahead.iter().filter(|c| self.serves_owed(&owed, c)).count();
         let short = owed.count().saturating_sub(serving);
         self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
 
-        let consumed = Times::of(self.source, source.iter().filter(|i| **i < self.unconsumed));
-        let any = Times::of(self.source, source.iter());
+        let consumed = SortedTimes::from_records(self.source, source.iter().filter(|i| **i < self.unconsumed));
+        let any = SortedTimes::from_records(self.source, source.iter());
         let delta = self.axioms.pair_delta;
         let spare = ahead.len() - owed.count().min(ahead.len());
-        let twins: Vec<u32> = ahead.iter().filter(|c| consumed.near(c.ts, delta)).map(|c| c.i).collect();
+        let twins: Vec<u32> = ahead.iter().filter(|c| consumed.has_near(c.ts, delta)).map(|c| c.i).collect();
         let processed = twins.len();
         tally.again.extend(twins.into_iter().take(spare));
         // A late twin of a consumed record is read again; a late twin of an unconsumed one may free a copy that
         // then is; an expected copy may turn out to be a consumed record's; and what is older than the windows
         // reach may have been consumed.
-        let known = |c: &&Copy| {
-            consumed.near(c.ts, delta) || (self.is_young(c) && (!consumed.0.is_empty() || c.ts < self.known_from))
+        let known = |c: &&RecordCopy| {
+            consumed.has_near(c.ts, delta) || (self.is_young(c) && (!consumed.0.is_empty() || c.ts < self.known_from))
         };
         let expected = owed.expected.iter().filter(known).count();
-        let unknown = ahead.iter().filter(|c| c.ts < self.known_from && !any.near(c.ts, delta)).count();
+        let unknown = ahead.iter().filter(|c| c.ts < self.known_from && !any.has_near(c.ts, delta)).count();
         let doubtful = late_consumed + late_unconsumed.min(processed) + expected + unknown.min(spare);
         tally.re_read_pending += doubtful as u64;
 
         let behind = target.iter().filter(|i| !kept(**i)).map(|i| self.target_copy(*i));
-        let only = behind.filter(|c| c.ts >= self.known_from && !any.near(c.ts, delta));
+        let only = behind.filter(|c| c.ts >= self.known_from && !any.has_near(c.ts, delta));
         tally.target_only.extend(only.map(|c| c.i));
     }
 
     /// Which source copies wait for a twin. Among identical ones the matching leaves the youngest over, but it may be any
     /// that has none: so the oldest unconsumed ones stand for them, which no look was too early to see.
-    fn waiting(&self, source: &[u32], young: &[&u32]) -> Vec<u32> {
+    fn list_waiting(&self, source: &[u32], young: &[&u32]) -> Vec<u32> {
         if source.len() < 2 {
             return young.iter().map(|i| **i).collect();
         }
@@ -332,7 +332,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a target copy can be one of those owed.
-    fn serves(&self, owed: &Owed, copy: &Copy) -> bool {
+    fn serves_owed(&self, owed: &Owed, copy: &RecordCopy) -> bool {
         owed.count() > 0 && copy.ts >= owed.oldest.saturating_sub(self.axioms.pair_delta)
     }
 
@@ -346,15 +346,15 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn is_young(&self, copy: &Copy) -> bool {
+    fn is_young(&self, copy: &RecordCopy) -> bool {
         if let Some(hints) = self.hints {
             return hints.young[1][copy.i as usize];
         }
         self.target.get(copy.i as usize).offset >= self.axioms.settled_target
     }
 
-    fn target_copy(&self, i: u32) -> Copy {
-        Copy { ts: self.target.get(i as usize).ts, i }
+    fn target_copy(&self, i: u32) -> RecordCopy {
+        RecordCopy { ts: self.target.get(i as usize).ts, i }
     }
 
     /// The common case, without any counting: an identity that occurs once on each log, within `pair_reach`.
@@ -362,13 +362,13 @@ impl<'a> Judge<'a> {
     fn plain_pair(&self, source: &[u32], target: &[u32]) -> Option<(u32, u32)> {
         let ([s], [t]) = (source, target) else { return None };
         let oldest = self.source.get(*s as usize).ts.min(self.target.get(*t as usize).ts);
-        let pair = self.apart(*s, *t) <= self.axioms.pair_reach && oldest >= self.known_from;
+        let pair = self.measure_distance(*s, *t) <= self.axioms.pair_reach && oldest >= self.known_from;
         pair.then_some((*s, *t))
     }
 
-    fn owed(&self, source: &[u32], matched: &Matched) -> Owed {
+    fn find_owed(&self, source: &[u32], matched: &Matched) -> Owed {
         let unconsumed = source.iter().filter(|i| **i >= self.unconsumed);
-        let expected: Vec<Copy> = matched.target_left.iter().copied().filter(|c| self.is_expected(c)).collect();
+        let expected: Vec<RecordCopy> = matched.target_left.iter().copied().filter(|c| self.is_expected(c)).collect();
         let oldest = unconsumed
             .clone()
             .map(|i| self.source.get(*i as usize).ts)
@@ -379,7 +379,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a target record without a twin is to be delivered as if it were unconsumed.
-    fn is_expected(&self, copy: &Copy) -> bool {
+    fn is_expected(&self, copy: &RecordCopy) -> bool {
         let since = self.axioms.target_only_since.map(|at| at.saturating_sub(self.axioms.pair_delta));
         self.is_young(copy)
             || since.is_some_and(|at| copy.ts >= at)
@@ -389,13 +389,13 @@ impl<'a> Judge<'a> {
 
     /// Matches the copies on both logs, oldest first: with one reach for all pairs that finds a largest matching,
     /// and leaves the youngest over.
-    fn matched(&self, slot: usize) -> Matched {
+    fn match_copies(&self, slot: usize) -> Matched {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         let single = source.len() <= 1 && target.len() <= 1;
         let reach = if single { self.axioms.pair_reach } else { self.reach };
         let by_ts = |indices: &[u32], window: &LogWindow, from: i64| {
-            let copies = indices.iter().map(|i| Copy { ts: window.get(*i as usize).ts, i: *i });
-            let mut copies: Vec<Copy> = copies.filter(|c| c.ts >= from).collect();
+            let copies = indices.iter().map(|i| RecordCopy { ts: window.get(*i as usize).ts, i: *i });
+            let mut copies: Vec<RecordCopy> = copies.filter(|c| c.ts >= from).collect();
             copies.sort_by_key(|c| c.ts);
             copies
         };
@@ -432,17 +432,17 @@ impl<'a> Judge<'a> {
 }
 
 /// Timestamps of some copies, sorted.
-struct Times(Vec<i64>);
+struct SortedTimes(Vec<i64>);
 
-impl Times {
-    fn of<'i>(window: &LogWindow, indices: impl Iterator<Item = &'i u32>) -> Self {
+impl SortedTimes {
+    fn from_records<'i>(window: &LogWindow, indices: impl Iterator<Item = &'i u32>) -> Self {
         let mut times: Vec<i64> = indices.map(|i| window.get(*i as usize).ts).collect();
         times.sort_unstable();
-        Times(times)
+        SortedTimes(times)
     }
 
     /// Whether one lies within `delta` of `ts`.
-    fn near(&self, ts: i64, delta: i64) -> bool {
+    fn has_near(&self, ts: i64, delta: i64) -> bool {
         let first = self.0.partition_point(|t| *t < ts.saturating_sub(delta));
         self.0.get(first).is_some_and(|t| *t <= ts.saturating_add(delta))
     }

@@ -52,7 +52,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use self::index::Index;
-use self::judge::{Judge, Tally};
+use self::judge::{AlignmentJudge, AlignmentTally};
 use super::arrival::Ahead;
 use super::window::LogWindow;
 
@@ -110,7 +110,7 @@ impl Unsettled {
 pub struct Alignment {
     /// The target offset to start at.
     pub offset: i64,
-    /// The largest safe one: the same, but for [`assess`].
+    /// The largest safe one: the same, but for [`assess_offset`].
     pub best: i64,
     /// Target records at or beyond it that the group has processed on the source.
     pub re_read: u64,
@@ -144,48 +144,48 @@ pub struct Alignment {
 
 /// Aligns two windows. The source's must reach from below `committed` (or from it) to its end, the target's to its end.
 #[must_use]
-pub fn align(source: &LogWindow, target: &LogWindow, axioms: &Axioms) -> Alignment {
-    weigh(source, target, axioms, None)
+pub fn align_windows(source: &LogWindow, target: &LogWindow, axioms: &Axioms) -> Alignment {
+    compute_alignment(source, target, axioms, None)
 }
 
 /// What starting at a given target offset costs, safe or not: beyond `best`, what it skips counts as missing. An offset
 /// below the target's window costs more than is counted here.
 #[must_use]
-pub fn assess(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
-    weigh(source, target, axioms, Some(at))
+pub fn assess_offset(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
+    compute_alignment(source, target, axioms, Some(at))
 }
 
-fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64>) -> Alignment {
+fn compute_alignment(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64>) -> Alignment {
     let index = Index::new(source, target);
-    let judge = Judge::new(source, target, axioms, &index, None);
+    let judge = AlignmentJudge::new(source, target, axioms, &index, None);
     let mut best = target.len();
     let mut limited = false;
-    for slot in 0..index.slots() {
-        let bound = judge.bound(slot);
+    for slot in 0..index.slot_count() {
+        let bound = judge.find_bound(slot);
         best = best.min(bound.at);
         limited |= bound.limited;
     }
     let offset_of = |cut: usize| if cut < target.len() { target.get(cut).offset } else { target.to() };
     let cut = at.map_or(best, |at| target.index_of(at));
     let kept = |i: u32| i as usize >= cut;
-    let mut tally = Tally::default();
-    for slot in 0..index.slots() {
-        judge.count(slot, &kept, &mut tally);
+    let mut tally = AlignmentTally::default();
+    for slot in 0..index.slot_count() {
+        judge.count_costs(slot, &kept, &mut tally);
     }
-    let excused = excuse(source, target, &index, &kept, axioms, &mut tally);
+    let excused = excuse_superseded(source, target, &index, &kept, axioms, &mut tally);
     Alignment {
         offset: at.unwrap_or_else(|| offset_of(best)),
         best: offset_of(best),
         re_read: tally.again.len() as u64,
-        re_read_times: times(target, &tally.again),
+        re_read_times: time_bounds(target, &tally.again),
         re_read_pending: tally.re_read_pending,
         missing: tally.missing.len() as u64,
-        missing_times: times(source, &tally.missing),
-        missing_ranges: ranges(source, &mut tally.missing),
+        missing_times: time_bounds(source, &tally.missing),
+        missing_ranges: list_ranges(source, &mut tally.missing),
         excused,
         target_only: tally.target_only.len() as u64,
         unsettled: tally.unsettled,
-        waiting: [offsets(source, &tally.waiting[0]), offsets(target, &tally.waiting[1])],
+        waiting: [offsets_of(source, &tally.waiting[0]), offsets_of(target, &tally.waiting[1])],
         compared: tally.compared,
         pair_distance: judge.pair_distance(),
         limited,
@@ -194,18 +194,18 @@ fn weigh(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: Option<i64
 
 /// Takes out of `missing` what a later unconsumed record of the same key, present on the target, supersedes: a
 /// reader of a compacted topic is owed the latest state of a key only. Needs the key hashes. Returns how many.
-fn excuse(
+fn excuse_superseded(
     source: &LogWindow,
     target: &LogWindow,
     index: &Index,
     kept: &impl Fn(u32) -> bool,
     axioms: &Axioms,
-    tally: &mut Tally,
+    tally: &mut AlignmentTally,
 ) -> u64 {
-    if !axioms.target_compacted || tally.missing.is_empty() || source.key(0).is_none() {
+    if !axioms.target_compacted || tally.missing.is_empty() || source.key_hash(0).is_none() {
         return 0;
     }
-    let mut present = vec![false; index.slots()];
+    let mut present = vec![false; index.slot_count()];
     for i in (0..target.len()).filter(|i| kept(*i as u32)) {
         present[index.slot_of_target(i)] = true;
     }
@@ -213,7 +213,7 @@ fn excuse(
     let mut superseding = HashSet::new();
     let mut excused = HashSet::new();
     for i in (source.index_of(axioms.committed)..source.len()).rev() {
-        let Some(key) = source.key(i).filter(|k| *k != 0) else { continue };
+        let Some(key) = source.key_hash(i).filter(|k| *k != 0) else { continue };
         let number = i as u32;
         if missing.contains(&number) {
             if superseding.contains(&key) {
@@ -228,19 +228,19 @@ fn excuse(
 }
 
 /// The offsets of the records at these indices.
-fn offsets(window: &LogWindow, indices: &[u32]) -> Vec<i64> {
+fn offsets_of(window: &LogWindow, indices: &[u32]) -> Vec<i64> {
     indices.iter().map(|i| window.get(*i as usize).offset).collect()
 }
 
 /// The oldest and the newest timestamp of the records at these indices.
-fn times(window: &LogWindow, indices: &[u32]) -> Option<(i64, i64)> {
+fn time_bounds(window: &LogWindow, indices: &[u32]) -> Option<(i64, i64)> {
     let ts = || indices.iter().map(|i| window.get(*i as usize).ts);
     ts().min().zip(ts().max())
 }
 
 /// Source offsets of the records at these indices; neighbours among the records make one range, whatever
 /// transaction markers lie between them.
-fn ranges(source: &LogWindow, indices: &mut [u32]) -> Vec<(i64, i64)> {
+fn list_ranges(source: &LogWindow, indices: &mut [u32]) -> Vec<(i64, i64)> {
     indices.sort_unstable();
     let mut ranges: Vec<(i64, i64)> = Vec::new();
     let mut last = None;

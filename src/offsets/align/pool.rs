@@ -10,14 +10,14 @@
 //! go backwards.)
 
 use super::index::Index;
-use super::judge::{Hints, Judge, Tally, expired_until};
-use super::{Axioms, Unsettled, excuse, times};
+use super::judge::{AlignmentJudge, AlignmentTally, Hints, expired_until};
+use super::{Axioms, Unsettled, excuse_superseded, time_bounds};
 use crate::offsets::arrival::Ahead;
 use crate::offsets::window::{LogWindow, Rec};
 
 /// One partition of a log.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct PoolPartition<'a> {
     /// What was loaded of it.
     pub window: &'a LogWindow,
     /// Records below this offset are settled.
@@ -75,7 +75,7 @@ pub struct PoolSource {
 
 /// Where a record of a merged window came from.
 #[derive(Clone, Copy)]
-struct Place {
+struct RecordOrigin {
     partition: u32,
     offset: i64,
 }
@@ -83,28 +83,33 @@ struct Place {
 /// Several partitions as one window: offsets are indices into `places`.
 struct Merged {
     window: LogWindow,
-    places: Vec<Place>,
+    places: Vec<RecordOrigin>,
     young: Vec<bool>,
 }
 
 /// Aligns all partitions of a topic at once. `committed` holds the group's position on each source partition; in
 /// `axioms`, what is said there of single logs (`committed`, `settled_*`, `*_log_start`) doesn't count.
 #[must_use]
-pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], axioms: &Axioms) -> PoolAlignment {
+pub fn align_pool(
+    source: &[PoolPartition<'_>],
+    target: &[PoolPartition<'_>],
+    committed: &[i64],
+    axioms: &Axioms,
+) -> PoolAlignment {
     let consumed = |p: usize, r: &Rec| committed.get(p).is_some_and(|at| r.offset < *at);
-    let ours = merge(source, axioms.ahead, |p, r| (!consumed(p, r), 0, p, r.offset));
-    let theirs = merge(target, Ahead::NONE, |p, r| (true, r.ts, p, r.offset));
+    let ours = merge_partitions(source, axioms.ahead, |p, r| (!consumed(p, r), 0, p, r.offset));
+    let theirs = merge_partitions(target, Ahead::NONE, |p, r| (true, r.ts, p, r.offset));
     let split = ours.places.iter().position(|at| committed.get(at.partition as usize).is_none_or(|c| at.offset >= *c));
     let axioms = Axioms { committed: split.unwrap_or(ours.places.len()) as i64, ..axioms.clone() };
-    let hints = hints(source, target, &axioms, [ours.young, theirs.young]);
+    let hints = derive_hints(source, target, &axioms, [ours.young, theirs.young]);
     let (source_window, target_window) = (&ours.window, &theirs.window);
 
     let index = Index::new(source_window, target_window);
-    let judge = Judge::new(source_window, target_window, &axioms, &index, Some(&hints));
+    let judge = AlignmentJudge::new(source_window, target_window, &axioms, &index, Some(&hints));
     let mut offsets: Vec<i64> = target.iter().map(|part| part.window.to()).collect();
     let mut limited = false;
-    for slot in 0..index.slots() {
-        let bound = judge.bound(slot);
+    for slot in 0..index.slot_count() {
+        let bound = judge.find_bound(slot);
         limited |= bound.limited;
         for binds in index.target(slot).iter().filter(|i| **i as usize >= bound.at) {
             let at = theirs.places[*binds as usize];
@@ -117,11 +122,11 @@ pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], a
         let at = theirs.places[i as usize];
         at.offset >= offsets[at.partition as usize]
     };
-    let mut tally = Tally::default();
-    for slot in 0..index.slots() {
-        judge.count(slot, &kept, &mut tally);
+    let mut tally = AlignmentTally::default();
+    for slot in 0..index.slot_count() {
+        judge.count_costs(slot, &kept, &mut tally);
     }
-    let excused = excuse(source_window, target_window, &index, &kept, &axioms, &mut tally);
+    let excused = excuse_superseded(source_window, target_window, &index, &kept, &axioms, &mut tally);
     let mut targets: Vec<PoolTarget> =
         offsets.iter().map(|offset| PoolTarget { offset: *offset, ..PoolTarget::default() }).collect();
     let of = |i: &u32| theirs.places[*i as usize].partition as usize;
@@ -130,12 +135,12 @@ pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], a
     PoolAlignment {
         targets,
         re_read_pending: tally.re_read_pending,
-        missing_times: times(source_window, &tally.missing),
-        re_read_times: times(target_window, &tally.again),
-        sources: ranges(&ours.places, source.len(), &mut tally.missing),
+        missing_times: time_bounds(source_window, &tally.missing),
+        re_read_times: time_bounds(target_window, &tally.again),
+        sources: build_pool_sources(&ours.places, source.len(), &mut tally.missing),
         excused,
         unsettled: tally.unsettled,
-        waiting: [places(&ours.places, &tally.waiting[0]), places(&theirs.places, &tally.waiting[1])],
+        waiting: [places_of(&ours.places, &tally.waiting[0]), places_of(&theirs.places, &tally.waiting[1])],
         compared: tally.compared,
         pair_distance: judge.pair_distance(),
         limited,
@@ -143,20 +148,20 @@ pub fn align_pool(source: &[Part<'_>], target: &[Part<'_>], committed: &[i64], a
 }
 
 /// All records in one window, in the order of `key`.
-fn merge<K: Ord>(parts: &[Part<'_>], ahead: Ahead, key: impl Fn(usize, &Rec) -> K) -> Merged {
+fn merge_partitions<K: Ord>(parts: &[PoolPartition<'_>], ahead: Ahead, key: impl Fn(usize, &Rec) -> K) -> Merged {
     let mut all: Vec<(usize, usize, Rec)> = Vec::with_capacity(parts.iter().map(|p| p.window.len()).sum());
     for (p, part) in parts.iter().enumerate() {
         all.extend(part.window.iter().enumerate().map(|(i, r)| (p, i, r)));
     }
     all.sort_by_cached_key(|(p, _, r)| key(*p, r));
-    let keyed = parts.iter().all(|p| p.window.is_empty() || p.window.key(0).is_some());
-    let keys: Vec<u64> = all.iter().filter(|_| keyed).filter_map(|(p, i, _)| parts[*p].window.key(*i)).collect();
+    let keyed = parts.iter().all(|p| p.window.is_empty() || p.window.key_hash(0).is_some());
+    let keys: Vec<u64> = all.iter().filter(|_| keyed).filter_map(|(p, i, _)| parts[*p].window.key_hash(*i)).collect();
     let rows: Vec<Rec> = (0..).zip(&all).map(|(offset, (_, _, r))| Rec { offset, ..*r }).collect();
     let mut window = LogWindow::new(0);
     let merged = window.append(rows.len() as i64, &rows, &keys);
     debug_assert!(merged.is_ok(), "offsets count up from 0");
-    let place = |(p, _, r): &(usize, usize, Rec)| Place { partition: *p as u32, offset: r.offset };
-    let old = |part: &Part<'_>| {
+    let place = |(p, _, r): &(usize, usize, Rec)| RecordOrigin { partition: *p as u32, offset: r.offset };
+    let old = |part: &PoolPartition<'_>| {
         part.window.iter().filter(|r| r.ts < ahead.old_before).map(|r| r.offset + 1).max().unwrap_or(i64::MIN)
     };
     let old_to: Vec<i64> = parts.iter().map(old).collect();
@@ -168,13 +173,19 @@ fn merge<K: Ord>(parts: &[Part<'_>], ahead: Ahead, key: impl Fn(usize, &Rec) -> 
 }
 
 /// What the partitions' bounds say, for all of them together.
-fn hints(source: &[Part<'_>], target: &[Part<'_>], axioms: &Axioms, young: [Vec<bool>; 2]) -> Hints {
-    let expired = |parts: &[Part<'_>]| -> Option<i64> {
+fn derive_hints(
+    source: &[PoolPartition<'_>],
+    target: &[PoolPartition<'_>],
+    axioms: &Axioms,
+    young: [Vec<bool>; 2],
+) -> Hints {
+    let expired = |parts: &[PoolPartition<'_>]| -> Option<i64> {
         parts.iter().filter_map(|part| expired_until(part.window, part.log_start, axioms)).max()
     };
     let complete = axioms.complete_from;
     // after everything that any partition of the source has
-    let plausible = |part: &Part<'_>| part.window.iter().map(|r| r.ts).filter(|ts| !axioms.ahead.is_ahead(*ts)).max();
+    let plausible =
+        |part: &PoolPartition<'_>| part.window.iter().map(|r| r.ts).filter(|ts| !axioms.ahead.is_ahead(*ts)).max();
     let newest = source.iter().filter_map(plausible).max();
     let none = newest.is_none() && source.iter().any(|part| !part.window.is_empty());
     let never = source.iter().all(|part| part.log_start == 0 && part.window.from() == 0);
@@ -193,18 +204,18 @@ fn hints(source: &[Part<'_>], target: &[Part<'_>], axioms: &Axioms, young: [Vec<
 }
 
 /// Partition and offset of the records at these indices.
-fn places(places: &[Place], indices: &[u32]) -> Vec<(usize, i64)> {
+fn places_of(places: &[RecordOrigin], indices: &[u32]) -> Vec<(usize, i64)> {
     let place = |i: &u32| places.get(*i as usize).map(|at| (at.partition as usize, at.offset));
     indices.iter().filter_map(place).collect()
 }
 
 /// The places of these source records, by partition; neighbours among the records of one make a range.
-fn ranges(places: &[Place], partitions: usize, indices: &mut [u32]) -> Vec<PoolSource> {
+fn build_pool_sources(places: &[RecordOrigin], partitions: usize, indices: &mut [u32]) -> Vec<PoolSource> {
     indices.sort_unstable();
     let mut sources = vec![PoolSource::default(); partitions];
     let mut last = None;
     for &mut i in indices {
-        let Place { partition, offset } = places[i as usize];
+        let RecordOrigin { partition, offset } = places[i as usize];
         let source = &mut sources[partition as usize];
         source.missing += 1;
         match source.ranges.last_mut() {

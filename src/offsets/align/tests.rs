@@ -1,6 +1,6 @@
 //! The hard cases and the named regressions, each by hand. Timestamps in seconds; a letter is a payload.
 
-use super::{Alignment, Axioms, Unsettled, align};
+use super::{Alignment, Axioms, Unsettled, align_windows};
 use crate::offsets::identity::Identity;
 use crate::offsets::window::{LogWindow, Rec};
 
@@ -18,7 +18,7 @@ fn records(spec: &str) -> Vec<Rec> {
 }
 
 fn window(spec: &str) -> LogWindow {
-    LogWindow::of(0, spec.split_whitespace().count() as i64, &records(spec)).unwrap()
+    LogWindow::from_records(0, spec.split_whitespace().count() as i64, &records(spec)).unwrap()
 }
 
 /// Whole logs, everything settled, 5 s.
@@ -44,7 +44,7 @@ fn run(source: &str, target: &str, change: impl FnOnce(&mut Axioms)) -> Alignmen
     let (consumed, unconsumed) = source.split_once('|').unwrap();
     let mut ax = axioms(consumed.split_whitespace().count() as i64);
     change(&mut ax);
-    align(&window(&format!("{consumed} {unconsumed}")), &window(target), &ax)
+    align_windows(&window(&format!("{consumed} {unconsumed}")), &window(target), &ax)
 }
 
 fn plain(source: &str, target: &str) -> Alignment {
@@ -243,25 +243,27 @@ fn compaction_excuses_what_a_later_record_of_the_key_supersedes() {
     let target = window("- - c@3 -");
     let ax = Axioms { target_compacted: true, ..axioms(1) };
     // b and c share a key: b was superseded by c; d is gone for good
-    let a = align(&with_keys(&[7, 8, 8, 9]), &target, &ax);
+    let a = align_windows(&with_keys(&[7, 8, 8, 9]), &target, &ax);
     assert_eq!((a.offset, a.missing, a.excused), (2, 1, 1));
     assert_eq!(a.missing_ranges, [(3, 4)]);
     // d and c share a key, but the later one is the missing one: the key's last state is lost
-    let a = align(&with_keys(&[7, 8, 9, 9]), &target, &ax);
+    let a = align_windows(&with_keys(&[7, 8, 9, 9]), &target, &ax);
     assert_eq!((a.missing, a.excused), (2, 0));
     // null keys supersede nothing
-    let a = align(&with_keys(&[0, 0, 0, 0]), &target, &ax);
+    let a = align_windows(&with_keys(&[0, 0, 0, 0]), &target, &ax);
     assert_eq!((a.missing, a.excused), (2, 0));
-    let a = align(&with_keys(&[7, 8, 8, 9]), &target, &axioms(1));
+    let a = align_windows(&with_keys(&[7, 8, 8, 9]), &target, &axioms(1));
     assert_eq!((a.missing, a.excused), (2, 0), "not compacted: nothing is excused");
 }
 
 #[test]
 fn many_identical_records_take_no_square_time() {
     let log: Vec<Rec> = (0..200_000).map(|i| Rec { offset: i, ts: i * 3, id: Identity(7) }).collect();
-    let (source, target) =
-        (LogWindow::of(0, 200_000, &log).unwrap(), LogWindow::of(0, 200_000, &log[..199_000]).unwrap());
-    let a = align(&source, &target, &axioms(100_000));
+    let (source, target) = (
+        LogWindow::from_records(0, 200_000, &log).unwrap(),
+        LogWindow::from_records(0, 200_000, &log[..199_000]).unwrap(),
+    );
+    let a = align_windows(&source, &target, &axioms(100_000));
     // 1,000 are not on the target, and nobody can say which: as many copies as are owed are kept
     assert_eq!((a.offset, a.missing), (99_000, 0));
 }

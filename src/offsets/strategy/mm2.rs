@@ -38,7 +38,7 @@ impl Mm2 {
     }
 
     /// A record of `ALIAS.checkpoints.internal` (on the target), in log order. A null value deletes.
-    pub fn checkpoint(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub fn note_checkpoint(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let parsed = key.and_then(|key| {
             let mut key = Fields(key);
             Some((key.text()?, key.text()?, key.int()?))
@@ -61,7 +61,7 @@ impl Mm2 {
     }
 
     /// A record of `mm2-offset-syncs.ALIAS.internal` (on either cluster), in log order.
-    pub fn sync(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub fn note_sync(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let parsed = key.zip(value).and_then(|(key, value)| {
             let (mut key, mut value) = (Fields(key), Fields(value));
             Some(((key.text()?, key.int()?), value.long()?, value.long()?))
@@ -81,7 +81,7 @@ impl Mm2 {
     /// Where a position on the source is on the target: the further of what the checkpoint and the syncs say. `None`
     /// when neither says anything, or only of positions beyond this one.
     #[must_use]
-    pub fn claim(&self, source_topic: &str, target_topic: &str, partition: i32, committed: i64) -> Option<Claim> {
+    pub fn find_claim(&self, source_topic: &str, target_topic: &str, partition: i32, committed: i64) -> Option<Claim> {
         let checkpoint = self.checkpoints.get(&(target_topic.to_owned(), partition));
         let checkpoint = checkpoint.filter(|(upstream, down)| *upstream <= committed && *down >= 0);
         let pairs = self.syncs.get(&(source_topic.to_owned(), partition));
@@ -99,22 +99,22 @@ impl Mm2 {
 struct Fields<'a>(&'a [u8]);
 
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn take_bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*head)
     }
 
     fn short(&mut self) -> Option<i16> {
-        self.take().map(i16::from_be_bytes)
+        self.take_bytes().map(i16::from_be_bytes)
     }
 
     fn int(&mut self) -> Option<i32> {
-        self.take().map(i32::from_be_bytes)
+        self.take_bytes().map(i32::from_be_bytes)
     }
 
     fn long(&mut self) -> Option<i64> {
-        self.take().map(i64::from_be_bytes)
+        self.take_bytes().map(i64::from_be_bytes)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     fn at(mm2: &Mm2, committed: i64) -> Option<(i64, String)> {
-        mm2.claim("orders", "blue.orders", 2, committed).map(|c| (c.offset, c.evidence))
+        mm2.find_claim("orders", "blue.orders", 2, committed).map(|c| (c.offset, c.evidence))
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(at(&mm2, 10), None);
         for (up, down) in [(100, 40), (200, 140)] {
             let (k, v) = sync("orders", 2, up, down);
-            mm2.sync(Some(&k), Some(&v));
+            mm2.note_sync(Some(&k), Some(&v));
         }
         assert_eq!(at(&mm2, 99), None, "older than every pair");
         assert_eq!(at(&mm2, 100), Some((40, "mm2 offset sync 40".into())));
@@ -172,17 +172,17 @@ mod tests {
         assert_eq!(at(&mm2, 300).unwrap().0, 141);
         for (group, up, down) in [("g", 180, 120), ("other", 190, 500)] {
             let (k, v) = checkpoint(group, "blue.orders", 2, up, down);
-            mm2.checkpoint(Some(&k), Some(&v));
+            mm2.note_checkpoint(Some(&k), Some(&v));
         }
         assert_eq!(at(&mm2, 185), Some((120, "mm2 checkpoint 120".into())));
         assert_eq!(at(&mm2, 170).unwrap().0, 41, "a checkpoint of a later position says nothing");
         assert_eq!(at(&mm2, 300).unwrap().0, 141);
         // the source was recreated: what came before means nothing
         let (k, v) = sync("orders", 2, 5, 300);
-        mm2.sync(Some(&k), Some(&v));
+        mm2.note_sync(Some(&k), Some(&v));
         assert_eq!(at(&mm2, 5).unwrap().0, 300);
         let (k, _) = checkpoint("g", "blue.orders", 2, 0, 0);
-        mm2.checkpoint(Some(&k), None);
+        mm2.note_checkpoint(Some(&k), None);
         assert_eq!(at(&mm2, 4), None);
         assert_eq!(mm2.broken, 0);
     }
@@ -192,13 +192,13 @@ mod tests {
         let mut mm2 = Mm2::new("g");
         let (key, value) = checkpoint("g", "blue.orders", 2, 1, 2);
         let (sync_key, _) = sync("orders", 2, 1, 2);
-        mm2.checkpoint(Some(&key[..key.len() - 1]), Some(&value));
-        mm2.checkpoint(None, Some(&value));
-        mm2.checkpoint(Some(&key), Some(&[0, 9, 0]));
-        mm2.checkpoint(Some(&[0x7f, 0xff, 1]), Some(&value));
-        mm2.checkpoint(Some(&[0xff, 0xff, 1]), Some(&value));
-        mm2.sync(Some(&sync_key), Some(&[1, 2, 3]));
-        mm2.sync(Some(&sync_key), None);
+        mm2.note_checkpoint(Some(&key[..key.len() - 1]), Some(&value));
+        mm2.note_checkpoint(None, Some(&value));
+        mm2.note_checkpoint(Some(&key), Some(&[0, 9, 0]));
+        mm2.note_checkpoint(Some(&[0x7f, 0xff, 1]), Some(&value));
+        mm2.note_checkpoint(Some(&[0xff, 0xff, 1]), Some(&value));
+        mm2.note_sync(Some(&sync_key), Some(&[1, 2, 3]));
+        mm2.note_sync(Some(&sync_key), None);
         assert_eq!(mm2.broken, 7);
         assert_eq!(at(&mm2, 10), None);
     }

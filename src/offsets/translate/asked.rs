@@ -1,11 +1,11 @@
 //! Offsets that are not found but asked for, by moment or by end, or said by MirrorMaker 2: what they cost is measured
 //! against the contents, as far as those can be read.
 
-use super::super::align::{Alignment, assess};
+use super::super::align::{Alignment, assess_offset};
 use super::super::strategy::Strategy;
 use super::super::verdict::{PartitionPlan, Verdict};
 use super::super::window::EndRead;
-use super::{Log, Need, Translation, ms};
+use super::{Log, Need, Translation, signed_ms};
 
 /// How far down both logs are read for an asked-for offset, so that what it reads again is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) enum Floor {
 
 impl Translation {
     /// `None`: no further than an alignment needs.
-    pub(super) fn floor(&self) -> Option<Floor> {
+    pub(super) fn reading_floor(&self) -> Option<Floor> {
         match self.params.strategy {
             _ if self.uncounted => None,
             Strategy::Earliest => Some(Floor::Start),
@@ -35,7 +35,7 @@ impl Translation {
         }
         let from = self.source.window.index_of(committed);
         let oldest = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(source.asked.0);
-        self.moment = Some(oldest.saturating_sub(ms(self.params.pair_delta_ms)).max(0));
+        self.moment = Some(oldest.saturating_sub(signed_ms(self.params.pair_delta_ms)).max(0));
     }
 
     pub(super) fn look_up_moment(&mut self) -> Option<Need> {
@@ -46,7 +46,7 @@ impl Translation {
     }
 
     /// The offset that was asked for.
-    pub(super) fn goal(&self, target: EndRead) -> Option<i64> {
+    pub(super) fn find_asked_offset(&self, target: EndRead) -> Option<i64> {
         match self.params.strategy {
             Strategy::Latest => Some(target.end),
             Strategy::Earliest => Some(target.log_start),
@@ -59,19 +59,20 @@ impl Translation {
     }
 
     /// The group has no position that means anything: only what is asked for can be said.
-    pub(super) fn unplaced(&self, why: String) -> PartitionPlan {
-        if self.params.strategy.is_asked_for() { self.unread(why) } else { self.unmappable(why) }
+    pub(super) fn plan_unplaced(&self, why: String) -> PartitionPlan {
+        if self.params.strategy.is_asked_for() { self.plan_unread(why) } else { self.plan_unmappable(why) }
     }
 
     /// The contents are not to be had: what is asked for, or what MirrorMaker 2 says, with upper bounds for its cost.
-    pub(super) fn unread(&self, why: String) -> PartitionPlan {
-        let mut plan = self.unmappable(&why);
+    pub(super) fn plan_unread(&self, why: String) -> PartitionPlan {
+        let mut plan = self.plan_unmappable(&why);
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return plan };
         let claimed = match self.params.strategy {
             Strategy::Mm2 | Strategy::Auto => self.params.mm2.as_ref().filter(|_| self.params.committed.is_some()),
             _ => None,
         };
-        let goal = self.goal(target).or_else(|| claimed.map(|c| c.offset.clamp(target.log_start, target.end)));
+        let goal =
+            self.find_asked_offset(target).or_else(|| claimed.map(|c| c.offset.clamp(target.log_start, target.end)));
         let Some(goal) = goal else { return plan };
         (plan.verdict, plan.target.offset) = (Verdict::Guess, Some(goal));
         plan.re_read = Some(target.end.abs_diff(goal));
@@ -104,9 +105,9 @@ impl Translation {
         (source, target): (EndRead, EndRead),
         committed: i64,
     ) -> PartitionPlan {
-        let Some(axioms) = &self.axioms else { return self.unmappable("nothing was compared") };
-        let a = assess(&self.source.window, &self.target.window, axioms, goal);
-        let mut plan = self.conclude(&a, source, target, committed);
+        let Some(axioms) = &self.axioms else { return self.plan_unmappable("nothing was compared") };
+        let a = assess_offset(&self.source.window, &self.target.window, axioms, goal);
+        let mut plan = self.conclude_aligned(&a, source, target, committed);
         let below = self.target.window.from().saturating_sub(goal).max(0).unsigned_abs();
         plan.re_read = plan.re_read.map(|n| n + below);
         plan.evidence = format!("asked for, {} records compared", a.compared);
@@ -115,11 +116,11 @@ impl Translation {
         match skipped {
             0 if goal > best.offset => cost.push("may skip an unconsumed copy among identical records".to_owned()),
             0 => {}
-            n => cost.push(format!("skips {n} unconsumed records{}", span(a.missing_times))),
+            n => cost.push(format!("skips {n} unconsumed records{}", describe_span(a.missing_times))),
         }
         match (a.re_read + a.re_read_pending, below) {
             (0, 0) => {}
-            (n, 0) => cost.push(format!("reads {n} records again{}", span(a.re_read_times))),
+            (n, 0) => cost.push(format!("reads {n} records again{}", describe_span(a.re_read_times))),
             (n, below) => {
                 cost.push(format!("reads up to {} records again: {below} of them were not compared", n + below))
             }
@@ -148,10 +149,12 @@ impl Translation {
         target: EndRead,
         committed: i64,
     ) -> PartitionPlan {
-        let plan = self.conclude(best, source, target, committed);
+        let plan = self.conclude_aligned(best, source, target, committed);
         match &self.params.mm2 {
             _ if plan.verdict != Verdict::Guess => plan,
-            None => self.unmappable("MirrorMaker 2 says nothing of this group and partition, and no content agrees"),
+            None => {
+                self.plan_unmappable("MirrorMaker 2 says nothing of this group and partition, and no content agrees")
+            }
             Some(claim) => {
                 let offset = claim.offset.clamp(target.log_start, target.end);
                 let mut plan = self.conclude_asked(best, offset, (source, target), committed);
@@ -167,6 +170,6 @@ impl Translation {
 }
 
 /// `, 34 s of them`.
-fn span(times: Option<(i64, i64)>) -> String {
+fn describe_span(times: Option<(i64, i64)>) -> String {
     times.map(|(first, last)| format!(", {} s of them", last.abs_diff(first).div_ceil(1_000))).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use super::super::verdict::{
     CommitMetadata, Cut, CutRecord, PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict,
 };
 use super::super::window::{EndRead, LogWindow};
-use super::{Params, Translation, ms};
+use super::{Params, Translation, signed_ms};
 
 /// Records shown on each side of the cut, on each log.
 const SHOWN: usize = 2;
@@ -17,7 +17,7 @@ const MIRRORED: usize = 8;
 
 impl Translation {
     /// The plan's word for what was done.
-    fn word(&self) -> String {
+    fn strategy_word(&self) -> String {
         match self.params.strategy {
             Strategy::Auto if self.params.seam.is_some() => Strategy::Seam,
             Strategy::Auto => Strategy::Align,
@@ -27,8 +27,8 @@ impl Translation {
     }
 
     /// Nothing safe can be said.
-    pub(super) fn unmappable(&self, why: impl Into<String>) -> PartitionPlan {
-        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), &self.word(), why, self.now);
+    pub(super) fn plan_unmappable(&self, why: impl Into<String>) -> PartitionPlan {
+        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), &self.strategy_word(), why, self.now);
         plan.source.committed = self.params.committed;
         if let Some(ends) = self.source.ends {
             (plan.source.log_start, plan.source.end) = (ends.log_start, ends.end);
@@ -37,45 +37,56 @@ impl Translation {
             (plan.target.log_start, plan.target.end) = (ends.log_start, ends.end);
         }
         plan.read = (self.source.read, self.target.read);
-        plan.metadata = self.params.metadata.clone().map(CommitMetadata::left);
+        plan.metadata = self.params.metadata.clone().map(CommitMetadata::left_behind);
         plan
     }
 
-    pub(super) fn conclude(&self, a: &Alignment, source: EndRead, target: EndRead, committed: i64) -> PartitionPlan {
-        let (mut verdict, mut why) = self.judge(a, source, target);
-        let expired = self.expired(source);
+    pub(super) fn conclude_aligned(
+        &self,
+        a: &Alignment,
+        source: EndRead,
+        target: EndRead,
+        committed: i64,
+    ) -> PartitionPlan {
+        let (mut verdict, mut why) = self.judge_alignment(a, source, target);
+        let expired = self.count_expired(source);
         if expired > 0 {
-            let words = expired_words(expired, self.params.strategy);
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(words, why)));
+            let words = describe_expired(expired, self.params.strategy);
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(words, why)));
         }
         let unconsumed = (self.source.window.len() - self.source.window.index_of(committed)) as u64;
         let mut again = a.re_read + a.re_read_pending + target.high_watermark.abs_diff(target.end);
         if self.params.committed.is_none() && unconsumed > 0 && !self.params.strategy.is_asked_for() {
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(never_words(unconsumed), why)));
+            (verdict, why) =
+                (verdict.max(Verdict::Bounded), Some(join_reasons(describe_never_committed(unconsumed), why)));
             again += unconsumed;
         }
         let carried = self.params.metadata.as_ref().map(|m| m.len());
         let carries = carried.is_some() && self.one_to_one(committed, a.offset);
         if let (Some(bytes), false) = (carried, carries) {
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(metadata_words(bytes, unconsumed), why)));
+            (verdict, why) =
+                (verdict.max(Verdict::Bounded), Some(join_reasons(describe_lost_metadata(bytes, unconsumed), why)));
             again += unconsumed;
         }
         PartitionPlan {
             tp: self.params.tp.clone(),
-            strategy: self.word(),
+            strategy: self.strategy_word(),
             source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
             target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
             verdict,
             re_read: Some(again),
             missing: Some(a.missing + expired),
             missing_ranges: a.missing_ranges.clone(),
-            times: Times { missing: a.missing_times.map(TimeSpan::of), re_read: a.re_read_times.map(TimeSpan::of) },
+            times: Times {
+                missing: a.missing_times.map(TimeSpan::from_timestamps),
+                re_read: a.re_read_times.map(TimeSpan::from_timestamps),
+            },
             target_only: a.target_only,
             unsettled: a.unsettled,
-            evidence: self.evidence(a, committed),
+            evidence: self.describe_evidence(a, committed),
             why,
             read: (self.source.read, self.target.read),
-            cut: cut(&self.source.window, committed, &self.target.window, a.offset),
+            cut: collect_cut(&self.source.window, committed, &self.target.window, a.offset),
             metadata: self.params.metadata.clone().map(|text| CommitMetadata { text, carried: carries }),
             at: self.now,
         }
@@ -95,7 +106,7 @@ impl Translation {
     }
 
     /// What it rests on, in a few words.
-    fn evidence(&self, a: &Alignment, committed: i64) -> String {
+    fn describe_evidence(&self, a: &Alignment, committed: i64) -> String {
         let (source, target) = (&self.source.window, &self.target.window);
         if source.is_empty() && target.is_empty() {
             return "empty".to_owned();
@@ -106,19 +117,19 @@ impl Translation {
                 0 => format!("{} confirmed, ", claim.evidence),
                 n => format!("{} {n:+}, ", claim.evidence),
             },
-            None if seeks && a.offset == committed && mirrored(source, target) => "same offsets, ".to_owned(),
+            None if seeks && a.offset == committed && is_mirrored(source, target) => "same offsets, ".to_owned(),
             _ => String::new(),
         };
         format!("{found}{}, {} records compared", self.params.rule, a.compared)
     }
 
     /// The verdict, and why it is not PROVEN.
-    fn judge(&self, a: &Alignment, source: EndRead, target: EndRead) -> (Verdict, Option<String>) {
+    fn judge_alignment(&self, a: &Alignment, source: EndRead, target: EndRead) -> (Verdict, Option<String>) {
         // With nothing on the target there is nothing to skip or to read twice; and who has never been able to
         // consume anything can't have consumed what the target holds.
         let nothing_there = self.target.window.is_empty() && self.target.window.from() <= target.log_start;
         let never_any = self.source.window.is_empty() && source.log_start == 0 && self.source.window.from() == 0;
-        let grounds = Grounds {
+        let grounds = VerdictGrounds {
             compared: a.compared,
             plain: nothing_there || never_any,
             pair_distance: a.pair_distance,
@@ -141,12 +152,12 @@ impl Translation {
             ),
             (false, false) => return (verdict, why),
         };
-        (verdict.max(Verdict::Bounded), Some(and(open, why)))
+        (verdict.max(Verdict::Bounded), Some(join_reasons(open, why)))
     }
 }
 
 /// What a verdict rests on.
-pub(super) struct Grounds {
+pub(super) struct VerdictGrounds {
     /// Records found on both logs.
     pub compared: u64,
     /// There is nothing that could have been compared.
@@ -160,7 +171,7 @@ pub(super) struct Grounds {
     pub applied: i64,
 }
 
-impl Grounds {
+impl VerdictGrounds {
     /// The verdict, and why it is not PROVEN.
     pub fn verdict(&self, params: &Params) -> (Verdict, Option<String>) {
         if self.compared == 0 && !self.plain {
@@ -176,7 +187,7 @@ impl Grounds {
             return (Verdict::Guess, Some(why));
         }
         let u = self.unsettled;
-        let delta = ms(params.pair_delta_ms);
+        let delta = signed_ms(params.pair_delta_ms);
         let why = if params.rule == IdentityRule::Key {
             Some("identity \"key\" can't tell two records of one key apart".to_owned())
         } else if self.pair_distance > delta / 2 {
@@ -203,13 +214,13 @@ impl Grounds {
     }
 }
 
-pub(super) fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> Cut {
+pub(super) fn collect_cut(source: &LogWindow, committed: i64, target: &LogWindow, offset: i64) -> Cut {
     let around = |window: &LogWindow, at: i64| {
         let i = window.index_of(at);
         (i.saturating_sub(SHOWN)..(i + SHOWN).min(window.len()))
             .map(|i| {
                 let r = window.get(i);
-                CutRecord { offset: r.offset, ts: r.ts, id: r.id.prefix(), ..CutRecord::default() }
+                CutRecord { offset: r.offset, ts: r.ts, id: r.id.hex_prefix(), ..CutRecord::default() }
             })
             .collect()
     };
@@ -217,7 +228,7 @@ pub(super) fn cut(source: &LogWindow, committed: i64, target: &LogWindow, offset
 }
 
 /// Whether both logs hold the same records at the same offsets, as far as both windows reach.
-fn mirrored(source: &LogWindow, target: &LogWindow) -> bool {
+fn is_mirrored(source: &LogWindow, target: &LogWindow) -> bool {
     let (from, to) = (source.from().max(target.from()), source.to().min(target.to()));
     let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
     let (ours, theirs) = (within(source), within(target));
@@ -231,7 +242,7 @@ fn mirrored(source: &LogWindow, target: &LogWindow) -> bool {
 
 /// What expired unread, and what can be done: no strategy makes it count less, because nothing on the source tells
 /// which of it the target holds.
-pub(super) fn expired_words(expired: u64, strategy: Strategy) -> String {
+pub(super) fn describe_expired(expired: u64, strategy: Strategy) -> String {
     let expired = format!("{expired} offsets expired on the source before the group read them: they count as missing");
     match strategy {
         Strategy::Earliest | Strategy::Timestamp => format!(
@@ -245,7 +256,7 @@ pub(super) fn expired_words(expired: u64, strategy: Strategy) -> String {
     }
 }
 
-fn never_words(unconsumed: u64) -> String {
+fn describe_never_committed(unconsumed: u64) -> String {
     format!(
         "the group never committed here, and where its auto.offset.reset put it can't be seen: all {unconsumed} records \
          count as unconsumed, and it may have read them, or skipped them on purpose"
@@ -253,7 +264,7 @@ fn never_words(unconsumed: u64) -> String {
 }
 
 /// What becomes of a commit's metadata that can't go along.
-pub(super) fn metadata_words(bytes: usize, unconsumed: u64) -> String {
+pub(super) fn describe_lost_metadata(bytes: usize, unconsumed: u64) -> String {
     format!(
         "its commit carries {bytes} bytes of metadata, which means nothing at other offsets and is not carried: what it \
          says was done beyond the offset is done again, up to {unconsumed} records"
@@ -261,6 +272,6 @@ pub(super) fn metadata_words(bytes: usize, unconsumed: u64) -> String {
 }
 
 /// Two reasons as one.
-pub(super) fn and(first: String, second: Option<String>) -> String {
+pub(super) fn join_reasons(first: String, second: Option<String>) -> String {
     second.map_or_else(|| first.clone(), |second| format!("{first}; {second}"))
 }

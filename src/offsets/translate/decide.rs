@@ -1,19 +1,19 @@
 //! What has to be read next, for everything that is held against the contents.
 
-use super::super::align::{Axioms, Unsettled, align};
+use super::super::align::{Axioms, Unsettled, align_windows};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
-use super::reach::hidden;
-use super::settling::count;
-use super::{Log, Need, Translation, ms};
+use super::reach::count_hidden;
+use super::settling::count_where;
+use super::{Log, Need, Translation, signed_ms};
 
 /// Offsets of a log up to which all of it counts as unconsumed by a group that never committed there: more would hardly
 /// be within anybody's limit of what is read again.
 const NEVER_COMMITTED: u64 = 200_000;
 
 impl Translation {
-    pub(super) fn decide(&mut self) -> Need {
+    pub(super) fn decide_next(&mut self) -> Need {
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
         match self.params.strategy {
             Strategy::Seam => return self.decide_seam(source, target),
@@ -24,24 +24,24 @@ impl Translation {
         if let Some(need) = self.look_up_moment() {
             return need;
         }
-        let committed = match self.position(source) {
+        let committed = match self.find_position(source) {
             Ok(committed) => committed,
-            Err(why) => return Need::Done(Box::new(self.unplaced(why))),
+            Err(why) => return Need::Done(Box::new(self.plan_unplaced(why))),
         };
-        self.open(committed, target.end);
+        self.open_windows(committed, target.end);
         // everything unconsumed, to the end
         if self.source.window.to() < source.end {
-            return self.read(Log::Source, self.source.window.to(), source.end);
+            return self.need_read(Log::Source, self.source.window.to(), source.end);
         }
         self.note_moment(source, committed);
         if let Some(need) = self.look_up_moment() {
             return need;
         }
         // where arrival can't be told from samples, by timestamp
-        let skew = ms(self.params.arrival_skew_ms).saturating_add(ms(self.params.pair_delta_ms));
+        let skew = signed_ms(self.params.arrival_skew_ms).saturating_add(signed_ms(self.params.pair_delta_ms));
         for (log, other) in [(Log::Source, target), (Log::Target, source)] {
-            let tail = self.side(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
-            let told = self.settled(log, other, self.params.arrival_skew_ms).is_some();
+            let tail = self.log_mut(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
+            let told = self.settled_by_samples(log, other, self.params.arrival_skew_ms).is_some();
             if let (false, Some(need)) = (told, self.look_up(log, tail)) {
                 return need;
             }
@@ -56,28 +56,28 @@ impl Translation {
         }
         // the windows
         let wanted = [(Log::Source, source, committed), (Log::Target, target, target.end)]
-            .map(|(log, ends, latest)| self.wanted(log, ends, latest, query));
+            .map(|(log, ends, latest)| self.wanted_from(log, ends, latest, query));
         let all = source.end.abs_diff(wanted[0]).saturating_add(target.end.abs_diff(wanted[1]));
-        if self.floor().is_some() && all > self.params.count_records {
+        if self.reading_floor().is_some() && all > self.params.count_records {
             self.uncounted = true;
-            return self.decide();
+            return self.decide_next();
         }
         for (log, ends, wanted) in [(Log::Source, source, wanted[0]), (Log::Target, target, wanted[1])] {
-            let side = self.side(log);
+            let side = self.log_mut(log);
             let (from, to) = (side.window.from(), side.window.to());
             if wanted < from {
                 let start = side.older.as_ref().map_or(wanted, LogWindow::to);
-                return self.read(log, start, from);
+                return self.need_read(log, start, from);
             }
             if to < ends.end {
-                return self.read(log, to, ends.end);
+                return self.need_read(log, to, ends.end);
             }
         }
         self.conclude_or_wait(source, target, committed, complete_from)
     }
 
     /// Both windows stand where reading begins.
-    pub(super) fn open(&mut self, source: i64, target: i64) {
+    pub(super) fn open_windows(&mut self, source: i64, target: i64) {
         if !self.opened {
             self.source.window = LogWindow::new(source);
             self.target.window = LogWindow::new(target);
@@ -86,16 +86,16 @@ impl Translation {
     }
 
     /// From which offset on a log is to be loaded.
-    fn wanted(&mut self, log: Log, ends: EndRead, latest: i64, query: i64) -> i64 {
-        if self.floor() == Some(Floor::Start) {
+    fn wanted_from(&mut self, log: Log, ends: EndRead, latest: i64, query: i64) -> i64 {
+        if self.reading_floor() == Some(Floor::Start) {
             return ends.log_start;
         }
         let (settled, evidence) = (self.settled_below(log), self.evidence);
-        self.side(log).lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start)
+        self.log_mut(log).lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start)
     }
 
-    /// The group's position on the source, or why there is none. Below the log start: there (see [`Self::expired`]).
-    fn position(&self, source: EndRead) -> Result<i64, String> {
+    /// The group's position on the source, or why there is none. Below the log start: there (see [`Self::count_expired`]).
+    fn find_position(&self, source: EndRead) -> Result<i64, String> {
         let EndRead { log_start, end, high_watermark, .. } = source;
         match self.params.committed {
             // An empty log: whatever its auto.offset.reset, it would read what comes next. (Or all that ever came
@@ -122,12 +122,12 @@ impl Translation {
     }
 
     /// Offsets that expired on the source before the group read them.
-    pub(super) fn expired(&self, source: EndRead) -> u64 {
+    pub(super) fn count_expired(&self, source: EndRead) -> u64 {
         let below = self.params.committed.map_or(0, |at| source.log_start.saturating_sub(at));
         u64::try_from(below).unwrap_or(0)
     }
 
-    pub(super) fn read(&mut self, log: Log, from: i64, to: i64) -> Need {
+    pub(super) fn need_read(&mut self, log: Log, from: i64, to: i64) -> Need {
         let loaded: u64 = [&self.source, &self.target].map(|s| s.window.to().abs_diff(s.window.from())).iter().sum();
         let wanted = loaded.saturating_add(to.abs_diff(from));
         if wanted > self.params.max_records {
@@ -135,7 +135,7 @@ impl Translation {
             let why = format!(
                 "{wanted} offsets would have to be compared, more than the limit of {limit} that fit in memory: let the group catch up first"
             );
-            return Need::Done(Box::new(self.unread(why)));
+            return Need::Done(Box::new(self.plan_unread(why)));
         }
         Need::Read { log, from, to, keys: self.params.target_compacted }
     }
@@ -145,7 +145,7 @@ impl Translation {
         let axioms = Axioms {
             committed,
             pair_delta: self.delta,
-            pair_reach: ms(self.params.pair_delta_ms),
+            pair_reach: signed_ms(self.params.pair_delta_ms),
             settled_source: self.settled_below(Log::Source),
             settled_target: self.settled_below(Log::Target),
             complete_from: if whole { i64::MIN } else { complete_from },
@@ -155,33 +155,33 @@ impl Translation {
             target_only_since: self.params.target_only_since.map(|at| at.0),
             // what only the target has may be in a transaction that is open on the source
             deliver_target_only: self.params.deliver_target_only || source.is_open(),
-            ahead: self.ahead(target),
+            ahead: self.ahead_at(target),
         };
-        let mut alignment = align(&self.source.window, &self.target.window, &axioms);
+        let mut alignment = align_windows(&self.source.window, &self.target.window, &axioms);
         self.axioms = Some(axioms);
-        if let Some(wider) = self.wider(&alignment) {
+        if let Some(wider) = self.wider_delta(&alignment) {
             self.delta = wider;
-            return self.decide();
+            return self.decide_next();
         }
         if alignment.compared == 0 && self.look_further_back(source, target) {
-            return self.decide();
+            return self.decide_next();
         }
-        let [ours, theirs] = *self.settling.look(self.now, [source.high_watermark, target.high_watermark]);
+        let [ours, theirs] = *self.settling.note_look(self.now, [source.high_watermark, target.high_watermark]);
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {
-            consumed: count(here, |at| *at < committed),
-            unconsumed: count(here, |at| (committed..ours).contains(at)) + hidden(source, committed, ours),
-            target_only: count(there, |at| *at < theirs),
+            consumed: count_where(here, |at| *at < committed),
+            unconsumed: count_where(here, |at| (committed..ours).contains(at)) + count_hidden(source, committed, ours),
+            target_only: count_where(there, |at| *at < theirs),
         };
         let open = source.is_open() || target.is_open();
-        if let Some(ms) = self.settling.pause(&self.params, &alignment.unsettled, open) {
+        if let Some(ms) = self.settling.next_pause(&self.params, &alignment.unsettled, open) {
             return Need::Wait { ms };
         }
         let plan = match self.params.strategy {
             Strategy::Mm2 => self.conclude_mm2(&alignment, source, target, committed),
-            _ => match self.goal(target) {
+            _ => match self.find_asked_offset(target) {
                 Some(goal) => self.conclude_asked(&alignment, goal, (source, target), committed),
-                None => self.conclude(&alignment, source, target, committed),
+                None => self.conclude_aligned(&alignment, source, target, committed),
             },
         };
         Need::Done(Box::new(plan))

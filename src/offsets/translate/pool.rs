@@ -2,15 +2,15 @@
 //! partition's translation, each stage asked for all partitions together. The alignment is
 //! [`align_pool`](crate::offsets::align::pool).
 
-use super::super::align::pool::{Part, align_pool};
+use super::super::align::pool::{PoolPartition, align_pool};
 use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
-use super::reach::{hidden, wider};
-use super::settling::{Settling, count, grow};
-use super::side::Side;
-use super::{Log, OPEN_FOR_MS, Params, ms};
+use super::loaded_log::LoadedLog;
+use super::reach::{count_hidden, wider_delta};
+use super::settling::{Settling, count_where, grow_evidence};
+use super::{Log, OPEN_FOR_MS, Params, signed_ms};
 use crate::base::{At, Trouble};
 
 mod rows;
@@ -96,8 +96,8 @@ pub enum PoolAnswer {
 #[derive(Debug, Clone)]
 pub struct Pool {
     params: PoolParams,
-    source: Vec<Side>,
-    target: Vec<Side>,
+    source: Vec<LoadedLog>,
+    target: Vec<LoadedLog>,
     delta: i64,
     /// How many offsets further back than needed the windows reach.
     evidence: i64,
@@ -113,13 +113,13 @@ impl Pool {
     /// Nothing was read yet. The numbers of partitions are those of the samples.
     #[must_use]
     pub fn new(params: PoolParams) -> Self {
-        let sides = |seen: &[Vec<EndSample>]| -> Vec<Side> {
-            seen.iter().map(|seen| Side { seen: seen.clone(), ..Side::default() }).collect()
+        let sides = |seen: &[Vec<EndSample>]| -> Vec<LoadedLog> {
+            seen.iter().map(|seen| LoadedLog { seen: seen.clone(), ..LoadedLog::default() }).collect()
         };
         Pool {
             source: sides(&params.source_seen),
             target: sides(&params.target_seen),
-            delta: ms(params.base.pair_delta_ms),
+            delta: signed_ms(params.base.pair_delta_ms),
             evidence: i64::from(params.base.evidence),
             params,
             opened: false,
@@ -131,9 +131,9 @@ impl Pool {
     }
 
     /// What is needed next. Asking twice gives the same answer; `Done` stays done.
-    pub fn need(&mut self) -> PoolNeed {
+    pub fn next_need(&mut self) -> PoolNeed {
         if self.asked.is_none() {
-            self.asked = Some(self.decide());
+            self.asked = Some(self.decide_next());
         }
         self.asked.clone().unwrap_or(PoolNeed::Ends)
     }
@@ -151,12 +151,12 @@ impl Pool {
             (PoolNeed::Ends, PoolAnswer::Ends { source, target }) => self.note_ends(&source, &target),
             (PoolNeed::Times(asks), PoolAnswer::Offsets(found)) if asks.len() == found.len() => {
                 for (ask, offset) in asks.into_iter().zip(found) {
-                    self.side(ask.log, ask.partition).note_time(ask.ts, offset);
+                    self.log_mut(ask.log, ask.partition).note_time(ask.ts, offset);
                 }
                 Ok(())
             }
             (PoolNeed::Reads(asks), PoolAnswer::Windows(windows)) if asks.len() == windows.len() => {
-                asks.into_iter().zip(windows).try_for_each(|(ask, window)| self.take(ask, window))
+                asks.into_iter().zip(windows).try_for_each(|(ask, window)| self.take_window(ask, window))
             }
             (PoolNeed::Wait { .. }, PoolAnswer::Waited) => {
                 self.source.iter_mut().chain(&mut self.target).for_each(|side| side.ends = None);
@@ -165,18 +165,18 @@ impl Pool {
             (asked, _) => Err(format!("the answer does not belong to the question {asked:?}")),
         };
         if let Err(why) = result {
-            self.asked = Some(PoolNeed::Done(self.unmappable(&why)));
+            self.asked = Some(PoolNeed::Done(self.plan_unmappable(&why)));
         }
     }
 
     /// What the alignment was made with, and from where on each partition was loaded, the source's first.
     #[must_use]
     pub fn axioms(&self) -> Option<(&Axioms, Vec<i64>, Vec<i64>)> {
-        let from = |sides: &[Side]| sides.iter().map(|s| s.window.from()).collect();
+        let from = |sides: &[LoadedLog]| sides.iter().map(|s| s.window.from()).collect();
         self.axioms.as_ref().map(|a| (a, from(&self.source), from(&self.target)))
     }
 
-    fn side(&mut self, log: Log, partition: usize) -> &mut Side {
+    fn log_mut(&mut self, log: Log, partition: usize) -> &mut LoadedLog {
         match log {
             Log::Source => &mut self.source[partition],
             Log::Target => &mut self.target[partition],
@@ -195,52 +195,56 @@ impl Pool {
         Ok(())
     }
 
-    fn take(&mut self, ask: ReadAsk, window: LogWindow) -> Result<(), String> {
+    fn take_window(&mut self, ask: ReadAsk, window: LogWindow) -> Result<(), String> {
         if window.to() < ask.to {
             return Err(format!("the {} of partition {} was read to {} only", ask.log, ask.partition, window.to()));
         }
         let piece = window.slice(ask.from, ask.to);
-        self.side(ask.log, ask.partition).take(ask.from, piece).map_err(|e| format!("reading the {}: {e}", ask.log))
+        self.log_mut(ask.log, ask.partition)
+            .take_piece(ask.from, piece)
+            .map_err(|e| format!("reading the {}: {e}", ask.log))
     }
 
-    fn decide(&mut self) -> PoolNeed {
-        let (Some(source), Some(target)) = (ends(&self.source), ends(&self.target)) else { return PoolNeed::Ends };
-        let committed = match self.positions(&source) {
+    fn decide_next(&mut self) -> PoolNeed {
+        let (Some(source), Some(target)) = (collect_ends(&self.source), collect_ends(&self.target)) else {
+            return PoolNeed::Ends;
+        };
+        let committed = match self.find_positions(&source) {
             Ok(committed) => committed,
-            Err(why) => return PoolNeed::Done(self.unmappable(&why)),
+            Err(why) => return PoolNeed::Done(self.plan_unmappable(&why)),
         };
         if !self.opened {
             self.source.iter_mut().zip(&committed).for_each(|(side, at)| side.window = LogWindow::new(*at));
             self.target.iter_mut().zip(&target).for_each(|(side, ends)| side.window = LogWindow::new(ends.end));
             self.opened = true;
         }
-        let news: Vec<ReadAsk> = self.unread(Log::Source, &source);
+        let news: Vec<ReadAsk> = self.list_unread(Log::Source, &source);
         if !news.is_empty() {
-            return self.reads(news);
+            return self.need_reads(news);
         }
         let asked = [first_asked(&source), first_asked(&target)];
-        if let Some(need) = self.tails(asked) {
+        if let Some(need) = self.look_up_tails(asked) {
             return need;
         }
         let open = source.iter().any(EndRead::is_open);
         let complete_from = self.complete_from(asked, &committed, open);
         let query = complete_from.saturating_sub(1); // the time index can tie
-        let asks = self.lookups(|_, _| Some(query));
+        let asks = self.list_lookups(|_, _| Some(query));
         if !asks.is_empty() {
             return PoolNeed::Times(asks);
         }
-        let mut asks = self.older(Log::Source, &source, &committed, query, asked[1]);
+        let mut asks = self.list_older(Log::Source, &source, &committed, query, asked[1]);
         let latest: Vec<i64> = target.iter().map(|e| e.end).collect();
-        asks.extend(self.older(Log::Target, &target, &latest, query, asked[0]));
-        asks.extend(self.unread(Log::Target, &target));
+        asks.extend(self.list_older(Log::Target, &target, &latest, query, asked[0]));
+        asks.extend(self.list_unread(Log::Target, &target));
         if !asks.is_empty() {
-            return self.reads(asks);
+            return self.need_reads(asks);
         }
         self.conclude_or_wait(&source, &target, &committed, (asked, complete_from))
     }
 
     /// The group's position on every source partition. One that can't be told spoils all: its records may be anywhere.
-    fn positions(&self, source: &[EndRead]) -> Result<Vec<i64>, String> {
+    fn find_positions(&self, source: &[EndRead]) -> Result<Vec<i64>, String> {
         if !matches!(self.params.base.strategy, Strategy::Auto | Strategy::Align) {
             let word = self.params.base.strategy;
             return Err(format!(
@@ -267,23 +271,23 @@ impl Pool {
     }
 
     /// Reads, unless they are too many.
-    fn reads(&self, asks: Vec<ReadAsk>) -> PoolNeed {
+    fn need_reads(&self, asks: Vec<ReadAsk>) -> PoolNeed {
         let loaded = self.source.iter().chain(&self.target).map(|s| s.window.to().abs_diff(s.window.from()));
         let wanted: u64 = loaded.chain(asks.iter().map(|a| a.to.abs_diff(a.from))).sum();
         // merged, every record is held twice
         let limit = self.params.base.max_records / 2;
         if wanted > limit {
             let why = format!("{wanted} offsets of all partitions would have to be compared, more than {limit}");
-            return PoolNeed::Done(self.unmappable(&why));
+            return PoolNeed::Done(self.plan_unmappable(&why));
         }
         PoolNeed::Reads(asks)
     }
 
     /// What was written since the windows were loaded.
-    fn unread(&self, log: Log, ends: &[EndRead]) -> Vec<ReadAsk> {
+    fn list_unread(&self, log: Log, ends: &[EndRead]) -> Vec<ReadAsk> {
         let sides = if log == Log::Source { &self.source } else { &self.target };
         let keys = self.params.base.target_compacted;
-        let ask = |(partition, (side, ends)): (usize, (&Side, &EndRead))| {
+        let ask = |(partition, (side, ends)): (usize, (&LoadedLog, &EndRead))| {
             let (from, to) = (side.window.to(), ends.end);
             (from < to).then_some(ReadAsk { log, partition, from, to, keys })
         };
@@ -291,9 +295,9 @@ impl Pool {
     }
 
     /// What lies before the windows and is needed too.
-    fn older(&self, log: Log, ends: &[EndRead], latest: &[i64], query: i64, other: At) -> Vec<ReadAsk> {
+    fn list_older(&self, log: Log, ends: &[EndRead], latest: &[i64], query: i64, other: At) -> Vec<ReadAsk> {
         let (sides, base) = (if log == Log::Source { &self.source } else { &self.target }, &self.params.base);
-        let ask = |(partition, side): (usize, &Side)| {
+        let ask = |(partition, side): (usize, &LoadedLog)| {
             let settled = side.settled_below(Some(other), base.arrival_skew_ms);
             let at = side.lookups.get(&query).copied().unwrap_or(0).min(latest[partition]).min(settled);
             let from = at.saturating_sub(self.evidence).max(ends[partition].log_start);
@@ -304,9 +308,9 @@ impl Pool {
     }
 
     /// The lookups that `ts` says for each partition, as far as they are not answered.
-    fn lookups(&self, ts: impl Fn(Log, &Side) -> Option<i64>) -> Vec<TimeAsk> {
-        let of = |log: Log, sides: &[Side]| -> Vec<TimeAsk> {
-            let ask = |(partition, side): (usize, &Side)| {
+    fn list_lookups(&self, ts: impl Fn(Log, &LoadedLog) -> Option<i64>) -> Vec<TimeAsk> {
+        let of = |log: Log, sides: &[LoadedLog]| -> Vec<TimeAsk> {
+            let ask = |(partition, side): (usize, &LoadedLog)| {
                 let ts = ts(log, side).filter(|ts| !side.lookups.contains_key(ts))?;
                 Some(TimeAsk { log, partition, ts })
             };
@@ -318,17 +322,17 @@ impl Pool {
     }
 
     /// Where arrival can't be told from samples of the ends: by timestamp.
-    fn tails(&mut self, asked: [At; 2]) -> Option<PoolNeed> {
+    fn look_up_tails(&mut self, asked: [At; 2]) -> Option<PoolNeed> {
         let (skew_ms, delta_ms) = (self.params.base.arrival_skew_ms, self.params.base.pair_delta_ms);
-        let skew = ms(skew_ms).saturating_add(ms(delta_ms));
+        let skew = signed_ms(skew_ms).saturating_add(signed_ms(delta_ms));
         for (sides, other) in [(&mut self.source, asked[1]), (&mut self.target, asked[0])] {
             for side in sides.iter_mut() {
                 side.tail_ts.get_or_insert(other.0.saturating_sub(skew));
             }
         }
-        let asks = self.lookups(|log, side| {
+        let asks = self.list_lookups(|log, side| {
             let other = if log == Log::Source { asked[1] } else { asked[0] };
-            side.tail_ts.filter(|_| side.settled(other, skew_ms).is_none())
+            side.tail_ts.filter(|_| side.settled_by_samples(other, skew_ms).is_none())
         });
         (!asks.is_empty()).then_some(PoolNeed::Times(asks))
     }
@@ -336,9 +340,9 @@ impl Pool {
     /// All windows must hold everything with this timestamp or a later one.
     fn complete_from(&self, asked: [At; 2], committed: &[i64], open: bool) -> i64 {
         let base = &self.params.base;
-        let skew = ms(base.arrival_skew_ms);
+        let skew = signed_ms(base.arrival_skew_ms);
         let young = asked[0].0.min(asked[1].0).saturating_sub(skew);
-        let oldest_from = |side: &Side, from: i64| {
+        let oldest_from = |side: &LoadedLog, from: i64| {
             side.window.iter().skip(side.window.index_of(from)).map(|r| r.ts).min().unwrap_or(i64::MAX)
         };
         let unconsumed = self.source.iter().zip(committed).map(|(side, at)| oldest_from(side, *at)).min();
@@ -346,7 +350,7 @@ impl Pool {
         let slow = slow.min().unwrap_or(i64::MAX).max(young.saturating_sub(skew));
         let flip = base.target_only_since.map_or(i64::MAX, |at| at.0);
         let oldest = unconsumed.unwrap_or(i64::MAX).min(flip).min(young).min(slow);
-        let more = ms(base.window_ms).saturating_add(if open { OPEN_FOR_MS } else { 0 });
+        let more = signed_ms(base.window_ms).saturating_add(if open { OPEN_FOR_MS } else { 0 });
         oldest.saturating_sub(self.delta.saturating_mul(3)).saturating_sub(more)
     }
 
@@ -358,8 +362,8 @@ impl Pool {
         (asked, complete_from): ([At; 2], i64),
     ) -> PoolNeed {
         let base = &self.params.base;
-        let parts = |sides: &'_ [Side], ends: &[EndRead], other: At| -> Vec<(i64, i64)> {
-            let part = |(side, ends): (&Side, &EndRead)| {
+        let parts = |sides: &'_ [LoadedLog], ends: &[EndRead], other: At| -> Vec<(i64, i64)> {
+            let part = |(side, ends): (&LoadedLog, &EndRead)| {
                 (side.settled_below(Some(other), base.arrival_skew_ms), ends.log_start)
             };
             sides.iter().zip(ends).map(part).collect()
@@ -369,7 +373,7 @@ impl Pool {
         let axioms = Axioms {
             committed: 0,
             pair_delta: self.delta,
-            pair_reach: ms(base.pair_delta_ms),
+            pair_reach: signed_ms(base.pair_delta_ms),
             settled_source: i64::MIN,
             settled_target: i64::MIN,
             complete_from: if whole { i64::MIN } else { complete_from },
@@ -379,52 +383,52 @@ impl Pool {
             target_only_since: base.target_only_since.map(|at| at.0),
             // what only the target has may be in a transaction that is open on the source
             deliver_target_only: base.deliver_target_only || source.iter().any(EndRead::is_open),
-            ahead: base.ahead(asked[1]),
+            ahead: base.ahead_at(asked[1]),
         };
         let (ours, theirs) = (parts(&self.source, source, asked[1]), parts(&self.target, target, asked[0]));
-        let part = |(side, (settled, log_start)): (&'_ Side, &(i64, i64))| -> (LogWindow, i64, i64) {
+        let part = |(side, (settled, log_start)): (&'_ LoadedLog, &(i64, i64))| -> (LogWindow, i64, i64) {
             (side.window.clone(), *settled, *log_start)
         };
         let ours: Vec<_> = self.source.iter().zip(&ours).map(part).collect();
         let theirs: Vec<_> = self.target.iter().zip(&theirs).map(part).collect();
-        let mut a = align_pool(&borrowed(&ours), &borrowed(&theirs), committed, &axioms);
+        let mut a = align_pool(&borrow_partitions(&ours), &borrow_partitions(&theirs), committed, &axioms);
         self.axioms = Some(axioms);
-        if let Some(wider) = wider(&self.params.base, self.delta, a.pair_distance) {
+        if let Some(wider) = wider_delta(&self.params.base, self.delta, a.pair_distance) {
             self.delta = wider;
-            return self.decide();
+            return self.decide_next();
         }
         if a.compared == 0 && self.look_further_back(source, target) {
-            return self.decide();
+            return self.decide_next();
         }
         let ends = |ends: &[EndRead]| ends.iter().map(|e| e.high_watermark).collect::<Vec<_>>();
-        let [ours, theirs] = self.settling.look(self.now, [ends(source), ends(target)]);
+        let [ours, theirs] = self.settling.note_look(self.now, [ends(source), ends(target)]);
         let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);
         let [here, there] = &a.waiting;
         let unseen =
-            source.iter().zip(committed).zip(ours).map(|((s, at), first)| hidden(*s, *at, *first)).sum::<u64>();
+            source.iter().zip(committed).zip(ours).map(|((s, at), first)| count_hidden(*s, *at, *first)).sum::<u64>();
         a.unsettled = Unsettled {
-            consumed: count(here, |at| below(committed, at)),
-            unconsumed: count(here, |at| !below(committed, at) && below(ours, at)) + unseen,
-            target_only: count(there, |at| below(theirs, at)),
+            consumed: count_where(here, |at| below(committed, at)),
+            unconsumed: count_where(here, |at| !below(committed, at) && below(ours, at)) + unseen,
+            target_only: count_where(there, |at| below(theirs, at)),
         };
         let open = source.iter().chain(target).any(EndRead::is_open);
-        if let Some(ms) = self.settling.pause(&self.params.base, &a.unsettled, open) {
+        if let Some(ms) = self.settling.next_pause(&self.params.base, &a.unsettled, open) {
             return PoolNeed::Wait { ms };
         }
-        PoolNeed::Done(self.conclude(&a, source, target, committed))
+        PoolNeed::Done(self.conclude_partitions(&a, source, target, committed))
     }
 
     /// Lets the windows grow, where there is more to read: see [`Translation`](super::Translation).
     fn look_further_back(&mut self, source: &[EndRead], target: &[EndRead]) -> bool {
         let more =
-            |sides: &[Side], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
+            |sides: &[LoadedLog], ends: &[EndRead]| sides.iter().zip(ends).any(|(s, e)| s.window.from() > e.log_start);
         let more = more(&self.source, source) || more(&self.target, target);
-        grow(&mut self.evidence, more)
+        grow_evidence(&mut self.evidence, more)
     }
 }
 
 /// All bounds, once all are there.
-fn ends(sides: &[Side]) -> Option<Vec<EndRead>> {
+fn collect_ends(sides: &[LoadedLog]) -> Option<Vec<EndRead>> {
     sides.iter().map(|side| side.ends).collect()
 }
 
@@ -433,6 +437,9 @@ fn first_asked(ends: &[EndRead]) -> At {
     ends.iter().map(|e| e.asked).min().unwrap_or(At(0))
 }
 
-fn borrowed(parts: &[(LogWindow, i64, i64)]) -> Vec<Part<'_>> {
-    parts.iter().map(|(window, settled, log_start)| Part { window, settled: *settled, log_start: *log_start }).collect()
+fn borrow_partitions(parts: &[(LogWindow, i64, i64)]) -> Vec<PoolPartition<'_>> {
+    parts
+        .iter()
+        .map(|(window, settled, log_start)| PoolPartition { window, settled: *settled, log_start: *log_start })
+        .collect()
 }

@@ -16,14 +16,14 @@ const MOST_EVIDENCE: i64 = 8_192;
 const MORE_EVIDENCE: i64 = 8;
 
 /// Where the source and the target ended, by their high watermarks: `T` is an offset, or one a partition.
-pub(super) type Ends<T> = [T; 2];
+pub(super) type BothEnds<T> = [T; 2];
 
 /// What is waited for: only what was there when the windows were complete for the first time. Of a busy topic something
 /// younger is always on its way.
 #[derive(Debug, Clone)]
 pub(super) struct Settling<T> {
     /// The first time, and where both logs ended then. After a longer pause ([`LONG_AGO_MS`]) it is made anew.
-    first: Option<(At, Ends<T>)>,
+    first: Option<(At, BothEnds<T>)>,
     last: Option<At>,
     pause_ms: u64,
 }
@@ -34,7 +34,7 @@ impl<T> Settling<T> {
     }
 
     /// The windows are complete now, with both logs ending at `ends`: the ends that count.
-    pub(super) fn look(&mut self, now: At, ends: Ends<T>) -> &Ends<T> {
+    pub(super) fn note_look(&mut self, now: At, ends: BothEnds<T>) -> &BothEnds<T> {
         if self.last.is_some_and(|last| now.since(last) > LONG_AGO_MS) {
             self.first = None;
         }
@@ -43,7 +43,7 @@ impl<T> Settling<T> {
     }
 
     /// How long to wait before the next look, ms; `None` when it is over. `open`: a transaction is open on either log.
-    pub(super) fn pause(&mut self, params: &Params, unsettled: &Unsettled, open: bool) -> Option<u64> {
+    pub(super) fn next_pause(&mut self, params: &Params, unsettled: &Unsettled, open: bool) -> Option<u64> {
         let waited = self.last.zip(self.first.as_ref()).map_or(0, |(last, (first, _))| last.since(*first));
         let left = params.settle_timeout_ms.saturating_sub(waited);
         if !params.settle || (unsettled.is_none() && !open) || left == 0 {
@@ -56,12 +56,12 @@ impl<T> Settling<T> {
 }
 
 /// How many of them are so.
-pub(super) fn count<T>(of: &[T], so: impl Fn(&T) -> bool) -> u64 {
+pub(super) fn count_where<T>(of: &[T], so: impl Fn(&T) -> bool) -> u64 {
     of.iter().filter(|one| so(one)).count() as u64
 }
 
 /// Lets windows grow that show no evidence yet, if there is `more` to read. Returns whether they do.
-pub(super) fn grow(evidence: &mut i64, more: bool) -> bool {
+pub(super) fn grow_evidence(evidence: &mut i64, more: bool) -> bool {
     let room = more && *evidence < MOST_EVIDENCE;
     if room {
         *evidence = (*evidence).max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);

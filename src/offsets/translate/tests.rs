@@ -41,25 +41,25 @@ impl Fake {
         EndRead { log_start, end, high_watermark: end + open, asked, answered: At(T0 + self.now) }
     }
 
-    fn answer(&mut self, need: &Need) -> Answer {
+    fn answer(&mut self, need: &Need) -> TranslationAnswer {
         match need {
             Need::Ends => {
                 let target = self.ends(Log::Target);
-                Answer::Ends { target, source: self.ends(Log::Source) }
+                TranslationAnswer::Ends { target, source: self.ends(Log::Source) }
             }
             Need::OffsetForTime { log, ts } => {
                 let now = self.now;
-                Answer::Offset(self.rows(*log).iter().find(|r| r.3 <= now && r.1 + T0 >= *ts).map(|r| r.0))
+                TranslationAnswer::Offset(self.rows(*log).iter().find(|r| r.3 <= now && r.1 + T0 >= *ts).map(|r| r.0))
             }
             Need::Read { log, from, to, .. } => {
                 let next = (*to).min(from + 7);
                 let rec = |r: &Row| Rec { offset: r.0, ts: T0 + r.1, id: Identity(r.2) };
                 let records = self.rows(*log).iter().filter(|r| (*from..next).contains(&r.0)).map(rec).collect();
-                Answer::Records(Batch { next, records, keys: vec![] })
+                TranslationAnswer::Records(LogPiece { next, records, keys: vec![] })
             }
             Need::Wait { ms } => {
                 self.now += *ms as i64;
-                Answer::Waited
+                TranslationAnswer::Waited
             }
             Need::Done(_) => unreachable!(),
         }
@@ -119,7 +119,7 @@ fn positions_that_say_nothing() {
         let plan = fake.run(params);
         assert_eq!((plan.verdict, plan.target.offset), (Verdict::Unmappable, None));
         assert_eq!((plan.re_read, plan.missing), (None, None));
-        assert!(plan.blocks());
+        assert!(plan.blocks_cutover());
         plan.why.unwrap()
     };
     let never = || Params::new(TopicPartition::new("t", 0), None);
@@ -149,7 +149,7 @@ fn what_was_never_committed_is_owed_and_bounded() {
     let mut fake = Fake::twin(5);
     fake.target.remove(1);
     let plan = fake.run(never());
-    assert_eq!((plan.missing, plan.blocks()), (Some(1), true));
+    assert_eq!((plan.missing, plan.blocks_cutover()), (Some(1), true));
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn samples_of_the_end_settle_what_timestamps_can_not() {
 
 #[test]
 fn what_goes_wrong_ends_without_an_offset() {
-    let broken = |answer: fn(&Need) -> Option<Answer>| {
+    let broken = |answer: fn(&Need) -> Option<TranslationAnswer>| {
         let mut fake = Fake::twin(40);
         let mut translation = Translation::new(at(30));
         loop {
@@ -432,18 +432,20 @@ fn what_goes_wrong_ends_without_an_offset() {
             translation.supply(answer, At(T0));
         }
     };
-    let failed =
-        broken(|n| matches!(n, Need::Read { .. }).then(|| Answer::Failed(Trouble::new("broker 2 is gone", ""))));
+    let failed = broken(|n| {
+        matches!(n, Need::Read { .. }).then(|| TranslationAnswer::Failed(Trouble::new("broker 2 is gone", "")))
+    });
     assert_eq!(failed, "broker 2 is gone");
-    assert!(broken(|_| Some(Answer::Waited)).contains("does not belong"));
+    assert!(broken(|_| Some(TranslationAnswer::Waited)).contains("does not belong"));
     let empty = |n: &Need| {
-        matches!(n, Need::Read { .. }).then(|| Answer::Records(Batch { next: 0, records: vec![], keys: vec![] }))
+        matches!(n, Need::Read { .. })
+            .then(|| TranslationAnswer::Records(LogPiece { next: 0, records: vec![], keys: vec![] }))
     };
     assert!(broken(empty).contains("nothing was read"));
     let disorder = |n: &Need| {
         let Need::Read { to, .. } = n else { return None };
         let rec = Rec { offset: 3, ts: 0, id: Identity(0) };
-        Some(Answer::Records(Batch { next: *to, records: vec![rec], keys: vec![] }))
+        Some(TranslationAnswer::Records(LogPiece { next: *to, records: vec![rec], keys: vec![] }))
     };
     assert!(broken(disorder).contains("out of order"));
 }

@@ -28,7 +28,7 @@ fn latest_says_what_it_skips() {
     let missing = plan.times.missing.unwrap();
     assert_eq!((missing.first, missing.last), (At(T0 + 30_000), At(T0 + 39_000)));
     assert!(why(&plan).contains("skips 10 unconsumed records, 9 s of them"), "{}", why(&plan));
-    assert!(why(&plan).contains("could start at 30") && plan.blocks());
+    assert!(why(&plan).contains("could start at 30") && plan.blocks_cutover());
     // caught up: there it is as good as what the contents say
     let plan = Fake::twin(40).run(with(Strategy::Latest, 40));
     assert_eq!(figures(&plan), (Verdict::Proven, Some(40), Some(0), Some(0)));
@@ -100,7 +100,7 @@ fn what_expired_before_the_group_read_it_is_missing() {
     let plan = fake.run(at(2));
     assert_eq!((plan.verdict, plan.missing, plan.source.committed), (Verdict::Bounded, Some(2), Some(2)));
     assert!(plan.missing_ranges.is_empty(), "nobody can carry what is gone");
-    assert!(why(&plan).contains("2 offsets expired on the source") && plan.blocks(), "{}", why(&plan));
+    assert!(why(&plan).contains("2 offsets expired on the source") && plan.blocks_cutover(), "{}", why(&plan));
     assert!(plan.target.offset <= Some(4), "{:?}", plan.target);
 }
 
@@ -126,7 +126,7 @@ fn a_seam_is_held_against_the_records_around_it() {
         fake.target.iter_mut().for_each(|r| r.0 -= 20);
         fake
     };
-    let seam = Params { seam: Some(Seam { source: 20, target: 0 }), ..with(Strategy::Seam, 20) };
+    let seam = Params { seam: Some(SeamOffsets { source: 20, target: 0 }), ..with(Strategy::Seam, 20) };
     let plan = cut_over().run(seam.clone());
     assert_eq!(figures(&plan), (Verdict::Proven, Some(0), Some(0), Some(0)));
     assert_eq!((plan.cut.source.len(), plan.cut.target.len()), (2, 2));
@@ -203,7 +203,7 @@ fn what_mm2_says_without_the_contents_is_a_guess() {
     other.target.iter_mut().for_each(|r| r.2 += 1_000);
     let plan = other.run(mm2.clone());
     assert_eq!(figures(&plan), (Verdict::Guess, Some(12), Some(28), None));
-    assert!(plan.blocks());
+    assert!(plan.blocks_cutover());
     assert_eq!(other.run(Params { mm2: None, ..mm2.clone() }).verdict, Verdict::Unmappable);
     // too much to compare
     let plan = Fake::twin(40).run(Params { max_records: 20, committed: Some(2), ..mm2 });

@@ -3,7 +3,7 @@
 
 /// What becomes of such a property.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PropertyFate {
     /// Nothing is connected to with it, because ...
     Refused(&'static str),
     /// It may have this value, which changes nothing; with any other one nothing is connected to, because ...
@@ -20,8 +20,8 @@ const WRITES: &str = "cutover writes each record once, in order, with acks=all";
 const OLD: &str = "without the brokers' versions an older protocol would be spoken, which drops headers and timestamps";
 
 /// What becomes of a property, by librdkafka's own name; `None`: it is used as it is.
-pub(super) fn fate(name: &str) -> Option<Fate> {
-    use Fate::{Ignored, Only, Refused};
+pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
+    use PropertyFate::{Ignored, Only, Refused};
     Some(match name {
         "plugin.library.paths" | "ssl.engine.location" | "ssl.engine.id" | "ssl.providers" => Refused(LOADS),
         "sasl.kerberos.kinit.cmd" => Refused("librdkafka would run it in a shell"),

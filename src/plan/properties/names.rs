@@ -1,22 +1,22 @@
 //! The property names that librdkafka 2.12 knows, with what their values must be (its CONFIGURATION.md), and the Java
 //! client's names for what they are called, or how they are done, here.
 
-use super::Kind::{self, Bool, File, FileOrFolder, List, Number, Text, Whole, Words};
+use super::ValueKind::{self, Bool, File, FileOrFolder, List, Number, Text, Whole, Words};
 
 /// One property.
-pub(super) struct Row {
+pub(super) struct KnownProperty {
     pub name: &'static str,
     /// The name that librdkafka itself has for it, where this is another one.
     pub alias: Option<&'static str>,
-    pub kind: Kind,
+    pub kind: ValueKind,
 }
 
-const fn row(name: &'static str, alias: Option<&'static str>, kind: Kind) -> Row {
-    Row { name, alias, kind }
+const fn row(name: &'static str, alias: Option<&'static str>, kind: ValueKind) -> KnownProperty {
+    KnownProperty { name, alias, kind }
 }
 
 /// Sorted by name.
-pub(super) const KNOWN: &[Row] = &[
+pub(super) const KNOWN: &[KnownProperty] = &[
     row("acks", Some("request.required.acks"), Whole(-1, 1_000)),
     row("allow.auto.create.topics", None, Bool),
     row("api.version.fallback.ms", None, Whole(0, 604_800_000)),

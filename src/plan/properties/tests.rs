@@ -2,12 +2,12 @@ use super::*;
 
 /// Findings as `name: what (advice)`, `!` before what is refused.
 fn said(pairs: &[(&str, &str)]) -> Vec<String> {
-    let values: Values<'_> = pairs.iter().map(|(n, v)| (*n, (*v != "?").then_some(*v))).collect();
-    let line = |f: Finding| {
+    let values: PropertyValues<'_> = pairs.iter().map(|(n, v)| (*n, (*v != "?").then_some(*v))).collect();
+    let line = |f: PropertyFinding| {
         let mark = if f.refused { "!" } else { "" };
         format!("{mark}{}: {} ({})", f.name, f.trouble.what, f.trouble.advice)
     };
-    check(&values).into_iter().map(line).collect()
+    check_properties(&values).into_iter().map(line).collect()
 }
 
 /// The one finding about these, which is refused.
@@ -21,7 +21,11 @@ fn refused(pairs: &[(&str, &str)]) -> String {
 fn the_table_is_sorted_and_whole() {
     assert!(names::KNOWN.is_sorted_by_key(|row| row.name));
     for row in names::KNOWN.iter().filter(|row| row.alias.is_some()) {
-        assert!(is_known(canonical(row.name)) && canonical(canonical(row.name)) == canonical(row.name), "{}", row.name);
+        assert!(
+            is_known(canonical_name(row.name)) && canonical_name(canonical_name(row.name)) == canonical_name(row.name),
+            "{}",
+            row.name
+        );
     }
     let java: Vec<&str> = names::JAVA.iter().map(|(java, _)| *java).collect();
     assert!(java.iter().all(|java| !is_known(java)), "one name, one answer");
@@ -31,11 +35,11 @@ fn the_table_is_sorted_and_whole() {
 fn librdkafka_knows_each_name_and_takes_what_the_table_says() {
     for row in names::KNOWN {
         let values: Vec<String> = match row.kind {
-            Kind::Text | Kind::File | Kind::FileOrFolder => continue,
-            Kind::Bool => vec!["true".into(), "false".into()],
-            Kind::Whole(least, most) => vec![least.to_string(), most.to_string()],
-            Kind::Number(least, most) => vec![least.to_string(), most.to_string()],
-            Kind::Words(words) | Kind::List(words) => words.iter().map(|w| (*w).to_owned()).collect(),
+            ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder => continue,
+            ValueKind::Bool => vec!["true".into(), "false".into()],
+            ValueKind::Whole(least, most) => vec![least.to_string(), most.to_string()],
+            ValueKind::Number(least, most) => vec![least.to_string(), most.to_string()],
+            ValueKind::Words(words) | ValueKind::List(words) => words.iter().map(|w| (*w).to_owned()).collect(),
         };
         for value in values {
             let mut config = rdkafka::ClientConfig::new();
@@ -43,14 +47,14 @@ fn librdkafka_knows_each_name_and_takes_what_the_table_says() {
             assert!(config.create_native_config().is_ok(), "{} = {value}", row.name);
         }
         let past = match row.kind {
-            Kind::Whole(_, most) if most < i64::from(i32::MAX) => (most + 1).to_string(),
-            Kind::Words(_) | Kind::List(_) | Kind::Bool => "nonsense".to_owned(),
+            ValueKind::Whole(_, most) if most < i64::from(i32::MAX) => (most + 1).to_string(),
+            ValueKind::Words(_) | ValueKind::List(_) | ValueKind::Bool => "nonsense".to_owned(),
             _ => continue,
         };
         let mut config = rdkafka::ClientConfig::new();
         config.set(row.name, &past);
         assert!(config.create_native_config().is_err(), "{} = {past}", row.name);
-        assert!(wrong(row, &past, Origin::Written).is_some(), "{} = {past}", row.name);
+        assert!(check_property_value(row, &past, ValueOrigin::Written).is_some(), "{} = {past}", row.name);
     }
 }
 
@@ -117,20 +121,20 @@ fn what_comes_from_a_variable_or_a_file_is_never_repeated() {
     ];
     for name in names {
         let whole = [("security.protocol", Some("SASL_SSL")), ("sasl.username", Some("a")), ("sasl.password", None)];
-        let mut values: Values<'_> = whole.into();
+        let mut values: PropertyValues<'_> = whole.into();
         values.insert(name, Some("c4nary-pw"));
         let findings = check_with(&values, &[name].into());
         let said = format!("{findings:?} {:?}", check_elsewhere(name, "c4nary-pw"));
         assert!(said.contains(&format!("`{name}`")) || name.contains("mechanism"), "{name}: nothing is found: {said}");
         assert!(!said.contains("c4nary"), "{name}: {said}");
         // as it may be repeated where it stands in the plan for everyone to read
-        assert!(name == "ssl.ca.location" || check(&values).iter().any(|f| f.refused), "{name}");
+        assert!(name == "ssl.ca.location" || check_properties(&values).iter().any(|f| f.refused), "{name}");
     }
     let near = check_with(&[("security.protocol", Some("SASL_SSSL"))].into(), &["security.protocol"].into());
     assert!(!format!("{near:?}").contains("did you mean"), "what it is like tells of it: {near:?}");
     let file = check_elsewhere("ssl.ca.location", "c4nary-pw").unwrap();
     assert!(file.what.starts_with("`ssl.ca.location`: the file that it names can't be read: "), "{file:?}");
-    assert!(unreadable("ssl.ca.location", "/no/such.pem").unwrap().what.contains("/no/such.pem can't be read"));
+    assert!(check_file("ssl.ca.location", "/no/such.pem").unwrap().what.contains("/no/such.pem can't be read"));
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn an_empty_value_is_none_and_turns_the_check_of_host_names_off() {
         ("socket.timeout.ms", ""),
         ("securty.protocol", ""),
     ];
-    let found = effective(pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect());
+    let found = normalise_values(pairs.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect());
     let found: Vec<(&str, &str)> = found.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let stays = [
         // what these would mean is not for anybody to guess: they are refused
@@ -160,9 +164,9 @@ fn an_empty_value_is_none_and_turns_the_check_of_host_names_off() {
 
 #[test]
 fn a_protocol_is_read_in_one_way() {
-    assert_eq!(Protocol::named("sasl_Ssl"), Some(Protocol::SaslSsl));
+    assert_eq!(SecurityProtocol::from_name("sasl_Ssl"), Some(SecurityProtocol::SaslSsl));
     for odd in ["SASL_SSL ", "", "TLS"] {
-        assert_eq!(Protocol::named(odd), None, "{odd:?}");
+        assert_eq!(SecurityProtocol::from_name(odd), None, "{odd:?}");
         assert!(refused(&[("security.protocol", odd)]).contains("must be one of PLAINTEXT"), "{odd:?}");
     }
 }
@@ -197,8 +201,8 @@ fn what_is_not_a_plans_to_set_is_refused_or_told() {
         "sasl.kerberos.kinit.cmd",
         "broker.version.fallback",
     ] {
-        let values: Values<'_> = [("security.protocol", None), (name, Some("1"))].into();
-        let found = check(&values);
+        let values: PropertyValues<'_> = [("security.protocol", None), (name, Some("1"))].into();
+        let found = check_properties(&values);
         assert!(found.len() == 1 && found[0].refused && found[0].trouble.advice == "leave it out", "{found:?}");
         assert!(!is_used(name));
     }
@@ -206,8 +210,8 @@ fn what_is_not_a_plans_to_set_is_refused_or_told() {
     assert_eq!(said(&[("api.version.request", "true")]), Vec::<String>::new());
     // of a producer only, of a consumer only: neither breaks the other
     for name in ["acks", "linger.ms", "auto.offset.reset", "isolation.level", "session.timeout.ms", "max.in.flight"] {
-        let value = match row(name).unwrap().kind {
-            Kind::Words(words) => words[0],
+        let value = match find_property(name).unwrap().kind {
+            ValueKind::Words(words) => words[0],
             _ => "1",
         };
         let said = said(&[(name, value)]);

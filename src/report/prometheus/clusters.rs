@@ -9,10 +9,10 @@ use crate::snapshot::{GroupSide, SideView, Snapshot};
 
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let sides = || [&s.blue, &s.green].into_iter().map(|v| ([v.side.name()], v));
-    page.states(&f::CLUSTER_STATE, words::CLUSTERS, sides().map(|(l, v)| (l, state(v, s))));
+    page.add_states(&f::CLUSTER_STATE, words::CLUSTERS, sides().map(|(l, v)| (l, cluster_state(v, s))));
     page.add(&f::CLUSTER_AGE, sides().map(|(l, v)| (l, v.link.age_ms(s.now).map(seconds))));
     // What is stale, or of another cluster, is not said.
-    let seen = [&s.blue, &s.green].map(|v| v.untrusted(page.now, page.stale_ms).is_none());
+    let seen = [&s.blue, &s.green].map(|v| v.why_untrusted(page.now, page.stale_ms).is_none());
     let mut add = |family, of: fn(&SideView) -> Option<f64>| {
         page.add(family, sides().zip(seen).map(|((l, v), seen)| (l, of(v).filter(|_| seen))));
     };
@@ -26,25 +26,25 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     add(&f::CLUSTER_THROTTLE, |v| Some(seconds(v.throttled.as_ref().map_or(0, |t| t.ms))));
     add(&f::CLUSTER_WRITTEN, |v| v.in_rate);
     add(&f::CLUSTER_CONSUMED, |v| v.out_rate);
-    unlisted(page, s, seen);
+    write_unlisted(page, s, seen);
 }
 
 /// `None` before the first look.
-fn state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
+fn cluster_state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
     match &v.link {
         // nothing was tried yet: nothing is advised
         Observed::Absent { why } if why.advice.is_empty() && v.identity_trouble.is_none() => None,
-        _ => Some(words::cluster(v, s)),
+        _ => Some(words::cluster_word(v, s)),
     }
 }
 
-fn unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
+fn write_unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
     let sums = Side::BOTH.into_iter().zip(seen).map(|(side, seen)| {
-        let of = s.groups.iter().filter(|g| !g.listed).map(|g| g.on(side));
+        let of = s.groups.iter().filter(|g| !g.listed).map(|g| g.on_side(side));
         let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
         let found: Vec<&GroupSide> = of.filter(there).collect();
         // A group without commits has no lag; one that could not be read has one that is not known.
-        let told = |v: &&GroupSide| v.trouble.is_none() && v.at.is_some_and(|at| page.fresh(at));
+        let told = |v: &&GroupSide| v.trouble.is_none() && v.at.is_some_and(|at| page.is_fresh(at));
         // ... and one with a commit where the end is not known has a lag that is not known either.
         let endless = s.groups.iter().filter(|g| !g.listed).flat_map(|g| &g.partitions).any(|p| {
             let p = if side == Side::Blue { &p.blue } else { &p.green };

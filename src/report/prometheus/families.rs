@@ -2,20 +2,20 @@
 
 /// What a family's samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyKind {
     /// Goes up and down.
     Gauge,
     /// Only grows.
     Counter,
 }
 
-impl Kind {
+impl FamilyKind {
     /// The word after the name in a `# TYPE` line.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
+            FamilyKind::Gauge => "gauge",
+            FamilyKind::Counter => "counter",
         }
     }
 }
@@ -26,7 +26,7 @@ pub struct Family {
     /// Its name, with its unit.
     pub name: &'static str,
     /// What its samples are.
-    pub kind: Kind,
+    pub kind: FamilyKind,
     /// Names of its labels: every sample has all of them.
     pub labels: &'static [&'static str],
     /// What it says, on one line.
@@ -36,7 +36,7 @@ pub struct Family {
 macro_rules! families {
     ($($id:ident $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
         $(pub(super) const $id: Family =
-            Family { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)*
+            Family { name: $name, kind: FamilyKind::$kind, labels: &[$($label),*], help: $help };)*
         /// All of them, in the order in which they are exposed.
         pub const ALL: &[Family] = &[$($id),*];
     };

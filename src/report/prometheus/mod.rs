@@ -13,30 +13,30 @@ mod soak;
 
 use std::fmt::Write as _;
 
-pub use families::{ALL as FAMILIES, Family, Kind};
+pub use families::{ALL as FAMILIES, Family, FamilyKind};
 
 use crate::base::At;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
 use crate::snapshot::{Arming, PhaseView, Severity, Snapshot};
 
-/// Content type of [`text`].
+/// Content type of [`to_text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A snapshot older than this is no picture of now, ms: only its age is exposed. The controller makes one every second.
 pub const SNAPSHOT_STALE_MS: u64 = 15_000;
 
 /// Everything as one page, scraped at `now`.
 #[must_use]
-pub fn text(s: &Snapshot, now: At) -> String {
+pub fn to_text(s: &Snapshot, now: At) -> String {
     let mut page = Page { out: String::with_capacity(16 << 10), now: s.now, stale_ms: s.header.stale_after_ms };
     let age = now.since(s.now).max(s.now.since(now));
     page.add(&families::BUILD, [([env!("CARGO_PKG_VERSION")], Some(1.0))]);
-    page.one(&families::SNAPSHOT_AGE, Some(seconds(age)));
-    page.one(&families::SNAPSHOT_AT, Some(moment(s.now)));
+    page.add_unlabelled(&families::SNAPSHOT_AGE, Some(seconds(age)));
+    page.add_unlabelled(&families::SNAPSHOT_AT, Some(epoch_seconds(s.now)));
     if s.seq == 0 || age > SNAPSHOT_STALE_MS {
         return page.out;
     }
-    controller(&mut page, s);
+    write_controller(&mut page, s);
     clusters::write(&mut page, s);
     groups::write(&mut page, s);
     soak::write(&mut page, s);
@@ -53,7 +53,7 @@ struct Page {
 
 impl Page {
     /// A family without labels.
-    fn one(&mut self, family: &Family, value: Option<f64>) {
+    fn add_unlabelled(&mut self, family: &Family, value: Option<f64>) {
         self.add::<&str, 0>(family, [([], value)]);
     }
 
@@ -67,14 +67,14 @@ impl Page {
         for (values, value) in samples {
             let Some(value) = value.filter(|v| v.is_finite()) else { continue };
             if std::mem::take(&mut first) {
-                self.head(family);
+                self.write_head(family);
             }
-            self.sample(family, values.iter().map(AsRef::as_ref), value);
+            self.write_sample(family, values.iter().map(AsRef::as_ref), value);
         }
     }
 
     /// A family of states: each of `all` once, 1 for the one that is. `None`: not known, no sample.
-    fn states<'a, const N: usize>(
+    fn add_states<'a, const N: usize>(
         &mut self,
         family: &Family,
         all: &[&str],
@@ -85,21 +85,21 @@ impl Page {
             let Some(is) = is else { continue };
             debug_assert!(is.is_empty() || all.contains(&is), "{} knows {is}", family.name);
             if std::mem::take(&mut first) {
-                self.head(family);
+                self.write_head(family);
             }
             for state in all {
-                self.sample(family, values.iter().chain([state]).copied(), yes(*state == is));
+                self.write_sample(family, values.iter().chain([state]).copied(), one_if(*state == is));
             }
         }
     }
 
-    fn sample<'a>(&mut self, family: &Family, values: impl Iterator<Item = &'a str>, value: f64) {
+    fn write_sample<'a>(&mut self, family: &Family, values: impl Iterator<Item = &'a str>, value: f64) {
         self.out.push_str(family.name);
         let mut written = 0;
         for (label, of) in family.labels.iter().zip(values) {
             self.out.push(if written == 0 { '{' } else { ',' });
             let _ = write!(self.out, "{label}=\""); // writing to a String cannot fail
-            self.escaped(of);
+            self.write_escaped(of);
             self.out.push('"');
             written += 1;
         }
@@ -107,14 +107,14 @@ impl Page {
         let _ = writeln!(self.out, "{} {value}", if written == 0 { "" } else { "}" }); // the same
     }
 
-    fn head(&mut self, family: &Family) {
+    fn write_head(&mut self, family: &Family) {
         let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
         let _ = writeln!(self.out, "# HELP {} {help}\n# TYPE {} {}", family.name, family.name, family.kind.word());
     }
 
     /// A label's value: made visible as a name (a NUL would end the whole page for Prometheus, and two values that become
     /// alike would be one series twice), then escaped.
-    fn escaped(&mut self, text: &str) {
+    fn write_escaped(&mut self, text: &str) {
         for c in visible_name(text).chars() {
             match c {
                 '\\' => self.out.push_str("\\\\"),
@@ -125,7 +125,7 @@ impl Page {
     }
 
     /// Whether something seen at `at` may still be said: neither old nor from the future.
-    fn fresh(&self, at: At) -> bool {
+    fn is_fresh(&self, at: At) -> bool {
         self.now.since(at) <= self.stale_ms && at.since(self.now) <= self.stale_ms
     }
 
@@ -149,17 +149,17 @@ fn seconds(ms: u64) -> f64 {
 }
 
 /// A moment in seconds since the epoch.
-fn moment(at: At) -> f64 {
+fn epoch_seconds(at: At) -> f64 {
     seconds(at.since(At(0)))
 }
 
-fn yes(is: bool) -> f64 {
+fn one_if(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
 const STAGES: &[&str] = &["on_blue", "moving", "soaking", "complete", "rolled_back"];
 
-fn stage(stage: &Stage) -> &'static str {
+fn stage_word(stage: &Stage) -> &'static str {
     match stage {
         Stage::OnBlue => "on_blue",
         Stage::Moving { .. } => "moving",
@@ -172,7 +172,7 @@ fn stage(stage: &Stage) -> &'static str {
 const HINDRANCES: &[&str] = &["held", "blocked", "needs_operator"];
 
 /// The empty word where nothing hinders.
-fn hindrance(of: Option<&SideState>) -> &'static str {
+fn hindrance_word(of: Option<&SideState>) -> &'static str {
     match of {
         None => "",
         Some(SideState::Held { .. }) => "held",
@@ -181,7 +181,7 @@ fn hindrance(of: Option<&SideState>) -> &'static str {
     }
 }
 
-fn controller(page: &mut Page, s: &Snapshot) {
+fn write_controller(page: &mut Page, s: &Snapshot) {
     let h = &s.header;
     page.add(&families::MIGRATION, [([&h.migration, &h.controller], Some(1.0))]);
     let arming = match h.arming {
@@ -189,26 +189,26 @@ fn controller(page: &mut Page, s: &Snapshot) {
         Arming::DryRun => "dry_run",
         Arming::ReadOnly { .. } => "read_only",
     };
-    page.states(&families::ARMING, &["armed", "dry_run", "read_only"], [([], Some(arming))]);
-    page.one(&families::TRUSTED, Some(yes(s.untrusted(s.now).is_none())));
-    page.one(&families::STALE_AFTER, Some(seconds(h.stale_after_ms)));
-    page.one(&families::JOURNAL, s.journal.last().map(|l| number(l.seq)));
+    page.add_states(&families::ARMING, &["armed", "dry_run", "read_only"], [([], Some(arming))]);
+    page.add_unlabelled(&families::TRUSTED, Some(one_if(s.why_untrusted(s.now).is_none())));
+    page.add_unlabelled(&families::STALE_AFTER, Some(seconds(h.stale_after_ms)));
+    page.add_unlabelled(&families::JOURNAL, s.journal.last().map(|l| number(l.seq)));
     let severities = [("info", Severity::Info), ("warn", Severity::Warn), ("fail", Severity::Fail)];
     let told = |of| count(s.notices.iter().filter(|n| n.severity == of).count());
     page.add(&families::NOTICES, severities.map(|(word, of)| ([word], Some(told(of)))));
     page.add(&families::PHASE_STEPS, s.phases.iter().map(|p| ([&p.name], Some(f64::from(p.total)))));
-    page.add(&families::PHASE_PROVEN, s.phases.iter().map(|p| ([&p.name], proven(p))));
+    page.add(&families::PHASE_PROVEN, s.phases.iter().map(|p| ([&p.name], proven_steps(p))));
     page.add(&families::PHASE_CHECKED, s.phases.iter().map(|p| ([&p.name], p.checked.map(f64::from))));
-    runs(page, s);
+    write_runs(page, s);
 }
 
 /// Proven steps, while nothing stands in the way of saying so.
-fn proven(phase: &PhaseView) -> Option<f64> {
+fn proven_steps(phase: &PhaseView) -> Option<f64> {
     phase.done.filter(|_| phase.note.is_none()).map(f64::from)
 }
 
 /// The last run of each group of the plan and of each producer; one that was walked dry says nothing.
-fn runs(page: &mut Page, s: &Snapshot) {
+fn write_runs(page: &mut Page, s: &Snapshot) {
     let groups = s.groups.iter().filter(|g| g.listed).filter_map(|g| Some(("group", &g.group, g.run.as_ref()?)));
     let producers = s.producers.iter().filter_map(|p| Some(("producer", &p.name, p.run.as_ref()?)));
     let runs: Vec<([String; 4], &RunView)> = groups
@@ -223,11 +223,11 @@ fn runs(page: &mut Page, s: &Snapshot) {
         .collect();
     let words = |labels: &[String; 4]| labels.clone();
     let states = runs.iter().map(|(labels, r)| (labels.each_ref().map(String::as_str), Some(run_state(r))));
-    page.states(&families::RUN_STATE, &["waiting", "doing", "stuck", "done"], states);
+    page.add_states(&families::RUN_STATE, &["waiting", "doing", "stuck", "done"], states);
     page.add(&families::RUN_STEPS, runs.iter().map(|(l, r)| (words(l), Some(count(r.steps.len())))));
     let done = |r: &RunView| r.steps.iter().filter(|(_, s)| matches!(s, StepState::Done { .. })).count();
     page.add(&families::RUN_DONE, runs.iter().map(|(l, r)| (words(l), Some(count(done(r))))));
-    page.add(&families::RUN_STARTED, runs.iter().map(|(l, r)| (words(l), Some(moment(r.started)))));
+    page.add(&families::RUN_STARTED, runs.iter().map(|(l, r)| (words(l), Some(epoch_seconds(r.started)))));
     let re_read = |r: &RunView| r.predicted_re_read.map(number);
     page.add(&families::RUN_RE_READ, runs.iter().map(|(l, r)| (words(l), re_read(r))));
 }

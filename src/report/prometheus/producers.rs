@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::families as f;
-use super::{Family, HINDRANCES, Page, STAGES, hindrance, moment, number, stage};
+use super::{Family, HINDRANCES, Page, STAGES, epoch_seconds, hindrance_word, number, stage_word};
 use crate::estate::FlagState;
 use crate::migration::eos::EosView;
 use crate::migration::rules::gate::Gate;
-use crate::report::words::{GATES, gate};
+use crate::report::words::{GATES, gate_word};
 use crate::snapshot::{Fidelity, FidelityFigure, FidelityVerdict, ProducerRow, Snapshot};
 
 pub(super) fn write(page: &mut Page, s: &Snapshot) {
     let (now, stale_ms) = (page.now, page.stale_ms);
-    let flag = |p: &ProducerRow| p.flag.as_ref().and_then(|o| o.fresh(now, stale_ms).copied());
+    let flag = |p: &ProducerRow| p.flag.as_ref().and_then(|o| o.fresh_value(now, stale_ms).copied());
     let flags = s.producers.iter().map(|p| ([p.name.as_str()], flag(p).map(flag_word)));
-    page.states(&f::PRODUCER_FLAG, &["blue", "dual", "green", "off"], flags);
+    page.add_states(&f::PRODUCER_FLAG, &["blue", "dual", "green", "off"], flags);
     let rates = s.producers.iter().flat_map(|p| {
         [([p.name.as_str(), "blue"], p.observed.blue_rate), ([p.name.as_str(), "green"], p.observed.green_rate)]
     });
@@ -26,10 +26,10 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
         None => (flag(p).is_some() && looked(p)).then_some(0.0),
     };
     page.add(&f::PRODUCER_DISAGREES, s.producers.iter().map(|p| ([&p.name], disagrees(p))));
-    let held = s.producers.iter().map(|p| ([p.name.as_str()], Some(hindrance(p.side_state.as_ref()))));
-    page.states(&f::PRODUCER_HINDRANCE, HINDRANCES, held);
-    fidelity(page, s);
-    hard(page, s);
+    let held = s.producers.iter().map(|p| ([p.name.as_str()], Some(hindrance_word(p.side_state.as_ref()))));
+    page.add_states(&f::PRODUCER_HINDRANCE, HINDRANCES, held);
+    write_fidelity(page, s);
+    write_exactly_once(page, s);
 }
 
 fn flag_word(flag: FlagState) -> &'static str {
@@ -53,11 +53,11 @@ fn verdict_word(verdict: FidelityVerdict) -> &'static str {
     }
 }
 
-fn fidelity(page: &mut Page, s: &Snapshot) {
+fn write_fidelity(page: &mut Page, s: &Snapshot) {
     let words = &["none", "stale", "unknown", "idle", "partial", "verified", "differs"];
     let verdict = |p: &ProducerRow| p.fidelity.verdict(s.now);
     let verdicts = s.producers.iter().map(|p| ([p.name.as_str()], Some(verdict_word(verdict(p)))));
-    page.states(&f::FIDELITY, words, verdicts);
+    page.add_states(&f::FIDELITY, words, verdicts);
     let figures: Vec<(&ProducerRow, &FidelityFigure)> = s
         .producers
         .iter()
@@ -76,11 +76,11 @@ fn fidelity(page: &mut Page, s: &Snapshot) {
 }
 
 /// Exactly-once producers.
-fn hard(page: &mut Page, s: &Snapshot) {
+fn write_exactly_once(page: &mut Page, s: &Snapshot) {
     let hard: Vec<(&str, &EosView)> =
         s.producers.iter().filter_map(|p| Some((p.name.as_str(), p.eos.as_deref()?))).collect();
-    page.states(&f::HARD_STAGE, STAGES, hard.iter().map(|(p, e)| ([*p], Some(stage(&e.stage)))));
-    page.states(&f::HARD_GATE, GATES, hard.iter().map(|(p, e)| ([*p, e.to.name()], Some(gate(&e.gate)))));
+    page.add_states(&f::HARD_STAGE, STAGES, hard.iter().map(|(p, e)| ([*p], Some(stage_word(&e.stage)))));
+    page.add_states(&f::HARD_GATE, GATES, hard.iter().map(|(p, e)| ([*p, e.to.name()], Some(gate_word(&e.gate)))));
     let mut rows: BTreeMap<(&str, &str, String), Gate> = BTreeMap::new();
     for (p, e) in &hard {
         for row in e.live.iter().chain(&e.after) {
@@ -89,7 +89,11 @@ fn hard(page: &mut Page, s: &Snapshot) {
             *slot = slot.clone().and(row.gate.clone());
         }
     }
-    page.states(&f::HARD_ROW, GATES, rows.iter().map(|((p, to, row), is)| ([*p, *to, row.as_str()], Some(gate(is)))));
+    page.add_states(
+        &f::HARD_ROW,
+        GATES,
+        rows.iter().map(|((p, to, row), is)| ([*p, *to, row.as_str()], Some(gate_word(is)))),
+    );
     page.add(&f::HARD_GREEN_ONLY, hard.iter().map(|(p, e)| ([p], e.green_only.map(number))));
-    page.add(&f::HARD_KEPT, hard.iter().map(|(p, e)| ([p], e.kept_until.map(moment))));
+    page.add(&f::HARD_KEPT, hard.iter().map(|(p, e)| ([p], e.kept_until.map(epoch_seconds))));
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 
 use kafka_protocol::ResponseError;
 
-use super::State;
-use crate::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
+use super::SimState;
+use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 
 /// Who every client of the simulation is.
 const PRINCIPAL: &str = "User:ANONYMOUS";
 /// The name of the one cluster resource.
 pub const CLUSTER: &str = "kafka-cluster";
 
-impl State {
+impl SimState {
     /// Turns an authorizer on, with no ACL yet: everybody may do everything until there is one.
-    pub fn authorize(&mut self) {
+    pub fn enable_authorizer(&mut self) {
         self.acls.get_or_insert_default();
     }
 
@@ -58,7 +58,7 @@ impl State {
     ///
     /// # Errors
     /// The resource's AUTHORIZATION_FAILED.
-    pub fn permit(&self, operation: Operation, resource: Resource, name: &str) -> Result<(), ResponseError> {
+    pub fn check_permission(&self, operation: Operation, resource: Resource, name: &str) -> Result<(), ResponseError> {
         let Some(acls) = &self.acls else { return Ok(()) };
         let on: Vec<&Acl> = acls.iter().filter(|acl| acl.resource == resource && acl.bears_on(name)).collect();
         let mine = |acl: &&&Acl| {
@@ -67,14 +67,14 @@ impl State {
         let covers = |acl: &&&Acl| {
             acl.operation == Operation::All
                 || acl.operation == operation
-                || acl.permission == Permission::Allow && implies(acl.operation, operation)
+                || acl.permission == Permission::Allow && implies_operation(acl.operation, operation)
         };
         let mut said = on.iter().filter(mine).filter(covers).map(|acl| acl.permission).peekable();
         let allowed = match said.peek() {
             None => on.is_empty(),
             Some(_) => said.all(|permission| permission == Permission::Allow),
         };
-        if allowed { Ok(()) } else { Err(refusal(resource)) }
+        if allowed { Ok(()) } else { Err(authorization_error(resource)) }
     }
 
     /// One bit for each operation on the cluster that is allowed (KIP-430); none without DESCRIBE, as in Kafka.
@@ -89,7 +89,7 @@ impl State {
             Operation::AlterConfigs,
             Operation::IdempotentWrite,
         ];
-        let may = |operation: &Operation| self.permit(*operation, Resource::Cluster, CLUSTER).is_ok();
+        let may = |operation: &Operation| self.check_permission(*operation, Resource::Cluster, CLUSTER).is_ok();
         if !may(&Operation::Describe) {
             return 0;
         }
@@ -102,20 +102,20 @@ impl Acl {
     #[must_use]
     pub fn bears_on(&self, name: &str) -> bool {
         match self.pattern {
-            Pattern::Literal => self.name == name || self.name == "*",
-            Pattern::Prefixed => name.starts_with(&self.name),
-            Pattern::Unknown => false,
+            AclPattern::Literal => self.name == name || self.name == "*",
+            AclPattern::Prefixed => name.starts_with(&self.name),
+            AclPattern::Unknown => false,
         }
     }
 }
 
 /// Who may read, write, delete or alter may also describe.
-fn implies(allowed: Operation, asked: Operation) -> bool {
+fn implies_operation(allowed: Operation, asked: Operation) -> bool {
     asked == Operation::Describe
         && matches!(allowed, Operation::Read | Operation::Write | Operation::Delete | Operation::Alter)
 }
 
-fn refusal(resource: Resource) -> ResponseError {
+fn authorization_error(resource: Resource) -> ResponseError {
     match resource {
         Resource::Topic => ResponseError::TopicAuthorizationFailed,
         Resource::Group => ResponseError::GroupAuthorizationFailed,

@@ -64,7 +64,7 @@ pub struct StoredRecord {
 impl StoredRecord {
     /// A header's value as text.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub fn header_text(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(n, _)| n == name)?;
         std::str::from_utf8(value.as_deref()?).ok()
     }
@@ -81,7 +81,7 @@ pub enum Marker {
 
 /// One batch in a log.
 #[derive(Debug, Clone)]
-pub struct Batch {
+pub struct StoredBatch {
     /// Offset of the first record.
     pub base: i64,
     /// Offset of the last record.
@@ -104,7 +104,7 @@ pub struct Batch {
     pub marker: Option<Marker>,
 }
 
-impl Batch {
+impl StoredBatch {
     /// Decodes the data records; none for a control batch.
     #[must_use]
     pub fn records(&self) -> Vec<StoredRecord> {
@@ -134,7 +134,7 @@ impl Batch {
 
 /// What a topic's configuration demands of a batch.
 #[derive(Debug, Clone, Copy)]
-pub struct Rules {
+pub struct BatchRules {
     /// `message.timestamp.type=LogAppendTime`.
     pub log_append_time: bool,
     /// `max.message.bytes`.
@@ -150,14 +150,14 @@ pub struct Rules {
 /// # Errors
 /// What a broker answers: CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, INVALID_TIMESTAMP,
 /// UNSUPPORTED_FOR_MESSAGE_FORMAT.
-pub fn parse(raw: &Bytes, now: i64, rules: Rules) -> Result<Batch, ResponseError> {
+pub fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<StoredBatch, ResponseError> {
     if raw.len() < HEADER {
         return Err(ResponseError::CorruptMessage);
     }
     if raw[16] != 2 {
         return Err(ResponseError::UnsupportedForMessageFormat);
     }
-    let length = usize::try_from(int32(raw, 8)).map_err(|_| ResponseError::CorruptMessage)?;
+    let length = usize::try_from(read_int32(raw, 8)).map_err(|_| ResponseError::CorruptMessage)?;
     match (length + FRAME).cmp(&raw.len()) {
         std::cmp::Ordering::Greater => return Err(ResponseError::CorruptMessage),
         // Kafka: "Compressed outer record has more than one batch" and the like
@@ -168,7 +168,7 @@ pub fn parse(raw: &Bytes, now: i64, rules: Rules) -> Result<Batch, ResponseError
         return Err(ResponseError::MessageTooLarge);
     }
     let set = RecordBatchDecoder::decode(&mut raw.clone()).map_err(|_| ResponseError::CorruptMessage)?;
-    let last_delta = i64::from(int32(raw, 23));
+    let last_delta = i64::from(read_int32(raw, 23));
     let Some(first) = set.records.first() else { return Err(ResponseError::InvalidRecord) };
     if first.control || last_delta + 1 != set.records.len() as i64 {
         return Err(ResponseError::InvalidRecord);
@@ -185,7 +185,7 @@ pub fn parse(raw: &Bytes, now: i64, rules: Rules) -> Result<Batch, ResponseError
     if max_timestamp.saturating_sub(now) > rules.after_max_ms {
         return Err(ResponseError::InvalidTimestamp);
     }
-    Ok(Batch {
+    Ok(StoredBatch {
         base: 0,
         last: last_delta,
         bytes: raw.clone(),
@@ -193,7 +193,7 @@ pub fn parse(raw: &Bytes, now: i64, rules: Rules) -> Result<Batch, ResponseError
         max_timestamp,
         producer_id: first.producer_id,
         producer_epoch: first.producer_epoch,
-        base_sequence: int32(raw, 53),
+        base_sequence: read_int32(raw, 53),
         transactional: first.transactional,
         marker: None,
     })
@@ -202,7 +202,7 @@ pub fn parse(raw: &Bytes, now: i64, rules: Rules) -> Result<Batch, ResponseError
 /// Puts a parsed batch at `base`: rewrites base offset and leader epoch (outside the checksum), and for
 /// LogAppendTime the timestamp type and the maximum timestamp (inside it).
 #[must_use]
-pub fn place(mut batch: Batch, base: i64, leader_epoch: i32, log_append_time: bool) -> Batch {
+pub fn place_batch(mut batch: StoredBatch, base: i64, leader_epoch: i32, log_append_time: bool) -> StoredBatch {
     let mut bytes = BytesMut::from(&batch.bytes[..]);
     bytes[0..8].copy_from_slice(&base.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
@@ -220,7 +220,7 @@ pub fn place(mut batch: Batch, base: i64, leader_epoch: i32, log_append_time: bo
 
 /// Who writes a batch: producer id, epoch, first sequence number, inside a transaction or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Writer {
+pub struct BatchProducer {
     /// Producer id.
     pub id: i64,
     /// Producer epoch.
@@ -231,15 +231,15 @@ pub struct Writer {
     pub transactional: bool,
 }
 
-impl Writer {
+impl BatchProducer {
     /// A producer that is neither idempotent nor transactional.
-    pub const PLAIN: Writer =
-        Writer { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH, sequence: -1, transactional: false };
+    pub const PLAIN: BatchProducer =
+        BatchProducer { id: NO_PRODUCER_ID, epoch: NO_PRODUCER_EPOCH, sequence: -1, transactional: false };
 }
 
 /// Encodes records into the bytes of one batch, uncompressed, as a producer sends them.
 #[must_use]
-pub fn encode(records: &[NewRecord], writer: Writer) -> Bytes {
+pub fn encode_batch(records: &[NewRecord], writer: BatchProducer) -> Bytes {
     let record = |(i, r): (usize, &NewRecord)| {
         let i = i32::try_from(i).unwrap_or(i32::MAX);
         let mut headers = IndexMap::new();
@@ -253,8 +253,14 @@ pub fn encode(records: &[NewRecord], writer: Writer) -> Bytes {
 
 /// A transaction marker: a control batch of one record, which takes one offset.
 #[must_use]
-pub fn marker(kind: Marker, producer_id: i64, producer_epoch: i16, coordinator_epoch: i32, now: i64) -> Batch {
-    let writer = Writer { id: producer_id, epoch: producer_epoch, sequence: -1, transactional: true };
+pub fn build_marker(
+    kind: Marker,
+    producer_id: i64,
+    producer_epoch: i16,
+    coordinator_epoch: i32,
+    now: i64,
+) -> StoredBatch {
+    let writer = BatchProducer { id: producer_id, epoch: producer_epoch, sequence: -1, transactional: true };
     let mut key = BytesMut::new();
     key.put_i16(0);
     key.put_i16(if kind == Marker::Commit { 1 } else { 0 });
@@ -262,7 +268,7 @@ pub fn marker(kind: Marker, producer_id: i64, producer_epoch: i16, coordinator_e
     value.put_i16(0);
     value.put_i32(coordinator_epoch);
     let record = codec_record(writer, true, 0, now, Some(key.freeze()), Some(value.freeze()), IndexMap::new());
-    Batch {
+    StoredBatch {
         base: 0,
         last: 0,
         bytes: encode_records(&[record]),
@@ -277,7 +283,7 @@ pub fn marker(kind: Marker, producer_id: i64, producer_epoch: i16, coordinator_e
 }
 
 fn codec_record(
-    writer: Writer,
+    writer: BatchProducer,
     control: bool,
     index: i32,
     timestamp: i64,
@@ -313,7 +319,7 @@ fn encode_records(records: &[Record]) -> Bytes {
     out.freeze()
 }
 
-fn int32(raw: &[u8], at: usize) -> i32 {
+fn read_int32(raw: &[u8], at: usize) -> i32 {
     i32::from_be_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]])
 }
 
@@ -341,40 +347,41 @@ fn crc32c(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules { log_append_time: false, max_bytes: 1 << 20, after_max_ms: i64::MAX, compacted: false };
+    const RULES: BatchRules =
+        BatchRules { log_append_time: false, max_bytes: 1 << 20, after_max_ms: i64::MAX, compacted: false };
 
     #[test]
     fn a_placed_batch_keeps_its_records_and_its_checksum() {
-        let raw = encode(
+        let raw = encode_batch(
             &[NewRecord::new("k", "v", 100).header("id", "7"), NewRecord { timestamp: 90, ..Default::default() }],
-            Writer::PLAIN,
+            BatchProducer::PLAIN,
         );
-        let batch = place(parse(&raw, 1000, RULES).unwrap(), 41, 3, false);
+        let batch = place_batch(parse_batch(&raw, 1000, RULES).unwrap(), 41, 3, false);
         assert_eq!((batch.base, batch.last, batch.max_timestamp), (41, 42, 100));
         let records = batch.records();
         assert_eq!(records[0].offset, 41);
-        assert_eq!(records[0].header("id"), Some("7"));
+        assert_eq!(records[0].header_text("id"), Some("7"));
         assert_eq!((records[1].offset, records[1].timestamp, records[1].key.clone()), (42, 90, None));
     }
 
     #[test]
     fn log_append_time_rewrites_inside_the_checksum() {
-        let raw = encode(&[NewRecord::new("k", "v", 100)], Writer::PLAIN);
-        let rules = Rules { log_append_time: true, ..RULES };
-        let batch = place(parse(&raw, 1000, rules).unwrap(), 5, 0, true);
+        let raw = encode_batch(&[NewRecord::new("k", "v", 100)], BatchProducer::PLAIN);
+        let rules = BatchRules { log_append_time: true, ..RULES };
+        let batch = place_batch(parse_batch(&raw, 1000, rules).unwrap(), 5, 0, true);
         assert_eq!(batch.records()[0].timestamp, 1000);
     }
 
     #[test]
     fn what_is_not_a_batch_is_refused() {
-        let raw = encode(&[NewRecord::new("k", "v", 100)], Writer::PLAIN);
+        let raw = encode_batch(&[NewRecord::new("k", "v", 100)], BatchProducer::PLAIN);
         let mut broken = BytesMut::from(&raw[..]);
         broken[65] ^= 1;
-        assert_eq!(parse(&broken.freeze(), 0, RULES).unwrap_err(), ResponseError::CorruptMessage);
+        assert_eq!(parse_batch(&broken.freeze(), 0, RULES).unwrap_err(), ResponseError::CorruptMessage);
         let twice = Bytes::from([&raw[..], &raw[..]].concat());
-        assert_eq!(parse(&twice, 0, RULES).unwrap_err(), ResponseError::InvalidRecord);
-        assert_eq!(parse(&Bytes::from_static(b"nope"), 0, RULES).unwrap_err(), ResponseError::CorruptMessage);
-        let small = Rules { max_bytes: 10, ..RULES };
-        assert_eq!(parse(&raw, 0, small).unwrap_err(), ResponseError::MessageTooLarge);
+        assert_eq!(parse_batch(&twice, 0, RULES).unwrap_err(), ResponseError::InvalidRecord);
+        assert_eq!(parse_batch(&Bytes::from_static(b"nope"), 0, RULES).unwrap_err(), ResponseError::CorruptMessage);
+        let small = BatchRules { max_bytes: 10, ..RULES };
+        assert_eq!(parse_batch(&raw, 0, small).unwrap_err(), ResponseError::MessageTooLarge);
     }
 }

@@ -6,7 +6,7 @@ use kafka_protocol::ResponseError;
 
 /// When a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cut {
+pub enum ConnectionCut {
     /// Before the request has any effect.
     BeforeEffect,
     /// After the effect, before the answer: the client can't know.
@@ -21,7 +21,7 @@ pub struct Faults {
     /// By node id: every answer waits this many ms.
     pub delay_ms: BTreeMap<i32, u64>,
     /// By API key: how many more requests have their connection cut, and when.
-    pub cut: BTreeMap<i16, (u32, Cut)>,
+    pub cut: BTreeMap<i16, (u32, ConnectionCut)>,
     /// By API key: the highest version that brokers offer, as an old one would; -1 hides the API.
     pub newest: BTreeMap<i16, i16>,
 }
@@ -33,13 +33,13 @@ impl Faults {
     }
 
     /// Cuts the connection of the next `times` requests of an API (its key number).
-    pub fn cut_next(&mut self, api_key: i16, times: u32, cut: Cut) {
+    pub fn cut_next(&mut self, api_key: i16, times: u32, cut: ConnectionCut) {
         self.cut.insert(api_key, (times, cut));
     }
 
     /// Offers an API only up to `version`, as an older broker does; -1 hides it. Connections that are open go on as
     /// they began: clients ask for versions once.
-    pub fn age(&mut self, api_key: i16, version: i16) {
+    pub fn limit_version(&mut self, api_key: i16, version: i16) {
         self.newest.insert(api_key, version);
     }
 
@@ -55,7 +55,7 @@ impl Faults {
         Some(error)
     }
 
-    pub(crate) fn take_cut(&mut self, api_key: i16) -> Option<Cut> {
+    pub(crate) fn take_cut(&mut self, api_key: i16) -> Option<ConnectionCut> {
         let (left, cut) = self.cut.get_mut(&api_key)?;
         let cut = *cut;
         *left = left.checked_sub(1)?;

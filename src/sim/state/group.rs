@@ -12,7 +12,7 @@ use super::offsets::Commit;
 
 /// A group's state in Kafka's words; a group that is not there is `Dead`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-pub enum GroupState {
+pub enum ClassicGroupState {
     /// No members.
     Empty,
     /// Members are asked to join again.
@@ -47,13 +47,13 @@ pub struct Member {
 }
 
 /// Replies that became due.
-pub(super) type Out = Vec<(Ticket, GroupReply)>;
+pub(super) type DueReplies = Vec<(Ticket, GroupReply)>;
 
 /// A group.
 #[derive(Debug, Clone)]
-pub struct Group {
+pub struct ClassicGroup {
     /// State.
-    pub state: GroupState,
+    pub state: ClassicGroupState,
     /// `consumer` and the like; empty for a group that only ever committed.
     pub protocol_type: String,
     /// Chosen assignor.
@@ -74,10 +74,10 @@ pub struct Group {
     initial_until: i64,
 }
 
-impl Default for Group {
+impl Default for ClassicGroup {
     fn default() -> Self {
         Self {
-            state: GroupState::Empty,
+            state: ClassicGroupState::Empty,
             protocol_type: String::new(),
             protocol: None,
             generation: 0,
@@ -93,16 +93,16 @@ impl Default for Group {
     }
 }
 
-impl Group {
+impl ClassicGroup {
     /// The committed offset of a partition.
     #[must_use]
-    pub fn committed(&self, topic: &str, partition: i32) -> Option<&Commit> {
+    pub fn find_commit(&self, topic: &str, partition: i32) -> Option<&Commit> {
         self.offsets.get(topic)?.get(&partition)
     }
 
     /// Metadata of a member under the chosen assignor.
     #[must_use]
-    pub fn metadata(&self, member: &Member) -> Bytes {
+    pub fn metadata_of(&self, member: &Member) -> Bytes {
         let chosen = |(name, _): &&(String, Bytes)| Some(name) == self.protocol.as_ref();
         member.protocols.iter().find(chosen).map(|(_, m)| m.clone()).unwrap_or_default()
     }
@@ -138,12 +138,12 @@ impl Group {
     }
 
     /// Whether a member id was handed out and not used yet.
-    pub(super) fn expects(&self, id: &str) -> bool {
+    pub(super) fn awaits_member(&self, id: &str) -> bool {
         self.pending_members.contains_key(id)
     }
 
     /// Whether the protocols of `ask` fit what the present members can do.
-    pub(super) fn fits(&self, ask: &JoinAsk) -> bool {
+    pub(super) fn accepts_protocols(&self, ask: &JoinAsk) -> bool {
         if ask.protocol_type.is_empty() || ask.protocols.is_empty() {
             return false;
         }
@@ -156,7 +156,15 @@ impl Group {
     }
 
     /// A member that is new joins: the others are asked to join again.
-    pub(super) fn add(&mut self, now: i64, delay: i64, ticket: Ticket, id: &str, ask: &JoinAsk, out: &mut Out) {
+    pub(super) fn add_member(
+        &mut self,
+        now: i64,
+        delay: i64,
+        ticket: Ticket,
+        id: &str,
+        ask: &JoinAsk,
+        out: &mut DueReplies,
+    ) {
         self.pending_members.remove(id);
         if self.members.is_empty() {
             self.protocol_type.clone_from(&ask.protocol_type);
@@ -174,30 +182,32 @@ impl Group {
             syncing: None,
             synced: false,
         };
-        member.rejoin(ask, ticket);
+        member.adopt_join(ask, ticket);
         self.members.insert(id.to_owned(), member);
-        self.rebalance(now, delay, out);
+        self.advance_rebalance(now, delay, out);
     }
 
     /// A member that is known joins again.
-    pub(super) fn rejoin(&mut self, now: i64, ticket: Ticket, ask: &JoinAsk, out: &mut Out) {
+    pub(super) fn rejoin_member(&mut self, now: i64, ticket: Ticket, ask: &JoinAsk, out: &mut DueReplies) {
         let leader = self.leader.as_deref() == Some(&ask.member);
         let Some(member) = self.members.get_mut(&ask.member) else { return };
         member.expires = now + member.session_timeout;
         let same = member.protocols == ask.protocols;
         match self.state {
             // the answer to an earlier JoinGroup was lost
-            GroupState::CompletingRebalance if same => out.push((ticket, GroupReply::Join(self.joined(&ask.member)))),
-            GroupState::Stable if same && !leader => {
-                let mut joined = self.joined(&ask.member);
+            ClassicGroupState::CompletingRebalance if same => {
+                out.push((ticket, GroupReply::Join(self.join_answer(&ask.member))))
+            }
+            ClassicGroupState::Stable if same && !leader => {
+                let mut joined = self.join_answer(&ask.member);
                 joined.members.clear();
                 out.push((ticket, GroupReply::Join(joined)));
             }
             _ => {
-                if let Some(old) = member.rejoin(ask, ticket) {
+                if let Some(old) = member.adopt_join(ask, ticket) {
                     out.push((old, join_error(ResponseError::UnknownMemberId, &ask.member)));
                 }
-                self.rebalance(now, 0, out);
+                self.advance_rebalance(now, 0, out);
             }
         }
     }
@@ -210,7 +220,7 @@ impl Group {
         old: &str,
         new: &str,
         ask: &JoinAsk,
-        out: &mut Out,
+        out: &mut DueReplies,
     ) {
         let Some(mut member) = self.members.remove(old) else { return };
         if let Some(t) = member.joining.take() {
@@ -221,19 +231,19 @@ impl Group {
         }
         let was_leader = self.leader.as_deref() == Some(old);
         let same = member.protocols == ask.protocols;
-        member.rejoin(ask, ticket);
+        member.adopt_join(ask, ticket);
         member.expires = now + ask.session_timeout;
         self.members.insert(new.to_owned(), member);
         if was_leader {
             self.leader = Some(new.to_owned());
         }
-        if self.state != GroupState::Stable || !same {
-            self.rebalance(now, 0, out);
+        if self.state != ClassicGroupState::Stable || !same {
+            self.advance_rebalance(now, 0, out);
             return;
         }
         // the assignment stands: no rebalance. Before v9 a leader is told the old leader's id, so that it
         // takes itself for a follower and doesn't assign
-        let mut joined = self.joined(new);
+        let mut joined = self.join_answer(new);
         if was_leader && ask.can_skip_assignment {
             joined.skip_assignment = true;
         } else {
@@ -249,36 +259,36 @@ impl Group {
     }
 
     /// Begins a rebalance, or goes on with one.
-    fn rebalance(&mut self, now: i64, delay: i64, out: &mut Out) {
-        if self.state != GroupState::PreparingRebalance {
+    fn advance_rebalance(&mut self, now: i64, delay: i64, out: &mut DueReplies) {
+        if self.state != ClassicGroupState::PreparingRebalance {
             for member in self.members.values_mut() {
                 if let Some(t) = member.syncing.take() {
                     out.push((t, sync_error(ResponseError::RebalanceInProgress)));
                 }
             }
-            self.initial_until = if self.state == GroupState::Empty { now + delay } else { i64::MIN };
+            self.initial_until = if self.state == ClassicGroupState::Empty { now + delay } else { i64::MIN };
             let timeout = self.members.values().map(|m| m.rebalance_timeout).max().unwrap_or(0);
             self.rebalance_due = now + timeout.max(delay);
-            self.state = GroupState::PreparingRebalance;
+            self.state = ClassicGroupState::PreparingRebalance;
         }
-        self.try_complete(now, out);
+        self.try_complete_join(now, out);
     }
 
-    fn try_complete(&mut self, now: i64, out: &mut Out) {
+    fn try_complete_join(&mut self, now: i64, out: &mut DueReplies) {
         let all = self.pending_members.is_empty() && self.members.values().all(|m| m.joining.is_some());
-        if self.state == GroupState::PreparingRebalance && now >= self.initial_until && all {
-            self.complete(now, out);
+        if self.state == ClassicGroupState::PreparingRebalance && now >= self.initial_until && all {
+            self.complete_join(now, out);
         }
     }
 
     /// Ends the joining: who has not come is out (static members stay until their session ends).
-    fn complete(&mut self, now: i64, out: &mut Out) {
+    fn complete_join(&mut self, now: i64, out: &mut DueReplies) {
         self.members.retain(|_, m| m.joining.is_some() || m.instance.is_some());
         self.rebalance_due = i64::MAX;
         self.initial_until = i64::MIN;
         self.generation += 1;
         if self.members.is_empty() {
-            self.state = GroupState::Empty;
+            self.state = ClassicGroupState::Empty;
             self.protocol = None;
             self.leader = None;
             return;
@@ -288,11 +298,11 @@ impl Group {
             self.leader = joined.or_else(|| self.members.iter().next()).map(|(id, _)| id.clone());
         }
         self.protocol = self.choose_protocol();
-        self.state = GroupState::CompletingRebalance;
+        self.state = ClassicGroupState::CompletingRebalance;
         self.sync_due = now + self.members.values().map(|m| m.rebalance_timeout).max().unwrap_or(0);
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
-            let joined = self.joined(&id);
+            let joined = self.join_answer(&id);
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.assignment = Bytes::new();
             member.synced = false;
@@ -315,10 +325,10 @@ impl Group {
         votes.into_iter().max_by_key(|(_, n)| *n).map(|(name, _)| name.to_owned())
     }
 
-    fn joined(&self, id: &str) -> Joined {
+    fn join_answer(&self, id: &str) -> Joined {
         let leader = self.leader.clone().unwrap_or_default();
         let members = if leader == id {
-            let each = |(id, m): (&String, &Member)| (id.clone(), m.instance.clone(), self.metadata(m));
+            let each = |(id, m): (&String, &Member)| (id.clone(), m.instance.clone(), self.metadata_of(m));
             self.members.iter().map(each).collect()
         } else {
             Vec::new()
@@ -336,33 +346,35 @@ impl Group {
     }
 
     /// A SyncGroup request of a member and generation that were checked.
-    pub(super) fn sync(&mut self, now: i64, ticket: Ticket, ask: &SyncAsk, out: &mut Out) {
+    pub(super) fn sync(&mut self, now: i64, ticket: Ticket, ask: &SyncAsk, out: &mut DueReplies) {
         let leader = self.leader.as_deref() == Some(&ask.member);
         let Some(member) = self.members.get_mut(&ask.member) else { return };
         member.expires = now + member.session_timeout;
         match self.state {
-            GroupState::PreparingRebalance => out.push((ticket, sync_error(ResponseError::RebalanceInProgress))),
-            GroupState::Stable => {
+            ClassicGroupState::PreparingRebalance => out.push((ticket, sync_error(ResponseError::RebalanceInProgress))),
+            ClassicGroupState::Stable => {
                 let assignment = member.assignment.clone();
-                out.push((ticket, self.synced(assignment)));
+                out.push((ticket, self.sync_answer(assignment)));
             }
-            GroupState::Empty | GroupState::Dead => out.push((ticket, sync_error(ResponseError::UnknownMemberId))),
-            GroupState::CompletingRebalance => {
+            ClassicGroupState::Empty | ClassicGroupState::Dead => {
+                out.push((ticket, sync_error(ResponseError::UnknownMemberId)))
+            }
+            ClassicGroupState::CompletingRebalance => {
                 member.syncing = Some(ticket);
                 member.synced = true;
                 if leader {
-                    self.assign(now, &ask.assignments, out);
+                    self.distribute_assignments(now, &ask.assignments, out);
                 }
             }
         }
     }
 
-    fn assign(&mut self, now: i64, assignments: &[(String, Bytes)], out: &mut Out) {
-        self.state = GroupState::Stable;
+    fn distribute_assignments(&mut self, now: i64, assignments: &[(String, Bytes)], out: &mut DueReplies) {
+        self.state = ClassicGroupState::Stable;
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
             let given = assignments.iter().find(|(m, _)| *m == id).map(|(_, a)| a.clone()).unwrap_or_default();
-            let reply = self.synced(given.clone());
+            let reply = self.sync_answer(given.clone());
             let Some(member) = self.members.get_mut(&id) else { continue };
             member.assignment = given;
             if let Some(ticket) = member.syncing.take() {
@@ -372,7 +384,7 @@ impl Group {
         }
     }
 
-    fn synced(&self, assignment: Bytes) -> GroupReply {
+    fn sync_answer(&self, assignment: Bytes) -> GroupReply {
         let (protocol_type, protocol) = (Some(self.protocol_type.clone()), self.protocol.clone());
         GroupReply::Sync(Synced { error: None, protocol_type, protocol, assignment })
     }
@@ -383,16 +395,16 @@ impl Group {
             m.expires = now + m.session_timeout;
         }
         match self.state {
-            GroupState::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
-            GroupState::Stable | GroupState::CompletingRebalance => Ok(()),
-            GroupState::Empty | GroupState::Dead => Err(ResponseError::UnknownMemberId),
+            ClassicGroupState::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
+            ClassicGroupState::Stable | ClassicGroupState::CompletingRebalance => Ok(()),
+            ClassicGroupState::Empty | ClassicGroupState::Dead => Err(ResponseError::UnknownMemberId),
         }
     }
 
     /// Takes a member out; the others are asked to join again.
-    pub(super) fn remove(&mut self, now: i64, id: &str, out: &mut Out) {
+    pub(super) fn remove_member(&mut self, now: i64, id: &str, out: &mut DueReplies) {
         if self.pending_members.remove(id).is_some() {
-            self.try_complete(now, out);
+            self.try_complete_join(now, out);
             return;
         }
         let Some(mut member) = self.members.remove(id) else { return };
@@ -406,37 +418,37 @@ impl Group {
             self.leader = None;
         }
         match self.state {
-            GroupState::Stable | GroupState::CompletingRebalance => self.rebalance(now, 0, out),
-            GroupState::PreparingRebalance => self.try_complete(now, out),
-            GroupState::Empty | GroupState::Dead => {}
+            ClassicGroupState::Stable | ClassicGroupState::CompletingRebalance => self.advance_rebalance(now, 0, out),
+            ClassicGroupState::PreparingRebalance => self.try_complete_join(now, out),
+            ClassicGroupState::Empty | ClassicGroupState::Dead => {}
         }
     }
 
     /// Lets time pass: sessions, handed-out ids, rebalances and missing assignments run out.
-    pub(super) fn tick(&mut self, now: i64, out: &mut Out) {
+    pub(super) fn tick(&mut self, now: i64, out: &mut DueReplies) {
         let overdue: Vec<String> =
             self.pending_members.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
         let waits = |m: &Member| m.joining.is_some() || m.syncing.is_some();
         let expired = self.members.iter().filter(|(_, m)| !waits(m) && m.expires <= now).map(|(id, _)| id.clone());
         let gone: Vec<String> = overdue.into_iter().chain(expired).collect();
         for id in gone {
-            self.remove(now, &id, out);
+            self.remove_member(now, &id, out);
         }
-        self.try_complete(now, out);
-        if self.state == GroupState::PreparingRebalance && self.rebalance_due <= now {
-            self.complete(now, out);
+        self.try_complete_join(now, out);
+        if self.state == ClassicGroupState::PreparingRebalance && self.rebalance_due <= now {
+            self.complete_join(now, out);
         }
-        if self.state == GroupState::CompletingRebalance && self.sync_due <= now {
+        if self.state == ClassicGroupState::CompletingRebalance && self.sync_due <= now {
             let silent: Vec<String> =
                 self.members.iter().filter(|(_, m)| !m.synced).map(|(id, _)| id.clone()).collect();
             for id in silent {
-                self.remove(now, &id, out);
+                self.remove_member(now, &id, out);
             }
         }
     }
 
     /// Drops every member as if the group were deleted by force; each waiting request is told.
-    pub(super) fn disband(mut self, out: &mut Out) {
+    pub(super) fn disband(mut self, out: &mut DueReplies) {
         for (id, member) in &mut self.members {
             if let Some(t) = member.joining.take() {
                 out.push((t, join_error(ResponseError::UnknownMemberId, id)));
@@ -450,7 +462,7 @@ impl Group {
 
 impl Member {
     /// Takes over what a JoinGroup request says; gives the ticket of an earlier one that still waited.
-    fn rejoin(&mut self, ask: &JoinAsk, ticket: Ticket) -> Option<Ticket> {
+    fn adopt_join(&mut self, ask: &JoinAsk, ticket: Ticket) -> Option<Ticket> {
         self.protocols.clone_from(&ask.protocols);
         self.session_timeout = ask.session_timeout;
         self.rebalance_timeout = ask.rebalance_timeout;

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 
-use super::batch::{self, Batch, Marker, StoredRecord};
+use super::batch::{self, Marker, StoredBatch, StoredRecord};
 
 /// Batches of one producer that a broker remembers to recognise a retry (Kafka: 5).
 const REMEMBERED: usize = 5;
 
 /// What a reader may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Isolation {
+pub enum IsolationLevel {
     /// Up to the high watermark, open and aborted transactions included.
     ReadUncommitted,
     /// Up to the last stable offset; aborted transactions are listed for the reader to drop.
@@ -66,7 +66,7 @@ pub struct Appended {
 
 /// What a fetch of one partition gives.
 #[derive(Debug, Clone, Default)]
-pub struct Read {
+pub struct FetchedBatches {
     /// Whole batches, the first one containing the offset asked for.
     pub bytes: Bytes,
     /// Aborted transactions that overlap what was asked for (read_committed only).
@@ -75,8 +75,8 @@ pub struct Read {
 
 /// One partition's log.
 #[derive(Debug, Clone, Default)]
-pub struct Log {
-    batches: VecDeque<Batch>,
+pub struct PartitionLog {
+    batches: VecDeque<StoredBatch>,
     start: i64,
     end: i64,
     /// Node id of the leader, -1 when every replica is down.
@@ -91,7 +91,7 @@ pub struct Log {
     aborted: Vec<Aborted>,
 }
 
-impl Log {
+impl PartitionLog {
     /// An empty log led by the first of `replicas`.
     #[must_use]
     pub fn new(replicas: Vec<i32>) -> Self {
@@ -113,16 +113,16 @@ impl Log {
 
     /// Last stable offset: the first record of the oldest open transaction, else the high watermark.
     #[must_use]
-    pub fn lso(&self) -> i64 {
+    pub fn last_stable_offset(&self) -> i64 {
         self.producers.values().filter_map(|p| p.txn_first).min().unwrap_or(self.end)
     }
 
     /// Where a reader of this isolation stops.
     #[must_use]
-    pub fn end_for(&self, isolation: Isolation) -> i64 {
+    pub fn end_for(&self, isolation: IsolationLevel) -> i64 {
         match isolation {
-            Isolation::ReadUncommitted => self.end,
-            Isolation::ReadCommitted => self.lso(),
+            IsolationLevel::ReadUncommitted => self.end,
+            IsolationLevel::ReadCommitted => self.last_stable_offset(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Log {
     ///
     /// # Errors
     /// INVALID_PRODUCER_EPOCH for a fenced producer, OUT_OF_ORDER_SEQUENCE_NUMBER for a gap.
-    pub fn check_producer(&self, batch: &Batch) -> Result<Option<Appended>, ResponseError> {
+    pub fn check_producer(&self, batch: &StoredBatch) -> Result<Option<Appended>, ResponseError> {
         let (Some(entry), true) = (self.producers.get(&batch.producer_id), batch.producer_id >= 0) else {
             return Ok(None);
         };
@@ -161,8 +161,8 @@ impl Log {
     }
 
     /// Appends a checked batch.
-    pub fn append(&mut self, batch: Batch, now: i64, log_append_time: bool) -> Appended {
-        let batch = batch::place(batch, self.end, self.leader_epoch, log_append_time);
+    pub fn append(&mut self, batch: StoredBatch, now: i64, log_append_time: bool) -> Appended {
+        let batch = batch::place_batch(batch, self.end, self.leader_epoch, log_append_time);
         let base = batch.base;
         let stamp = if log_append_time { batch.max_timestamp } else { -1 };
         if batch.producer_id >= 0 {
@@ -205,7 +205,7 @@ impl Log {
     /// Writes a transaction's marker, which closes the transaction here and takes one offset.
     pub fn end_transaction(&mut self, kind: Marker, producer_id: i64, epoch: i16, coordinator: i32, now: i64) -> i64 {
         let first = self.producers.get_mut(&producer_id).and_then(|p| p.txn_first.take());
-        let at = self.append(batch::marker(kind, producer_id, epoch, coordinator, now), now, false).base;
+        let at = self.append(batch::build_marker(kind, producer_id, epoch, coordinator, now), now, false).base;
         if let Some(entry) = self.producers.get_mut(&producer_id) {
             entry.coordinator_epoch = Some(coordinator);
         }
@@ -224,9 +224,9 @@ impl Log {
         &self,
         offset: i64,
         max: usize,
-        isolation: Isolation,
+        isolation: IsolationLevel,
         at_least_one: bool,
-    ) -> Result<Read, ResponseError> {
+    ) -> Result<FetchedBatches, ResponseError> {
         if offset < self.start || offset > self.end {
             return Err(ResponseError::OffsetOutOfRange);
         }
@@ -244,17 +244,17 @@ impl Log {
             upto = batch.last + 1;
         }
         let aborted = match isolation {
-            Isolation::ReadUncommitted => Vec::new(),
-            Isolation::ReadCommitted => {
+            IsolationLevel::ReadUncommitted => Vec::new(),
+            IsolationLevel::ReadCommitted => {
                 self.aborted.iter().filter(|a| a.last >= offset && a.first < upto).copied().collect()
             }
         };
-        Ok(Read { bytes: out.freeze(), aborted })
+        Ok(FetchedBatches { bytes: out.freeze(), aborted })
     }
 
     /// Bytes that a read from `offset` would find, counted no further than `enough`.
     #[must_use]
-    pub fn available(&self, offset: i64, isolation: Isolation, enough: usize) -> usize {
+    pub fn count_available(&self, offset: i64, isolation: IsolationLevel, enough: usize) -> usize {
         let until = self.end_for(isolation);
         let first = self.batches.partition_point(|b| b.last < offset);
         let mut bytes = 0;
@@ -304,7 +304,9 @@ impl Log {
 
     /// Drops batches whose newest record is older than `keep_from` (ms since the epoch), from the front.
     pub fn expire(&mut self, keep_from: i64) {
-        while self.batches.front().is_some_and(|b| b.max_timestamp < keep_from) && self.lso() > self.start {
+        while self.batches.front().is_some_and(|b| b.max_timestamp < keep_from)
+            && self.last_stable_offset() > self.start
+        {
             let Some(batch) = self.batches.pop_front() else { break };
             self.start = batch.last + 1;
         }
@@ -324,26 +326,26 @@ impl Log {
 
     /// Every data record from `from` on that a reader of this isolation sees: the truth a test compares with.
     #[must_use]
-    pub fn records(&self, from: i64, isolation: Isolation) -> Vec<StoredRecord> {
-        self.stream(from, isolation).collect()
+    pub fn records(&self, from: i64, isolation: IsolationLevel) -> Vec<StoredRecord> {
+        self.stream_records(from, isolation).collect()
     }
 
     /// The same, decoded as it is taken.
-    pub fn stream(&self, from: i64, isolation: Isolation) -> impl Iterator<Item = StoredRecord> + '_ {
+    pub fn stream_records(&self, from: i64, isolation: IsolationLevel) -> impl Iterator<Item = StoredRecord> + '_ {
         let until = self.end_for(isolation);
         let dropped = move |r: &StoredRecord| {
-            isolation == Isolation::ReadCommitted
+            isolation == IsolationLevel::ReadCommitted
                 && r.transactional
                 && self.aborted.iter().any(|a| a.producer_id == r.producer_id && (a.first..a.last).contains(&r.offset))
         };
         let first = self.batches.partition_point(|b| b.last < from);
         let batches = self.batches.range(first..).take_while(move |b| b.base < until);
         let from = from.max(self.start);
-        batches.flat_map(Batch::records).filter(move |r| r.offset >= from && !dropped(r))
+        batches.flat_map(StoredBatch::records).filter(move |r| r.offset >= from && !dropped(r))
     }
 
     /// A new leader: the next epoch begins at the log's end.
-    pub fn lead(&mut self, leader: i32) {
+    pub fn change_leader(&mut self, leader: i32) {
         self.leader = leader;
         self.leader_epoch += 1;
         self.epochs.push((self.leader_epoch, self.end));
@@ -365,7 +367,7 @@ impl Log {
     }
 }
 
-fn offsets_with_timestamps(batch: &Batch) -> impl Iterator<Item = (i64, i64)> + '_ {
+fn offsets_with_timestamps(batch: &StoredBatch) -> impl Iterator<Item = (i64, i64)> + '_ {
     batch.timestamps.iter().copied().zip(batch.base..)
 }
 
@@ -374,7 +376,7 @@ fn next_sequence(sequence: i32) -> i32 {
 }
 
 /// Sequence of a batch's last record; sequences wrap from i32::MAX to 0.
-fn last_sequence(batch: &Batch) -> i32 {
+fn last_sequence(batch: &StoredBatch) -> i32 {
     let last = i64::from(batch.base_sequence) + batch.count() - 1;
     i32::try_from(last % (i64::from(i32::MAX) + 1)).unwrap_or(0)
 }

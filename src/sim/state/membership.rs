@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
-use super::group::{Group, GroupState, join_error, sync_error};
-use super::{JoinAsk, State, SyncAsk, Ticket};
+use super::group::{ClassicGroup, ClassicGroupState, join_error, sync_error};
+use super::{JoinAsk, SimState, SyncAsk, Ticket};
 
-impl State {
+impl SimState {
     /// Groups by id.
     #[must_use]
-    pub fn groups(&self) -> &BTreeMap<String, Group> {
+    pub fn groups(&self) -> &BTreeMap<String, ClassicGroup> {
         &self.groups
     }
 
-    /// JoinGroup. The answer comes from [`State::take_ready`] under `ticket`, now or later.
-    pub fn join(&mut self, now: i64, ticket: Ticket, ask: &JoinAsk) {
+    /// JoinGroup. The answer comes from [`SimState::take_ready`] under `ticket`, now or later.
+    pub fn join_group(&mut self, now: i64, ticket: Ticket, ask: &JoinAsk) {
         if let Err((error, member)) = self.try_join(now, ticket, ask) {
             self.ready.push((ticket, join_error(error, &member)));
         }
@@ -35,7 +35,7 @@ impl State {
         let delay = self.limits.initial_rebalance_delay_ms;
         let fresh = format!("{}-sim-{}", ask.instance.as_deref().unwrap_or(&ask.client_id), self.next_member);
         let group = self.groups.entry(ask.group.clone()).or_default();
-        if !group.fits(ask) {
+        if !group.accepts_protocols(ask) {
             return fail(ResponseError::InconsistentGroupProtocol);
         }
         let out = &mut self.ready;
@@ -48,21 +48,21 @@ impl State {
                 group.expect_member(fresh.clone(), now + ask.session_timeout);
                 return Err((ResponseError::MemberIdRequired, fresh));
             } else {
-                group.add(now, delay, ticket, &fresh, ask, out);
+                group.add_member(now, delay, ticket, &fresh, ask, out);
             }
             return Ok(());
         }
-        if group.expects(&ask.member) {
-            group.add(now, delay, ticket, &ask.member, ask, out);
+        if group.awaits_member(&ask.member) {
+            group.add_member(now, delay, ticket, &ask.member, ask, out);
             return Ok(());
         }
         group.check_member(&ask.member, ask.instance.as_deref()).or_else(fail)?;
-        group.rejoin(now, ticket, ask, out);
+        group.rejoin_member(now, ticket, ask, out);
         Ok(())
     }
 
-    /// SyncGroup. The answer comes from [`State::take_ready`] under `ticket`, now or later.
-    pub fn sync(&mut self, now: i64, ticket: Ticket, ask: &SyncAsk) {
+    /// SyncGroup. The answer comes from [`SimState::take_ready`] under `ticket`, now or later.
+    pub fn sync_group(&mut self, now: i64, ticket: Ticket, ask: &SyncAsk) {
         if let Err(error) = self.try_sync(now, ticket, ask) {
             self.ready.push((ticket, sync_error(error)));
         }
@@ -108,17 +108,23 @@ impl State {
     ///
     /// # Errors
     /// UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID.
-    pub fn leave(&mut self, now: i64, group: &str, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+    pub fn leave_group(
+        &mut self,
+        now: i64,
+        group: &str,
+        member: &str,
+        instance: Option<&str>,
+    ) -> Result<(), ResponseError> {
         let group = self.groups.get_mut(group).ok_or(ResponseError::UnknownMemberId)?;
         let id = match instance {
             Some(i) if member.is_empty() => group.static_member(i).ok_or(ResponseError::UnknownMemberId)?.to_owned(),
-            _ if group.expects(member) => member.to_owned(),
+            _ if group.awaits_member(member) => member.to_owned(),
             _ => {
                 group.check_member(member, instance)?;
                 member.to_owned()
             }
         };
-        group.remove(now, &id, &mut self.ready);
+        group.remove_member(now, &id, &mut self.ready);
         Ok(())
     }
 
@@ -128,7 +134,7 @@ impl State {
     /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP.
     pub fn delete_group(&mut self, group: &str) -> Result<(), ResponseError> {
         let found = self.groups.get(group).ok_or(ResponseError::GroupIdNotFound)?;
-        if found.state != GroupState::Empty {
+        if found.state != ClassicGroupState::Empty {
             return Err(ResponseError::NonEmptyGroup);
         }
         self.groups.remove(group);

@@ -24,13 +24,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use acls::CLUSTER;
 pub use asks::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
-pub use batch::{Marker, NewRecord, StoredRecord, Writer};
-pub use faults::{Cut, Faults};
+pub use batch::{BatchProducer, Marker, NewRecord, StoredRecord};
+pub use faults::{ConnectionCut, Faults};
 pub use kafka_protocol::ResponseError;
-pub use log::{Aborted, Appended, Isolation, Log, Read};
+pub use log::{Aborted, Appended, FetchedBatches, IsolationLevel, PartitionLog};
 pub use offsets::{Commit, CommitAsk, FetchedOffset};
 pub use produce::{Lookup, ProduceAsk};
-pub use topics::{Topic, legal_topic_name, topic_defaults};
+pub use topics::{SimTopic, legal_topic_name, topic_defaults};
 pub use transactions::{MarkerAsk, Transaction, TxnState};
 
 use crate::estate::acl::Acl;
@@ -53,7 +53,7 @@ pub struct Broker {
 
 /// Limits that a real broker reads from `server.properties`.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct BrokerLimits {
     /// `group.min.session.timeout.ms`.
     pub min_session_ms: i64,
     /// `group.max.session.timeout.ms`.
@@ -71,7 +71,7 @@ pub struct Limits {
     pub retention_check_ms: i64,
 }
 
-impl Default for Limits {
+impl Default for BrokerLimits {
     fn default() -> Self {
         Self {
             min_session_ms: 500,
@@ -87,17 +87,17 @@ impl Default for Limits {
 
 /// A whole cluster.
 #[derive(Debug, Clone)]
-pub struct State {
+pub struct SimState {
     /// The cluster's id, as Metadata gives it.
     pub cluster_id: String,
     /// By node id.
     pub brokers: BTreeMap<i32, Broker>,
     /// Limits of the brokers.
-    pub limits: Limits,
+    pub limits: BrokerLimits,
     /// What goes wrong, on request.
     pub faults: Faults,
-    topics: BTreeMap<String, Topic>,
-    groups: BTreeMap<String, group::Group>,
+    topics: BTreeMap<String, SimTopic>,
+    groups: BTreeMap<String, group::ClassicGroup>,
     transactions: BTreeMap<String, Transaction>,
     /// `None` without an authorizer.
     acls: Option<BTreeSet<Acl>>,
@@ -110,15 +110,15 @@ pub struct State {
     ready: Vec<(Ticket, GroupReply)>,
 }
 
-impl State {
-    /// A cluster of `brokers` nodes (ids from 1) with nothing on it. Ports are given by [`State::listen`].
+impl SimState {
+    /// A cluster of `brokers` nodes (ids from 1) with nothing on it. Ports are given by [`SimState::set_port`].
     #[must_use]
     pub fn new(cluster_id: &str, brokers: i32) -> Self {
         let broker = |id| (id, Broker { id, host: "127.0.0.1".to_owned(), port: 0, alive: true });
         Self {
             cluster_id: cluster_id.to_owned(),
             brokers: (1..=brokers.max(1)).map(broker).collect(),
-            limits: Limits::default(),
+            limits: BrokerLimits::default(),
             faults: Faults::default(),
             topics: BTreeMap::new(),
             groups: BTreeMap::new(),
@@ -134,7 +134,7 @@ impl State {
     }
 
     /// Says where a broker listens.
-    pub fn listen(&mut self, broker: i32, port: u16) {
+    pub fn set_port(&mut self, broker: i32, port: u16) {
         if let Some(b) = self.brokers.get_mut(&broker) {
             b.port = port;
         }
@@ -179,13 +179,13 @@ impl State {
 
     /// The node that answers as controller: the first that lives, -1 when none does.
     #[must_use]
-    pub fn controller(&self) -> i32 {
+    pub fn controller_id(&self) -> i32 {
         self.brokers.values().find(|b| b.alive).map_or(-1, |b| b.id)
     }
 
     /// The node that coordinates a group or a transactional id.
     #[must_use]
-    pub fn coordinator(&self, key: &str) -> Option<&Broker> {
+    pub fn find_coordinator(&self, key: &str) -> Option<&Broker> {
         let hash = key.bytes().fold(0usize, |h, b| h.wrapping_mul(31).wrapping_add(usize::from(b)));
         let n = self.brokers.len();
         let order = (0..n).filter_map(|i| self.brokers.values().nth((hash + i) % n));
@@ -197,7 +197,7 @@ impl State {
     /// # Errors
     /// NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE.
     pub fn check_coordinator(&self, broker: i32, key: &str) -> Result<(), ResponseError> {
-        match self.coordinator(key) {
+        match self.find_coordinator(key) {
             Some(b) if b.id == broker => Ok(()),
             Some(_) => Err(ResponseError::NotCoordinator),
             None => Err(ResponseError::CoordinatorNotAvailable),
@@ -209,7 +209,7 @@ impl State {
         for log in self.topics.values_mut().flat_map(|t| t.partitions.iter_mut()) {
             let leader = log.replicas.iter().copied().find(|r| alive.contains(r)).unwrap_or(-1);
             if leader != log.leader {
-                log.lead(leader);
+                log.change_leader(leader);
             }
         }
         self.version += 1;

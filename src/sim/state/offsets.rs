@@ -6,8 +6,8 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::messages::ConsumerProtocolSubscription;
 use kafka_protocol::protocol::Decodable;
 
-use super::State;
-use super::group::{Group, GroupState};
+use super::SimState;
+use super::group::{ClassicGroup, ClassicGroupState};
 
 /// A committed offset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl FetchedOffset {
     }
 }
 
-impl State {
+impl SimState {
     /// Checks who commits, once a request. A commit by an admin makes the group when it isn't there.
     ///
     /// # Errors
@@ -65,10 +65,10 @@ impl State {
             if ask.generation >= 0 {
                 return Err(ResponseError::IllegalGeneration);
             }
-            self.groups.insert(ask.group.clone(), Group::default());
+            self.groups.insert(ask.group.clone(), ClassicGroup::default());
             return Ok(());
         };
-        if ask.generation < 0 && group.state == GroupState::Empty {
+        if ask.generation < 0 && group.state == ClassicGroupState::Empty {
             return Ok(());
         }
         if ask.generation >= 0 || !ask.member.is_empty() || ask.instance.is_some() {
@@ -82,7 +82,7 @@ impl State {
         if transactional {
             return Ok(());
         }
-        if group.state == GroupState::CompletingRebalance {
+        if group.state == ClassicGroupState::CompletingRebalance {
             return Err(ResponseError::RebalanceInProgress);
         }
         // a commit is a sign of life too
@@ -90,11 +90,17 @@ impl State {
         Ok(())
     }
 
-    /// Commits one partition; [`State::check_commit`] came first.
+    /// Commits one partition; [`SimState::check_commit`] came first.
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, OFFSET_METADATA_TOO_LARGE.
-    pub fn commit(&mut self, group: &str, topic: &str, partition: i32, commit: Commit) -> Result<(), ResponseError> {
+    pub fn commit_offset(
+        &mut self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        commit: Commit,
+    ) -> Result<(), ResponseError> {
         self.check_commit_target(topic, partition, &commit)?;
         let group = self.groups.entry(group.to_owned()).or_default();
         group.offsets.entry(topic.to_owned()).or_default().insert(partition, commit);
@@ -118,13 +124,13 @@ impl State {
 
     /// OffsetFetch of one partition. An unknown group has no offsets: -1, no error.
     #[must_use]
-    pub fn committed(&self, group: &str, topic: &str, partition: i32, require_stable: bool) -> FetchedOffset {
+    pub fn fetch_offset(&self, group: &str, topic: &str, partition: i32, require_stable: bool) -> FetchedOffset {
         let Some(group) = self.groups.get(group) else { return FetchedOffset::none(None) };
         let key = (topic.to_owned(), partition);
         if require_stable && group.pending.values().any(|p| p.contains_key(&key)) {
             return FetchedOffset::none(Some(ResponseError::UnstableOffsetCommit));
         }
-        match group.committed(topic, partition) {
+        match group.find_commit(topic, partition) {
             None => FetchedOffset::none(None),
             Some(c) => FetchedOffset {
                 offset: c.offset,
@@ -148,7 +154,7 @@ impl State {
     /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (an active group that is not of consumers).
     pub fn check_offset_delete(&self, group: &str) -> Result<(), ResponseError> {
         let group = self.groups.get(group).ok_or(ResponseError::GroupIdNotFound)?;
-        if group.state != GroupState::Empty && group.protocol_type != "consumer" {
+        if group.state != ClassicGroupState::Empty && group.protocol_type != "consumer" {
             return Err(ResponseError::NonEmptyGroup);
         }
         Ok(())
@@ -163,7 +169,7 @@ impl State {
             return Err(ResponseError::UnknownTopicOrPartition);
         }
         let Some(group) = self.groups.get_mut(group) else { return Err(ResponseError::GroupIdNotFound) };
-        if group.subscribes(topic) {
+        if group.subscribes_to(topic) {
             return Err(ResponseError::GroupSubscribedToTopic);
         }
         if let Some(partitions) = group.offsets.get_mut(topic) {
@@ -176,9 +182,9 @@ impl State {
     }
 }
 
-impl Group {
+impl ClassicGroup {
     /// Whether a member subscribed to a topic. Unreadable subscriptions count as subscribed to everything.
-    fn subscribes(&self, topic: &str) -> bool {
+    fn subscribes_to(&self, topic: &str) -> bool {
         let reads = |metadata: bytes::Bytes| -> bool {
             let mut metadata = metadata;
             if metadata.remaining() < 2 {
@@ -190,6 +196,6 @@ impl Group {
                 Err(_) => true,
             }
         };
-        self.members.values().any(|m| reads(self.metadata(m)))
+        self.members.values().any(|m| reads(self.metadata_of(m)))
     }
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
-use super::batch::{self, Batch, NewRecord, Writer};
-use super::log::{Appended, Isolation};
-use super::{State, TxnState};
+use super::batch::{self, BatchProducer, NewRecord, StoredBatch};
+use super::log::{Appended, IsolationLevel};
+use super::{SimState, TxnState};
 use crate::estate::acl::{Operation, Resource};
 
 /// One partition of a produce request.
@@ -56,7 +56,7 @@ impl Lookup {
     }
 }
 
-impl State {
+impl SimState {
     /// Checks that `broker` leads a partition, and the leader epoch the client believes in (-1: none).
     ///
     /// # Errors
@@ -80,9 +80,9 @@ impl State {
     /// What a broker answers for this partition.
     pub fn produce(&mut self, now: i64, ask: &ProduceAsk<'_>) -> Result<Appended, ResponseError> {
         self.check_leader(ask.broker, ask.topic, ask.partition, -1)?;
-        self.permit(Operation::Write, Resource::Topic, ask.topic)?;
+        self.check_permission(Operation::Write, Resource::Topic, ask.topic)?;
         if let Some(id) = ask.transactional_id {
-            self.permit(Operation::Write, Resource::TransactionalId, id)?;
+            self.check_permission(Operation::Write, Resource::TransactionalId, id)?;
         }
         if let Some(error) = self.faults.take_produce_failure(ask.topic) {
             return Err(error);
@@ -94,16 +94,16 @@ impl State {
     ///
     /// # Errors
     /// What a broker answers for this partition.
-    pub fn append(
+    pub fn append_records(
         &mut self,
         now: i64,
         topic: &str,
         partition: i32,
         records: &[NewRecord],
-        writer: Writer,
+        writer: BatchProducer,
         transactional_id: Option<&str>,
     ) -> Result<Appended, ResponseError> {
-        let raw = batch::encode(records, writer);
+        let raw = batch::encode_batch(records, writer);
         self.append_raw(now, topic, partition, &raw, transactional_id)
     }
 
@@ -116,7 +116,7 @@ impl State {
         transactional_id: Option<&str>,
     ) -> Result<Appended, ResponseError> {
         let rules = self.topics().get(topic).ok_or(ResponseError::UnknownTopicOrPartition)?.rules();
-        let batch = batch::parse(raw, now, rules)?;
+        let batch = batch::parse_batch(raw, now, rules)?;
         if batch.transactional && self.limits.verify_transactions {
             self.check_transactional(&batch, transactional_id, topic, partition)?;
         }
@@ -132,7 +132,7 @@ impl State {
     /// Kafka 4 verifies with the coordinator that the partition is part of the open transaction (KIP-890).
     fn check_transactional(
         &self,
-        batch: &Batch,
+        batch: &StoredBatch,
         transactional_id: Option<&str>,
         topic: &str,
         partition: i32,
@@ -158,7 +158,7 @@ impl State {
         topic: &str,
         partition: i32,
         lookup: Lookup,
-        isolation: Isolation,
+        isolation: IsolationLevel,
     ) -> Result<(i64, i64), ResponseError> {
         let log = self.log(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let end = log.end_for(isolation);

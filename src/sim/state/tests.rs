@@ -2,20 +2,20 @@
 
 use bytes::Bytes;
 
-use super::group::GroupState;
+use super::group::ClassicGroupState;
 use super::*;
 
 const T: i64 = 1_700_000_000_000;
 
-fn cluster() -> State {
-    let mut s = State::new("cluster", 3);
+fn cluster() -> SimState {
+    let mut s = SimState::new("cluster", 3);
     s.create_topic("t", 2, 3, &[], false).unwrap();
     s
 }
 
-fn put(s: &mut State, now: i64, partition: i32, n: usize) -> i64 {
+fn put(s: &mut SimState, now: i64, partition: i32, n: usize) -> i64 {
     let records: Vec<NewRecord> = (0..n).map(|i| NewRecord::new("k", format!("{i}"), now)).collect();
-    s.append(now, "t", partition, &records, Writer::PLAIN, None).unwrap().base
+    s.append_records(now, "t", partition, &records, BatchProducer::PLAIN, None).unwrap().base
 }
 
 fn ask(member: &str) -> JoinAsk {
@@ -31,7 +31,7 @@ fn ask(member: &str) -> JoinAsk {
     }
 }
 
-fn joined(s: &mut State, ticket: Ticket) -> Option<Joined> {
+fn joined(s: &mut SimState, ticket: Ticket) -> Option<Joined> {
     s.take_ready().into_iter().find_map(|(t, reply)| match reply {
         GroupReply::Join(joined) if t == ticket => Some(joined),
         _ => None,
@@ -39,8 +39,8 @@ fn joined(s: &mut State, ticket: Ticket) -> Option<Joined> {
 }
 
 /// A group of one Stable member.
-fn stable(s: &mut State, now: i64) -> Joined {
-    s.join(now, 1, &ask(""));
+fn stable(s: &mut SimState, now: i64) -> Joined {
+    s.join_group(now, 1, &ask(""));
     let me = joined(s, 1).unwrap();
     let sync = SyncAsk {
         group: "g".to_owned(),
@@ -49,8 +49,8 @@ fn stable(s: &mut State, now: i64) -> Joined {
         assignments: vec![(me.member.clone(), Bytes::from_static(b"all"))],
         ..SyncAsk::default()
     };
-    s.sync(now, 2, &sync);
-    assert_eq!(s.groups()["g"].state, GroupState::Stable);
+    s.sync_group(now, 2, &sync);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::Stable);
     me
 }
 
@@ -60,9 +60,9 @@ fn a_session_ends_when_its_time_is_over_and_not_before() {
     let me = stable(&mut s, T);
     s.heartbeat(T + 3000, "g", me.generation, &me.member, None).unwrap();
     s.tick(T + 8999);
-    assert_eq!(s.groups()["g"].state, GroupState::Stable);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::Stable);
     s.tick(T + 9000);
-    assert_eq!(s.groups()["g"].state, GroupState::Empty);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::Empty);
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn a_commit_is_a_sign_of_life() {
     let who = CommitAsk { group: "g".to_owned(), generation: me.generation, member: me.member, instance: None };
     s.check_commit(T + 5000, &who, false).unwrap();
     s.tick(T + 10_000);
-    assert_eq!(s.groups()["g"].state, GroupState::Stable);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::Stable);
 }
 
 #[test]
 fn a_rebalance_goes_on_without_a_member_that_stays_away() {
     let mut s = cluster();
     let first = stable(&mut s, T);
-    s.join(T + 100, 3, &ask(""));
+    s.join_group(T + 100, 3, &ask(""));
     assert_eq!(joined(&mut s, 3), None, "it waits for the first member");
     // the first one lives (its session is fresh) but doesn't join again
     let beat = s.heartbeat(T + 6000, "g", first.generation, &first.member, None);
@@ -97,19 +97,19 @@ fn a_rebalance_goes_on_without_a_member_that_stays_away() {
 #[test]
 fn a_leader_that_never_assigns_is_out_with_its_session() {
     let mut s = cluster();
-    s.join(T, 1, &ask(""));
+    s.join_group(T, 1, &ask(""));
     joined(&mut s, 1).unwrap();
-    assert_eq!(s.groups()["g"].state, GroupState::CompletingRebalance);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::CompletingRebalance);
     s.tick(T + 6000);
-    assert_eq!(s.groups()["g"].state, GroupState::Empty);
+    assert_eq!(s.groups()["g"].state, ClassicGroupState::Empty);
 }
 
 #[test]
 fn an_id_that_was_handed_out_and_never_used_does_not_block_a_rebalance_for_ever() {
     let mut s = cluster();
-    s.join(T, 1, &JoinAsk { member_id_required: true, ..ask("") });
+    s.join_group(T, 1, &JoinAsk { member_id_required: true, ..ask("") });
     assert_eq!(joined(&mut s, 1).unwrap().error, Some(ResponseError::MemberIdRequired));
-    s.join(T, 2, &ask(""));
+    s.join_group(T, 2, &ask(""));
     assert_eq!(joined(&mut s, 2), None, "it waits for whoever asked for an id");
     s.tick(T + 6000);
     assert_eq!(joined(&mut s, 2).unwrap().generation, 1);
@@ -120,15 +120,15 @@ fn a_transaction_over_its_time_is_aborted_and_its_producer_fenced() {
     let mut s = cluster();
     let me = s.init_producer(T, Some("x"), 5000, (-1, -1)).unwrap();
     s.add_partitions(T, "x", me, &[("t".to_owned(), 0)]).unwrap();
-    let writer = Writer { id: me.0, epoch: me.1, sequence: 0, transactional: true };
-    s.append(T, "t", 0, &[NewRecord::new("k", "v", T)], writer, Some("x")).unwrap();
+    let writer = BatchProducer { id: me.0, epoch: me.1, sequence: 0, transactional: true };
+    s.append_records(T, "t", 0, &[NewRecord::new("k", "v", T)], writer, Some("x")).unwrap();
     put(&mut s, T, 0, 3);
     s.tick(T + 5000);
-    assert_eq!(s.log("t", 0).unwrap().lso(), 0, "everything behind an open transaction waits");
+    assert_eq!(s.log("t", 0).unwrap().last_stable_offset(), 0, "everything behind an open transaction waits");
     s.tick(T + 5001);
     let log = s.log("t", 0).unwrap();
-    assert_eq!((log.lso(), log.high_watermark()), (5, 5), "one record, three plain ones, one marker");
-    let visible: Vec<i64> = log.records(0, Isolation::ReadCommitted).iter().map(|r| r.offset).collect();
+    assert_eq!((log.last_stable_offset(), log.high_watermark()), (5, 5), "one record, three plain ones, one marker");
+    let visible: Vec<i64> = log.records(0, IsolationLevel::ReadCommitted).iter().map(|r| r.offset).collect();
     assert_eq!(visible, [1, 2, 3]);
     assert_eq!(s.end_txn(T + 5002, "x", me, Marker::Commit), Err(ResponseError::ProducerFenced));
 }
@@ -161,13 +161,13 @@ fn leaders_move_when_a_broker_dies_and_come_back() {
     assert_ne!(log.leader, before);
     assert_eq!((log.leader_epoch, log.epoch_end(0), log.epoch_end(1)), (1, (0, 4), (1, 4)));
     assert_eq!(s.check_leader(log.leader, "t", 0, 0), Err(ResponseError::FencedLeaderEpoch));
-    assert_ne!(s.coordinator("g").unwrap().id, before);
+    assert_ne!(s.find_coordinator("g").unwrap().id, before);
     s.revive_broker(before);
     assert_eq!(s.log("t", 0).unwrap().leader, before);
     for id in 1..=3 {
         s.kill_broker(id);
     }
-    assert_eq!((s.log("t", 0).unwrap().leader, s.controller()), (-1, -1));
+    assert_eq!((s.log("t", 0).unwrap().leader, s.controller_id()), (-1, -1));
     assert_eq!(s.check_coordinator(1, "g"), Err(ResponseError::CoordinatorNotAvailable));
 }
 
@@ -194,11 +194,11 @@ fn a_log_keeps_its_promises_on_any_walk() {
                 }
                 (3..7, Some((me, sequence))) => {
                     s.add_partitions(now, &id, me, &[("t".to_owned(), 0)]).unwrap();
-                    let writer = Writer { id: me.0, epoch: me.1, sequence, transactional: true };
+                    let writer = BatchProducer { id: me.0, epoch: me.1, sequence, transactional: true };
                     let record = [NewRecord::new("k", "v", now)];
-                    let base = s.append(now, "t", 0, &record, writer, Some(&id)).unwrap().base;
+                    let base = s.append_records(now, "t", 0, &record, writer, Some(&id)).unwrap().base;
                     // a retry is the same record
-                    assert_eq!(s.append(now, "t", 0, &record, writer, Some(&id)).unwrap().base, base);
+                    assert_eq!(s.append_records(now, "t", 0, &record, writer, Some(&id)).unwrap().base, base);
                     open[x].push(base);
                     producers[x] = Some((me, sequence + 1));
                 }
@@ -226,10 +226,10 @@ fn a_log_keeps_its_promises_on_any_walk() {
             }
             let log = s.log("t", 0).unwrap();
             let first_open = open.iter().flatten().min().copied().unwrap_or(log.high_watermark());
-            assert_eq!(log.lso(), first_open, "seed {seed}");
+            assert_eq!(log.last_stable_offset(), first_open, "seed {seed}");
             let mut expected: Vec<i64> = committed.iter().copied().filter(|o| *o < first_open).collect();
             expected.sort_unstable();
-            let seen: Vec<i64> = log.records(0, Isolation::ReadCommitted).iter().map(|r| r.offset).collect();
+            let seen: Vec<i64> = log.records(0, IsolationLevel::ReadCommitted).iter().map(|r| r.offset).collect();
             assert_eq!(seen, expected, "seed {seed}");
         }
     }

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
-use super::State;
-use super::batch::Rules;
-use super::log::Log;
+use super::SimState;
+use super::batch::BatchRules;
+use super::log::PartitionLog;
 
 /// A topic.
 #[derive(Debug, Clone)]
-pub struct Topic {
+pub struct SimTopic {
     /// Topic id, unique in this cluster and its life.
     pub id: u128,
     /// Configuration that was set; the rest is [`topic_defaults`].
     pub config: BTreeMap<String, String>,
     /// Logs by partition number.
-    pub partitions: Vec<Log>,
+    pub partitions: Vec<PartitionLog>,
 }
 
 /// Defaults of a Kafka 4.x broker for what a migration compares.
@@ -42,24 +42,24 @@ pub fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
     ])
 }
 
-impl Topic {
+impl SimTopic {
     /// The effective value of a configuration key.
     #[must_use]
     pub fn config(&self, key: &str) -> Option<&str> {
         self.config.get(key).map(String::as_str).or_else(|| topic_defaults().get(key).copied())
     }
 
-    fn number(&self, key: &str) -> i64 {
+    fn config_number(&self, key: &str) -> i64 {
         self.config(key).and_then(|v| v.parse().ok()).unwrap_or(-1)
     }
 
     /// What the configuration demands of a batch.
     #[must_use]
-    pub fn rules(&self) -> Rules {
-        Rules {
+    pub fn rules(&self) -> BatchRules {
+        BatchRules {
             log_append_time: self.config("message.timestamp.type") == Some("LogAppendTime"),
-            max_bytes: usize::try_from(self.number("max.message.bytes")).unwrap_or(usize::MAX),
-            after_max_ms: self.number("message.timestamp.after.max.ms"),
+            max_bytes: usize::try_from(self.config_number("max.message.bytes")).unwrap_or(usize::MAX),
+            after_max_ms: self.config_number("message.timestamp.after.max.ms"),
             compacted: self.config("cleanup.policy").is_some_and(|p| p.contains("compact")),
         }
     }
@@ -75,7 +75,7 @@ pub fn legal_topic_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-impl State {
+impl SimState {
     /// Creates a topic with leaders spread over the brokers.
     ///
     /// # Errors
@@ -113,9 +113,9 @@ impl State {
         let shift = usize::try_from(self.next_topic).unwrap_or(0);
         let log = |p: i32| {
             let first = shift + usize::try_from(p).unwrap_or(0);
-            Log::new((0..replicas).map(|r| alive[(first + r) % alive.len()]).collect())
+            PartitionLog::new((0..replicas).map(|r| alive[(first + r) % alive.len()]).collect())
         };
-        let topic = Topic {
+        let topic = SimTopic {
             id: u128::from(self.next_topic) << 64 | 0x4000_8000_0000_0000,
             config: config.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             partitions: (0..partitions).map(log).collect(),
@@ -141,7 +141,7 @@ impl State {
 
     /// Topics by name.
     #[must_use]
-    pub fn topics(&self) -> &BTreeMap<String, Topic> {
+    pub fn topics(&self) -> &BTreeMap<String, SimTopic> {
         &self.topics
     }
 
@@ -153,11 +153,11 @@ impl State {
 
     /// A partition's log.
     #[must_use]
-    pub fn log(&self, topic: &str, partition: i32) -> Option<&Log> {
+    pub fn log(&self, topic: &str, partition: i32) -> Option<&PartitionLog> {
         self.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)
     }
 
-    pub(super) fn log_mut(&mut self, topic: &str, partition: i32) -> Result<&mut Log, ResponseError> {
+    pub(super) fn log_mut(&mut self, topic: &str, partition: i32) -> Result<&mut PartitionLog, ResponseError> {
         let partition = usize::try_from(partition).map_err(|_| ResponseError::UnknownTopicOrPartition)?;
         let topic = self.topics.get_mut(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
         topic.partitions.get_mut(partition).ok_or(ResponseError::UnknownTopicOrPartition)
@@ -180,7 +180,7 @@ impl State {
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE.
-    pub fn trim(&mut self, topic: &str, partition: i32, before: i64) -> Result<i64, ResponseError> {
+    pub fn delete_records(&mut self, topic: &str, partition: i32, before: i64) -> Result<i64, ResponseError> {
         let start = self.log_mut(topic, partition)?.trim(before)?;
         self.version += 1;
         Ok(start)
@@ -191,7 +191,7 @@ impl State {
             if !topic.config("cleanup.policy").is_some_and(|p| p.contains("delete")) {
                 continue;
             }
-            let (ms, bytes) = (topic.number("retention.ms"), topic.number("retention.bytes"));
+            let (ms, bytes) = (topic.config_number("retention.ms"), topic.config_number("retention.bytes"));
             for log in &mut topic.partitions {
                 if ms >= 0 {
                     log.expire(now.saturating_sub(ms));

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kafka_protocol::ResponseError;
 
-use super::State;
+use super::SimState;
 use super::batch::Marker;
 use super::offsets::{Commit, CommitAsk};
 
@@ -64,7 +64,7 @@ pub struct Transaction {
     pub groups: BTreeSet<String>,
 }
 
-impl State {
+impl SimState {
     /// Transactional ids.
     #[must_use]
     pub fn transactions(&self) -> &BTreeMap<String, Transaction> {
@@ -109,11 +109,11 @@ impl State {
             return Err(ResponseError::ProducerFenced);
         }
         if txn.state == TxnState::Ongoing {
-            self.bump(id);
-            self.finish(now, id, Marker::Abort);
+            self.bump_epoch(id);
+            self.finish_transaction(now, id, Marker::Abort);
             return Err(ResponseError::ConcurrentTransactions);
         }
-        self.bump(id);
+        self.bump_epoch(id);
         let txn = self.transactions.get_mut(id).ok_or(ResponseError::TransactionalIdNotFound)?;
         txn.timeout = timeout;
         txn.state = TxnState::Empty;
@@ -126,7 +126,7 @@ impl State {
     }
 
     /// The next epoch; a new producer id when epochs are used up.
-    fn bump(&mut self, id: &str) {
+    fn bump_epoch(&mut self, id: &str) {
         let fresh = self.next_producer_id + 1;
         let Some(txn) = self.transactions.get_mut(id) else { return };
         if txn.epoch >= i16::MAX - 1 {
@@ -138,7 +138,7 @@ impl State {
         }
     }
 
-    fn txn(&mut self, id: &str, producer: (i64, i16)) -> Result<&mut Transaction, ResponseError> {
+    fn find_transaction(&mut self, id: &str, producer: (i64, i16)) -> Result<&mut Transaction, ResponseError> {
         let txn = self.transactions.get_mut(id).ok_or(ResponseError::InvalidProducerIdMapping)?;
         if txn.producer_id != producer.0 {
             return Err(ResponseError::InvalidProducerIdMapping);
@@ -160,7 +160,7 @@ impl State {
         producer: (i64, i16),
         partitions: &[(String, i32)],
     ) -> Result<(), ResponseError> {
-        let txn = self.txn(id, producer)?;
+        let txn = self.find_transaction(id, producer)?;
         txn.open(now);
         txn.partitions.extend(partitions.iter().cloned());
         Ok(())
@@ -176,7 +176,7 @@ impl State {
         producer: (i64, i16),
         partition: &(String, i32),
     ) -> Result<(), ResponseError> {
-        let txn = self.txn(id, producer)?;
+        let txn = self.find_transaction(id, producer)?;
         if txn.partitions.contains(partition) { Ok(()) } else { Err(ResponseError::InvalidTxnState) }
     }
 
@@ -185,7 +185,7 @@ impl State {
     /// # Errors
     /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED.
     pub fn add_group(&mut self, now: i64, id: &str, producer: (i64, i16), group: &str) -> Result<(), ResponseError> {
-        let txn = self.txn(id, producer)?;
+        let txn = self.find_transaction(id, producer)?;
         txn.open(now);
         txn.groups.insert(group.to_owned());
         Ok(())
@@ -202,7 +202,7 @@ impl State {
         producer: (i64, i16),
         ask: &CommitAsk,
     ) -> Result<(), ResponseError> {
-        let txn = self.txn(id, producer).map_err(|e| match e {
+        let txn = self.find_transaction(id, producer).map_err(|e| match e {
             ResponseError::ProducerFenced => ResponseError::InvalidProducerEpoch,
             other => other,
         })?;
@@ -235,8 +235,8 @@ impl State {
     /// # Errors
     /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE.
     pub fn end_txn(&mut self, now: i64, id: &str, producer: (i64, i16), kind: Marker) -> Result<(), ResponseError> {
-        match (self.txn(id, producer)?.state, kind) {
-            (TxnState::Ongoing, _) => self.finish(now, id, kind),
+        match (self.find_transaction(id, producer)?.state, kind) {
+            (TxnState::Ongoing, _) => self.finish_transaction(now, id, kind),
             // the answer to an earlier EndTxn was lost
             (TxnState::CompleteCommit, Marker::Commit) | (TxnState::CompleteAbort, Marker::Abort) => {}
             _ => return Err(ResponseError::InvalidTxnState),
@@ -244,7 +244,7 @@ impl State {
         Ok(())
     }
 
-    fn finish(&mut self, now: i64, id: &str, kind: Marker) {
+    fn finish_transaction(&mut self, now: i64, id: &str, kind: Marker) {
         let Some(txn) = self.transactions.get_mut(id) else { return };
         let (producer_id, epoch) = (txn.producer_id, txn.epoch);
         let partitions = std::mem::take(&mut txn.partitions);
@@ -288,8 +288,8 @@ impl State {
         let overdue: Vec<String> =
             self.transactions.iter().filter(|(_, t)| over(t)).map(|(id, _)| id.clone()).collect();
         for id in overdue {
-            self.bump(&id);
-            self.finish(now, &id, Marker::Abort);
+            self.bump_epoch(&id);
+            self.finish_transaction(now, &id, Marker::Abort);
         }
     }
 }

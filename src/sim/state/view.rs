@@ -7,25 +7,25 @@ use bytes::Buf;
 use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
 use kafka_protocol::protocol::Decodable;
 
-use super::State;
-use super::group::{Group, GroupState as Phase};
+use super::SimState;
+use super::group::{ClassicGroup, ClassicGroupState as Phase};
 use crate::base::TopicPartition;
 use crate::estate::partial::{Operations, Shown};
 use crate::estate::{
     BrokerView, ClusterView, Committed, GroupKind, GroupState, GroupView, MemberView, PartitionView, TopicView,
 };
 
-impl State {
+impl SimState {
     /// The whole cluster now. Configuration is left out, as it is in an ordinary snapshot.
     #[must_use]
-    pub fn view(&self) -> ClusterView {
+    pub fn view_cluster(&self) -> ClusterView {
         let broker = |b: &super::Broker| {
             (b.id, BrokerView { host: b.host.clone(), port: b.port, rack: None, answered: Some(Ok(())) })
         };
-        let group = |(id, g): (&String, &Group)| (id.clone(), self.view_group(id, g));
+        let group = |(id, g): (&String, &ClassicGroup)| (id.clone(), self.view_group(id, g));
         ClusterView {
             cluster_id: Some(self.cluster_id.clone()),
-            controller: self.controller(),
+            controller: self.controller_id(),
             brokers: self.brokers.values().filter(|b| b.alive).map(broker).collect(),
             topics: self.topics.iter().map(|(name, t)| (name.clone(), self.view_topic(t))).collect(),
             groups: self.groups.iter().map(group).collect(),
@@ -35,15 +35,15 @@ impl State {
         }
     }
 
-    fn view_topic(&self, topic: &super::Topic) -> TopicView {
+    fn view_topic(&self, topic: &super::SimTopic) -> TopicView {
         let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
         let lives = |r: &&i32| self.brokers.get(r).is_some_and(|b| b.alive);
-        let partition = |log: &super::Log| PartitionView {
+        let partition = |log: &super::PartitionLog| PartitionView {
             leader: log.leader,
             replicas: count(log.replicas.len()),
             isr: count(log.replicas.iter().filter(lives).count()),
             log_start: Some(log.start()),
-            lso: Some(log.lso()),
+            lso: Some(log.last_stable_offset()),
             high_watermark: Some(log.high_watermark()),
             trouble: None,
         };
@@ -51,15 +51,15 @@ impl State {
         TopicView { id: Some(id_text(topic.id)), partitions, ..TopicView::default() }
     }
 
-    fn view_group(&self, id: &str, group: &Group) -> GroupView {
+    fn view_group(&self, id: &str, group: &ClassicGroup) -> GroupView {
         let stable = group.state == Phase::Stable;
         let member = |(id, m): (&String, &super::group::Member)| MemberView {
             member_id: id.clone(),
             instance_id: m.instance.clone(),
             client_id: m.client_id.clone(),
             host: m.host.trim_start_matches('/').to_owned(),
-            assigned: if stable { assigned(&m.assignment) } else { Vec::new() },
-            subscribed: if stable { subscribed(&group.metadata(m)) } else { Vec::new() },
+            assigned: if stable { decode_assignment(&m.assignment) } else { Vec::new() },
+            subscribed: if stable { decode_subscription(&group.metadata_of(m)) } else { Vec::new() },
         };
         let carried = group.offsets.iter().filter_map(|(topic, partitions)| {
             let text = partitions.iter().filter(|(_, c)| !c.metadata.is_empty());
@@ -85,7 +85,7 @@ impl State {
             kind,
             state,
             protocol_type: group.protocol_type.clone(),
-            coordinator: self.coordinator(id).map_or(-1, |b| b.id),
+            coordinator: self.find_coordinator(id).map_or(-1, |b| b.id),
             members: group.members.iter().map(member).collect(),
             offsets: offsets.collect(),
             metadata: carried.collect(),
@@ -96,7 +96,7 @@ impl State {
 }
 
 /// The topics that a subscription in the consumer protocol's encoding names, sorted; nothing if it is in another.
-fn subscribed(bytes: &bytes::Bytes) -> Vec<String> {
+fn decode_subscription(bytes: &bytes::Bytes) -> Vec<String> {
     let mut bytes = bytes.clone();
     if bytes.remaining() < 2 {
         return Vec::new();
@@ -108,7 +108,7 @@ fn subscribed(bytes: &bytes::Bytes) -> Vec<String> {
 }
 
 /// What an assignment in the consumer protocol's encoding says; nothing if it is in another.
-fn assigned(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
+fn decode_assignment(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
     let mut bytes = bytes.clone();
     if bytes.remaining() < 2 {
         return Vec::new();

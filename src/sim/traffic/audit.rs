@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::witness::{ID_HEADER, Witness};
 use crate::base::Side;
 use crate::sim::cluster::SimCluster;
-use crate::sim::state::{Isolation, State};
+use crate::sim::state::{IsolationLevel, SimState};
 
 /// What the logs say of a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,29 +22,29 @@ pub struct Audit {
 }
 
 /// Ids of a topic's records by partition and offset, read_committed.
-fn ids(state: &State, topic: &str) -> Vec<Vec<(i64, u64)>> {
+fn list_record_ids(state: &SimState, topic: &str) -> Vec<Vec<(i64, u64)>> {
     let Some(topic) = state.topics().get(topic) else { return Vec::new() };
-    let id = |r: &crate::sim::state::StoredRecord| Some((r.offset, r.header(ID_HEADER)?.parse().ok()?));
+    let id = |r: &crate::sim::state::StoredRecord| Some((r.offset, r.header_text(ID_HEADER)?.parse().ok()?));
     topic
         .partitions
         .iter()
-        .map(|log| log.records(0, Isolation::ReadCommitted).iter().filter_map(id).collect())
+        .map(|log| log.records(0, IsolationLevel::ReadCommitted).iter().filter_map(id).collect())
         .collect()
 }
 
 /// Reads both logs of the group's topics. A record is owed once it lies below the group's committed offset on the
 /// cluster that `reads` it now, or, on the cluster it left, below where it stood there. `None` for a group without
 /// commits.
-pub fn audit(group: &str, topics: &[String], clusters: [&SimCluster; 2], witness: &Witness) -> Option<Audit> {
+pub fn audit_group(group: &str, topics: &[String], clusters: [&SimCluster; 2], witness: &Witness) -> Option<Audit> {
     let mut owed = BTreeSet::new();
     let mut committed_any = false;
     for cluster in clusters {
         // `with_state` holds the cluster still while its logs and commits are read together
         cluster.with_state(|state| {
             for topic in topics {
-                for (p, records) in ids(state, topic).into_iter().enumerate() {
+                for (p, records) in list_record_ids(state, topic).into_iter().enumerate() {
                     let number = i32::try_from(p).unwrap_or(i32::MAX);
-                    let Some(commit) = state.groups().get(group).and_then(|g| g.committed(topic, number)) else {
+                    let Some(commit) = state.groups().get(group).and_then(|g| g.find_commit(topic, number)) else {
                         continue;
                     };
                     committed_any = true;
@@ -62,10 +62,10 @@ pub fn audit(group: &str, topics: &[String], clusters: [&SimCluster; 2], witness
 }
 
 impl super::DemoEstate {
-    /// What both clusters' logs say of a group (see [`audit`]); `None` when it is not of this estate or never committed.
+    /// What both clusters' logs say of a group (see [`audit_group`]); `None` when it is not of this estate or never committed.
     #[must_use]
-    pub fn audit(&self, group: &str) -> Option<Audit> {
+    pub fn audit_group(&self, group: &str) -> Option<Audit> {
         let spec = self.estate().groups.iter().find(|g| g.name == group)?;
-        audit(group, &spec.topics, [self.cluster(Side::Blue), self.cluster(Side::Green)], self.witness())
+        audit_group(group, &spec.topics, [self.cluster(Side::Blue), self.cluster(Side::Green)], self.witness())
     }
 }

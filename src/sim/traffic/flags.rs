@@ -45,7 +45,7 @@ impl FlagFile {
 
     /// A flag's state; `None` when it is not there or disabled.
     #[must_use]
-    pub fn state(&self, key: &str) -> Option<String> {
+    pub fn state_of(&self, key: &str) -> Option<String> {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
@@ -64,12 +64,12 @@ impl FlagFile {
         let value = parsed.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
         let flags = value.get("flags").and_then(Value::as_object);
         let flags = flags.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok(flags.iter().filter_map(|(key, flag)| Some((key.clone(), state(flag)?))).collect())
+        Ok(flags.iter().filter_map(|(key, flag)| Some((key.clone(), default_variant_value(flag)?))).collect())
     }
 }
 
 /// The value of a flag's default variant.
-fn state(flag: &Value) -> Option<String> {
+fn default_variant_value(flag: &Value) -> Option<String> {
     if flag.get("state").and_then(Value::as_str) == Some("DISABLED") {
         return None;
     }
@@ -81,9 +81,9 @@ fn state(flag: &Value) -> Option<String> {
 ///
 /// # Errors
 /// The directory can't be written.
-pub fn write_initial(path: &Path, estate: &EstateSpec) -> io::Result<()> {
+pub fn write_flags(path: &Path, estate: &EstateSpec) -> io::Result<()> {
     let mut flags = Map::new();
-    for (key, state, states) in estate.flags() {
+    for (key, state, states) in estate.list_flags() {
         let variants: Map<String, Value> = states.iter().map(|s| ((*s).to_owned(), json!(s))).collect();
         flags.insert(key, json!({ "state": "ENABLED", "variants": variants, "defaultVariant": state }));
     }
@@ -95,7 +95,7 @@ pub fn write_initial(path: &Path, estate: &EstateSpec) -> io::Result<()> {
 ///
 /// # Errors
 /// The file can't be read or written, or has no such flag.
-pub fn set(path: &Path, key: &str, variant: &str) -> io::Result<()> {
+pub fn set_flag(path: &Path, key: &str, variant: &str) -> io::Result<()> {
     let text = std::fs::read_to_string(path)?;
     let mut value: Value = serde_json::from_str(&text)?;
     let flag = value.get_mut("flags").and_then(|f| f.get_mut(key)).and_then(Value::as_object_mut);

@@ -12,7 +12,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Shared;
+use super::SharedTraffic;
 use super::spec::GroupSpec;
 use super::witness::ID_HEADER;
 use crate::base::Side;
@@ -42,46 +42,46 @@ struct Running {
 }
 
 /// Runs one group on one cluster until told to stop: reads while its switch includes the cluster.
-pub fn run(shared: &Arc<Shared>, spec: &GroupSpec, side: Side, bootstrap: &str) {
-    let switch = spec.switch();
+pub fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Side, bootstrap: &str) {
+    let switch = spec.switch_key();
     let mut running: Option<Running> = None;
     let mut next = Instant::now();
-    while !shared.stopping() {
+    while !shared.is_stopping() {
         let wanted = shared.flags.includes(&switch, side);
         match (&mut running, wanted) {
             (None, false) => shared.pause(LOOK),
-            (None, true) => match start(spec, bootstrap) {
+            (None, true) => match start_consumer(spec, bootstrap) {
                 Ok(consumer) => {
-                    shared.witness.reading(&spec.name, side, true);
+                    shared.witness.note_reading(&spec.name, side, true);
                     running = Some(Running { consumer, placed: BTreeSet::new() });
                 }
                 Err(_) => shared.pause(LOOK),
             },
             (Some(_), false) => {
-                stop(running.take());
-                shared.witness.reading(&spec.name, side, false);
+                stop_consumer(running.take());
+                shared.witness.note_reading(&spec.name, side, false);
             }
             (Some(current), true) => {
-                if !poll(shared, spec, side, current) {
+                if !process_next_record(shared, spec, side, current) {
                     continue;
                 }
-                let rate = if shared.slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
+                let rate = if shared.is_slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
                 if let Some(rate) = rate {
                     next = (next + Duration::from_secs_f64(1.0 / rate.max(0.01))).max(Instant::now());
                     // in short steps: the switch is obeyed at once
                     let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
                     shared.pause(wait);
-                    while Instant::now() < next && shared.flags.includes(&switch, side) && !shared.stopping() {
+                    while Instant::now() < next && shared.flags.includes(&switch, side) && !shared.is_stopping() {
                         shared.pause(LOOK);
                     }
                 }
             }
         }
     }
-    stop(running.take());
+    stop_consumer(running.take());
 }
 
-fn start(spec: &GroupSpec, bootstrap: &str) -> KafkaResult<BaseConsumer<Quiet>> {
+fn start_consumer(spec: &GroupSpec, bootstrap: &str) -> KafkaResult<BaseConsumer<Quiet>> {
     let consumer: BaseConsumer<Quiet> = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("group.id", &spec.name)
@@ -103,19 +103,19 @@ fn start(spec: &GroupSpec, bootstrap: &str) -> KafkaResult<BaseConsumer<Quiet>> 
 }
 
 /// Leaves the group, with everything processed committed.
-fn stop(running: Option<Running>) {
+fn stop_consumer(running: Option<Running>) {
     let Some(Running { consumer, .. }) = running else { return };
     // "no offset stored" is an error too, and means that nothing is left to commit
     let _ = consumer.commit_consumer_state(CommitMode::Sync);
 }
 
 /// Takes one record, if there is one within a moment, and processes it.
-fn poll(shared: &Shared, spec: &GroupSpec, side: Side, running: &mut Running) -> bool {
+fn process_next_record(shared: &SharedTraffic, spec: &GroupSpec, side: Side, running: &mut Running) -> bool {
     let message = running.consumer.poll(LOOK);
     if let Ok(assigned) = running.consumer.assignment()
         && assigned.count() != running.placed.len()
     {
-        place(shared, spec, side, &running.consumer, &mut running.placed, &assigned);
+        report_start_offsets(shared, spec, side, &running.consumer, &mut running.placed, &assigned);
     }
     let Some(Ok(message)) = message else { return false };
     // the switch may have moved while this waited: what isn't processed isn't stored, and stays for the next owner
@@ -128,13 +128,13 @@ fn poll(shared: &Shared, spec: &GroupSpec, side: Side, running: &mut Running) ->
         // the partition was taken away: its new owner processes this
         return false;
     }
-    shared.witness.processed(&spec.name, side, topic, partition, offset, id);
+    shared.witness.note_processed(&spec.name, side, topic, partition, offset, id);
     true
 }
 
 /// Tells the witness where the group starts on partitions that are new to it.
-fn place(
-    shared: &Shared,
+fn report_start_offsets(
+    shared: &SharedTraffic,
     spec: &GroupSpec,
     side: Side,
     consumer: &BaseConsumer<Quiet>,
@@ -146,7 +146,7 @@ fn place(
     for element in committed.elements() {
         // without a commit it starts at the beginning
         let offset = if let Offset::Offset(o) = element.offset() { o } else { 0 };
-        shared.witness.starts_at(&spec.name, side, element.topic(), element.partition(), offset);
+        shared.witness.note_start_offset(&spec.name, side, element.topic(), element.partition(), offset);
         placed.insert((element.topic().to_owned(), element.partition()));
     }
 }

@@ -11,10 +11,10 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 
-use super::producers::payload;
+use super::producers::generate_payload;
 use super::spec::LedgerSpec;
 use super::witness::ID_HEADER;
-use super::{Shared, partition_for};
+use super::{SharedTraffic, partition_for};
 use crate::base::Side;
 
 /// Bound of every call to the coordinator.
@@ -40,28 +40,29 @@ impl ProducerContext for Arrivals {
     }
 }
 
-struct Open {
+struct OpenProducer {
     side: Side,
     producer: ThreadedProducer<Arrivals>,
     arrivals: Receiver<(u64, Option<i64>)>,
 }
 
 /// Runs an exactly-once producer until told to stop.
-pub fn run(shared: &Arc<Shared>, spec: &LedgerSpec, partitions: i32, bootstraps: [&str; 2]) {
+pub fn run_ledger(shared: &Arc<SharedTraffic>, spec: &LedgerSpec, partitions: i32, bootstraps: [&str; 2]) {
     let mut rng = fastrand::Rng::with_seed(shared.seed ^ 0x001e_d9e5);
     let pause = Duration::from_secs_f64(1.0 / spec.per_second.max(0.01));
-    let mut open: Option<Open> = None;
+    let mut open: Option<OpenProducer> = None;
     let mut next = Instant::now();
-    while !shared.stopping() {
-        let wanted = Side::BOTH.into_iter().find(|s| shared.flags.includes(&spec.flag(), *s));
+    while !shared.is_stopping() {
+        let wanted = Side::BOTH.into_iter().find(|s| shared.flags.includes(&spec.flag_key(), *s));
         if open.as_ref().map(|o| o.side) != wanted {
-            open = wanted.and_then(|side| begin(spec, side, bootstraps).inspect_err(|_| shared.pause(AGAIN)).ok());
+            open =
+                wanted.and_then(|side| open_producer(spec, side, bootstraps).inspect_err(|_| shared.pause(AGAIN)).ok());
         }
         let Some(current) = &open else {
             shared.pause(Duration::from_millis(100));
             continue;
         };
-        if transact(shared, spec, partitions, current, &mut rng).is_err() {
+        if run_transaction(shared, spec, partitions, current, &mut rng).is_err() {
             // fenced, or the cluster is gone: a restarted instance begins anew while its flag says so
             open = None;
             shared.pause(AGAIN);
@@ -71,7 +72,7 @@ pub fn run(shared: &Arc<Shared>, spec: &LedgerSpec, partitions: i32, bootstraps:
     }
 }
 
-fn begin(spec: &LedgerSpec, side: Side, bootstraps: [&str; 2]) -> KafkaResult<Open> {
+fn open_producer(spec: &LedgerSpec, side: Side, bootstraps: [&str; 2]) -> KafkaResult<OpenProducer> {
     let (sender, arrivals) = channel();
     let producer: ThreadedProducer<Arrivals> = ClientConfig::new()
         .set("bootstrap.servers", bootstraps[usize::from(side == Side::Green)])
@@ -81,14 +82,14 @@ fn begin(spec: &LedgerSpec, side: Side, bootstraps: [&str; 2]) -> KafkaResult<Op
         .set("linger.ms", "2")
         .create_with_context(Arrivals(sender))?;
     producer.init_transactions(PATIENCE)?;
-    Ok(Open { side, producer, arrivals })
+    Ok(OpenProducer { side, producer, arrivals })
 }
 
-fn transact(
-    shared: &Shared,
+fn run_transaction(
+    shared: &SharedTraffic,
     spec: &LedgerSpec,
     partitions: i32,
-    open: &Open,
+    open: &OpenProducer,
     rng: &mut fastrand::Rng,
 ) -> Result<(), KafkaError> {
     open.producer.begin_transaction()?;
@@ -96,7 +97,7 @@ fn transact(
     for _ in 0..spec.records {
         let id = shared.next_id();
         let key = format!("account-{}", rng.u32(0..300));
-        let value = payload(&spec.name, &spec.topic, id, rng);
+        let value = generate_payload(&spec.name, &spec.topic, id, rng);
         let text = id.to_string();
         let partition = partition_for(&key, partitions);
         let record = BaseRecord::with_opaque_to(&spec.topic, Box::new(id))
@@ -115,7 +116,7 @@ fn transact(
     }
     // the debt begins with the commit; said before it, so that no reader is faster than the witness
     for (id, partition) in &ids {
-        shared.witness.sending(*id, &spec.topic, *partition, &[open.side]);
+        shared.witness.note_sending(*id, &spec.topic, *partition, &[open.side]);
     }
     let committed = open.producer.commit_transaction(PATIENCE);
     for (id, _) in &ids {
@@ -125,7 +126,7 @@ fn transact(
     }
     committed?;
     while let Ok((id, offset)) = open.arrivals.try_recv() {
-        shared.witness.sent(id, open.side, offset);
+        shared.witness.note_sent(id, open.side, offset);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use flags::{FlagFile, set as set_flag, write_initial as write_flags};
+pub use flags::{FlagFile, set_flag, write_flags};
 pub use plan::{Addresses, demo_plan_toml};
 pub use spec::{EstateSpec, GroupSpec, LedgerSpec, ProducerSpec, TopicSpec};
 pub use witness::{ID_HEADER, Witness, WitnessReport};
@@ -50,7 +50,7 @@ pub enum Incident {
 
 /// What all services share.
 #[derive(Debug)]
-struct Shared {
+struct SharedTraffic {
     witness: Arc<Witness>,
     flags: FlagFile,
     seed: u64,
@@ -60,12 +60,12 @@ struct Shared {
     stopped: Condvar,
 }
 
-impl Shared {
+impl SharedTraffic {
     fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,7 +76,7 @@ impl Shared {
         let _unused = self.stopped.wait_timeout_while(stop, time, |stop| !*stop);
     }
 
-    fn slowed(&self, group: &str, side: Side) -> bool {
+    fn is_slowed(&self, group: &str, side: Side) -> bool {
         side == Side::Green && self.slowed.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(group)
     }
 }
@@ -90,13 +90,13 @@ fn partition_for(key: &str, partitions: i32) -> i32 {
 /// Live services over any two clusters, simulated or real. They stop when this is dropped.
 #[derive(Debug)]
 pub struct Traffic {
-    shared: Arc<Shared>,
+    shared: Arc<SharedTraffic>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Traffic {
     /// Starts the services of an estate against two clusters whose topics exist. `flags` is a flag file with the
-    /// keys of [`EstateSpec::flags`]. Ids of new records begin at `first_id`.
+    /// keys of [`EstateSpec::list_flags`]. Ids of new records begin at `first_id`.
     ///
     /// # Errors
     /// The flag file can't be read, or no thread is to be had.
@@ -112,9 +112,9 @@ impl Traffic {
             Trouble::new(format!("the flag file {} can't be read: {e}", flags.display()), "write one in flagd's format")
         })?;
         for group in &estate.groups {
-            witness.group_reads(&group.name, &group.topics);
+            witness.note_group_topics(&group.name, &group.topics);
         }
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedTraffic {
             witness,
             flags,
             seed,
@@ -125,7 +125,7 @@ impl Traffic {
         });
         let mut traffic = Self { shared, threads: Vec::new() };
         traffic.spawn("flags", |shared| {
-            while !shared.stopping() {
+            while !shared.is_stopping() {
                 shared.flags.refresh();
                 shared.pause(FLAG_POLL);
             }
@@ -133,26 +133,26 @@ impl Traffic {
         let [blue, green] = bootstraps.map(str::to_owned);
         let (b, g, all) = (blue.clone(), green.clone(), estate.clone());
         traffic.spawn("producers", move |shared| {
-            if let Err(e) = producers::run(shared, &all, &b, &g) {
+            if let Err(e) = producers::run_producers(shared, &all, &b, &g) {
                 tracing::error!("the demo's producers can't start: {e}");
             }
         })?;
         for spec in &estate.ledgers {
-            let partitions = estate.topic(&spec.topic).map_or(1, |t| t.partitions);
+            let partitions = estate.find_topic(&spec.topic).map_or(1, |t| t.partitions);
             let (spec, b, g) = (spec.clone(), blue.clone(), green.clone());
-            traffic.spawn(&spec.name.clone(), move |shared| ledger::run(shared, &spec, partitions, [&b, &g]))?;
+            traffic.spawn(&spec.name.clone(), move |shared| ledger::run_ledger(shared, &spec, partitions, [&b, &g]))?;
         }
         for spec in &estate.groups {
             for (side, bootstrap) in [(Side::Blue, &blue), (Side::Green, &green)] {
                 let (spec, bootstrap) = (spec.clone(), bootstrap.clone());
                 let name = format!("{} {side}", spec.name);
-                traffic.spawn(&name, move |shared| groups::run(shared, &spec, side, &bootstrap))?;
+                traffic.spawn(&name, move |shared| groups::run_group(shared, &spec, side, &bootstrap))?;
             }
         }
         Ok(traffic)
     }
 
-    fn spawn(&mut self, name: &str, run: impl FnOnce(&Arc<Shared>) + Send + 'static) -> Result<(), Trouble> {
+    fn spawn(&mut self, name: &str, run: impl FnOnce(&Arc<SharedTraffic>) + Send + 'static) -> Result<(), Trouble> {
         let shared = self.shared.clone();
         let thread = std::thread::Builder::new().name(format!("demo-{name}")).spawn(move || run(&shared));
         let thread = thread.map_err(|e| {
@@ -169,7 +169,7 @@ impl Traffic {
     }
 
     /// Slows a group's consumers on green down, or ends that with `None`.
-    pub fn slow(&self, group: Option<&str>) {
+    pub fn slow_group(&self, group: Option<&str>) {
         *self.shared.slowed.lock().unwrap_or_else(PoisonError::into_inner) = group.map(str::to_owned);
     }
 }
@@ -231,9 +231,9 @@ impl DemoEstate {
         })?;
         let witness = Arc::new(Witness::default());
         for group in &config.estate.groups {
-            witness.group_reads(&group.name, &group.topics);
+            witness.note_group_topics(&group.name, &group.topics);
         }
-        let next = prefill::fill(&config.estate, [&blue, &green], &witness, config.seed, now_ms())?;
+        let next = prefill::fill_clusters(&config.estate, [&blue, &green], &witness, config.seed, now_ms())?;
         let bootstraps = [blue.bootstrap(), green.bootstrap()];
         let traffic =
             Traffic::start(&config.estate, [&bootstraps[0], &bootstraps[1]], &flags, witness, config.seed, next)?;
@@ -283,16 +283,16 @@ impl DemoEstate {
     }
 
     /// Makes something go wrong.
-    pub fn incident(&self, incident: &Incident) {
+    pub fn start_incident(&self, incident: &Incident) {
         match incident {
-            Incident::SlowConsumer { group } => self.traffic.slow(Some(group)),
+            Incident::SlowConsumer { group } => self.traffic.slow_group(Some(group)),
             Incident::BrokerDown { side, broker } => self.cluster(*side).with_state(|s| s.kill_broker(*broker)),
         }
     }
 
     /// Ends every incident.
     pub fn recover(&self) {
-        self.traffic.slow(None);
+        self.traffic.slow_group(None);
         for side in Side::BOTH {
             self.cluster(side).with_state(|s| {
                 for id in s.brokers.keys().copied().collect::<Vec<_>>() {

@@ -16,12 +16,12 @@ pub struct Addresses<'a> {
 }
 
 /// A string as TOML writes it.
-fn quoted(text: &str) -> String {
+fn format_toml_string(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn list(items: &[String]) -> String {
-    let items: Vec<String> = items.iter().map(|i| quoted(i)).collect();
+fn format_toml_list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|i| format_toml_string(i)).collect();
     format!("[{}]", items.join(", "))
 }
 
@@ -34,28 +34,28 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
         out,
         "[clusters.blue]\nname = \"legacy\"\nbootstrap = {}\ncluster_id = {}\n\n\
          [clusters.green]\nname = \"psc\"\nbootstrap = {}\ncluster_id = {}\n\n{DEFAULTS}",
-        quoted(addresses.blue.0),
-        quoted(addresses.blue.1),
-        quoted(addresses.green.0),
-        quoted(addresses.green.1),
+        format_toml_string(addresses.blue.0),
+        format_toml_string(addresses.blue.1),
+        format_toml_string(addresses.green.0),
+        format_toml_string(addresses.green.1),
     );
-    let path = quoted(&flags.to_string_lossy());
+    let path = format_toml_string(&flags.to_string_lossy());
     for topic in estate.topics.iter().filter(|t| !t.name.ends_with(".dlq")) {
         if estate.ledgers.iter().any(|l| l.topic == topic.name) {
             continue;
         }
-        let _ = writeln!(out, "[[topics]]\nname = {}\nstrategy = \"align\"\n", quoted(&topic.name));
+        let _ = writeln!(out, "[[topics]]\nname = {}\nstrategy = \"align\"\n", format_toml_string(&topic.name));
     }
     for p in &estate.producers {
         let _ = writeln!(
             out,
             "[[producers]]\nname = {}\nteam = {}\ntopics = {}\ncritical = {}\n\
              flag = {{ provider = \"file\", path = {path}, key = {} }}\n",
-            quoted(&p.name),
-            quoted(&p.team),
-            list(&p.topics),
+            format_toml_string(&p.name),
+            format_toml_string(&p.team),
+            format_toml_list(&p.topics),
             p.critical,
-            quoted(&p.flag()),
+            format_toml_string(&p.flag_key()),
         );
     }
     for l in &estate.ledgers {
@@ -65,12 +65,12 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
              transactional_ids = {{ blue = [{}], green = [{}] }}\nreads = []\n\
              flag = {{ provider = \"file\", path = {path}, key = {} }}\n\
              still = \"3s\"\ndrain_timeout = \"30s\"\ncommit_timeout = \"30s\"\nkeep_blue = \"1m\"\n",
-            quoted(&l.name),
-            quoted(&l.team),
-            quoted(&l.topic),
-            quoted(&l.transactional_ids.0),
-            quoted(&l.transactional_ids.1),
-            quoted(&l.flag()),
+            format_toml_string(&l.name),
+            format_toml_string(&l.team),
+            format_toml_string(&l.topic),
+            format_toml_string(&l.transactional_ids.0),
+            format_toml_string(&l.transactional_ids.1),
+            format_toml_string(&l.flag_key()),
         );
     }
     if !estate.ledgers.is_empty() {
@@ -81,14 +81,14 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
             out,
             "[[groups]]\nname = {}\nteam = {}\ntopics = {}\nmode = \"handover\"\n\
              switch = {{ provider = \"file\", path = {path}, key = {} }}",
-            quoted(&g.name),
-            quoted(&g.team),
-            list(&g.topics),
-            quoted(&g.switch()),
+            format_toml_string(&g.name),
+            format_toml_string(&g.team),
+            format_toml_list(&g.topics),
+            format_toml_string(&g.switch_key()),
         );
-        let dlq = g.topics.iter().map(|t| format!("{t}.dlq")).find(|d| estate.topic(d).is_some());
+        let dlq = g.topics.iter().map(|t| format!("{t}.dlq")).find(|d| estate.find_topic(d).is_some());
         if let Some(dlq) = dlq {
-            let _ = writeln!(out, "dlq = {}", quoted(&dlq));
+            let _ = writeln!(out, "dlq = {}", format_toml_string(&dlq));
         }
         out.push('\n');
     }

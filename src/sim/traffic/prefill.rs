@@ -2,10 +2,10 @@
 
 use super::spec::{EstateSpec, GroupSpec, TopicSpec};
 use super::witness::{ID_HEADER, Witness};
-use super::{partition_for, producers::payload};
+use super::{partition_for, producers::generate_payload};
 use crate::base::{Side, Trouble};
 use crate::sim::cluster::SimCluster;
-use crate::sim::state::{Commit, NewRecord, ResponseError, State, Writer};
+use crate::sim::state::{BatchProducer, Commit, NewRecord, ResponseError, SimState};
 
 /// The past spans this much time before the demo, ms.
 const PAST_MS: i64 = 5 * 60_000;
@@ -15,7 +15,7 @@ const BATCH: usize = 100;
 /// that two writers interleave differently on each cluster and no offset is exact (03-offsets); under half of `pair_delta`.
 const JITTER_MS: i64 = 1_200;
 
-struct Past {
+struct PastRecord {
     id: u64,
     partition: i32,
     key: String,
@@ -28,7 +28,7 @@ struct Past {
 ///
 /// # Errors
 /// A topic that can't be created.
-pub fn fill(
+pub fn fill_clusters(
     estate: &EstateSpec,
     clusters: [&SimCluster; 2],
     witness: &Witness,
@@ -40,53 +40,56 @@ pub fn fill(
     for topic in &estate.topics {
         for cluster in clusters {
             let created = cluster.with_state(|s| s.create_topic(&topic.name, topic.partitions, 3, &[], false));
-            created.map_err(|e| refused(&format!("create topic {}", topic.name), e))?;
+            created.map_err(|e| describe_refusal(&format!("create topic {}", topic.name), e))?;
         }
         let writers: Vec<&str> =
             estate.producers.iter().filter(|p| p.topics.contains(&topic.name)).map(|p| p.name.as_str()).collect();
         if writers.is_empty() {
             continue;
         }
-        let old = past(topic, topic.prehistory, &writers, &mut next, &mut rng, (now - 2 * PAST_MS, now - PAST_MS));
-        let dual = past(topic, topic.dual_history, &writers, &mut next, &mut rng, (now - PAST_MS, now - 1000));
-        let write = |side: Side, records: &[&Past]| {
+        let old =
+            generate_past(topic, topic.prehistory, &writers, &mut next, &mut rng, (now - 2 * PAST_MS, now - PAST_MS));
+        let dual = generate_past(topic, topic.dual_history, &writers, &mut next, &mut rng, (now - PAST_MS, now - 1000));
+        let write = |side: Side, records: &[&PastRecord]| {
             let cluster = clusters[usize::from(side == Side::Green)];
-            cluster.with_state(|s| append(s, now, topic, side, records)).map_err(|e| refused("fill a topic", e))
+            cluster
+                .with_state(|s| append_past(s, now, topic, side, records))
+                .map_err(|e| describe_refusal("fill a topic", e))
         };
         let all = old.iter().chain(&dual).collect::<Vec<_>>();
         let on_blue = write(Side::Blue, &all)?;
         let on_green = write(Side::Green, &dual.iter().collect::<Vec<_>>())?;
-        clusters[0].with_state(|s| expire(s, topic)).map_err(|e| refused("expire records", e))?;
+        clusters[0].with_state(|s| expire_oldest(s, topic)).map_err(|e| describe_refusal("expire records", e))?;
         for (side, arrived) in [(Side::Blue, &on_blue), (Side::Green, &on_green)] {
             for (id, partition, offset) in arrived {
                 if side == Side::Blue {
                     let dual = dual.first().is_some_and(|d| *id >= d.id);
-                    witness.sending(*id, &topic.name, *partition, if dual { &Side::BOTH } else { &[Side::Blue] });
+                    witness.note_sending(*id, &topic.name, *partition, if dual { &Side::BOTH } else { &[Side::Blue] });
                 }
-                witness.sent(*id, side, Some(*offset));
+                witness.note_sent(*id, side, Some(*offset));
             }
         }
         for group in estate.groups.iter().filter(|g| g.topics.contains(&topic.name)) {
             clusters[0]
                 .with_state(|s| begin_group(s, group, topic, witness, &on_blue, dual.first().map(|d| d.id), now))
-                .map_err(|e| refused(&format!("commit for {}", group.name), e))?;
+                .map_err(|e| describe_refusal(&format!("commit for {}", group.name), e))?;
         }
     }
     Ok(next)
 }
 
-fn refused(what: &str, error: ResponseError) -> Trouble {
+fn describe_refusal(what: &str, error: ResponseError) -> Trouble {
     Trouble::new(format!("the simulated cluster refused to {what}: {error}"), "this is a fault of the demo: report it")
 }
 
-fn past(
+fn generate_past(
     topic: &TopicSpec,
     count: u32,
     writers: &[&str],
     next: &mut u64,
     rng: &mut fastrand::Rng,
     span: (i64, i64),
-) -> Vec<Past> {
+) -> Vec<PastRecord> {
     let step = (span.1 - span.0) as f64 / f64::from(count.max(1));
     let mut last = vec![[0i64; 2]; writers.len()];
     let one = |i: u32| {
@@ -101,24 +104,24 @@ fn past(
             last[writer][side] = last[writer][side].max(at + rng.i64(0..JITTER_MS));
             *sent = last[writer][side];
         }
-        let value = payload(writers[writer], &topic.name, id, rng);
-        Past { id, partition: partition_for(&key, topic.partitions), key, value, sent }
+        let value = generate_payload(writers[writer], &topic.name, id, rng);
+        PastRecord { id, partition: partition_for(&key, topic.partitions), key, value, sent }
     };
     (0..count).map(one).collect()
 }
 
 /// Appends in the order of arrival on that cluster; gives id, partition and offset of each.
-fn append(
-    state: &mut State,
+fn append_past(
+    state: &mut SimState,
     now: i64,
     topic: &TopicSpec,
     side: Side,
-    records: &[&Past],
+    records: &[&PastRecord],
 ) -> Result<Vec<(u64, i32, i64)>, ResponseError> {
     let side = usize::from(side == Side::Green);
     let mut arrived = Vec::with_capacity(records.len());
     for partition in 0..topic.partitions {
-        let mut here: Vec<&&Past> = records.iter().filter(|r| r.partition == partition).collect();
+        let mut here: Vec<&&PastRecord> = records.iter().filter(|r| r.partition == partition).collect();
         here.sort_by_key(|r| r.sent[side]);
         for chunk in here.chunks(BATCH) {
             let batch: Vec<NewRecord> = chunk
@@ -128,7 +131,7 @@ fn append(
                     record.header(ID_HEADER, r.id.to_string())
                 })
                 .collect();
-            let base = state.append(now, &topic.name, partition, &batch, Writer::PLAIN, None)?.base;
+            let base = state.append_records(now, &topic.name, partition, &batch, BatchProducer::PLAIN, None)?.base;
             arrived.extend(chunk.iter().zip(base..).map(|(r, offset)| (r.id, partition, offset)));
         }
     }
@@ -136,11 +139,11 @@ fn append(
 }
 
 /// Retention has removed the oldest part of blue.
-fn expire(state: &mut State, topic: &TopicSpec) -> Result<(), ResponseError> {
+fn expire_oldest(state: &mut SimState, topic: &TopicSpec) -> Result<(), ResponseError> {
     let each = i64::from(topic.expired) / i64::from(topic.partitions.max(1));
     for partition in 0..topic.partitions {
         let end = state.log(&topic.name, partition).map_or(0, |l| l.high_watermark());
-        state.trim(&topic.name, partition, each.min(end))?;
+        state.delete_records(&topic.name, partition, each.min(end))?;
     }
     Ok(())
 }
@@ -148,7 +151,7 @@ fn expire(state: &mut State, topic: &TopicSpec) -> Result<(), ResponseError> {
 /// Where a group stands on blue: at the end, or its backlog before it. Never before the last record that only blue has
 /// (ids below `first_dual`; `None`: all of them): green could not give it those, and its cutover would be refused.
 fn begin_group(
-    state: &mut State,
+    state: &mut SimState,
     group: &GroupSpec,
     topic: &TopicSpec,
     witness: &Witness,
@@ -164,10 +167,10 @@ fn begin_group(
         let dual_from = only_blue.map(|(_, _, offset)| offset + 1).max().unwrap_or(0);
         let offset = (log.high_watermark() - each).max(dual_from).max(log.start());
         for (id, ..) in arrived.iter().filter(|(_, p, o)| *p == partition && *o < offset) {
-            witness.consumed_before(&group.name, *id);
+            witness.note_consumed_before(&group.name, *id);
         }
         let commit = Commit { offset, leader_epoch: -1, metadata: String::new(), at: now };
-        state.commit(&group.name, &topic.name, partition, commit)?;
+        state.commit_offset(&group.name, &topic.name, partition, commit)?;
     }
     Ok(())
 }
@@ -176,7 +179,7 @@ fn begin_group(
 mod tests {
     use super::*;
     use crate::sim::cluster::SimConfig;
-    use crate::sim::state::Isolation;
+    use crate::sim::state::IsolationLevel;
     use crate::sim::wire::now_ms;
 
     /// Two writers, two clusters: what makes equal offsets wrong, and what a demo has to show.
@@ -185,10 +188,11 @@ mod tests {
         let estate = EstateSpec::bank(1.0);
         let clusters = Side::BOTH.map(|side| SimCluster::start(SimConfig::new(side)).unwrap());
         // the clusters' own clock removes what is older than `retention.ms`, so the past is a past of today
-        fill(&estate, [&clusters[0], &clusters[1]], &Witness::default(), 7, now_ms()).unwrap();
+        fill_clusters(&estate, [&clusters[0], &clusters[1]], &Witness::default(), 7, now_ms()).unwrap();
         let ids = |c: &SimCluster| -> Vec<u64> {
-            let read = |s: &mut State| s.topics()["loan-events"].partitions[0].records(0, Isolation::ReadCommitted);
-            c.with_state(read).iter().filter_map(|r| r.header(ID_HEADER)?.parse().ok()).collect()
+            let read =
+                |s: &mut SimState| s.topics()["loan-events"].partitions[0].records(0, IsolationLevel::ReadCommitted);
+            c.with_state(read).iter().filter_map(|r| r.header_text(ID_HEADER)?.parse().ok()).collect()
         };
         let (blue, green) = (ids(&clusters[0]), ids(&clusters[1]));
         let blue = &blue[blue.len() - green.len()..];

@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 
 use super::spec::{EstateSpec, ProducerSpec};
 use super::witness::{ID_HEADER, Witness};
-use super::{Shared, partition_for};
+use super::{SharedTraffic, partition_for};
 use crate::base::Side;
 
 /// Longest wait between the two sends of one record, ms.
@@ -51,12 +51,12 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, id: Box<u64>) {
         let offset = result.as_ref().ok().map(Message::offset);
-        self.witness.sent(*id, self.side, offset);
+        self.witness.note_sent(*id, self.side, offset);
     }
 }
 
 /// A client of one cluster that all services share (librdkafka takes 6 threads a client).
-pub fn client(bootstrap: &str, context: Deliveries) -> KafkaResult<ThreadedProducer<Deliveries>> {
+pub fn create_client(bootstrap: &str, context: Deliveries) -> KafkaResult<ThreadedProducer<Deliveries>> {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("client.id", "bank-services")
@@ -68,7 +68,7 @@ pub fn client(bootstrap: &str, context: Deliveries) -> KafkaResult<ThreadedProdu
 
 /// A record on its way to one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
+struct DueSend {
     /// ms on the schedule's clock.
     at: u64,
     /// Keeps a service's own order.
@@ -92,8 +92,8 @@ struct Service {
 }
 
 /// Runs every producer service of an estate until told to stop.
-pub fn run(shared: &Shared, estate: &EstateSpec, blue: &str, green: &str) -> KafkaResult<()> {
-    let open = |side, bootstrap| client(bootstrap, Deliveries::new(shared.witness.clone(), side));
+pub fn run_producers(shared: &SharedTraffic, estate: &EstateSpec, blue: &str, green: &str) -> KafkaResult<()> {
+    let open = |side, bootstrap| create_client(bootstrap, Deliveries::new(shared.witness.clone(), side));
     let clients = [open(Side::Blue, blue)?, open(Side::Green, green)?];
     let topics: Vec<(&str, i32)> = estate.topics.iter().map(|t| (t.name.as_str(), t.partitions)).collect();
     let mut rng = fastrand::Rng::with_seed(shared.seed);
@@ -102,7 +102,7 @@ pub fn run(shared: &Shared, estate: &EstateSpec, blue: &str, green: &str) -> Kaf
         .producers
         .iter()
         .map(|spec| Service {
-            flag: spec.flag(),
+            flag: spec.flag_key(),
             topics: spec.topics.iter().filter_map(index).collect(),
             spec: spec.clone(),
             next: 0.0,
@@ -114,13 +114,13 @@ pub fn run(shared: &Shared, estate: &EstateSpec, blue: &str, green: &str) -> Kaf
     let mut schedule = BinaryHeap::new();
     let mut number = 0;
     let begun = Instant::now();
-    while !shared.stopping() {
+    while !shared.is_stopping() {
         let now = begun.elapsed().as_secs_f64() * 1000.0;
         for service in &mut services {
             while service.next <= now {
-                service.next += exponential(&mut rng, 1000.0 / service.spec.per_second);
+                service.next += sample_exponential(&mut rng, 1000.0 / service.spec.per_second);
                 if schedule.len() < MAX_WAITING {
-                    service.emit(shared, &topics, now, &mut number, &mut rng, &mut schedule);
+                    service.schedule_record(shared, &topics, now, &mut number, &mut rng, &mut schedule);
                 }
             }
         }
@@ -135,14 +135,14 @@ pub fn run(shared: &Shared, estate: &EstateSpec, blue: &str, green: &str) -> Kaf
 }
 
 impl Service {
-    fn emit(
+    fn schedule_record(
         &mut self,
-        shared: &Shared,
+        shared: &SharedTraffic,
         topics: &[(&str, i32)],
         now: f64,
         number: &mut u64,
         rng: &mut fastrand::Rng,
-        schedule: &mut BinaryHeap<Reverse<Due>>,
+        schedule: &mut BinaryHeap<Reverse<DueSend>>,
     ) {
         let sides: Vec<Side> = Side::BOTH.into_iter().filter(|side| shared.flags.includes(&self.flag, *side)).collect();
         if sides.is_empty() {
@@ -153,14 +153,14 @@ impl Service {
         let (name, partitions) = topics[topic];
         let id = shared.next_id();
         let key = format!("{}-{}", self.spec.team, rng.u64(0..self.spec.keys.max(1)));
-        let value = payload(&self.spec.name, name, id, rng);
+        let value = generate_payload(&self.spec.name, name, id, rng);
         let partition = partition_for(&key, partitions);
-        shared.witness.sending(id, name, partition, &sides);
+        shared.witness.note_sending(id, name, partition, &sides);
         for side in sides {
             let last = &mut self.last[usize::from(side == Side::Green)];
             *last = last.max(now + rng.f64() * JITTER_MS);
             *number += 1;
-            let due = Due {
+            let due = DueSend {
                 at: *last as u64,
                 number: *number,
                 side,
@@ -179,7 +179,7 @@ fn send_due(
     clients: &[ThreadedProducer<Deliveries>; 2],
     topics: &[(&str, i32)],
     now: f64,
-    schedule: &mut BinaryHeap<Reverse<Due>>,
+    schedule: &mut BinaryHeap<Reverse<DueSend>>,
 ) {
     while let Some(Reverse(due)) = schedule.pop_if_due(now as u64) {
         let id = due.id.to_string();
@@ -198,21 +198,21 @@ fn send_due(
 }
 
 trait PopIfDue {
-    fn pop_if_due(&mut self, now: u64) -> Option<Reverse<Due>>;
+    fn pop_if_due(&mut self, now: u64) -> Option<Reverse<DueSend>>;
 }
 
-impl PopIfDue for BinaryHeap<Reverse<Due>> {
-    fn pop_if_due(&mut self, now: u64) -> Option<Reverse<Due>> {
+impl PopIfDue for BinaryHeap<Reverse<DueSend>> {
+    fn pop_if_due(&mut self, now: u64) -> Option<Reverse<DueSend>> {
         if self.peek()?.0.at <= now { self.pop() } else { None }
     }
 }
 
-fn exponential(rng: &mut fastrand::Rng, mean: f64) -> f64 {
+fn sample_exponential(rng: &mut fastrand::Rng, mean: f64) -> f64 {
     -mean * (1.0 - rng.f64()).ln()
 }
 
 /// An event as the bank's services write it. The number in it makes each one distinct, as an event id does.
-pub fn payload(service: &str, topic: &str, id: u64, rng: &mut fastrand::Rng) -> String {
+pub fn generate_payload(service: &str, topic: &str, id: u64, rng: &mut fastrand::Rng) -> String {
     let amount = rng.u32(100..500_000);
     let note = "x".repeat(rng.usize(0..60));
     format!(

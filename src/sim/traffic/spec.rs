@@ -40,7 +40,7 @@ pub struct ProducerSpec {
 impl ProducerSpec {
     /// The key of its flag.
     #[must_use]
-    pub fn flag(&self) -> String {
+    pub fn flag_key(&self) -> String {
         format!("{}-cluster", self.name)
     }
 }
@@ -65,7 +65,7 @@ pub struct LedgerSpec {
 impl LedgerSpec {
     /// The key of its flag.
     #[must_use]
-    pub fn flag(&self) -> String {
+    pub fn flag_key(&self) -> String {
         format!("{}-cluster", self.name)
     }
 
@@ -101,7 +101,7 @@ pub struct GroupSpec {
 impl GroupSpec {
     /// The key of its switch.
     #[must_use]
-    pub fn switch(&self) -> String {
+    pub fn switch_key(&self) -> String {
         format!("{}-consumer", self.name)
     }
 }
@@ -119,11 +119,18 @@ pub struct EstateSpec {
     pub groups: Vec<GroupSpec>,
 }
 
-fn topic(name: &str, partitions: i32, prehistory: u32, expired: u32, dual_history: u32) -> TopicSpec {
+fn topic_spec(name: &str, partitions: i32, prehistory: u32, expired: u32, dual_history: u32) -> TopicSpec {
     TopicSpec { name: name.to_owned(), partitions, prehistory, expired, dual_history }
 }
 
-fn producer(name: &str, team: &str, topics: &[&str], critical: bool, per_second: f64, initial: &str) -> ProducerSpec {
+fn producer_spec(
+    name: &str,
+    team: &str,
+    topics: &[&str],
+    critical: bool,
+    per_second: f64,
+    initial: &str,
+) -> ProducerSpec {
     ProducerSpec {
         name: name.to_owned(),
         team: team.to_owned(),
@@ -135,7 +142,7 @@ fn producer(name: &str, team: &str, topics: &[&str], critical: bool, per_second:
     }
 }
 
-fn group(name: &str, team: &str, topics: &[&str], per_second: Option<f64>, commit_every_ms: u64) -> GroupSpec {
+fn group_spec(name: &str, team: &str, topics: &[&str], per_second: Option<f64>, commit_every_ms: u64) -> GroupSpec {
     GroupSpec {
         name: name.to_owned(),
         team: team.to_owned(),
@@ -154,29 +161,29 @@ impl EstateSpec {
     pub fn bank(scale: f64) -> Self {
         let mut estate = Self {
             topics: vec![
-                topic("loan-events", 4, 2400, 900, 1600),
-                topic("loan-notes", 2, 700, 200, 500),
-                topic("loan-events.dlq", 1, 0, 0, 0),
-                topic("cust-360", 3, 1500, 300, 1200),
-                topic("payments", 4, 3000, 1500, 2000),
-                topic("card-auth", 3, 1800, 600, 1500),
-                topic("fraud-scores", 2, 900, 300, 700),
-                topic("audit-raw", 4, 3000, 2000, 20_000),
-                topic("ledger-postings", 3, 0, 0, 0),
-                topic("doc-index", 2, 1200, 400, 0),
-                topic("statements", 2, 600, 0, 0),
-                topic("fx-rates", 1, 800, 300, 0),
+                topic_spec("loan-events", 4, 2400, 900, 1600),
+                topic_spec("loan-notes", 2, 700, 200, 500),
+                topic_spec("loan-events.dlq", 1, 0, 0, 0),
+                topic_spec("cust-360", 3, 1500, 300, 1200),
+                topic_spec("payments", 4, 3000, 1500, 2000),
+                topic_spec("card-auth", 3, 1800, 600, 1500),
+                topic_spec("fraud-scores", 2, 900, 300, 700),
+                topic_spec("audit-raw", 4, 3000, 2000, 20_000),
+                topic_spec("ledger-postings", 3, 0, 0, 0),
+                topic_spec("doc-index", 2, 1200, 400, 0),
+                topic_spec("statements", 2, 600, 0, 0),
+                topic_spec("fx-rates", 1, 800, 300, 0),
             ],
             producers: vec![
-                producer("loan-api", "loans", &["loan-events"], true, 60.0, "dual"),
-                producer("loan-desk", "loans", &["loan-events", "loan-notes"], false, 40.0, "dual"),
-                producer("cust-sync", "cust", &["cust-360"], false, 40.0, "dual"),
-                producer("payments-core", "payments", &["payments"], true, 80.0, "dual"),
-                producer("card-gateway", "cards", &["card-auth"], true, 60.0, "dual"),
-                producer("fraud-engine", "cards", &["fraud-scores"], false, 30.0, "dual"),
-                producer("audit-tap", "audit", &["audit-raw"], false, 30.0, "dual"),
-                producer("doc-scanner", "docs", &["doc-index", "statements"], false, 20.0, "blue"),
-                producer("fx-feed", "markets", &["fx-rates"], false, 10.0, "blue"),
+                producer_spec("loan-api", "loans", &["loan-events"], true, 60.0, "dual"),
+                producer_spec("loan-desk", "loans", &["loan-events", "loan-notes"], false, 40.0, "dual"),
+                producer_spec("cust-sync", "cust", &["cust-360"], false, 40.0, "dual"),
+                producer_spec("payments-core", "payments", &["payments"], true, 80.0, "dual"),
+                producer_spec("card-gateway", "cards", &["card-auth"], true, 60.0, "dual"),
+                producer_spec("fraud-engine", "cards", &["fraud-scores"], false, 30.0, "dual"),
+                producer_spec("audit-tap", "audit", &["audit-raw"], false, 30.0, "dual"),
+                producer_spec("doc-scanner", "docs", &["doc-index", "statements"], false, 20.0, "blue"),
+                producer_spec("fx-feed", "markets", &["fx-rates"], false, 10.0, "blue"),
             ],
             ledgers: vec![LedgerSpec {
                 name: "ledger".to_owned(),
@@ -187,15 +194,15 @@ impl EstateSpec {
                 records: 5,
             }],
             groups: vec![
-                group("loan-ledger", "loans", &["loan-events", "loan-notes"], None, 500),
-                group("loan-audit", "loans", &["loan-events"], Some(400.0), 1000),
-                group("cust-360-index", "cust", &["cust-360"], None, 500),
-                group("payments-settle", "payments", &["payments"], None, 500),
-                group("card-risk", "cards", &["card-auth", "fraud-scores"], Some(500.0), 700),
-                GroupSpec { backlog: 20_000, ..group("audit-archive", "audit", &["audit-raw"], Some(60.0), 1000) },
-                group("doc-search", "docs", &["doc-index"], Some(200.0), 1000),
-                group("fx-cache", "markets", &["fx-rates"], None, 500),
-                group("ledger-enrich", "ledger", &["ledger-postings"], None, 500),
+                group_spec("loan-ledger", "loans", &["loan-events", "loan-notes"], None, 500),
+                group_spec("loan-audit", "loans", &["loan-events"], Some(400.0), 1000),
+                group_spec("cust-360-index", "cust", &["cust-360"], None, 500),
+                group_spec("payments-settle", "payments", &["payments"], None, 500),
+                group_spec("card-risk", "cards", &["card-auth", "fraud-scores"], Some(500.0), 700),
+                GroupSpec { backlog: 20_000, ..group_spec("audit-archive", "audit", &["audit-raw"], Some(60.0), 1000) },
+                group_spec("doc-search", "docs", &["doc-index"], Some(200.0), 1000),
+                group_spec("fx-cache", "markets", &["fx-rates"], None, 500),
+                group_spec("ledger-enrich", "ledger", &["ledger-postings"], None, 500),
             ],
         };
         for p in &mut estate.producers {
@@ -209,19 +216,19 @@ impl EstateSpec {
 
     /// Every flag and switch with the state it has when the demo begins.
     #[must_use]
-    pub fn flags(&self) -> Vec<(String, String, &'static [&'static str])> {
+    pub fn list_flags(&self) -> Vec<(String, String, &'static [&'static str])> {
         const PRODUCER: &[&str] = &["blue", "dual", "green", "off"];
         const LEDGER: &[&str] = &["blue", "green", "off"];
         const GROUP: &[&str] = &["blue", "green", "both", "off"];
-        let producers = self.producers.iter().map(|p| (p.flag(), p.initial.clone(), PRODUCER));
-        let ledgers = self.ledgers.iter().map(|l| (l.flag(), "blue".to_owned(), LEDGER));
-        let groups = self.groups.iter().map(|g| (g.switch(), g.initial.clone(), GROUP));
+        let producers = self.producers.iter().map(|p| (p.flag_key(), p.initial.clone(), PRODUCER));
+        let ledgers = self.ledgers.iter().map(|l| (l.flag_key(), "blue".to_owned(), LEDGER));
+        let groups = self.groups.iter().map(|g| (g.switch_key(), g.initial.clone(), GROUP));
         producers.chain(ledgers).chain(groups).collect()
     }
 
     /// A topic by name.
     #[must_use]
-    pub fn topic(&self, name: &str) -> Option<&TopicSpec> {
+    pub fn find_topic(&self, name: &str) -> Option<&TopicSpec> {
         self.topics.iter().find(|t| t.name == name)
     }
 }

@@ -39,7 +39,7 @@ pub struct WitnessReport {
 
 /// One send.
 #[derive(Debug, Clone)]
-struct Send {
+struct WitnessedSend {
     topic: u16,
     partition: i32,
     /// Blue, green: meant for it, and not known to have failed.
@@ -66,20 +66,20 @@ struct GroupLog {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct WitnessState {
     topics: Vec<String>,
     first: u64,
-    sends: VecDeque<Option<Send>>,
+    sends: VecDeque<Option<WitnessedSend>>,
     groups: BTreeMap<String, GroupLog>,
 }
 
 /// The referee.
 #[derive(Debug, Default)]
 pub struct Witness {
-    inner: Mutex<Inner>,
+    inner: Mutex<WitnessState>,
 }
 
-fn at(side: Side) -> usize {
+fn side_index(side: Side) -> usize {
     match side {
         Side::Blue => 0,
         Side::Green => 1,
@@ -87,34 +87,35 @@ fn at(side: Side) -> usize {
 }
 
 impl Witness {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, WitnessState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A group and what it reads.
-    pub fn group_reads(&self, group: &str, topics: &[String]) {
+    pub fn note_group_topics(&self, group: &str, topics: &[String]) {
         let mut inner = self.lock();
-        let topics = topics.iter().map(|t| inner.topic(t)).collect();
+        let topics = topics.iter().map(|t| inner.topic_number(t)).collect();
         inner.groups.entry(group.to_owned()).or_default().topics = topics;
     }
 
     /// A send that is about to leave for these clusters.
-    pub fn sending(&self, id: u64, topic: &str, partition: i32, sides: &[Side]) {
+    pub fn note_sending(&self, id: u64, topic: &str, partition: i32, sides: &[Side]) {
         let mut inner = self.lock();
-        let mut send = Send { topic: inner.topic(topic), partition, meant: [false; 2], offsets: [-1; 2] };
+        let mut send =
+            WitnessedSend { topic: inner.topic_number(topic), partition, meant: [false; 2], offsets: [-1; 2] };
         for side in sides {
-            send.meant[at(*side)] = true;
+            send.meant[side_index(*side)] = true;
         }
         inner.remember(id, send);
     }
 
     /// A send arrived, `Some(offset)`, or failed for good.
-    pub fn sent(&self, id: u64, side: Side, offset: Option<i64>) {
+    pub fn note_sent(&self, id: u64, side: Side, offset: Option<i64>) {
         let mut inner = self.lock();
         if let Some(send) = inner.send_mut(id) {
             match offset {
-                Some(offset) => send.offsets[at(side)] = offset,
-                None => send.meant[at(side)] = false,
+                Some(offset) => send.offsets[side_index(side)] = offset,
+                None => send.meant[side_index(side)] = false,
             }
         }
     }
@@ -122,22 +123,22 @@ impl Witness {
     /// A send that was never committed: nobody is owed it.
     pub fn withdraw(&self, id: u64) {
         let mut inner = self.lock();
-        if let Some(i) = inner.index(id) {
+        if let Some(i) = inner.index_of(id) {
             inner.sends[i] = None;
         }
     }
 
     /// A group had processed an id before the demo began.
-    pub fn consumed_before(&self, group: &str, id: u64) {
+    pub fn note_consumed_before(&self, group: &str, id: u64) {
         if let Some(log) = self.lock().groups.get_mut(group) {
-            log.see(id);
+            log.mark_seen(id);
         }
     }
 
     /// A group begins or ends reading a cluster. The last one it read stays its place while it is off.
-    pub fn reading(&self, group: &str, side: Side, reads: bool) {
+    pub fn note_reading(&self, group: &str, side: Side, reads: bool) {
         if let Some(log) = self.lock().groups.get_mut(group) {
-            log.active[at(side)] = reads;
+            log.active[side_index(side)] = reads;
             if log.active != [false; 2] {
                 log.reads = log.active;
             }
@@ -148,23 +149,23 @@ impl Witness {
     }
 
     /// Where a group starts on a partition: its committed offset, or the log start.
-    pub fn starts_at(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64) {
+    pub fn note_start_offset(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64) {
         let mut inner = self.lock();
-        let topic = inner.topic(topic);
+        let topic = inner.topic_number(topic);
         if let Some(log) = inner.groups.get_mut(group) {
             log.positions.entry((side, topic, partition)).or_insert(offset);
         }
     }
 
     /// A group processed a record.
-    pub fn processed(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64, id: Option<u64>) {
+    pub fn note_processed(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64, id: Option<u64>) {
         let mut inner = self.lock();
-        let topic = inner.topic(topic);
+        let topic = inner.topic_number(topic);
         let Some(log) = inner.groups.get_mut(group) else { return };
         log.positions.insert((side, topic, partition), offset + 1);
         log.processed += 1;
         if let Some(id) = id
-            && log.see(id)
+            && log.mark_seen(id)
         {
             log.re_read += 1;
             if log.re_read_examples.len() < EXAMPLES {
@@ -183,7 +184,7 @@ impl Witness {
 
     /// What a group did since its mark; `None` for a group that is not part of the estate.
     #[must_use]
-    pub fn group(&self, group: &str) -> Option<WitnessReport> {
+    pub fn report_group(&self, group: &str) -> Option<WitnessReport> {
         let inner = self.lock();
         let log = inner.groups.get(group)?;
         let mut report = WitnessReport {
@@ -221,13 +222,13 @@ impl Witness {
 
     /// The groups it watches.
     #[must_use]
-    pub fn groups(&self) -> Vec<String> {
+    pub fn list_groups(&self) -> Vec<String> {
         self.lock().groups.keys().cloned().collect()
     }
 }
 
-impl Inner {
-    fn topic(&mut self, name: &str) -> u16 {
+impl WitnessState {
+    fn topic_number(&mut self, name: &str) -> u16 {
         let i = self.topics.iter().position(|t| t == name).unwrap_or_else(|| {
             self.topics.push(name.to_owned());
             self.topics.len() - 1
@@ -235,7 +236,7 @@ impl Inner {
         u16::try_from(i).unwrap_or(u16::MAX)
     }
 
-    fn remember(&mut self, id: u64, send: Send) {
+    fn remember(&mut self, id: u64, send: WitnessedSend) {
         if self.sends.is_empty() {
             self.first = id;
         }
@@ -243,7 +244,7 @@ impl Inner {
         while self.first + (self.sends.len() as u64) <= id {
             self.sends.push_back(None);
         }
-        if let Some(i) = self.index(id) {
+        if let Some(i) = self.index_of(id) {
             self.sends[i] = Some(send);
         }
         while self.sends.len() > WINDOW {
@@ -252,20 +253,20 @@ impl Inner {
         }
     }
 
-    fn index(&self, id: u64) -> Option<usize> {
+    fn index_of(&self, id: u64) -> Option<usize> {
         let i = usize::try_from(id.checked_sub(self.first)?).ok()?;
         (i < self.sends.len()).then_some(i)
     }
 
-    fn send_mut(&mut self, id: u64) -> Option<&mut Send> {
-        let i = self.index(id)?;
+    fn send_mut(&mut self, id: u64) -> Option<&mut WitnessedSend> {
+        let i = self.index_of(id)?;
         self.sends[i].as_mut()
     }
 }
 
 impl GroupLog {
     /// Notes an id; whether it was seen before.
-    fn see(&mut self, id: u64) -> bool {
+    fn mark_seen(&mut self, id: u64) -> bool {
         let (word, bit) = (usize::try_from(id / 64).unwrap_or(0), 1u64 << (id % 64));
         if self.seen.len() <= word {
             self.seen.resize(word + 1, 0);
@@ -281,13 +282,13 @@ impl GroupLog {
     }
 
     /// Whether an id that was not processed lies ahead on a cluster that the group reads, or is on its way there.
-    fn still_comes(&self, send: &Send) -> bool {
+    fn still_comes(&self, send: &WitnessedSend) -> bool {
         // it has not begun yet: everything lies ahead of it
         if self.reads == [false; 2] {
             return true;
         }
-        Side::BOTH.into_iter().filter(|s| self.reads[at(*s)] && send.meant[at(*s)]).any(|side| {
-            let offset = send.offsets[at(side)];
+        Side::BOTH.into_iter().filter(|s| self.reads[side_index(*s)] && send.meant[side_index(*s)]).any(|side| {
+            let offset = send.offsets[side_index(side)];
             let position = self.positions.get(&(side, send.topic, send.partition));
             // on its way, or the group has not found its place yet
             offset < 0 || position.is_none_or(|p| offset >= *p)
@@ -301,12 +302,12 @@ mod tests {
 
     fn witness() -> Witness {
         let w = Witness::default();
-        w.group_reads("g", &["t".to_owned()]);
-        w.reading("g", Side::Blue, true);
+        w.note_group_topics("g", &["t".to_owned()]);
+        w.note_reading("g", Side::Blue, true);
         for id in 1..=4u64 {
-            w.sending(id, "t", 0, &Side::BOTH);
-            w.sent(id, Side::Blue, Some(id as i64 + 10));
-            w.sent(id, Side::Green, Some(id as i64));
+            w.note_sending(id, "t", 0, &Side::BOTH);
+            w.note_sent(id, Side::Blue, Some(id as i64 + 10));
+            w.note_sent(id, Side::Green, Some(id as i64));
         }
         w
     }
@@ -314,50 +315,50 @@ mod tests {
     #[test]
     fn what_is_passed_by_is_lost_and_what_lies_ahead_is_not() {
         let w = witness();
-        w.starts_at("g", Side::Blue, "t", 0, 11);
-        w.processed("g", Side::Blue, "t", 0, 11, Some(1));
-        assert_eq!((w.group("g").unwrap().lost, w.group("g").unwrap().pending), (0, 3));
+        w.note_start_offset("g", Side::Blue, "t", 0, 11);
+        w.note_processed("g", Side::Blue, "t", 0, 11, Some(1));
+        assert_eq!((w.report_group("g").unwrap().lost, w.report_group("g").unwrap().pending), (0, 3));
         // to green, past 2 and 3
         w.mark("g", 7);
-        w.reading("g", Side::Green, true);
-        w.reading("g", Side::Blue, false);
-        w.starts_at("g", Side::Green, "t", 0, 4);
-        let report = w.group("g").unwrap();
+        w.note_reading("g", Side::Green, true);
+        w.note_reading("g", Side::Blue, false);
+        w.note_start_offset("g", Side::Green, "t", 0, 4);
+        let report = w.report_group("g").unwrap();
         assert_eq!((report.lost, report.pending, report.lost_examples), (2, 1, vec![2, 3]));
     }
 
     #[test]
     fn before_a_group_has_begun_to_read_nothing_is_lost() {
         let w = Witness::default();
-        w.group_reads("g", &["t".to_owned()]);
-        w.sending(1, "t", 0, &[Side::Blue]);
-        w.sent(1, Side::Blue, Some(11));
-        assert_eq!((w.group("g").unwrap().lost, w.group("g").unwrap().pending), (0, 1));
+        w.note_group_topics("g", &["t".to_owned()]);
+        w.note_sending(1, "t", 0, &[Side::Blue]);
+        w.note_sent(1, Side::Blue, Some(11));
+        assert_eq!((w.report_group("g").unwrap().lost, w.report_group("g").unwrap().pending), (0, 1));
     }
 
     #[test]
     fn what_is_processed_again_is_counted_since_the_mark() {
         let w = witness();
         for id in [1, 2, 1] {
-            w.processed("g", Side::Blue, "t", 0, id + 10, Some(id as u64));
+            w.note_processed("g", Side::Blue, "t", 0, id + 10, Some(id as u64));
         }
-        assert_eq!(w.group("g").unwrap().re_read, 1);
+        assert_eq!(w.report_group("g").unwrap().re_read, 1);
         w.mark("g", 7);
-        w.processed("g", Side::Green, "t", 0, 2, Some(2));
-        w.processed("g", Side::Green, "t", 0, 3, Some(3));
-        let report = w.group("g").unwrap();
+        w.note_processed("g", Side::Green, "t", 0, 2, Some(2));
+        w.note_processed("g", Side::Green, "t", 0, 3, Some(3));
+        let report = w.report_group("g").unwrap();
         assert_eq!((report.processed, report.re_read, report.since), (2, 1, 7));
     }
 
     #[test]
     fn a_send_that_failed_on_the_cluster_read_is_lost_there() {
         let w = Witness::default();
-        w.group_reads("g", &["t".to_owned()]);
-        w.reading("g", Side::Green, true);
-        w.sending(1, "t", 0, &Side::BOTH);
-        w.sent(1, Side::Blue, Some(0));
-        assert_eq!(w.group("g").unwrap().pending, 1, "still on its way to green");
-        w.sent(1, Side::Green, None);
-        assert_eq!(w.group("g").unwrap().lost, 1);
+        w.note_group_topics("g", &["t".to_owned()]);
+        w.note_reading("g", Side::Green, true);
+        w.note_sending(1, "t", 0, &Side::BOTH);
+        w.note_sent(1, Side::Blue, Some(0));
+        assert_eq!(w.report_group("g").unwrap().pending, 1, "still on its way to green");
+        w.note_sent(1, Side::Green, None);
+        assert_eq!(w.report_group("g").unwrap().lost, 1);
     }
 }

@@ -10,15 +10,15 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Context, code, text};
-use crate::estate::acl::{Acl, Operation, Pattern, Permission, Resource};
-use crate::sim::state::{CLUSTER, State};
+use super::{ConnectionContext, error_code_of, to_str_bytes};
+use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
+use crate::sim::state::{CLUSTER, SimState};
 
 const ANY: i8 = 1;
 const MATCH: i8 = 2;
 
 /// What a filter asks for, in the protocol's numbers.
-struct Filter<'a> {
+struct RawAclFilter<'a> {
     resource: i8,
     name: Option<&'a str>,
     pattern: i8,
@@ -28,7 +28,7 @@ struct Filter<'a> {
     permission: i8,
 }
 
-impl Filter<'_> {
+impl RawAclFilter<'_> {
     fn takes(&self, acl: &Acl) -> bool {
         let number = |asked: i8, has: i8| asked == ANY || asked == has;
         let word = |asked: Option<&str>, has: &str| asked.is_none_or(|a| a == has);
@@ -47,12 +47,16 @@ impl Filter<'_> {
     }
 }
 
-fn may(state: &State, operation: Operation) -> Result<(), ResponseError> {
-    state.permit(operation, Resource::Cluster, CLUSTER)
+fn check_cluster_permission(state: &SimState, operation: Operation) -> Result<(), ResponseError> {
+    state.check_permission(operation, Resource::Cluster, CLUSTER)
 }
 
-pub(super) fn describe(context: &Context<'_>, request: DescribeAclsRequest, _: i16) -> DescribeAclsResponse {
-    let filter = Filter {
+pub(super) fn describe_acls(
+    context: &ConnectionContext<'_>,
+    request: DescribeAclsRequest,
+    _: i16,
+) -> DescribeAclsResponse {
+    let filter = RawAclFilter {
         resource: request.resource_type_filter,
         name: request.resource_name_filter.as_deref(),
         pattern: request.pattern_type_filter,
@@ -61,18 +65,20 @@ pub(super) fn describe(context: &Context<'_>, request: DescribeAclsRequest, _: i
         operation: request.operation,
         permission: request.permission_type,
     };
-    context.shared.with(|s, _| {
-        let found = may(s, Operation::Describe).and_then(|()| s.acls().ok_or(ResponseError::SecurityDisabled));
-        let mut response = DescribeAclsResponse::default().with_error_code(code(&found)).with_error_message(None);
+    context.shared.with_state(|s, _| {
+        let found = check_cluster_permission(s, Operation::Describe)
+            .and_then(|()| s.acls().ok_or(ResponseError::SecurityDisabled));
+        let mut response =
+            DescribeAclsResponse::default().with_error_code(error_code_of(&found)).with_error_message(None);
         for acl in found.into_iter().flatten().filter(|acl| filter.takes(acl)) {
             let description = AclDescription::default()
-                .with_principal(text(&acl.principal))
-                .with_host(text(&acl.host))
+                .with_principal(to_str_bytes(&acl.principal))
+                .with_host(to_str_bytes(&acl.host))
                 .with_operation(acl.operation as i8)
                 .with_permission_type(acl.permission as i8);
             let resource = DescribeAclsResource::default()
                 .with_resource_type(acl.resource as i8)
-                .with_resource_name(text(&acl.name))
+                .with_resource_name(to_str_bytes(&acl.name))
                 .with_pattern_type(acl.pattern as i8)
                 .with_acls(vec![description]);
             response.resources.push(resource);
@@ -81,30 +87,30 @@ pub(super) fn describe(context: &Context<'_>, request: DescribeAclsRequest, _: i
     })
 }
 
-pub(super) fn create(context: &Context<'_>, request: CreateAclsRequest, _: i16) -> CreateAclsResponse {
-    context.shared.with(|s, _| {
+pub(super) fn create_acls(context: &ConnectionContext<'_>, request: CreateAclsRequest, _: i16) -> CreateAclsResponse {
+    context.shared.with_state(|s, _| {
         let results = request.creations.iter().map(|c| {
             let acl = Acl {
                 resource: Resource::from_repr(c.resource_type).unwrap_or(Resource::Unknown),
                 name: c.resource_name.to_string(),
-                pattern: Pattern::from_repr(c.resource_pattern_type).unwrap_or(Pattern::Unknown),
+                pattern: AclPattern::from_repr(c.resource_pattern_type).unwrap_or(AclPattern::Unknown),
                 principal: c.principal.to_string(),
                 host: c.host.to_string(),
                 operation: Operation::from_repr(c.operation).unwrap_or(Operation::Unknown),
                 permission: Permission::from_repr(c.permission_type).unwrap_or(Permission::Unknown),
             };
-            let made = may(s, Operation::Alter).and_then(|()| s.create_acl(acl));
-            AclCreationResult::default().with_error_code(code(&made)).with_error_message(None)
+            let made = check_cluster_permission(s, Operation::Alter).and_then(|()| s.create_acl(acl));
+            AclCreationResult::default().with_error_code(error_code_of(&made)).with_error_message(None)
         });
         let results = results.collect();
         CreateAclsResponse::default().with_results(results)
     })
 }
 
-pub(super) fn delete(context: &Context<'_>, request: DeleteAclsRequest, _: i16) -> DeleteAclsResponse {
-    context.shared.with(|s, _| {
+pub(super) fn delete_acls(context: &ConnectionContext<'_>, request: DeleteAclsRequest, _: i16) -> DeleteAclsResponse {
+    context.shared.with_state(|s, _| {
         let results = request.filters.iter().map(|f| {
-            let filter = Filter {
+            let filter = RawAclFilter {
                 resource: f.resource_type_filter,
                 name: f.resource_name_filter.as_deref(),
                 pattern: f.pattern_type_filter,
@@ -113,23 +119,25 @@ pub(super) fn delete(context: &Context<'_>, request: DeleteAclsRequest, _: i16) 
                 operation: f.operation,
                 permission: f.permission_type,
             };
-            let gone = may(s, Operation::Alter).and_then(|()| s.delete_acls(|acl| filter.takes(acl)));
-            let result = DeleteAclsFilterResult::default().with_error_code(code(&gone)).with_error_message(None);
-            result.with_matching_acls(gone.unwrap_or_default().iter().map(matching).collect())
+            let gone =
+                check_cluster_permission(s, Operation::Alter).and_then(|()| s.delete_acls(|acl| filter.takes(acl)));
+            let result =
+                DeleteAclsFilterResult::default().with_error_code(error_code_of(&gone)).with_error_message(None);
+            result.with_matching_acls(gone.unwrap_or_default().iter().map(to_matching_acl).collect())
         });
         let results = results.collect();
         DeleteAclsResponse::default().with_filter_results(results)
     })
 }
 
-fn matching(acl: &Acl) -> DeleteAclsMatchingAcl {
+fn to_matching_acl(acl: &Acl) -> DeleteAclsMatchingAcl {
     DeleteAclsMatchingAcl::default()
         .with_error_message(None::<StrBytes>)
         .with_resource_type(acl.resource as i8)
-        .with_resource_name(text(&acl.name))
+        .with_resource_name(to_str_bytes(&acl.name))
         .with_pattern_type(acl.pattern as i8)
-        .with_principal(text(&acl.principal))
-        .with_host(text(&acl.host))
+        .with_principal(to_str_bytes(&acl.principal))
+        .with_host(to_str_bytes(&acl.host))
         .with_operation(acl.operation as i8)
         .with_permission_type(acl.permission as i8)
 }

@@ -15,29 +15,33 @@ use kafka_protocol::messages::{
     FindCoordinatorRequest, FindCoordinatorResponse, MetadataRequest, MetadataResponse, TopicName,
 };
 
-use super::{Context, code, text};
+use super::{ConnectionContext, error_code_of, to_str_bytes};
 use crate::estate::acl::{Operation, Resource};
-use crate::sim::state::{State, Topic, id_text, legal_topic_name, topic_defaults};
+use crate::sim::state::{SimState, SimTopic, id_text, legal_topic_name, topic_defaults};
 
 /// "No authorised operations were asked for".
 const NO_OPERATIONS: i32 = i32::MIN;
 
-pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version: i16) -> MetadataResponse {
-    context.shared.with(|s, _| {
+pub(super) fn answer_metadata(
+    context: &ConnectionContext<'_>,
+    request: MetadataRequest,
+    version: i16,
+) -> MetadataResponse {
+    context.shared.with_state(|s, _| {
         let mut response = MetadataResponse::default();
         for b in s.brokers.values().filter(|b| b.alive) {
             let broker = MetadataResponseBroker::default()
                 .with_node_id(b.id.into())
-                .with_host(text(&b.host))
+                .with_host(to_str_bytes(&b.host))
                 .with_port(b.port.into());
             response.brokers.push(broker);
         }
-        response.cluster_id = Some(text(&s.cluster_id));
-        response.controller_id = s.controller().into();
+        response.cluster_id = Some(to_str_bytes(&s.cluster_id));
+        response.controller_id = s.controller_id().into();
         response.cluster_authorized_operations = NO_OPERATIONS;
         // v0 asks for all topics with an empty list, later versions with null
         let all = request.topics.as_ref().is_none_or(|t| version == 0 && t.is_empty());
-        let seen = |name: &str| s.permit(Operation::Describe, Resource::Topic, name);
+        let seen = |name: &str| s.check_permission(Operation::Describe, Resource::Topic, name);
         if all {
             let visible = s.topics().iter().filter(|(name, _)| seen(name).is_ok());
             response.topics = visible.map(|(name, t)| topic_metadata(s, name, t)).collect();
@@ -53,11 +57,13 @@ pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version:
             response.topics.push(match (topic, name) {
                 (Some((name, _)), _) if seen(name).is_err() => MetadataResponseTopic::default()
                     .with_error_code(ResponseError::TopicAuthorizationFailed.code())
-                    .with_name(Some(text(name).into())),
+                    .with_name(Some(to_str_bytes(name).into())),
                 (Some((name, topic)), _) => topic_metadata(s, name, topic),
                 (None, Some(name)) => {
                     let error = missing_topic(&name);
-                    MetadataResponseTopic::default().with_error_code(error.code()).with_name(Some(text(&name).into()))
+                    MetadataResponseTopic::default()
+                        .with_error_code(error.code())
+                        .with_name(Some(to_str_bytes(&name).into()))
                 }
                 (None, None) => MetadataResponseTopic::default()
                     .with_error_code(ResponseError::UnknownTopicId.code())
@@ -69,9 +75,9 @@ pub(super) fn metadata(context: &Context<'_>, request: MetadataRequest, version:
     })
 }
 
-fn topic_metadata(state: &State, name: &str, topic: &Topic) -> MetadataResponseTopic {
+fn topic_metadata(state: &SimState, name: &str, topic: &SimTopic) -> MetadataResponseTopic {
     let mut result = MetadataResponseTopic::default()
-        .with_name(Some(text(name).into()))
+        .with_name(Some(to_str_bytes(name).into()))
         .with_topic_authorized_operations(NO_OPERATIONS)
         .with_is_internal(name.starts_with("__"));
     result.topic_id = id_text(topic.id).parse().unwrap_or_default();
@@ -94,23 +100,23 @@ fn topic_metadata(state: &State, name: &str, topic: &Topic) -> MetadataResponseT
 }
 
 pub(super) fn find_coordinator(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
     let keys = if version < 4 { vec![request.key] } else { request.coordinator_keys };
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         let mut response = FindCoordinatorResponse::default();
         for key in keys {
             let mut found = Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(-1)).with_port(-1);
             if !(0..=1).contains(&request.key_type) {
                 found.error_code = ResponseError::InvalidRequest.code();
             } else if let (1, Err(error)) =
-                (request.key_type, s.permit(Operation::Describe, Resource::TransactionalId, &key))
+                (request.key_type, s.check_permission(Operation::Describe, Resource::TransactionalId, &key))
             {
                 found.error_code = error.code();
-            } else if let Some(b) = s.coordinator(&key) {
-                found = found.with_node_id(b.id.into()).with_host(text(&b.host)).with_port(b.port.into());
+            } else if let Some(b) = s.find_coordinator(&key) {
+                found = found.with_node_id(b.id.into()).with_host(to_str_bytes(&b.host)).with_port(b.port.into());
             } else {
                 found.error_code = ResponseError::CoordinatorNotAvailable.code();
             }
@@ -128,20 +134,20 @@ pub(super) fn find_coordinator(
 }
 
 pub(super) fn describe_cluster(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: DescribeClusterRequest,
     _version: i16,
 ) -> DescribeClusterResponse {
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         let broker = |b: &crate::sim::state::Broker| {
             DescribeClusterBroker::default()
                 .with_broker_id(b.id.into())
-                .with_host(text(&b.host))
+                .with_host(to_str_bytes(&b.host))
                 .with_port(b.port.into())
         };
         DescribeClusterResponse::default()
-            .with_cluster_id(text(&s.cluster_id))
-            .with_controller_id(s.controller().into())
+            .with_cluster_id(to_str_bytes(&s.cluster_id))
+            .with_controller_id(s.controller_id().into())
             .with_brokers(s.brokers.values().filter(|b| b.alive).map(broker).collect())
             .with_cluster_authorized_operations(match request.include_cluster_authorized_operations {
                 true => s.cluster_operations(),
@@ -156,11 +162,11 @@ const DYNAMIC_TOPIC: i8 = 1;
 const DEFAULT: i8 = 5;
 
 pub(super) fn describe_configs(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: DescribeConfigsRequest,
     _version: i16,
 ) -> DescribeConfigsResponse {
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         let mut response = DescribeConfigsResponse::default();
         for resource in request.resources {
             let mut result = DescribeConfigsResult::default()
@@ -171,15 +177,15 @@ pub(super) fn describe_configs(
             };
             match (resource.resource_type, s.topics().get(resource.resource_name.as_str())) {
                 (TOPIC_RESOURCE, Some(topic)) => {
-                    result.configs = effective(topic).into_iter().filter(|c| wanted(&c.name)).collect();
+                    result.configs = list_effective_configs(topic).into_iter().filter(|c| wanted(&c.name)).collect();
                 }
                 (TOPIC_RESOURCE, None) => {
                     result.error_code = ResponseError::UnknownTopicOrPartition.code();
-                    result.error_message = Some(text("This server does not host this topic-partition."));
+                    result.error_message = Some(to_str_bytes("This server does not host this topic-partition."));
                 }
                 (BROKER_RESOURCE, _) => {
                     let config = broker_config(s).into_iter().filter(|(k, _)| wanted(k));
-                    result.configs = config.map(|(k, v)| entry(k, &v, 4)).collect();
+                    result.configs = config.map(|(k, v)| config_entry(k, &v, 4)).collect();
                 }
                 _ => result.error_code = ResponseError::InvalidRequest.code(),
             }
@@ -189,14 +195,14 @@ pub(super) fn describe_configs(
     })
 }
 
-fn effective(topic: &Topic) -> Vec<DescribeConfigsResourceResult> {
-    let mut all: Vec<_> = topic.config.iter().map(|(k, v)| entry(k, v, DYNAMIC_TOPIC)).collect();
+fn list_effective_configs(topic: &SimTopic) -> Vec<DescribeConfigsResourceResult> {
+    let mut all: Vec<_> = topic.config.iter().map(|(k, v)| config_entry(k, v, DYNAMIC_TOPIC)).collect();
     let unset = topic_defaults().into_iter().filter(|(k, _)| !topic.config.contains_key(*k));
-    all.extend(unset.map(|(k, v)| entry(k, v, DEFAULT)));
+    all.extend(unset.map(|(k, v)| config_entry(k, v, DEFAULT)));
     all
 }
 
-fn entry(key: &str, value: &str, source: i8) -> DescribeConfigsResourceResult {
+fn config_entry(key: &str, value: &str, source: i8) -> DescribeConfigsResourceResult {
     let config_type = match value {
         "true" | "false" => 1,
         v if v.parse::<i64>().is_ok() => 5,
@@ -204,13 +210,13 @@ fn entry(key: &str, value: &str, source: i8) -> DescribeConfigsResourceResult {
         _ => 2,
     };
     DescribeConfigsResourceResult::default()
-        .with_name(text(key))
-        .with_value(Some(text(value)))
+        .with_name(to_str_bytes(key))
+        .with_value(Some(to_str_bytes(value)))
         .with_config_source(source)
         .with_config_type(config_type)
 }
 
-fn broker_config(state: &State) -> Vec<(&'static str, String)> {
+fn broker_config(state: &SimState) -> Vec<(&'static str, String)> {
     vec![
         ("auto.create.topics.enable", "false".to_owned()),
         ("group.initial.rebalance.delay.ms", state.limits.initial_rebalance_delay_ms.to_string()),
@@ -222,8 +228,12 @@ fn broker_config(state: &State) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub(super) fn create_topics(context: &Context<'_>, request: CreateTopicsRequest, _v: i16) -> CreateTopicsResponse {
-    context.shared.with(|s, _| {
+pub(super) fn create_topics(
+    context: &ConnectionContext<'_>,
+    request: CreateTopicsRequest,
+    _v: i16,
+) -> CreateTopicsResponse {
+    context.shared.with_state(|s, _| {
         let mut response = CreateTopicsResponse::default();
         for topic in request.topics {
             let given = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
@@ -233,9 +243,9 @@ pub(super) fn create_topics(context: &Context<'_>, request: CreateTopicsRequest,
             let outcome =
                 s.create_topic(&topic.name, partitions, topic.replication_factor, &config, request.validate_only);
             let mut result =
-                CreatableTopicResult::default().with_name(topic.name.clone()).with_error_code(code(&outcome));
+                CreatableTopicResult::default().with_name(topic.name.clone()).with_error_code(error_code_of(&outcome));
             match outcome {
-                Err(error) => result.error_message = Some(text(&error.to_string())),
+                Err(error) => result.error_message = Some(to_str_bytes(&error.to_string())),
                 Ok(()) => describe_created(s, &topic.name, &mut result),
             }
             response.topics.push(result);
@@ -244,7 +254,7 @@ pub(super) fn create_topics(context: &Context<'_>, request: CreateTopicsRequest,
     })
 }
 
-fn describe_created(state: &State, name: &str, result: &mut CreatableTopicResult) {
+fn describe_created(state: &SimState, name: &str, result: &mut CreatableTopicResult) {
     let Some(topic) = state.topics().get(name) else { return };
     result.topic_id = id_text(topic.id).parse().unwrap_or_default();
     result.num_partitions = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
@@ -253,11 +263,15 @@ fn describe_created(state: &State, name: &str, result: &mut CreatableTopicResult
     let config = |c: DescribeConfigsResourceResult| {
         CreatableTopicConfigs::default().with_name(c.name).with_value(c.value).with_config_source(c.config_source)
     };
-    result.configs = Some(effective(topic).into_iter().map(config).collect());
+    result.configs = Some(list_effective_configs(topic).into_iter().map(config).collect());
 }
 
-pub(super) fn delete_topics(context: &Context<'_>, request: DeleteTopicsRequest, _v: i16) -> DeleteTopicsResponse {
-    context.shared.with(|s, _| {
+pub(super) fn delete_topics(
+    context: &ConnectionContext<'_>,
+    request: DeleteTopicsRequest,
+    _v: i16,
+) -> DeleteTopicsResponse {
+    context.shared.with_state(|s, _| {
         let mut response = DeleteTopicsResponse::default();
         let by_name = request.topic_names.into_iter().map(|n| (Some(n), Default::default()));
         let by_either = request.topics.into_iter().map(|t| (t.name, t.topic_id));
@@ -266,11 +280,13 @@ pub(super) fn delete_topics(context: &Context<'_>, request: DeleteTopicsRequest,
                 Some(name) => (s.delete_topic(&name), Some(name)),
                 None => match s.topic_by_id(id.as_u128()).map(str::to_owned) {
                     None => (Err(ResponseError::UnknownTopicId), None),
-                    Some(found) => (s.delete_topic(&found), Some(text(&found).into())),
+                    Some(found) => (s.delete_topic(&found), Some(to_str_bytes(&found).into())),
                 },
             };
-            let result =
-                DeletableTopicResult::default().with_name(name).with_topic_id(id).with_error_code(code(&outcome));
+            let result = DeletableTopicResult::default()
+                .with_name(name)
+                .with_topic_id(id)
+                .with_error_code(error_code_of(&outcome));
             response.responses.push(result);
         }
         response

@@ -14,19 +14,23 @@ use kafka_protocol::messages::{
 };
 use tokio::time::Instant;
 
-use super::{Context, code};
+use super::{ConnectionContext, error_code_of};
 use crate::estate::acl::{Operation, Resource};
-use crate::sim::state::{Isolation, Lookup, ProduceAsk, State};
+use crate::sim::state::{IsolationLevel, Lookup, ProduceAsk, SimState};
 
 /// Longest that a fetch waits, whatever it asks for, ms.
 const MAX_WAIT: u64 = 60_000;
 /// Appends within this time wake a long poll once: a reader of many busy partitions isn't woken by each record, ms.
 const COALESCE: Duration = Duration::from_millis(3);
 
-pub(super) fn produce(context: &Context<'_>, request: ProduceRequest, _version: i16) -> ProduceResponse {
+pub(super) fn produce_records(
+    context: &ConnectionContext<'_>,
+    request: ProduceRequest,
+    _version: i16,
+) -> ProduceResponse {
     let mut response = ProduceResponse::default();
     let transactional_id = request.transactional_id.as_ref().map(|t| t.as_str());
-    context.shared.with(|s, now| {
+    context.shared.with_state(|s, now| {
         for topic in &request.topic_data {
             let mut results = TopicProduceResponse::default().with_name(topic.name.clone());
             for partition in &topic.partition_data {
@@ -40,12 +44,12 @@ pub(super) fn produce(context: &Context<'_>, request: ProduceRequest, _version: 
                 };
                 let outcome = check_acks(s, &ask, request.acks).and_then(|()| s.produce(now, &ask));
                 let mut result = PartitionProduceResponse::default().with_index(partition.index);
-                result.error_code = code(&outcome);
+                result.error_code = error_code_of(&outcome);
                 result.base_offset = outcome.as_ref().map_or(-1, |a| a.base);
                 result.log_append_time_ms = outcome.as_ref().map_or(-1, |a| a.log_append_time);
                 result.log_start_offset = match &outcome {
                     Ok(a) => a.log_start,
-                    Err(error) if by_the_log(s, &ask, *error) => log_start(s, &ask),
+                    Err(error) if is_refused_by_log(s, &ask, *error) => log_start(s, &ask),
                     Err(_) => -1,
                 };
                 results.partition_responses.push(result);
@@ -56,12 +60,12 @@ pub(super) fn produce(context: &Context<'_>, request: ProduceRequest, _version: 
     response
 }
 
-fn log_start(state: &State, ask: &ProduceAsk<'_>) -> i64 {
+fn log_start(state: &SimState, ask: &ProduceAsk<'_>) -> i64 {
     state.log(ask.topic, ask.partition).map_or(-1, |l| l.start())
 }
 
 /// What the log itself refuses, as against what is refused before it comes there: Kafka tells the log's start then.
-fn by_the_log(state: &State, ask: &ProduceAsk<'_>, error: ResponseError) -> bool {
+fn is_refused_by_log(state: &SimState, ask: &ProduceAsk<'_>, error: ResponseError) -> bool {
     match error {
         ResponseError::InvalidTimestamp | ResponseError::OutOfOrderSequenceNumber => true,
         ResponseError::InvalidProducerEpoch => ask.transactional_id.is_none(),
@@ -70,7 +74,7 @@ fn by_the_log(state: &State, ask: &ProduceAsk<'_>, error: ResponseError) -> bool
     }
 }
 
-fn check_acks(state: &State, ask: &ProduceAsk<'_>, acks: i16) -> Result<(), ResponseError> {
+fn check_acks(state: &SimState, ask: &ProduceAsk<'_>, acks: i16) -> Result<(), ResponseError> {
     if !(-1..=1).contains(&acks) {
         return Err(ResponseError::InvalidRequiredAcks);
     }
@@ -86,7 +90,11 @@ fn check_acks(state: &State, ask: &ProduceAsk<'_>, acks: i16) -> Result<(), Resp
     Ok(())
 }
 
-pub(super) async fn fetch(context: &Context<'_>, request: FetchRequest, _version: i16) -> FetchResponse {
+pub(super) async fn fetch_records(
+    context: &ConnectionContext<'_>,
+    request: FetchRequest,
+    _version: i16,
+) -> FetchResponse {
     if request.session_id != 0 && request.session_epoch > 0 {
         return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
     }
@@ -97,8 +105,9 @@ pub(super) async fn fetch(context: &Context<'_>, request: FetchRequest, _version
     loop {
         changed.mark_unchanged();
         let due = Instant::now() >= deadline;
-        let ready = context.shared.with(|s, _| {
-            (due || has_enough(s, context.broker, &request, enough)).then(|| read(s, context.broker, &request))
+        let ready = context.shared.with_state(|s, _| {
+            (due || has_enough(s, context.broker, &request, enough))
+                .then(|| read_partitions(s, context.broker, &request))
         });
         if let Some(response) = ready {
             return response;
@@ -109,13 +118,13 @@ pub(super) async fn fetch(context: &Context<'_>, request: FetchRequest, _version
     }
 }
 
-fn isolation(level: i8) -> Isolation {
-    if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+fn isolation_of(level: i8) -> IsolationLevel {
+    if level == 1 { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted }
 }
 
 /// Whether the answer needs no more waiting: enough bytes, or an error to tell.
-fn has_enough(state: &State, broker: i32, request: &FetchRequest, enough: usize) -> bool {
-    let isolation = isolation(request.isolation_level);
+fn has_enough(state: &SimState, broker: i32, request: &FetchRequest, enough: usize) -> bool {
+    let isolation = isolation_of(request.isolation_level);
     let mut bytes = 0;
     for topic in &request.topics {
         for p in &topic.partitions {
@@ -126,7 +135,7 @@ fn has_enough(state: &State, broker: i32, request: &FetchRequest, enough: usize)
             if p.fetch_offset < log.start() || p.fetch_offset > log.high_watermark() {
                 return true;
             }
-            bytes += log.available(p.fetch_offset, isolation, enough.saturating_sub(bytes).max(1));
+            bytes += log.count_available(p.fetch_offset, isolation, enough.saturating_sub(bytes).max(1));
             if bytes >= enough && bytes > 0 {
                 return true;
             }
@@ -135,12 +144,12 @@ fn has_enough(state: &State, broker: i32, request: &FetchRequest, enough: usize)
     enough == 0 || request.topics.is_empty()
 }
 
-fn may_read(state: &State, topic: &str) -> Result<(), ResponseError> {
-    state.permit(Operation::Read, Resource::Topic, topic)
+fn may_read(state: &SimState, topic: &str) -> Result<(), ResponseError> {
+    state.check_permission(Operation::Read, Resource::Topic, topic)
 }
 
-fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
-    let isolation = isolation(request.isolation_level);
+fn read_partitions(state: &SimState, broker: i32, request: &FetchRequest) -> FetchResponse {
+    let isolation = isolation_of(request.isolation_level);
     let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
     let mut nothing_yet = true;
     let mut response = FetchResponse::default();
@@ -153,19 +162,19 @@ fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
                 .and_then(|()| state.check_leader(broker, &topic.topic, p.partition, p.current_leader_epoch))
                 .and_then(|()| state.log(&topic.topic, p.partition).ok_or(ResponseError::UnknownTopicOrPartition))
                 .and_then(|log| log.read(p.fetch_offset, max, isolation, nothing_yet).map(|r| (log, r)));
-            data.error_code = code(&outcome);
+            data.error_code = error_code_of(&outcome);
             data.high_watermark = -1;
             data.last_stable_offset = -1;
             data.log_start_offset = -1;
             data.records = Some(bytes::Bytes::new());
             if let Ok((log, read)) = outcome {
                 data.high_watermark = log.high_watermark();
-                data.last_stable_offset = log.lso();
+                data.last_stable_offset = log.last_stable_offset();
                 data.log_start_offset = log.start();
                 nothing_yet &= read.bytes.is_empty();
                 left = left.saturating_sub(read.bytes.len());
                 data.records = Some(read.bytes);
-                if isolation == Isolation::ReadCommitted {
+                if isolation == IsolationLevel::ReadCommitted {
                     let aborted = read.aborted.iter().map(|a| {
                         AbortedTransaction::default().with_producer_id(a.producer_id.into()).with_first_offset(a.first)
                     });
@@ -181,15 +190,19 @@ fn read(state: &State, broker: i32, request: &FetchRequest) -> FetchResponse {
     response
 }
 
-pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
-    let isolation = isolation(request.isolation_level);
+pub(super) fn list_offsets(
+    context: &ConnectionContext<'_>,
+    request: ListOffsetsRequest,
+    version: i16,
+) -> ListOffsetsResponse {
+    let isolation = isolation_of(request.isolation_level);
     let mut response = ListOffsetsResponse::default();
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         for topic in &request.topics {
             let mut results = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
             for p in &topic.partitions {
                 let found = s
-                    .permit(Operation::Describe, Resource::Topic, &topic.name)
+                    .check_permission(Operation::Describe, Resource::Topic, &topic.name)
                     .and_then(|()| {
                         s.check_leader(context.broker, &topic.name, p.partition_index, p.current_leader_epoch)
                     })
@@ -198,7 +211,7 @@ pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, v
                         s.list_offset(&topic.name, p.partition_index, lookup, isolation)
                     });
                 let mut result = ListOffsetsPartitionResponse::default().with_partition_index(p.partition_index);
-                result.error_code = code(&found);
+                result.error_code = error_code_of(&found);
                 (result.timestamp, result.offset) = found.unwrap_or((-1, -1));
                 if result.offset >= 0 {
                     result.leader_epoch = s.log(&topic.name, p.partition_index).map_or(-1, |l| l.leader_epoch);
@@ -211,18 +224,22 @@ pub(super) fn list_offsets(context: &Context<'_>, request: ListOffsetsRequest, v
     response
 }
 
-pub(super) fn delete_records(context: &Context<'_>, request: DeleteRecordsRequest, _v: i16) -> DeleteRecordsResponse {
+pub(super) fn delete_records(
+    context: &ConnectionContext<'_>,
+    request: DeleteRecordsRequest,
+    _v: i16,
+) -> DeleteRecordsResponse {
     let mut response = DeleteRecordsResponse::default();
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         for topic in &request.topics {
             let mut results = DeleteRecordsTopicResult::default().with_name(topic.name.clone());
             for p in &topic.partitions {
                 let outcome = s
                     .check_leader(context.broker, &topic.name, p.partition_index, -1)
-                    .and_then(|()| s.trim(&topic.name, p.partition_index, p.offset));
+                    .and_then(|()| s.delete_records(&topic.name, p.partition_index, p.offset));
                 let result = DeleteRecordsPartitionResult::default()
                     .with_partition_index(p.partition_index)
-                    .with_error_code(code(&outcome))
+                    .with_error_code(error_code_of(&outcome))
                     .with_low_watermark(outcome.unwrap_or(-1));
                 results.partitions.push(result);
             }
@@ -232,13 +249,13 @@ pub(super) fn delete_records(context: &Context<'_>, request: DeleteRecordsReques
     response
 }
 
-pub(super) fn leader_epoch(
-    context: &Context<'_>,
+pub(super) fn offset_for_leader_epoch(
+    context: &ConnectionContext<'_>,
     request: OffsetForLeaderEpochRequest,
     _version: i16,
 ) -> OffsetForLeaderEpochResponse {
     let mut response = OffsetForLeaderEpochResponse::default();
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         for topic in &request.topics {
             let mut results = OffsetForLeaderTopicResult::default().with_topic(topic.topic.clone());
             for p in &topic.partitions {
@@ -247,7 +264,7 @@ pub(super) fn leader_epoch(
                 let (epoch, end) = log.map_or((-1, -1), |l| l.epoch_end(p.leader_epoch));
                 let result = EpochEndOffset::default()
                     .with_partition(p.partition)
-                    .with_error_code(code(&checked))
+                    .with_error_code(error_code_of(&checked))
                     .with_leader_epoch(epoch)
                     .with_end_offset(end);
                 results.partitions.push(result);

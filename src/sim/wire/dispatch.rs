@@ -15,8 +15,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::{Context, acls, admin, data, groups, offsets, transactions};
-use crate::sim::state::Cut;
+use super::{ConnectionContext, acls, admin, data, groups, offsets, transactions};
+use crate::sim::state::ConnectionCut;
 
 /// Every API that is implemented, with its lowest and highest version: what ApiVersions advertises.
 /// Fetch stops below topic ids (v13), transactions below `transaction.version` 2.
@@ -62,14 +62,17 @@ pub(super) const APIS: &[(ApiKey, i16, i16)] = &[
 pub(super) struct Close;
 
 /// Answers one request. `None` when the protocol wants no answer (acks=0).
-pub(super) async fn answer(context: &mut Context<'_>, mut frame: Bytes) -> Result<Option<Bytes>, Close> {
+pub(super) async fn answer_request(
+    context: &mut ConnectionContext<'_>,
+    mut frame: Bytes,
+) -> Result<Option<Bytes>, Close> {
     if frame.remaining() < 8 {
         return Err(Close);
     }
     let (key, version) = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
     let correlation = i32::from_be_bytes([frame[4], frame[5], frame[6], frame[7]]);
     let api = ApiKey::try_from(key).map_err(|()| Close)?;
-    let offered = offered(context);
+    let offered = list_offered_apis(context);
     let (_, low, high) = offered.iter().find(|(k, ..)| *k == api).ok_or(Close)?;
     if !(*low..=*high).contains(&version) {
         // a client that is newer than us learns from a v0 answer what we can (KIP-511)
@@ -81,16 +84,16 @@ pub(super) async fn answer(context: &mut Context<'_>, mut frame: Bytes) -> Resul
     }
     let header = RequestHeader::decode(&mut frame, api.request_header_version(version)).map_err(|_| Close)?;
     context.client_id = header.client_id.map(|c| c.to_string()).unwrap_or_default();
-    let cut = context.shared.with(|s, _| s.faults.take_cut(key));
-    if cut == Some(Cut::BeforeEffect) {
+    let cut = context.shared.with_state(|s, _| s.faults.take_cut(key));
+    if cut == Some(ConnectionCut::BeforeEffect) {
         return Err(Close);
     }
-    let answer = route(context, api, version, correlation, frame).await;
-    if cut == Some(Cut::BeforeAnswer) { Err(Close) } else { answer }
+    let answer = route_request(context, api, version, correlation, frame).await;
+    if cut == Some(ConnectionCut::BeforeAnswer) { Err(Close) } else { answer }
 }
 
-async fn route(
-    context: &Context<'_>,
+async fn route_request(
+    context: &ConnectionContext<'_>,
     api: ApiKey,
     version: i16,
     correlation: i32,
@@ -111,53 +114,53 @@ async fn route(
     match api {
         ApiKey::ApiVersions => {
             ApiVersionsRequest::decode(&mut body, version).map_err(|_| Close)?;
-            reply(api, version, correlation, &api_versions(&offered(context), None))
+            reply(api, version, correlation, &api_versions(&list_offered_apis(context), None))
         }
         ApiKey::Produce => {
             let request = ProduceRequest::decode(&mut body, version).map_err(|_| Close)?;
             let silent = request.acks == 0;
-            let response = data::produce(context, request, version);
+            let response = data::produce_records(context, request, version);
             if silent { Ok(None) } else { reply(api, version, correlation, &response) }
         }
-        ApiKey::Fetch => serve_waiting!(FetchRequest, data::fetch),
-        ApiKey::JoinGroup => serve_waiting!(JoinGroupRequest, groups::join),
-        ApiKey::SyncGroup => serve_waiting!(SyncGroupRequest, groups::sync),
+        ApiKey::Fetch => serve_waiting!(FetchRequest, data::fetch_records),
+        ApiKey::JoinGroup => serve_waiting!(JoinGroupRequest, groups::join_group),
+        ApiKey::SyncGroup => serve_waiting!(SyncGroupRequest, groups::sync_group),
         ApiKey::ListOffsets => serve!(ListOffsetsRequest, data::list_offsets),
         ApiKey::DeleteRecords => serve!(DeleteRecordsRequest, data::delete_records),
-        ApiKey::OffsetForLeaderEpoch => serve!(OffsetForLeaderEpochRequest, data::leader_epoch),
-        ApiKey::Metadata => serve!(MetadataRequest, admin::metadata),
+        ApiKey::OffsetForLeaderEpoch => serve!(OffsetForLeaderEpochRequest, data::offset_for_leader_epoch),
+        ApiKey::Metadata => serve!(MetadataRequest, admin::answer_metadata),
         ApiKey::FindCoordinator => serve!(FindCoordinatorRequest, admin::find_coordinator),
         ApiKey::DescribeCluster => serve!(DescribeClusterRequest, admin::describe_cluster),
         ApiKey::DescribeConfigs => serve!(DescribeConfigsRequest, admin::describe_configs),
         ApiKey::CreateTopics => serve!(CreateTopicsRequest, admin::create_topics),
         ApiKey::DeleteTopics => serve!(DeleteTopicsRequest, admin::delete_topics),
-        ApiKey::Heartbeat => serve!(HeartbeatRequest, groups::heartbeat),
-        ApiKey::LeaveGroup => serve!(LeaveGroupRequest, groups::leave),
-        ApiKey::DescribeGroups => serve!(DescribeGroupsRequest, groups::describe),
-        ApiKey::ListGroups => serve!(ListGroupsRequest, groups::list),
-        ApiKey::DeleteGroups => serve!(DeleteGroupsRequest, groups::delete),
-        ApiKey::OffsetCommit => serve!(OffsetCommitRequest, offsets::commit),
-        ApiKey::OffsetFetch => serve!(OffsetFetchRequest, offsets::fetch),
-        ApiKey::OffsetDelete => serve!(OffsetDeleteRequest, offsets::delete),
-        ApiKey::InitProducerId => serve!(InitProducerIdRequest, transactions::init),
+        ApiKey::Heartbeat => serve!(HeartbeatRequest, groups::answer_heartbeat),
+        ApiKey::LeaveGroup => serve!(LeaveGroupRequest, groups::leave_group),
+        ApiKey::DescribeGroups => serve!(DescribeGroupsRequest, groups::describe_groups),
+        ApiKey::ListGroups => serve!(ListGroupsRequest, groups::list_groups),
+        ApiKey::DeleteGroups => serve!(DeleteGroupsRequest, groups::delete_groups),
+        ApiKey::OffsetCommit => serve!(OffsetCommitRequest, offsets::commit_offsets),
+        ApiKey::OffsetFetch => serve!(OffsetFetchRequest, offsets::fetch_offsets),
+        ApiKey::OffsetDelete => serve!(OffsetDeleteRequest, offsets::delete_offsets),
+        ApiKey::InitProducerId => serve!(InitProducerIdRequest, transactions::init_producer_id),
         ApiKey::AddPartitionsToTxn => serve!(AddPartitionsToTxnRequest, transactions::add_partitions),
         ApiKey::AddOffsetsToTxn => serve!(AddOffsetsToTxnRequest, transactions::add_offsets),
         ApiKey::TxnOffsetCommit => serve!(TxnOffsetCommitRequest, transactions::commit_offsets),
-        ApiKey::EndTxn => serve!(EndTxnRequest, transactions::end),
+        ApiKey::EndTxn => serve!(EndTxnRequest, transactions::end_transaction),
         ApiKey::WriteTxnMarkers => serve!(WriteTxnMarkersRequest, transactions::write_markers),
-        ApiKey::DescribeAcls => serve!(DescribeAclsRequest, acls::describe),
-        ApiKey::CreateAcls => serve!(CreateAclsRequest, acls::create),
-        ApiKey::DeleteAcls => serve!(DeleteAclsRequest, acls::delete),
-        ApiKey::DescribeTransactions => serve!(DescribeTransactionsRequest, transactions::describe),
-        ApiKey::ListTransactions => serve!(ListTransactionsRequest, transactions::list),
+        ApiKey::DescribeAcls => serve!(DescribeAclsRequest, acls::describe_acls),
+        ApiKey::CreateAcls => serve!(CreateAclsRequest, acls::create_acls),
+        ApiKey::DeleteAcls => serve!(DeleteAclsRequest, acls::delete_acls),
+        ApiKey::DescribeTransactions => serve!(DescribeTransactionsRequest, transactions::describe_transactions),
+        ApiKey::ListTransactions => serve!(ListTransactionsRequest, transactions::list_transactions),
         ApiKey::DescribeProducers => serve!(DescribeProducersRequest, transactions::describe_producers),
         _ => Err(Close),
     }
 }
 
 /// What the brokers offer: everything that is implemented, unless a test made them old.
-fn offered(context: &Context<'_>) -> Vec<(ApiKey, i16, i16)> {
-    context.shared.with(|s, _| {
+fn list_offered_apis(context: &ConnectionContext<'_>) -> Vec<(ApiKey, i16, i16)> {
+    context.shared.with_state(|s, _| {
         let cap = |(key, low, high): &(ApiKey, i16, i16)| {
             let newest = s.faults.newest.get(&(*key as i16)).copied().unwrap_or(*high);
             (*key, *low, newest.min(*high))

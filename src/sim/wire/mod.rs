@@ -24,10 +24,10 @@ use kafka_protocol::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{oneshot, watch};
 
-use super::state::{GroupReply, State, Ticket};
+use super::state::{GroupReply, SimState, Ticket};
 use crate::estate::acl::{Operation, Resource};
 
-pub(super) use server::{bind, run_broker};
+pub(super) use server::{bind_listener, run_broker};
 
 /// Largest request, bytes (Kafka: `socket.request.max.bytes`).
 pub const MAX_FRAME: usize = 100 * 1024 * 1024;
@@ -36,28 +36,28 @@ pub const MAX_CONNECTIONS: usize = 2048;
 
 /// What the servers of one cluster share.
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct SharedCluster {
+    state: Mutex<SimState>,
     waiting: Mutex<HashMap<Ticket, oneshot::Sender<GroupReply>>>,
     tickets: AtomicU64,
     version: watch::Sender<u64>,
 }
 
-impl Shared {
-    pub(super) fn new(state: State) -> Self {
+impl SharedCluster {
+    pub(super) fn new(state: SimState) -> Self {
         let version = watch::Sender::new(state.version());
         Self { state: Mutex::new(state), waiting: Mutex::default(), tickets: AtomicU64::new(1), version }
     }
 
     /// Runs `f` on the state at the present time, then hands out the replies that became due and wakes readers.
-    pub(super) fn with<R>(&self, f: impl FnOnce(&mut State, i64) -> R) -> R {
+    pub(super) fn with_state<R>(&self, f: impl FnOnce(&mut SimState, i64) -> R) -> R {
         let (result, ready, version) = {
-            let mut state = lock(&self.state);
+            let mut state = lock_ignoring_poison(&self.state);
             let result = f(&mut state, now_ms());
             (result, state.take_ready(), state.version())
         };
         if !ready.is_empty() {
-            let mut waiting = lock(&self.waiting);
+            let mut waiting = lock_ignoring_poison(&self.waiting);
             for (ticket, reply) in ready {
                 if let Some(sender) = waiting.remove(&ticket) {
                     // whoever asked may be gone
@@ -70,10 +70,10 @@ impl Shared {
     }
 
     /// A ticket for a request that waits, and where its reply will come.
-    fn ticket(&self) -> (Ticket, oneshot::Receiver<GroupReply>) {
+    fn issue_ticket(&self) -> (Ticket, oneshot::Receiver<GroupReply>) {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = lock_ignoring_poison(&self.waiting);
         waiting.retain(|_, s| !s.is_closed());
         waiting.insert(ticket, sender);
         (ticket, receiver)
@@ -86,7 +86,7 @@ impl Shared {
 }
 
 /// A state that a panic left behind is still served: the truth of the test that panicked is elsewhere.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -98,41 +98,41 @@ pub(super) fn now_ms() -> i64 {
 
 /// One connection's view: the cluster, the broker it is to, and who is on it.
 #[derive(Debug)]
-pub(super) struct Context<'a> {
-    shared: &'a Shared,
+pub(super) struct ConnectionContext<'a> {
+    shared: &'a SharedCluster,
     broker: i32,
     client_id: String,
     host: String,
 }
 
-impl Context<'_> {
+impl ConnectionContext<'_> {
     /// Runs `f` if this broker coordinates `key`.
-    fn coordinated<R>(
+    fn run_as_coordinator<R>(
         &self,
         key: &str,
-        f: impl FnOnce(&mut State, i64) -> Result<R, ResponseError>,
+        f: impl FnOnce(&mut SimState, i64) -> Result<R, ResponseError>,
     ) -> Result<R, ResponseError> {
-        self.shared.with(|s, now| {
+        self.shared.with_state(|s, now| {
             s.check_coordinator(self.broker, key)?;
             f(s, now)
         })
     }
 
     /// The same for whoever may run transactions of this id.
-    fn transacted<R>(
+    fn run_for_transactional_id<R>(
         &self,
         id: &str,
-        f: impl FnOnce(&mut State, i64) -> Result<R, ResponseError>,
+        f: impl FnOnce(&mut SimState, i64) -> Result<R, ResponseError>,
     ) -> Result<R, ResponseError> {
-        self.shared.with(|s, _| s.permit(Operation::Write, Resource::TransactionalId, id))?;
-        self.coordinated(id, f)
+        self.shared.with_state(|s, _| s.check_permission(Operation::Write, Resource::TransactionalId, id))?;
+        self.run_as_coordinator(id, f)
     }
 }
 
-fn text(s: &str) -> StrBytes {
+fn to_str_bytes(s: &str) -> StrBytes {
     StrBytes::from_string(s.to_owned())
 }
 
-fn code<T>(result: &Result<T, ResponseError>) -> i16 {
+fn error_code_of<T>(result: &Result<T, ResponseError>) -> i16 {
     result.as_ref().err().map_or(0, ResponseError::code)
 }

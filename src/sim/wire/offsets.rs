@@ -11,10 +11,14 @@ use kafka_protocol::messages::{
     OffsetFetchResponse,
 };
 
-use super::{Context, code, text};
+use super::{ConnectionContext, error_code_of, to_str_bytes};
 use crate::sim::state::{Commit, CommitAsk, FetchedOffset, ResponseError};
 
-pub(super) fn commit(context: &Context<'_>, request: OffsetCommitRequest, _version: i16) -> OffsetCommitResponse {
+pub(super) fn commit_offsets(
+    context: &ConnectionContext<'_>,
+    request: OffsetCommitRequest,
+    _version: i16,
+) -> OffsetCommitResponse {
     let ask = CommitAsk {
         group: request.group_id.to_string(),
         generation: request.generation_id_or_member_epoch,
@@ -22,8 +26,8 @@ pub(super) fn commit(context: &Context<'_>, request: OffsetCommitRequest, _versi
         instance: request.group_instance_id.map(|i| i.to_string()),
     };
     let mut response = OffsetCommitResponse::default();
-    let checked = context.coordinated(&ask.group, |s, now| s.check_commit(now, &ask, false));
-    context.shared.with(|s, now| {
+    let checked = context.run_as_coordinator(&ask.group, |s, now| s.check_commit(now, &ask, false));
+    context.shared.with_state(|s, now| {
         for topic in &request.topics {
             let mut results = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
             for p in &topic.partitions {
@@ -34,11 +38,11 @@ pub(super) fn commit(context: &Context<'_>, request: OffsetCommitRequest, _versi
                         metadata: p.committed_metadata.as_ref().map(|m| m.to_string()).unwrap_or_default(),
                         at: now,
                     };
-                    s.commit(&ask.group, &topic.name, p.partition_index, commit)
+                    s.commit_offset(&ask.group, &topic.name, p.partition_index, commit)
                 });
                 let result = OffsetCommitResponsePartition::default()
                     .with_partition_index(p.partition_index)
-                    .with_error_code(code(&outcome));
+                    .with_error_code(error_code_of(&outcome));
                 results.partitions.push(result);
             }
             response.topics.push(results);
@@ -48,46 +52,52 @@ pub(super) fn commit(context: &Context<'_>, request: OffsetCommitRequest, _versi
 }
 
 /// Topics with their partitions.
-type Asked = Vec<(String, Vec<i32>)>;
+type AskedPartitions = Vec<(String, Vec<i32>)>;
 /// Topics with each partition's offset.
-type Found = Vec<(String, Vec<(i32, FetchedOffset)>)>;
+type FoundOffsets = Vec<(String, Vec<(i32, FetchedOffset)>)>;
 
-fn look_up(
-    context: &Context<'_>,
+fn look_up_offsets(
+    context: &ConnectionContext<'_>,
     group: &str,
-    asked: Option<Asked>,
+    asked: Option<AskedPartitions>,
     require_stable: bool,
-) -> Result<Found, ResponseError> {
-    context.coordinated(group, |s, _| {
+) -> Result<FoundOffsets, ResponseError> {
+    context.run_as_coordinator(group, |s, _| {
         let asked = asked.unwrap_or_else(|| s.committed_partitions(group));
         let topic = |(topic, partitions): (String, Vec<i32>)| {
-            let offsets = partitions.into_iter().map(|p| (p, s.committed(group, &topic, p, require_stable))).collect();
+            let offsets =
+                partitions.into_iter().map(|p| (p, s.fetch_offset(group, &topic, p, require_stable))).collect();
             (topic, offsets)
         };
         Ok(asked.into_iter().map(topic).collect())
     })
 }
 
-pub(super) fn fetch(context: &Context<'_>, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+pub(super) fn fetch_offsets(
+    context: &ConnectionContext<'_>,
+    request: OffsetFetchRequest,
+    version: i16,
+) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
     if version >= 8 {
         for group in request.groups {
             let asked =
                 group.topics.map(|ts| ts.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect());
-            let found = look_up(context, &group.group_id, asked, request.require_stable);
-            let mut result =
-                OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_error_code(code(&found));
+            let found = look_up_offsets(context, &group.group_id, asked, request.require_stable);
+            let mut result = OffsetFetchResponseGroup::default()
+                .with_group_id(group.group_id)
+                .with_error_code(error_code_of(&found));
             for (name, partitions) in found.unwrap_or_default() {
                 let each = |(p, f): (i32, FetchedOffset)| {
                     OffsetFetchResponsePartitions::default()
                         .with_partition_index(p)
                         .with_committed_offset(f.offset)
                         .with_committed_leader_epoch(f.leader_epoch)
-                        .with_metadata(Some(text(&f.metadata)))
+                        .with_metadata(Some(to_str_bytes(&f.metadata)))
                         .with_error_code(f.error.map_or(0, |e| e.code()))
                 };
                 let topic = OffsetFetchResponseTopics::default()
-                    .with_name(text(&name).into())
+                    .with_name(to_str_bytes(&name).into())
                     .with_partitions(partitions.into_iter().map(each).collect());
                 result.topics.push(topic);
             }
@@ -95,12 +105,12 @@ pub(super) fn fetch(context: &Context<'_>, request: OffsetFetchRequest, version:
         }
         return response;
     }
-    let asked: Option<Asked> =
+    let asked: Option<AskedPartitions> =
         request.topics.map(|ts| ts.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect());
     // v1 has no place for an error of the group: each partition tells
     let partitions_tell = asked.clone().filter(|_| version < 2);
-    let found = look_up(context, &request.group_id, asked, request.require_stable);
-    response.error_code = if version < 2 { 0 } else { code(&found) };
+    let found = look_up_offsets(context, &request.group_id, asked, request.require_stable);
+    response.error_code = if version < 2 { 0 } else { error_code_of(&found) };
     let found = match (found, partitions_tell) {
         (Ok(found), _) => found,
         (Err(_), None) => Vec::new(),
@@ -116,20 +126,24 @@ pub(super) fn fetch(context: &Context<'_>, request: OffsetFetchRequest, version:
                 .with_partition_index(p)
                 .with_committed_offset(f.offset)
                 .with_committed_leader_epoch(f.leader_epoch)
-                .with_metadata(Some(text(&f.metadata)))
+                .with_metadata(Some(to_str_bytes(&f.metadata)))
                 .with_error_code(f.error.map_or(0, |e| e.code()))
         };
         let topic = OffsetFetchResponseTopic::default()
-            .with_name(text(&name).into())
+            .with_name(to_str_bytes(&name).into())
             .with_partitions(partitions.into_iter().map(each).collect());
         response.topics.push(topic);
     }
     response
 }
 
-pub(super) fn delete(context: &Context<'_>, request: OffsetDeleteRequest, _version: i16) -> OffsetDeleteResponse {
+pub(super) fn delete_offsets(
+    context: &ConnectionContext<'_>,
+    request: OffsetDeleteRequest,
+    _version: i16,
+) -> OffsetDeleteResponse {
     let mut response = OffsetDeleteResponse::default();
-    let checked = context.coordinated(&request.group_id, |s, _| {
+    let checked = context.run_as_coordinator(&request.group_id, |s, _| {
         s.check_offset_delete(&request.group_id)?;
         for topic in &request.topics {
             let mut results = OffsetDeleteResponseTopic::default().with_name(topic.name.clone());
@@ -137,12 +151,12 @@ pub(super) fn delete(context: &Context<'_>, request: OffsetDeleteRequest, _versi
                 let outcome = s.delete_offset(&request.group_id, &topic.name, p.partition_index);
                 let result = OffsetDeleteResponsePartition::default()
                     .with_partition_index(p.partition_index)
-                    .with_error_code(code(&outcome));
+                    .with_error_code(error_code_of(&outcome));
                 results.partitions.push(result);
             }
             response.topics.push(results);
         }
         Ok(())
     });
-    response.with_error_code(code(&checked))
+    response.with_error_code(error_code_of(&checked))
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
-use super::{Context, MAX_CONNECTIONS, MAX_FRAME, Shared, dispatch};
+use super::{ConnectionContext, MAX_CONNECTIONS, MAX_FRAME, SharedCluster, dispatch};
 
 /// Tries to take a port again when a broker is revived, 50 ms apart.
 const REBIND_TRIES: u32 = 100;
@@ -19,21 +19,21 @@ const REBIND_TRIES: u32 = 100;
 ///
 /// # Errors
 /// The address is in use, or the machine has no ports left.
-pub fn bind(port: u16) -> io::Result<std::net::TcpListener> {
+pub fn bind_listener(port: u16) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Serves one broker until the runtime ends: accepts while it lives, refuses while it is dead.
-pub async fn run_broker(shared: Arc<Shared>, broker: i32, listener: std::net::TcpListener) {
+pub async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener: std::net::TcpListener) {
     let Ok(port) = listener.local_addr().map(|a| a.port()) else { return };
     let mut listener = TcpListener::from_std(listener).ok();
     let mut changed = shared.watch();
     let alive = watch::Sender::new(true);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let lives = shared.with(|s, _| s.brokers.get(&broker).is_some_and(|b| b.alive));
+        let lives = shared.with_state(|s, _| s.brokers.get(&broker).is_some_and(|b| b.alive));
         if !lives {
             listener = None;
             alive.send_replace(false);
@@ -43,7 +43,7 @@ pub async fn run_broker(shared: Arc<Shared>, broker: i32, listener: std::net::Tc
             continue;
         }
         if listener.is_none() {
-            listener = rebind(port).await;
+            listener = rebind_port(port).await;
             alive.send_replace(true);
         }
         let Some(open) = &listener else { return };
@@ -54,7 +54,7 @@ pub async fn run_broker(shared: Arc<Shared>, broker: i32, listener: std::net::Tc
                 tokio::spawn(async move {
                     tokio::select! {
                         // a malformed frame, a cut, or the client closing: this connection only
-                        _ = serve(&shared, broker, stream, peer) => {}
+                        _ = serve_connection(&shared, broker, stream, peer) => {}
                         _ = alive.wait_for(|a| !a) => {}
                     }
                     drop(place);
@@ -65,7 +65,7 @@ pub async fn run_broker(shared: Arc<Shared>, broker: i32, listener: std::net::Tc
     }
 }
 
-async fn rebind(port: u16) -> Option<TcpListener> {
+async fn rebind_port(port: u16) -> Option<TcpListener> {
     for _ in 0..REBIND_TRIES {
         if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
             return Some(listener);
@@ -75,13 +75,18 @@ async fn rebind(port: u16) -> Option<TcpListener> {
     None
 }
 
-async fn serve(shared: &Shared, broker: i32, mut stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
+async fn serve_connection(
+    shared: &SharedCluster,
+    broker: i32,
+    mut stream: TcpStream,
+    peer: SocketAddr,
+) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut context = Context { shared, broker, client_id: String::new(), host: format!("/{}", peer.ip()) };
+    let mut context = ConnectionContext { shared, broker, client_id: String::new(), host: format!("/{}", peer.ip()) };
     while let Some(frame) = read_frame(&mut stream).await? {
-        let answer = dispatch::answer(&mut context, frame).await;
+        let answer = dispatch::answer_request(&mut context, frame).await;
         let Ok(answer) = answer else { return Ok(()) };
-        let delay = shared.with(|s, _| s.faults.delay_ms.get(&broker).copied().unwrap_or(0));
+        let delay = shared.with_state(|s, _| s.faults.delay_ms.get(&broker).copied().unwrap_or(0));
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }

@@ -23,10 +23,10 @@ use kafka_protocol::messages::{
     WriteTxnMarkersResponse,
 };
 
-use super::{Context, code, text};
+use super::{ConnectionContext, error_code_of, to_str_bytes};
 use crate::estate::acl::{Operation, Resource};
 use crate::estate::transactions::TransactionState;
-use crate::sim::state::{CLUSTER, Commit, CommitAsk, Marker, MarkerAsk, State, Transaction};
+use crate::sim::state::{CLUSTER, Commit, CommitAsk, Marker, MarkerAsk, SimState, Transaction};
 
 /// Clients before a version know a fenced producer only as INVALID_PRODUCER_EPOCH (KIP-588).
 fn fenced_since(version: i16, since: i16, error: ResponseError) -> ResponseError {
@@ -36,16 +36,20 @@ fn fenced_since(version: i16, since: i16, error: ResponseError) -> ResponseError
     }
 }
 
-pub(super) fn init(context: &Context<'_>, request: InitProducerIdRequest, version: i16) -> InitProducerIdResponse {
+pub(super) fn init_producer_id(
+    context: &ConnectionContext<'_>,
+    request: InitProducerIdRequest,
+    version: i16,
+) -> InitProducerIdResponse {
     let id = request.transactional_id.as_ref().map(|t| t.as_str());
     let known = (request.producer_id.0, request.producer_epoch);
     let timeout = request.transaction_timeout_ms.into();
     let outcome = match id {
-        None => context.shared.with(|s, now| s.init_producer(now, None, timeout, known)),
-        Some(id) => context.transacted(id, |s, now| s.init_producer(now, Some(id), timeout, known)),
+        None => context.shared.with_state(|s, now| s.init_producer(now, None, timeout, known)),
+        Some(id) => context.run_for_transactional_id(id, |s, now| s.init_producer(now, Some(id), timeout, known)),
     };
     let outcome = outcome.map_err(|e| fenced_since(version, 4, e));
-    let mut response = InitProducerIdResponse::default().with_error_code(code(&outcome));
+    let mut response = InitProducerIdResponse::default().with_error_code(error_code_of(&outcome));
     let (producer, epoch) = outcome.unwrap_or((-1, -1));
     response.producer_id = producer.into();
     response.producer_epoch = epoch;
@@ -53,7 +57,7 @@ pub(super) fn init(context: &Context<'_>, request: InitProducerIdRequest, versio
 }
 
 pub(super) fn add_partitions(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: AddPartitionsToTxnRequest,
     version: i16,
 ) -> AddPartitionsToTxnResponse {
@@ -62,10 +66,10 @@ pub(super) fn add_partitions(
     let topics = &request.v3_and_below_topics;
     let wanted: Vec<(String, i32)> =
         topics.iter().flat_map(|t| t.partitions.iter().map(|p| (t.name.to_string(), *p))).collect();
-    context.shared.with(|s, now| {
+    context.shared.with_state(|s, now| {
         // one unknown partition, and none is added
         let unknown: Vec<_> = wanted.iter().filter(|(t, p)| s.log(t, *p).is_none()).cloned().collect();
-        let permitted = s.permit(Operation::Write, Resource::TransactionalId, id);
+        let permitted = s.check_permission(Operation::Write, Resource::TransactionalId, id);
         let checked = permitted.and_then(|()| s.check_coordinator(context.broker, id));
         let outcome = checked.and_then(|()| match unknown.is_empty() {
             true => s.add_partitions(now, id, producer, &wanted),
@@ -76,7 +80,8 @@ pub(super) fn add_partitions(
         for topic in topics {
             let each = |p: &i32| {
                 let missing = permitted.is_ok() && unknown.contains(&(topic.name.to_string(), *p));
-                let error = if missing { ResponseError::UnknownTopicOrPartition.code() } else { code(&outcome) };
+                let error =
+                    if missing { ResponseError::UnknownTopicOrPartition.code() } else { error_code_of(&outcome) };
                 AddPartitionsToTxnPartitionResult::default().with_partition_index(*p).with_partition_error_code(error)
             };
             let result = AddPartitionsToTxnTopicResult::default()
@@ -89,19 +94,19 @@ pub(super) fn add_partitions(
 }
 
 pub(super) fn add_offsets(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: AddOffsetsToTxnRequest,
     version: i16,
 ) -> AddOffsetsToTxnResponse {
     let producer = (request.producer_id.0, request.producer_epoch);
-    let outcome = context.transacted(&request.transactional_id, |s, now| {
+    let outcome = context.run_for_transactional_id(&request.transactional_id, |s, now| {
         s.add_group(now, &request.transactional_id, producer, &request.group_id)
     });
-    AddOffsetsToTxnResponse::default().with_error_code(code(&outcome.map_err(|e| fenced_since(version, 2, e))))
+    AddOffsetsToTxnResponse::default().with_error_code(error_code_of(&outcome.map_err(|e| fenced_since(version, 2, e))))
 }
 
 pub(super) fn commit_offsets(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: TxnOffsetCommitRequest,
     _version: i16,
 ) -> TxnOffsetCommitResponse {
@@ -114,11 +119,11 @@ pub(super) fn commit_offsets(
     let producer = (request.producer_id.0, request.producer_epoch);
     let mut response = TxnOffsetCommitResponse::default();
     // goes to the group's coordinator
-    let checked = context.coordinated(&ask.group, |s, now| {
-        s.permit(Operation::Write, Resource::TransactionalId, &request.transactional_id)?;
+    let checked = context.run_as_coordinator(&ask.group, |s, now| {
+        s.check_permission(Operation::Write, Resource::TransactionalId, &request.transactional_id)?;
         s.check_txn_commit(now, &request.transactional_id, producer, &ask)
     });
-    context.shared.with(|s, now| {
+    context.shared.with_state(|s, now| {
         for topic in &request.topics {
             let mut results = TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone());
             for p in &topic.partitions {
@@ -133,7 +138,7 @@ pub(super) fn commit_offsets(
                 });
                 let result = TxnOffsetCommitResponsePartition::default()
                     .with_partition_index(p.partition_index)
-                    .with_error_code(code(&outcome));
+                    .with_error_code(error_code_of(&outcome));
                 results.partitions.push(result);
             }
             response.topics.push(results);
@@ -142,26 +147,28 @@ pub(super) fn commit_offsets(
     response
 }
 
-pub(super) fn end(context: &Context<'_>, request: EndTxnRequest, version: i16) -> EndTxnResponse {
+pub(super) fn end_transaction(context: &ConnectionContext<'_>, request: EndTxnRequest, version: i16) -> EndTxnResponse {
     let producer = (request.producer_id.0, request.producer_epoch);
     let kind = if request.committed { Marker::Commit } else { Marker::Abort };
-    let outcome = context
-        .transacted(&request.transactional_id, |s, now| s.end_txn(now, &request.transactional_id, producer, kind));
-    EndTxnResponse::default().with_error_code(code(&outcome.map_err(|e| fenced_since(version, 2, e))))
+    let outcome = context.run_for_transactional_id(&request.transactional_id, |s, now| {
+        s.end_txn(now, &request.transactional_id, producer, kind)
+    });
+    EndTxnResponse::default().with_error_code(error_code_of(&outcome.map_err(|e| fenced_since(version, 2, e))))
 }
 
-pub(super) fn describe(
-    context: &Context<'_>,
+pub(super) fn describe_transactions(
+    context: &ConnectionContext<'_>,
     request: DescribeTransactionsRequest,
     _version: i16,
 ) -> DescribeTransactionsResponse {
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         let each = |id: &kafka_protocol::messages::TransactionalId| {
             let found = s
-                .permit(Operation::Describe, Resource::TransactionalId, id)
+                .check_permission(Operation::Describe, Resource::TransactionalId, id)
                 .and_then(|()| s.check_coordinator(context.broker, id))
                 .and_then(|()| s.transactions().get(id.as_str()).ok_or(ResponseError::TransactionalIdNotFound));
-            let described = Described::default().with_transactional_id(id.clone()).with_error_code(code(&found));
+            let described =
+                Described::default().with_transactional_id(id.clone()).with_error_code(error_code_of(&found));
             match found {
                 Ok(txn) => describe_one(s, described, txn),
                 Err(_) => described,
@@ -172,16 +179,17 @@ pub(super) fn describe(
     })
 }
 
-fn describe_one(state: &State, described: Described, txn: &Transaction) -> Described {
+fn describe_one(state: &SimState, described: Described, txn: &Transaction) -> Described {
     let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for (topic, partition) in txn.described_partitions() {
-        if state.permit(Operation::Describe, Resource::Topic, &topic).is_ok() {
+        if state.check_permission(Operation::Describe, Resource::Topic, &topic).is_ok() {
             topics.entry(topic).or_default().push(partition);
         }
     }
-    let data = |(t, ps): (String, Vec<i32>)| TopicData::default().with_topic(text(&t).into()).with_partitions(ps);
+    let data =
+        |(t, ps): (String, Vec<i32>)| TopicData::default().with_topic(to_str_bytes(&t).into()).with_partitions(ps);
     described
-        .with_transaction_state(text(&txn.state.to_string()))
+        .with_transaction_state(to_str_bytes(&txn.state.to_string()))
         .with_transaction_timeout_ms(i32::try_from(txn.timeout).unwrap_or(i32::MAX))
         .with_transaction_start_time_ms(txn.started)
         .with_producer_id(txn.producer_id.into())
@@ -189,8 +197,12 @@ fn describe_one(state: &State, described: Described, txn: &Transaction) -> Descr
         .with_topics(topics.into_iter().map(data).collect())
 }
 
-pub(super) fn list(context: &Context<'_>, request: ListTransactionsRequest, _version: i16) -> ListTransactionsResponse {
-    context.shared.with(|s, now| {
+pub(super) fn list_transactions(
+    context: &ConnectionContext<'_>,
+    request: ListTransactionsRequest,
+    _version: i16,
+) -> ListTransactionsResponse {
+    context.shared.with_state(|s, now| {
         let mut response = ListTransactionsResponse::default();
         // by Kafka's own list of words, of which the simulation uses some
         let known = |word: &str| word.parse().is_ok_and(|s: TransactionState| s != TransactionState::Unknown);
@@ -199,16 +211,16 @@ pub(super) fn list(context: &Context<'_>, request: ListTransactionsRequest, _ver
         for (id, txn) in s.transactions() {
             let state = txn.state.to_string();
             let wanted = s.check_coordinator(context.broker, id).is_ok()
-                && s.permit(Operation::Describe, Resource::TransactionalId, id).is_ok()
+                && s.check_permission(Operation::Describe, Resource::TransactionalId, id).is_ok()
                 && (states.is_empty() || states.iter().any(|f| f.as_str() == state))
                 && (request.producer_id_filters.is_empty()
                     || request.producer_id_filters.iter().any(|p| p.0 == txn.producer_id))
                 && (request.duration_filter < 0 || now - txn.started > request.duration_filter);
             if wanted {
                 let listed = Listed::default()
-                    .with_transactional_id(text(id).into())
+                    .with_transactional_id(to_str_bytes(id).into())
                     .with_producer_id(txn.producer_id.into())
-                    .with_transaction_state(text(&state));
+                    .with_transaction_state(to_str_bytes(&state));
                 response.transaction_states.push(listed);
             }
         }
@@ -217,19 +229,20 @@ pub(super) fn list(context: &Context<'_>, request: ListTransactionsRequest, _ver
 }
 
 pub(super) fn describe_producers(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: DescribeProducersRequest,
     _version: i16,
 ) -> DescribeProducersResponse {
-    context.shared.with(|s, _| {
+    context.shared.with_state(|s, _| {
         let mut response = DescribeProducersResponse::default();
         for topic in &request.topics {
             let mut results = TopicResponse::default().with_name(topic.name.clone());
             for p in &topic.partition_indexes {
                 let checked = s
-                    .permit(Operation::Read, Resource::Topic, &topic.name)
+                    .check_permission(Operation::Read, Resource::Topic, &topic.name)
                     .and_then(|()| s.check_leader(context.broker, &topic.name, *p, -1));
-                let mut result = PartitionResponse::default().with_partition_index(*p).with_error_code(code(&checked));
+                let mut result =
+                    PartitionResponse::default().with_partition_index(*p).with_error_code(error_code_of(&checked));
                 if let (Ok(()), Some(log)) = (checked, s.log(&topic.name, *p)) {
                     let each = |(id, entry): (&i64, &crate::sim::state::log::ProducerEntry)| {
                         ProducerState::default()
@@ -251,14 +264,14 @@ pub(super) fn describe_producers(
 }
 
 pub(super) fn write_markers(
-    context: &Context<'_>,
+    context: &ConnectionContext<'_>,
     request: WriteTxnMarkersRequest,
     _version: i16,
 ) -> WriteTxnMarkersResponse {
-    context.shared.with(|s, now| {
+    context.shared.with_state(|s, now| {
         let permitted = s
-            .permit(Operation::ClusterAction, Resource::Cluster, CLUSTER)
-            .or_else(|_| s.permit(Operation::Alter, Resource::Cluster, CLUSTER));
+            .check_permission(Operation::ClusterAction, Resource::Cluster, CLUSTER)
+            .or_else(|_| s.check_permission(Operation::Alter, Resource::Cluster, CLUSTER));
         let mut response = WriteTxnMarkersResponse::default();
         for marker in &request.markers {
             let mut result = WritableTxnMarkerResult::default().with_producer_id(marker.producer_id);
@@ -276,7 +289,7 @@ pub(super) fn write_markers(
                     let outcome = permitted.and_then(|()| s.write_marker(now, &ask));
                     let each = WritableTxnMarkerPartitionResult::default()
                         .with_partition_index(*p)
-                        .with_error_code(code(&outcome));
+                        .with_error_code(error_code_of(&outcome));
                     results.partitions.push(each);
                 }
                 result.topics.push(results);

@@ -4,18 +4,18 @@ use tui_input::Input;
 
 use super::super::choose::Choose;
 use super::super::dialog::{self, Dialog};
-use super::super::model::{Model, Overlay, ROUTES, Saying, Tone, Values};
+use super::super::model::{Model, Overlay, ROUTES, RecordValues, Saying, Tone};
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
-use super::ready::{exportable, is_hard_move, is_losing, offers};
+use super::ready::{current_offers, find_exportable, is_hard_move, is_losing};
 use crate::base::Side;
 use crate::migration::facts::command::{Command, Offer, Subject};
 use crate::migration::facts::stage::Stage;
 use crate::snapshot::Ask;
 
 /// Sends a command that needs no dialog.
-pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
+pub(super) fn send_command(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
     let id = m.ask_id(about);
     let actor = m.options.actor.clone();
     vec![Cmd::Ask(Ask::Execute { id, command, actor, typed: String::new(), facts: None, asked: m.now })]
@@ -26,7 +26,7 @@ pub(super) fn send(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
 pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
     let question = m.ask_id("what would it do");
     let mut cmds = vec![Cmd::Ask(Ask::Prepare { id: question, command: command.clone() })];
-    cmds.extend(dialog::watch(&command).map(Cmd::Ask));
+    cmds.extend(dialog::watch_for(&command).map(Cmd::Ask));
     cmds.extend(measure_anew(m, &command));
     m.overlay = Some(Overlay::Confirm(Box::new(Dialog::new(command, question, m.now))));
     cmds
@@ -36,21 +36,22 @@ pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
 /// estimate: going back needs no facts of the other side.
 pub(in crate::tui) fn measure_anew(m: &mut Model, command: &Command) -> Vec<Cmd> {
     let resting = |g: &str| m.group_row(g).is_some_and(|g| !matches!(g.stage, Stage::Moving { .. }));
-    let Some((group, to)) = dialog::estimate_for(command).filter(|(g, _)| resting(g)) else { return Vec::new() };
-    let fresh = m.group_row(group).filter(|g| dialog::measures(g, command)).is_some_and(|g| {
-        g.measuring || g.estimate.as_ref().is_some_and(|e| e.fresh(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
+    let Some((group, to)) = dialog::estimate_shown_for(command).filter(|(g, _)| resting(g)) else { return Vec::new() };
+    let fresh = m.group_row(group).filter(|g| dialog::is_measured_for(g, command)).is_some_and(|g| {
+        g.measuring
+            || g.estimate.as_ref().is_some_and(|e| e.fresh_value(m.clock(), dialog::ESTIMATE_FRESH_MS).is_some())
     });
     if fresh {
         return Vec::new();
     }
     let measure = Command::Estimate { group: group.to_owned(), to, chosen: command.chosen().cloned() };
-    send(m, measure, "measuring")
+    send_command(m, measure, "measuring")
 }
 
 /// Opens the dialog of the first offer that `pick` chooses and that would be taken.
 fn confirm_offer(m: &mut Model, pick: impl Fn(&Command) -> bool) -> Vec<Cmd> {
     let opens = |o: &&Offer| o.refused.as_ref().is_none_or(|r| r.gate.is_some()) && pick(&o.command);
-    let command = offers(m).iter().find(opens).map(|o| o.command.clone());
+    let command = current_offers(m).iter().find(opens).map(|o| o.command.clone());
     command.map_or_else(Vec::new, |c| open_confirm(m, c))
 }
 
@@ -64,13 +65,13 @@ pub(super) fn roll_back(m: &mut Model) -> Vec<Cmd> {
 
 /// Where the group does not run is where its offsets are worth setting.
 fn other_side(m: &Model) -> Side {
-    m.current_group().map_or(Side::Green, words::goes_to)
+    m.current_group().map_or(Side::Green, words::next_side)
 }
 
-pub(super) fn reset(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn reset_offsets(m: &mut Model) -> Vec<Cmd> {
     let side = other_side(m);
     let free = |any: bool| {
-        offers(m).iter().filter(|o| o.refused.is_none()).find_map(|o| match &o.command {
+        current_offers(m).iter().filter(|o| o.refused.is_none()).find_map(|o| match &o.command {
             Command::ResetOffsets { group, to, .. } if any || *to == side => Some((group.clone(), *to)),
             _ => None,
         })
@@ -85,19 +86,19 @@ pub(super) fn continue_run(m: &mut Model) -> Vec<Cmd> {
     confirm_offer(m, |c| matches!(c, Command::Continue { .. } | Command::ContinueProducer { .. }))
 }
 
-pub(super) fn complete(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn complete_soak(m: &mut Model) -> Vec<Cmd> {
     confirm_offer(m, |c| matches!(c, Command::Complete { .. } | Command::CompleteProducer { .. }))
 }
 
 /// Opens the dialog of the next hard move: the one that would be taken, else the first, whose dialog says what holds.
 pub(super) fn hard_cut(m: &mut Model) -> Vec<Cmd> {
-    let offered: Vec<&Offer> = offers(m).iter().filter(|o| is_hard_move(&o.command)).collect();
+    let offered: Vec<&Offer> = current_offers(m).iter().filter(|o| is_hard_move(&o.command)).collect();
     let pick = offered.iter().find(|o| o.refused.is_none()).or(offered.first());
     let command = pick.map(|o| o.command.clone());
     command.map_or_else(Vec::new, |c| open_confirm(m, c))
 }
 
-pub(super) fn lose(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn hard_back_losing(m: &mut Model) -> Vec<Cmd> {
     confirm_offer(m, is_losing)
 }
 
@@ -105,57 +106,57 @@ pub(super) fn approve(m: &mut Model) -> Vec<Cmd> {
     confirm_offer(m, |c| matches!(c, Command::Approve { .. }))
 }
 
-pub(super) fn measure(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn measure_translation(m: &mut Model) -> Vec<Cmd> {
     let side = other_side(m);
     let pick = |any: bool| {
-        offers(m)
+        current_offers(m)
             .iter()
             .filter(|o| o.refused.is_none())
             .find(|o| matches!(&o.command, Command::Estimate { to, .. } if any || *to == side))
             .map(|o| o.command.clone())
     };
     let Some(command) = pick(false).or_else(|| pick(true)) else { return Vec::new() };
-    m.say(Tone::Plain, "measuring the translation; this reads only");
-    send(m, command, "measuring")
+    m.show_message(Tone::Plain, "measuring the translation; this reads only");
+    send_command(m, command, "measuring")
 }
 
 pub(super) fn export(m: &mut Model) -> Vec<Cmd> {
-    let Some((group, to, chosen)) = exportable(m) else { return Vec::new() };
+    let Some((group, to, chosen)) = find_exportable(m) else { return Vec::new() };
     let id = m.ask_id("export");
     vec![Cmd::Ask(Ask::Export { id, group, to, chosen })]
 }
 
 pub(super) fn show_values(m: &mut Model) -> Vec<Cmd> {
-    if m.values != Values::Hidden {
-        m.values = Values::Hidden;
+    if m.values != RecordValues::Hidden {
+        m.values = RecordValues::Hidden;
         return Vec::new();
     }
-    let (Some((group, to, chosen)), Some(tp)) = (exportable(m), m.partition.clone()) else { return Vec::new() };
+    let (Some((group, to, chosen)), Some(tp)) = (find_exportable(m), m.partition.clone()) else { return Vec::new() };
     let id = m.ask_id("values");
-    m.values = Values::Asked(id);
+    m.values = RecordValues::Asked(id);
     vec![Cmd::Ask(Ask::Records { id, group, to, chosen, tp })]
 }
 
-pub(super) fn verify(m: &mut Model) -> Vec<Cmd> {
-    verify::subject(m).map_or_else(Vec::new, |what| verify::ask_range(m, what))
+pub(super) fn verify_subject(m: &mut Model) -> Vec<Cmd> {
+    verify::subject_to_compare(m).map_or_else(Vec::new, |what| verify::ask_range(m, what))
 }
 
 pub(super) fn stop_diff(m: &mut Model) -> Vec<Cmd> {
-    say(m, Saying::StopDiff)
+    ask_for_word(m, Saying::StopDiff)
 }
 
 pub(super) fn continue_diff(m: &mut Model) -> Vec<Cmd> {
     let Some((what, span)) = m.diff().map(|d| (d.what.clone(), d.span)) else { return Vec::new() };
-    verify::start(m, what, span, true)
+    verify::start_diff(m, what, span, true)
 }
 
 pub(super) fn copy_next(m: &mut Model) -> Vec<Cmd> {
-    let Some(command) = m.diff().and_then(verify::command).map(ToOwned::to_owned) else { return Vec::new() };
-    m.say(Tone::Plain, "copied the command (if your terminal allows OSC 52)");
+    let Some(command) = m.diff().and_then(verify::replay_command).map(ToOwned::to_owned) else { return Vec::new() };
+    m.show_message(Tone::Plain, "copied the command (if your terminal allows OSC 52)");
     vec![Cmd::Copy(command)]
 }
 
-pub(super) fn route(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn choose_route(m: &mut Model) -> Vec<Cmd> {
     let Some(p) = m.current_producer() else { return Vec::new() };
     let free = |to| {
         p.offers.iter().any(|o| o.refused.is_none() && matches!(&o.command, Command::Route { to: t, .. } if *t == to))
@@ -169,26 +170,26 @@ pub(super) fn route(m: &mut Model) -> Vec<Cmd> {
 }
 
 /// Asks for the word that does it.
-fn say(m: &mut Model, saying: Saying) -> Vec<Cmd> {
+fn ask_for_word(m: &mut Model, saying: Saying) -> Vec<Cmd> {
     m.overlay = Some(Overlay::Say { saying, input: Input::default(), remark: None });
     Vec::new()
 }
 
-pub(super) fn hold(m: &mut Model) -> Vec<Cmd> {
-    m.current_subject().map_or_else(Vec::new, |subject| say(m, Saying::Hold(subject)))
+pub(super) fn ask_to_hold(m: &mut Model) -> Vec<Cmd> {
+    m.current_subject().map_or_else(Vec::new, |subject| ask_for_word(m, Saying::Hold(subject)))
 }
 
-pub(super) fn hold_trigger(m: &mut Model) -> Vec<Cmd> {
-    super::ready::next_rollback(m).map_or_else(Vec::new, |group| say(m, Saying::Hold(Subject::Group(group))))
+pub(super) fn ask_to_hold_trigger(m: &mut Model) -> Vec<Cmd> {
+    super::ready::next_rollback(m).map_or_else(Vec::new, |group| ask_for_word(m, Saying::Hold(Subject::Group(group))))
 }
 
-pub(super) fn resume(m: &mut Model) -> Vec<Cmd> {
-    m.current_subject().map_or_else(Vec::new, |subject| say(m, Saying::Resume(subject)))
+pub(super) fn ask_to_resume(m: &mut Model) -> Vec<Cmd> {
+    m.current_subject().map_or_else(Vec::new, |subject| ask_for_word(m, Saying::Resume(subject)))
 }
 
 /// Does what a typed line says; else what was wrong with the line. A hold is `hold` and why in one line: text that was
 /// meant for another window holds nothing.
-pub(super) fn said(m: &mut Model, saying: &Saying, typed: &str) -> Result<Vec<Cmd>, String> {
+pub(super) fn carry_out_line(m: &mut Model, saying: &Saying, typed: &str) -> Result<Vec<Cmd>, String> {
     let word = saying.word();
     match saying {
         Saying::Hold(subject) => {
@@ -199,14 +200,14 @@ pub(super) fn said(m: &mut Model, saying: &Saying, typed: &str) -> Result<Vec<Cm
             if why.is_empty() {
                 return Err("say why, after the word: the next person reads it in the journal".to_owned());
             }
-            let about = format!("hold {}", words::subject(subject));
-            Ok(send(m, Command::Hold { subject: subject.clone(), why }, &about))
+            let about = format!("hold {}", words::describe_subject(subject));
+            Ok(send_command(m, Command::Hold { subject: subject.clone(), why }, &about))
         }
         _ if typed.trim_end() != word => Err(format!("type {word} and enter, or esc")),
         Saying::Resume(subject) => {
-            let about = format!("resume {}", words::subject(subject));
-            Ok(send(m, Command::Resume { subject: subject.clone() }, &about))
+            let about = format!("resume {}", words::describe_subject(subject));
+            Ok(send_command(m, Command::Resume { subject: subject.clone() }, &about))
         }
-        Saying::StopDiff => Ok(verify::stop(m)),
+        Saying::StopDiff => Ok(verify::stop_diff(m)),
     }
 }

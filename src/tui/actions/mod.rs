@@ -15,7 +15,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 pub use table::ACTIONS;
 
-use super::choose::Step;
+use super::choose::ChoiceStep;
 use super::model::{Model, Overlay, Pane, Screen};
 use super::update::Cmd;
 
@@ -115,7 +115,7 @@ pub enum Danger {
 }
 
 impl Danger {
-    fn words(self) -> &'static str {
+    fn describe_danger(self) -> &'static str {
         match self {
             Danger::None => "",
             Danger::Reads => "reads the clusters",
@@ -128,7 +128,7 @@ impl Danger {
 
 /// Whether an action works now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ready {
+pub enum Readiness {
     /// It does.
     Now,
     /// Not now, and why, with what to do about it.
@@ -138,7 +138,7 @@ pub enum Ready {
 }
 
 /// One row of the registry.
-pub struct Action {
+pub struct KeyAction {
     /// Stable name: what one types in the palette.
     pub id: &'static str,
     /// What it does, in a sentence.
@@ -154,12 +154,12 @@ pub struct Action {
     /// Place in the footer; 0: not shown there.
     pub footer: u8,
     /// Whether it works now.
-    pub ready: fn(&Model) -> Ready,
+    pub ready: fn(&Model) -> Readiness,
     /// Does it.
     pub run: fn(&mut Model) -> Vec<Cmd>,
 }
 
-impl std::fmt::Debug for Action {
+impl std::fmt::Debug for KeyAction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Action").field("id", &self.id).finish_non_exhaustive()
     }
@@ -167,7 +167,7 @@ impl std::fmt::Debug for Action {
 
 /// The scopes that hold now, the narrowest first.
 #[must_use]
-pub fn scopes(m: &Model) -> Vec<Scope> {
+pub fn list_scopes(m: &Model) -> Vec<Scope> {
     match (&m.overlay, &m.screen, m.pane) {
         (Some(Overlay::Help { finding: false, .. }), ..) => vec![Scope::Help],
         (Some(Overlay::Help { finding: true, .. }), ..) => vec![Scope::Filter],
@@ -175,7 +175,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
         (Some(Overlay::Filter { .. }), ..) => vec![Scope::Filter],
         (Some(Overlay::Route { .. }), ..) => vec![Scope::Route],
         (Some(Overlay::Range { .. }), ..) => vec![Scope::Range],
-        (Some(Overlay::Choose(c)), ..) if c.step == Step::Strategy => vec![Scope::Choose],
+        (Some(Overlay::Choose(c)), ..) if c.step == ChoiceStep::Strategy => vec![Scope::Choose],
         (Some(Overlay::Say { .. } | Overlay::Choose(_) | Overlay::PassOver { .. }), ..) => vec![Scope::Why],
         (Some(Overlay::Confirm(_)), ..) => vec![Scope::Confirm],
         (Some(Overlay::Leave { .. }), ..) => vec![Scope::Leave],
@@ -193,7 +193,7 @@ pub fn scopes(m: &Model) -> Vec<Scope> {
 
 /// The key as the table has it: what Shift did to a character is in the character already.
 #[must_use]
-pub fn combination(key: KeyEvent) -> KeyCombination {
+pub fn combination_of(key: KeyEvent) -> KeyCombination {
     let mut key = key;
     if let KeyCode::Char(c) = key.code
         && !c.is_ascii_alphabetic()
@@ -204,7 +204,7 @@ pub fn combination(key: KeyEvent) -> KeyCombination {
 }
 
 /// The parsed keys of each row, in the order of the table.
-fn parsed() -> &'static [Vec<KeyCombination>] {
+fn parsed_keys() -> &'static [Vec<KeyCombination>] {
     static KEYS: OnceLock<Vec<Vec<KeyCombination>>> = OnceLock::new();
     KEYS.get_or_init(|| {
         let parse = |k: &&str| crokey::parse(k).ok().map(KeyCombination::normalized);
@@ -214,32 +214,32 @@ fn parsed() -> &'static [Vec<KeyCombination>] {
 
 /// The action that a key stands for now, in the narrowest scope, passing over those with nothing to act on.
 #[must_use]
-pub fn find(m: &Model, key: KeyEvent) -> Option<&'static Action> {
-    let combination = combination(key);
-    let keys = parsed();
-    scopes(m).into_iter().find_map(|scope| {
+pub fn find_action(m: &Model, key: KeyEvent) -> Option<&'static KeyAction> {
+    let combination = combination_of(key);
+    let keys = parsed_keys();
+    list_scopes(m).into_iter().find_map(|scope| {
         ACTIONS
             .iter()
             .zip(keys)
             .filter(|(a, keys)| a.scopes.contains(&scope) && keys.contains(&combination))
             .map(|(a, _)| a)
-            .find(|a| (a.ready)(m) != Ready::No)
+            .find(|a| (a.ready)(m) != Readiness::No)
     })
 }
 
 /// An action by its id.
 #[must_use]
-pub fn by_id(id: &str) -> Option<&'static Action> {
+pub fn find_by_id(id: &str) -> Option<&'static KeyAction> {
     ACTIONS.iter().find(|a| a.id == id)
 }
 
 /// The keys that work now, in the footer's order.
 #[must_use]
-pub fn footer(m: &Model) -> Vec<&'static Action> {
-    let scopes = scopes(m);
-    let mut rows: Vec<&Action> = ACTIONS
+pub fn list_footer_actions(m: &Model) -> Vec<&'static KeyAction> {
+    let scopes = list_scopes(m);
+    let mut rows: Vec<&KeyAction> = ACTIONS
         .iter()
-        .filter(|a| a.footer > 0 && a.scopes.iter().any(|s| scopes.contains(s)) && (a.ready)(m) == Ready::Now)
+        .filter(|a| a.footer > 0 && a.scopes.iter().any(|s| scopes.contains(s)) && (a.ready)(m) == Readiness::Now)
         .collect();
     rows.sort_by_key(|a| a.footer);
     rows
@@ -247,33 +247,33 @@ pub fn footer(m: &Model) -> Vec<&'static Action> {
 
 /// The first key of an action as people read it: `esc`, `c`, `ctrl-l`.
 #[must_use]
-pub fn key_label(a: &Action) -> &'static str {
+pub fn key_label(a: &KeyAction) -> &'static str {
     a.keys.first().copied().unwrap_or("")
 }
 
 /// All keys of an action, for help.
 #[must_use]
-pub fn keys_label(a: &Action) -> String {
+pub fn keys_label(a: &KeyAction) -> String {
     a.keys.join(" ")
 }
 
 /// `docs/keys.md`, made from the table.
 #[must_use]
-pub fn markdown() -> String {
+pub fn render_keys_page() -> String {
     use strum::VariantArray;
     let mut out = String::from(
         "# Keys\n\nMade from the action registry (`src/tui/actions/table.rs`); a test keeps the two the same.\n\
          In the cockpit, `?` shows those that work where you are, and `:` runs each by its name.\n",
     );
     for scope in Scope::VARIANTS {
-        let rows: Vec<&Action> = ACTIONS.iter().filter(|a| a.scopes.contains(scope)).collect();
+        let rows: Vec<&KeyAction> = ACTIONS.iter().filter(|a| a.scopes.contains(scope)).collect();
         if rows.is_empty() {
             continue;
         }
         let _ = write!(out, "\n## {}\n\n| keys | name | what it does | |\n|---|---|---|---|\n", scope.title());
         for a in rows {
             let keys = a.keys.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(" ");
-            let _ = writeln!(out, "| {keys} | {} | {} | {} |", a.id, a.doc, a.danger.words());
+            let _ = writeln!(out, "| {keys} | {} | {} | {} |", a.id, a.doc, a.danger.describe_danger());
         }
     }
     out
@@ -315,6 +315,6 @@ mod tests {
     #[test]
     fn shift_is_in_the_character_already() {
         let q = KeyEvent::new(KeyCode::Char('?'), KeyModifiers::SHIFT);
-        assert_eq!(combination(q), combination(KeyEvent::new(KeyCode::Char('?'), KeyModifiers::NONE)));
+        assert_eq!(combination_of(q), combination_of(KeyEvent::new(KeyCode::Char('?'), KeyModifiers::NONE)));
     }
 }

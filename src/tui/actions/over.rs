@@ -10,7 +10,7 @@ use super::super::palette;
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
-use super::asks::{open_confirm, said};
+use super::asks::{carry_out_line, open_confirm};
 use super::ready;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::{Command, Offer};
@@ -19,7 +19,7 @@ use crate::snapshot::Ask;
 /// Closes what lies over the screen.
 pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
     match m.overlay.take() {
-        Some(Overlay::Confirm(d)) if dialog::watched(&d.command).is_some() => {
+        Some(Overlay::Confirm(d)) if dialog::watched_group(&d.command).is_some() => {
             vec![Cmd::Ask(Ask::Watch { group: None })]
         }
         Some(Overlay::PassOver { .. }) => vec![Cmd::Ask(Ask::Watch { group: None })],
@@ -36,7 +36,7 @@ pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
     }
 }
 
-pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn accept_overlay(m: &mut Model) -> Vec<Cmd> {
     match m.overlay.take() {
         Some(Overlay::Filter { input }) => {
             if input.value().trim().is_empty() {
@@ -46,24 +46,26 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
             }
             Vec::new()
         }
-        Some(Overlay::Palette { input, selected, picked }) => match palette::run(m, input.value(), selected, picked) {
-            Ok(cmds) => cmds,
-            Err(why) => {
-                m.say(Tone::Hold, why);
-                m.overlay = Some(Overlay::Palette { input, selected, picked });
-                Vec::new()
+        Some(Overlay::Palette { input, selected, picked }) => {
+            match palette::run_chosen_entry(m, input.value(), selected, picked) {
+                Ok(cmds) => cmds,
+                Err(why) => {
+                    m.show_message(Tone::Hold, why);
+                    m.overlay = Some(Overlay::Palette { input, selected, picked });
+                    Vec::new()
+                }
             }
-        },
+        }
         Some(Overlay::Help { scroll, find, .. }) => {
             m.overlay = Some(Overlay::Help { scroll, find, finding: false });
             Vec::new()
         }
         Some(Overlay::Route { producer, selected }) => accept_route(m, producer, selected),
         Some(Overlay::Range { what, selected }) => {
-            let span = verify::range(selected, m.clock());
-            verify::start(m, what, span, false)
+            let span = verify::span_of_range(selected, m.clock());
+            verify::start_diff(m, what, span, false)
         }
-        Some(Overlay::Say { saying, input, .. }) => match said(m, &saying, input.value()) {
+        Some(Overlay::Say { saying, input, .. }) => match carry_out_line(m, &saying, input.value()) {
             Ok(cmds) => cmds,
             Err(why) => {
                 m.overlay = Some(Overlay::Say { saying, input, remark: Some(why) });
@@ -74,7 +76,7 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         Some(Overlay::PassOver { command, gate, held, input }) => {
             let reason = input.value().trim().to_owned();
             if reason.is_empty() {
-                m.say(Tone::Hold, "Type why: the next person reads it in the journal.");
+                m.show_message(Tone::Hold, "Type why: the next person reads it in the journal.");
                 m.overlay = Some(Overlay::PassOver { command, gate, held, input });
                 return Vec::new();
             }
@@ -82,7 +84,7 @@ pub(super) fn accept(m: &mut Model) -> Vec<Cmd> {
         }
         Some(Overlay::Confirm(d)) => accept_confirm(m, d),
         Some(Overlay::Leave { input }) => {
-            if input.value().trim() == "leave" || hosting::hosted(m).is_none() {
+            if input.value().trim() == "leave" || hosting::find_hosted(m).is_none() {
                 return vec![Cmd::Quit];
             }
             m.overlay = Some(Overlay::Leave { input });
@@ -105,12 +107,12 @@ fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
         // The dialog says what holds, and how to pass over it.
         Some(Offer { refused: Some(r), command }) if r.gate.is_some() => open_confirm(m, command),
         Some(Offer { refused: Some(r), .. }) => {
-            m.say(Tone::Hold, words::sentence(&r.why, &r.advice));
+            m.show_message(Tone::Hold, words::to_sentence(&r.why, &r.advice));
             m.overlay = Some(Overlay::Route { producer, selected });
             Vec::new()
         }
         None => {
-            m.say(
+            m.show_message(
                 Tone::Hold,
                 format!(
                     "{} can't be set to {to}: it is there already, or the plan has no such way.",
@@ -124,7 +126,7 @@ fn accept_route(m: &mut Model, producer: String, selected: usize) -> Vec<Cmd> {
 }
 
 fn accept_choice(m: &mut Model, mut c: Box<Choose>) -> Vec<Cmd> {
-    match c.accept(m.clock()) {
+    match c.accept_answer(m.clock()) {
         Some(chosen) => {
             let (group, to) = (c.group, c.to);
             open_confirm(m, Command::ResetOffsets { group, to, chosen, overrides: Vec::new() })
@@ -150,7 +152,7 @@ fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
 /// From the dialog that a gate refused to the reason for passing over it.
 pub(super) fn pass_over(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
-    if let Some((gate, held)) = ready::passable(d) {
+    if let Some((gate, held)) = ready::find_passable_gate(d) {
         let command = d.command.clone();
         m.overlay = Some(Overlay::PassOver { command, gate, held, input: Input::default() });
     }
@@ -159,7 +161,7 @@ pub(super) fn pass_over(m: &mut Model) -> Vec<Cmd> {
 
 pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Palette { input, selected, .. }) = &m.overlay else { return Vec::new() };
-    if let Some(text) = palette::entries(m, input.value()).get(*selected).map(|e| e.completion.clone()) {
+    if let Some(text) = palette::list_entries(m, input.value()).get(*selected).map(|e| e.completion.clone()) {
         m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0, picked: false });
     }
     Vec::new()
@@ -168,7 +170,10 @@ pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn copy_by_hand(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
     let Some(lines) = d.prepared.as_ref().map(|p| p.by_hand.clone()) else { return Vec::new() };
-    m.say(Tone::Plain, format!("copied {} (if your terminal allows OSC 52)", words::plural(lines.len(), "command")));
+    m.show_message(
+        Tone::Plain,
+        format!("copied {} (if your terminal allows OSC 52)", words::format_plural(lines.len(), "command")),
+    );
     vec![Cmd::Copy(lines.join("\n"))]
 }
 
@@ -185,18 +190,18 @@ pub(super) fn find_in_help(m: &mut Model) -> Vec<Cmd> {
 /// controller and something is under way, or was sent and may be, that is refused, and the shell commands that follow the
 /// key are no keys.
 pub(super) fn suspend(m: &mut Model) -> Vec<Cmd> {
-    if hosting::hosted(m).is_none() {
+    if hosting::find_hosted(m).is_none() {
         return vec![Cmd::Suspend];
     }
     let why = "ctrl-z would stop the controller, which runs in here, and something is under way: it goes on. \
                `cutover watch` hosts it without a terminal; another shell is another window.";
-    m.say(Tone::Hold, why);
+    m.show_message(Tone::Hold, why);
     m.be_deaf();
     Vec::new()
 }
 
 pub(super) fn leave(m: &mut Model) -> Vec<Cmd> {
-    if hosting::hosted(m).is_none() {
+    if hosting::find_hosted(m).is_none() {
         return vec![Cmd::Quit];
     }
     m.overlay = Some(Overlay::Leave { input: Input::default() });

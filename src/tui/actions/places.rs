@@ -4,7 +4,7 @@ use tui_input::Input;
 
 use super::super::calendar;
 use super::super::choose;
-use super::super::model::{Focus, Model, Overlay, Pane, ROUTES, Screen, Table, Values};
+use super::super::model::{Model, Overlay, Pane, ROUTES, RecordValues, Screen, ScreenFocus, Table};
 use super::super::palette;
 use super::super::update::Cmd;
 use super::super::verify;
@@ -13,7 +13,7 @@ use crate::migration::facts::command::Subject;
 use crate::migration::facts::stage::Stage;
 use crate::snapshot::DiffState;
 
-fn show(m: &mut Model, pane: Pane) -> Vec<Cmd> {
+fn show_pane(m: &mut Model, pane: Pane) -> Vec<Cmd> {
     m.screen = Screen::Cockpit;
     m.pane = pane;
     m.back = 0;
@@ -22,39 +22,39 @@ fn show(m: &mut Model, pane: Pane) -> Vec<Cmd> {
 }
 
 pub(super) fn show_groups(m: &mut Model) -> Vec<Cmd> {
-    show(m, Pane::Groups)
+    show_pane(m, Pane::Groups)
 }
 
 pub(super) fn show_producers(m: &mut Model) -> Vec<Cmd> {
-    show(m, Pane::Producers)
+    show_pane(m, Pane::Producers)
 }
 
 pub(super) fn show_journal(m: &mut Model) -> Vec<Cmd> {
-    show(m, Pane::Journal)
+    show_pane(m, Pane::Journal)
 }
 
 pub(super) fn show_notices(m: &mut Model) -> Vec<Cmd> {
-    show(m, Pane::Notices)
+    show_pane(m, Pane::Notices)
 }
 
 pub(super) fn show_verify(m: &mut Model) -> Vec<Cmd> {
-    verify::show(m);
+    verify::go_to_diff(m);
     Vec::new()
 }
 
 pub(super) fn show_calendar(m: &mut Model) -> Vec<Cmd> {
-    calendar::show(m);
+    calendar::go_to_calendar(m);
     Vec::new()
 }
 
 pub(super) fn next_table(m: &mut Model) -> Vec<Cmd> {
     let at = Pane::ALL.iter().position(|p| *p == m.pane).unwrap_or(0);
-    show(m, Pane::ALL[(at + 1) % Pane::ALL.len()])
+    show_pane(m, Pane::ALL[(at + 1) % Pane::ALL.len()])
 }
 
 pub(super) fn previous_table(m: &mut Model) -> Vec<Cmd> {
     let at = Pane::ALL.iter().position(|p| *p == m.pane).unwrap_or(0);
-    show(m, Pane::ALL[(at + Pane::ALL.len() - 1) % Pane::ALL.len()])
+    show_pane(m, Pane::ALL[(at + Pane::ALL.len() - 1) % Pane::ALL.len()])
 }
 
 pub(super) fn notice_subject(m: &Model) -> Option<Subject> {
@@ -76,7 +76,7 @@ pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
             m.filters.remove(&Table::Partitions);
             m.screen = Screen::Group(g.clone());
             let running = m.group_row(g).is_some_and(|r| matches!(r.stage, Stage::Moving { .. }) && r.run.is_some());
-            m.focus = if running { Focus::Run } else { Focus::Partitions };
+            m.focus = if running { ScreenFocus::Run } else { ScreenFocus::Partitions };
             (m.scroll, m.run_from) = (0, None);
         }
         Subject::Producer(p) => {
@@ -89,17 +89,17 @@ pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
     }
 }
 
-pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn open_row(m: &mut Model) -> Vec<Cmd> {
     if let Screen::Group(id) = &m.screen {
         let at = m.partition_rows().at.map(|i| m.partition_rows().lines[i].key());
         if at.is_some() {
             (m.screen, m.partition, m.scroll) = (Screen::Partition(id.clone()), at, 0);
-            m.values = Values::Hidden;
+            m.values = RecordValues::Hidden;
         }
         return Vec::new();
     }
     if m.screen == Screen::Calendar {
-        if let Some(subject) = calendar::opens(m) {
+        if let Some(subject) = calendar::subject_to_open(m) {
             m.planned = Some(subject.clone());
             open_subject(m, &subject);
             m.came_from = Some(Screen::Calendar);
@@ -115,7 +115,7 @@ pub(super) fn open(m: &mut Model) -> Vec<Cmd> {
 
 /// Gives the detail below a table the place of the table, or the table its own.
 pub(super) fn switch_detail(m: &mut Model) -> Vec<Cmd> {
-    m.focus = if m.focus == Focus::Top { Focus::Partitions } else { Focus::Top };
+    m.focus = if m.focus == ScreenFocus::Top { ScreenFocus::Partitions } else { ScreenFocus::Top };
     m.scroll = 0;
     Vec::new()
 }
@@ -123,17 +123,17 @@ pub(super) fn switch_detail(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
     let run = m.current_group().is_some_and(|g| g.run.is_some());
     m.focus = match m.focus {
-        Focus::Partitions if view::group_folds(m) => Focus::Top,
-        Focus::Partitions | Focus::Top if run => Focus::Run,
-        Focus::Partitions | Focus::Top | Focus::Run => Focus::Partitions,
+        ScreenFocus::Partitions if view::group_folds(m) => ScreenFocus::Top,
+        ScreenFocus::Partitions | ScreenFocus::Top if run => ScreenFocus::Run,
+        ScreenFocus::Partitions | ScreenFocus::Top | ScreenFocus::Run => ScreenFocus::Partitions,
     };
     (m.scroll, m.run_from) = (0, None);
     Vec::new()
 }
 
-pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn go_back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
-        Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), Values::Hidden),
+        Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), RecordValues::Hidden),
         _ if m.filters.remove(&m.table()).is_some() => {}
         Screen::Verify | Screen::Calendar => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
@@ -146,18 +146,18 @@ pub(super) fn back(m: &mut Model) -> Vec<Cmd> {
     Vec::new()
 }
 
-pub(super) fn filter(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn open_filter(m: &mut Model) -> Vec<Cmd> {
     let input = Input::new(m.filter(m.table()).to_owned());
     m.overlay = Some(Overlay::Filter { input });
     Vec::new()
 }
 
-pub(super) fn help(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn open_help(m: &mut Model) -> Vec<Cmd> {
     m.overlay = Some(Overlay::Help { scroll: 0, find: Input::default(), finding: false });
     Vec::new()
 }
 
-pub(super) fn palette(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn open_palette(m: &mut Model) -> Vec<Cmd> {
     m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0, picked: false });
     Vec::new()
 }
@@ -167,35 +167,37 @@ pub(super) fn redraw(_: &mut Model) -> Vec<Cmd> {
 }
 
 /// Rows that a page key moves.
-fn page(m: &Model) -> i64 {
+fn rows_per_page(m: &Model) -> i64 {
     i64::from(m.size.1.saturating_sub(14).max(5))
 }
 
-fn moved(at: usize, by: i64, len: usize) -> usize {
+fn move_index(at: usize, by: i64, len: usize) -> usize {
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(by).max(0);
     usize::try_from(at).unwrap_or(0).min(len.saturating_sub(1))
 }
 
 /// A first line that is moved; `hidden` lines have no room, and so many can be scrolled away. Never beyond that: the key
 /// back must do something at once.
-fn scrolled(at: usize, by: i64, hidden: usize) -> usize {
-    moved(at.min(hidden), by, hidden + 1)
+fn scroll_first_line(at: usize, by: i64, hidden: usize) -> usize {
+    move_index(at.min(hidden), by, hidden + 1)
 }
 
 /// Moves the cursor of whatever has the keys. Positive is down.
-fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
+fn step_cursor(m: &mut Model, by: i64) -> Vec<Cmd> {
     let entries = match &m.overlay {
-        Some(Overlay::Palette { input, .. }) => palette::entries(m, input.value()).len(),
+        Some(Overlay::Palette { input, .. }) => palette::list_entries(m, input.value()).len(),
         _ => 0,
     };
-    let over = view::hidden(m);
+    let over = view::count_hidden(m);
     match &mut m.overlay {
-        Some(Overlay::Help { scroll, .. }) => *scroll = scrolled(*scroll, by, over),
-        Some(Overlay::Palette { selected, picked, .. }) => (*selected, *picked) = (moved(*selected, by, entries), true),
-        Some(Overlay::Route { selected, .. }) => *selected = moved(*selected, by, ROUTES.len()),
-        Some(Overlay::Range { selected, .. }) => *selected = moved(*selected, by, verify::RANGES.len()),
-        Some(Overlay::Choose(c)) => c.selected = moved(c.selected, by, choose::options().len()),
-        Some(Overlay::Confirm(d)) => d.scroll = scrolled(d.scroll, by, over),
+        Some(Overlay::Help { scroll, .. }) => *scroll = scroll_first_line(*scroll, by, over),
+        Some(Overlay::Palette { selected, picked, .. }) => {
+            (*selected, *picked) = (move_index(*selected, by, entries), true)
+        }
+        Some(Overlay::Route { selected, .. }) => *selected = move_index(*selected, by, ROUTES.len()),
+        Some(Overlay::Range { selected, .. }) => *selected = move_index(*selected, by, verify::RANGES.len()),
+        Some(Overlay::Choose(c)) => c.selected = move_index(c.selected, by, choose::list_options().len()),
+        Some(Overlay::Confirm(d)) => d.scroll = scroll_first_line(d.scroll, by, over),
         Some(_) => {}
         None => step_rows(m, by),
     }
@@ -205,39 +207,41 @@ fn step(m: &mut Model, by: i64) -> Vec<Cmd> {
 fn step_rows(m: &mut Model, by: i64) {
     match (&m.screen, m.pane) {
         (Screen::Group(_), _) => match view::group_scrolls(m) {
-            Some((Focus::Top, hidden, at)) => m.scroll = scrolled(at, by, hidden),
-            Some((_, hidden, at)) => m.run_from = Some(scrolled(at, by, hidden)),
+            Some((ScreenFocus::Top, hidden, at)) => m.scroll = scroll_first_line(at, by, hidden),
+            Some((_, hidden, at)) => m.run_from = Some(scroll_first_line(at, by, hidden)),
             None => step_partition(m, by),
         },
-        (Screen::Partition(_) | Screen::Producer(_), _) => m.scroll = scrolled(m.scroll, by, view::hidden(m)),
-        (Screen::Verify | Screen::Calendar, _) if m.focus == Focus::Top => {
-            m.scroll = scrolled(m.scroll, by, view::hidden(m));
+        (Screen::Partition(_) | Screen::Producer(_), _) => {
+            m.scroll = scroll_first_line(m.scroll, by, view::count_hidden(m))
+        }
+        (Screen::Verify | Screen::Calendar, _) if m.focus == ScreenFocus::Top => {
+            m.scroll = scroll_first_line(m.scroll, by, view::count_hidden(m));
         }
         (Screen::Verify, _) => {
             let rows = m.diff().map_or(0, |d| match &d.state {
                 DiffState::Done { result, .. } => result.rows.len(),
                 _ => 0,
             });
-            m.diff_at = moved(m.diff_at, by, rows);
+            m.diff_at = move_index(m.diff_at, by, rows);
         }
         (Screen::Calendar, _) => {
-            let lines = calendar::lines(m);
-            let at = moved(calendar::index(m, &lines), by, lines.len());
-            m.planned = lines.get(at).map(calendar::Line::subject);
+            let lines = calendar::list_lines(m);
+            let at = move_index(calendar::cursor_index(m, &lines), by, lines.len());
+            m.planned = lines.get(at).map(calendar::CalendarLine::subject);
         }
         (Screen::Cockpit, Pane::Groups) => {
             let rows = m.groups();
-            let at = moved(m.group_index(&rows), by, rows.len());
+            let at = move_index(m.group_index(&rows), by, rows.len());
             m.group = rows.get(at).map(|r| r.group.clone());
         }
         (Screen::Cockpit, Pane::Producers) => {
             let rows = m.producers();
-            let at = moved(m.producer_index(&rows), by, rows.len());
+            let at = move_index(m.producer_index(&rows), by, rows.len());
             m.producer = rows.get(at).map(|r| r.name.clone());
         }
         // The newest line is at the foot, so down is towards it.
-        (Screen::Cockpit, Pane::Journal) => m.back = moved(m.back, -by, m.journal().len()),
-        (Screen::Cockpit, Pane::Notices) => m.back = moved(m.back, -by, m.notices().len()),
+        (Screen::Cockpit, Pane::Journal) => m.back = move_index(m.back, -by, m.journal().len()),
+        (Screen::Cockpit, Pane::Notices) => m.back = move_index(m.back, -by, m.notices().len()),
     }
 }
 
@@ -245,8 +249,8 @@ fn step_rows(m: &mut Model, by: i64) {
 fn step_partition(m: &mut Model, by: i64) {
     let rows = m.partition_rows();
     let Some(at) = rows.at else { return };
-    let to = rows.lines[moved(at, by, rows.lines.len())].key();
-    (m.partition, m.scroll, m.values) = (Some(to), 0, Values::Hidden);
+    let to = rows.lines[move_index(at, by, rows.lines.len())].key();
+    (m.partition, m.scroll, m.values) = (Some(to), 0, RecordValues::Hidden);
 }
 
 pub(super) fn next_partition(m: &mut Model) -> Vec<Cmd> {
@@ -259,28 +263,28 @@ pub(super) fn previous_partition(m: &mut Model) -> Vec<Cmd> {
     Vec::new()
 }
 
-pub(super) fn down(m: &mut Model) -> Vec<Cmd> {
-    step(m, 1)
+pub(super) fn step_down(m: &mut Model) -> Vec<Cmd> {
+    step_cursor(m, 1)
 }
 
-pub(super) fn up(m: &mut Model) -> Vec<Cmd> {
-    step(m, -1)
+pub(super) fn step_up(m: &mut Model) -> Vec<Cmd> {
+    step_cursor(m, -1)
 }
 
 pub(super) fn page_down(m: &mut Model) -> Vec<Cmd> {
-    let by = page(m);
-    step(m, by)
+    let by = rows_per_page(m);
+    step_cursor(m, by)
 }
 
 pub(super) fn page_up(m: &mut Model) -> Vec<Cmd> {
-    let by = -page(m);
-    step(m, by)
+    let by = -rows_per_page(m);
+    step_cursor(m, by)
 }
 
-pub(super) fn first(m: &mut Model) -> Vec<Cmd> {
-    step(m, i64::MIN / 2)
+pub(super) fn step_to_first(m: &mut Model) -> Vec<Cmd> {
+    step_cursor(m, i64::MIN / 2)
 }
 
-pub(super) fn last(m: &mut Model) -> Vec<Cmd> {
-    step(m, i64::MAX / 2)
+pub(super) fn step_to_last(m: &mut Model) -> Vec<Cmd> {
+    step_cursor(m, i64::MAX / 2)
 }

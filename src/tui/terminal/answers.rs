@@ -24,13 +24,13 @@ const BEGINS: &str = "11;rgb";
 
 /// What was heard: the person's events, and whether the background is light.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Heard {
+pub(super) struct TerminalInput {
     pub events: Vec<Event>,
     pub light: Option<bool>,
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum AnswerState {
     /// Everything is the person's.
     #[default]
     Keys,
@@ -42,96 +42,96 @@ enum State {
 
 /// Picks the terminal's answers out.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct TerminalAnswers {
     /// When it was asked, until it answers.
     asked: Option<At>,
-    state: State,
+    state: AnswerState,
 }
 
-impl Answers {
+impl TerminalAnswers {
     /// For a terminal that was asked at `asked`, or was not.
     pub fn new(asked: Option<At>) -> Self {
-        Self { asked, state: State::Keys }
+        Self { asked, state: AnswerState::Keys }
     }
 
     /// Whether an escape waits for what comes after it.
-    pub fn holds(&self) -> bool {
-        matches!(self.state, State::Escape(_))
+    pub fn holds_escape(&self) -> bool {
+        matches!(self.state, AnswerState::Escape(_))
     }
 
     /// Nothing came after the escape: it was the person's.
-    pub fn give_up(&mut self) -> Heard {
+    pub fn give_up(&mut self) -> TerminalInput {
         match std::mem::take(&mut self.state) {
-            State::Escape(escape) => Heard { events: vec![escape], light: None },
+            AnswerState::Escape(escape) => TerminalInput { events: vec![escape], light: None },
             state => {
                 self.state = state;
-                Heard::default()
+                TerminalInput::default()
             }
         }
     }
 
     /// How long an answer may still come that a shell must not get.
-    pub fn awaits(&self, now: At) -> Option<Duration> {
+    pub fn time_left_to_wait(&self, now: At) -> Option<Duration> {
         let left = LEAVING_MS.saturating_sub(now.since(self.asked?));
         (left > 0).then(|| Duration::from_millis(left))
     }
 
     /// Takes one event in.
-    pub fn take(&mut self, event: Event, now: At) -> Heard {
-        let Event::Key(key) = event else { return Heard { events: vec![event], light: None } };
+    pub fn take_event(&mut self, event: Event, now: At) -> TerminalInput {
+        let Event::Key(key) = event else { return TerminalInput { events: vec![event], light: None } };
         match std::mem::take(&mut self.state) {
-            State::Keys => self.begin(key, now),
-            State::Escape(escape) if key.code == KeyCode::Char(']') && key.modifiers.is_empty() => {
+            AnswerState::Keys => self.begin_answer(key, now),
+            AnswerState::Escape(escape) if key.code == KeyCode::Char(']') && key.modifiers.is_empty() => {
                 drop(escape);
-                self.state = State::Answer(String::new(), now);
-                Heard::default()
+                self.state = AnswerState::Answer(String::new(), now);
+                TerminalInput::default()
             }
-            State::Escape(escape) => {
-                let mut heard = self.begin(key, now);
+            AnswerState::Escape(escape) => {
+                let mut heard = self.begin_answer(key, now);
                 heard.events.insert(0, escape);
                 heard
             }
-            State::Answer(_, last) if now.since(last) > BROKEN_MS => self.begin(key, now),
-            State::Answer(text, _) => self.go_on(text, key, now),
+            AnswerState::Answer(_, last) if now.since(last) > BROKEN_MS => self.begin_answer(key, now),
+            AnswerState::Answer(text, _) => self.continue_answer(text, key, now),
         }
     }
 
-    fn begin(&mut self, key: KeyEvent, now: At) -> Heard {
+    fn begin_answer(&mut self, key: KeyEvent, now: At) -> TerminalInput {
         let awaited = self.asked.is_some_and(|at| now.since(at) < AWAITED_MS);
         match (key.code, key.modifiers) {
-            (KeyCode::Char(']'), KeyModifiers::ALT) => self.state = State::Answer(String::new(), now),
-            (KeyCode::Esc, KeyModifiers::NONE) if awaited => self.state = State::Escape(Event::Key(key)),
-            _ => return Heard { events: vec![Event::Key(key)], light: None },
+            (KeyCode::Char(']'), KeyModifiers::ALT) => self.state = AnswerState::Answer(String::new(), now),
+            (KeyCode::Esc, KeyModifiers::NONE) if awaited => self.state = AnswerState::Escape(Event::Key(key)),
+            _ => return TerminalInput { events: vec![Event::Key(key)], light: None },
         }
-        Heard::default()
+        TerminalInput::default()
     }
 
-    fn go_on(&mut self, mut text: String, key: KeyEvent, now: At) -> Heard {
+    fn continue_answer(&mut self, mut text: String, key: KeyEvent, now: At) -> TerminalInput {
         let bell = key.code == KeyCode::Char('g') && key.modifiers == KeyModifiers::CONTROL;
         // ST is ESC and a backslash; its halves may come apart.
         let terminated = bell || key.code == KeyCode::Char('\\');
         if terminated {
             self.asked = None;
-            return Heard { events: Vec::new(), light: light(&text) };
+            return TerminalInput { events: Vec::new(), light: parse_is_light(&text) };
         }
         match key.code {
             KeyCode::Esc => {
-                self.state = State::Answer(text, now);
-                Heard::default()
+                self.state = AnswerState::Answer(text, now);
+                TerminalInput::default()
             }
-            KeyCode::Char(c) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() && fits(&text, c) => {
+            KeyCode::Char(c) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() && fits_answer(&text, c) => {
                 text.push(c);
-                self.state = State::Answer(text, now);
-                Heard::default()
+                self.state = AnswerState::Answer(text, now);
+                TerminalInput::default()
             }
             // It broke off, and this is the person's; what came of it is nobody's.
-            _ => self.begin(key, now),
+            _ => self.begin_answer(key, now),
         }
     }
 }
 
 /// Whether a letter may come next in an answer.
-fn fits(text: &str, next: char) -> bool {
+fn fits_answer(text: &str, next: char) -> bool {
     match BEGINS.chars().nth(text.len()) {
         Some(expected) => next == expected,
         None => text.len() < BEGINS.len() + MAX_COLOUR && (next.is_ascii_hexdigit() || next == ':' || next == '/'),
@@ -140,7 +140,7 @@ fn fits(text: &str, next: char) -> bool {
 
 /// Whether `11;rgb:RRRR/GGGG/BBBB` (one to four digits each; `rgba` with a fourth) is a light colour: by the luma of
 /// ITU-R BT.601.
-fn light(text: &str) -> Option<bool> {
+fn parse_is_light(text: &str) -> Option<bool> {
     let (_, colour) = text.strip_prefix(BEGINS)?.split_once(':')?;
     let parts = colour.split('/').take(3).map(|hex| {
         let most = 16u32.checked_pow(u32::try_from(hex.len()).ok()?)?.checked_sub(1).filter(|m| *m > 0)?;
@@ -173,10 +173,10 @@ mod tests {
         events
     }
 
-    fn hear(answers: &mut Answers, events: Vec<Event>, now: At) -> Heard {
-        let mut all = Heard::default();
+    fn hear(answers: &mut TerminalAnswers, events: Vec<Event>, now: At) -> TerminalInput {
+        let mut all = TerminalInput::default();
         for event in events {
-            let heard = answers.take(event, now);
+            let heard = answers.take_event(event, now);
             all.events.extend(heard.events);
             all.light = all.light.or(heard.light);
         }
@@ -194,8 +194,8 @@ mod tests {
             ("rgb:f/f", None),
             ("rgb", None),
         ] {
-            let mut answers = Answers::new(Some(NOW));
-            assert_eq!(hear(&mut answers, answer(colour), NOW), Heard { events: vec![], light }, "{colour}");
+            let mut answers = TerminalAnswers::new(Some(NOW));
+            assert_eq!(hear(&mut answers, answer(colour), NOW), TerminalInput { events: vec![], light }, "{colour}");
             let typed = letters("rb");
             assert_eq!(hear(&mut answers, typed.clone(), NOW).events, typed, "keys are keys again");
         }
@@ -203,51 +203,51 @@ mod tests {
 
     #[test]
     fn keys_around_an_answer_stay_keys_and_their_order() {
-        let mut answers = Answers::new(Some(NOW));
+        let mut answers = TerminalAnswers::new(Some(NOW));
         let mut events = letters("2");
         events.extend(answer("rgb:0000/0000/0000"));
         events.extend(letters("q"));
-        assert_eq!(hear(&mut answers, events, NOW), Heard { events: letters("2q"), light: Some(false) });
+        assert_eq!(hear(&mut answers, events, NOW), TerminalInput { events: letters("2q"), light: Some(false) });
     }
 
     #[test]
     fn an_answer_in_pieces_over_a_slow_line_runs_no_command() {
         // A read that ends in the middle of ESC ] gives an escape and a bracket; one in the middle of ST likewise.
-        let mut answers = Answers::new(Some(NOW));
+        let mut answers = TerminalAnswers::new(Some(NOW));
         let escape = || key(KeyCode::Esc, KeyModifiers::NONE);
         let mut events = vec![escape()];
         events.extend(letters("]11;rgb:eeee/eeee/eeee"));
         events.extend([escape(), key(KeyCode::Char('\\'), KeyModifiers::NONE)]);
         let mut light = None;
         for (i, event) in (0..).zip(events) {
-            let heard = answers.take(event, NOW.plus(i * 100));
+            let heard = answers.take_event(event, NOW.plus(i * 100));
             assert_eq!(heard.events, [], "letter {i}");
             light = light.or(heard.light);
         }
         assert_eq!(light, Some(true));
         // A whole minute late, and unasked for, it is no command either.
-        let mut late = Answers::new(Some(NOW));
+        let mut late = TerminalAnswers::new(Some(NOW));
         assert_eq!(hear(&mut late, answer("rgb:0/0/0"), NOW.plus(60_000)).events, []);
     }
 
     #[test]
     fn an_escape_is_held_only_while_an_answer_may_come() {
         let escape = key(KeyCode::Esc, KeyModifiers::NONE);
-        let mut answers = Answers::new(Some(NOW));
-        assert_eq!(answers.take(escape.clone(), NOW), Heard::default());
-        assert!(answers.holds());
+        let mut answers = TerminalAnswers::new(Some(NOW));
+        assert_eq!(answers.take_event(escape.clone(), NOW), TerminalInput::default());
+        assert!(answers.holds_escape());
         assert_eq!(answers.give_up().events, std::slice::from_ref(&escape));
-        assert_eq!(answers.take(escape.clone(), NOW), Heard::default());
+        assert_eq!(answers.take_event(escape.clone(), NOW), TerminalInput::default());
         let both = [vec![escape.clone()], letters("q")].concat();
         assert_eq!(hear(&mut answers, letters("q"), NOW).events, both, "in their order");
-        for mut never in [Answers::new(None), Answers::new(Some(At(NOW.0 - 60_000)))] {
-            assert_eq!(never.take(escape.clone(), NOW).events, std::slice::from_ref(&escape));
+        for mut never in [TerminalAnswers::new(None), TerminalAnswers::new(Some(At(NOW.0 - 60_000)))] {
+            assert_eq!(never.take_event(escape.clone(), NOW).events, std::slice::from_ref(&escape));
         }
     }
 
     #[test]
     fn an_answer_that_breaks_off_swallows_no_key_that_is_not_its_own() {
-        let mut answers = Answers::new(Some(NOW));
+        let mut answers = TerminalAnswers::new(Some(NOW));
         let mut events = vec![key(KeyCode::Char(']'), KeyModifiers::ALT)];
         events.extend(letters("11;rgb:ff"));
         assert_eq!(hear(&mut answers, events.clone(), NOW).events, []);
@@ -258,11 +258,11 @@ mod tests {
 
     #[test]
     fn leaving_waits_for_what_is_under_way_and_not_for_ever() {
-        assert_eq!(Answers::new(None).awaits(NOW), None);
-        let mut answers = Answers::new(Some(NOW));
-        assert_eq!(answers.awaits(NOW.plus(400)), Some(Duration::from_millis(600)));
-        assert_eq!(answers.awaits(NOW.plus(2_000)), None);
+        assert_eq!(TerminalAnswers::new(None).time_left_to_wait(NOW), None);
+        let mut answers = TerminalAnswers::new(Some(NOW));
+        assert_eq!(answers.time_left_to_wait(NOW.plus(400)), Some(Duration::from_millis(600)));
+        assert_eq!(answers.time_left_to_wait(NOW.plus(2_000)), None);
         hear(&mut answers, answer("rgb:0/0/0"), NOW);
-        assert_eq!(answers.awaits(NOW.plus(400)), None);
+        assert_eq!(answers.time_left_to_wait(NOW.plus(400)), None);
     }
 }

@@ -15,10 +15,10 @@ use crossterm::{cursor, execute};
 static OPEN: AtomicBool = AtomicBool::new(false);
 
 /// Our modes: raw, another screen, no cursor, pastes marked as such.
-pub(super) fn enter() -> io::Result<()> {
+pub(super) fn enter_modes() -> io::Result<()> {
     enable_raw_mode()?;
     OPEN.store(true, Ordering::SeqCst);
-    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore())
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore_terminal())
 }
 
 /// Asks the terminal how light its background is; the answer comes among the keys. What a terminal that does not know
@@ -33,7 +33,7 @@ pub(super) fn are_ours() -> bool {
 }
 
 /// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
-pub fn restore() {
+pub fn restore_terminal() {
     if OPEN.swap(false, Ordering::SeqCst) {
         put_back();
     }
@@ -62,7 +62,7 @@ pub(super) fn hook_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !crate::base::quiet::is_expected() {
-            restore();
+            restore_terminal();
             before(info);
         }
     }));

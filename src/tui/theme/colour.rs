@@ -70,7 +70,7 @@ fn nearest_256(r: u8, g: u8, b: u8) -> u8 {
 }
 
 /// `#rrggbb`, a palette number, or an ANSI name such as `bright-red`.
-pub(super) fn parse(s: &str) -> Result<Color, String> {
+pub(super) fn parse_colour(s: &str) -> Result<Color, String> {
     if let Some(hex) = s.strip_prefix('#') {
         let v = u32::from_str_radix(hex, 16).ok().filter(|_| hex.len() == 6);
         let [_, r, g, b] = v.ok_or_else(|| format!("`{s}` is not #rrggbb"))?.to_be_bytes();
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn palette_colours_map_to_themselves() {
         for (hex, index) in [("#5f87ff", 69), ("#afff87", 156), ("#005fff", 27), ("#005f00", 22), ("#808080", 244)] {
-            let Ok(Color::Rgb(r, g, b)) = parse(hex) else { panic!("{hex}") };
+            let Ok(Color::Rgb(r, g, b)) = parse_colour(hex) else { panic!("{hex}") };
             assert_eq!(nearest_256(r, g, b), index, "{hex}");
         }
     }
 
     #[test]
     fn colours_are_refused_by_name() {
-        assert!(parse("#12345").is_err());
-        assert!(parse("pinkish").unwrap_err().contains("pinkish"));
-        assert_eq!(parse("bright-red"), Ok(Color::Indexed(9)));
+        assert!(parse_colour("#12345").is_err());
+        assert!(parse_colour("pinkish").unwrap_err().contains("pinkish"));
+        assert_eq!(parse_colour("bright-red"), Ok(Color::Indexed(9)));
     }
 }

@@ -10,7 +10,7 @@ use super::colour::{self, Depth};
 use super::role::Role;
 
 /// The text of a built-in theme.
-pub(super) fn source(name: &str) -> &'static str {
+pub(super) fn theme_source(name: &str) -> &'static str {
     match name {
         "light" => include_str!("../../../themes/light.toml"),
         "either" => include_str!("../../../themes/either.toml"),
@@ -23,13 +23,13 @@ pub(super) fn source(name: &str) -> &'static str {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    roles: BTreeMap<String, Look>,
+struct ThemeFile {
+    roles: BTreeMap<String, RoleLook>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Look {
+struct RoleLook {
     fg: Option<String>,
     bg: Option<String>,
     bold: bool,
@@ -39,27 +39,27 @@ struct Look {
 }
 
 /// The styles of all roles in the order of [`Role`]; a role that the file leaves out is plain.
-pub(super) fn styles(text: &str, depth: Depth) -> Result<Vec<Style>, String> {
-    let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+pub(super) fn parse_styles(text: &str, depth: Depth) -> Result<Vec<Style>, String> {
+    let file: ThemeFile = toml::from_str(text).map_err(|e| e.to_string())?;
     if let Some(odd) = file.roles.keys().find(|k| !Role::VARIANTS.iter().any(|r| r.as_ref() == k.as_str())) {
         return Err(format!("there is no role `{odd}`"));
     }
     Role::VARIANTS
         .iter()
         .map(|role| match file.roles.get(role.as_ref()) {
-            Some(look) => style(look, depth).map_err(|e| format!("{}: {e}", role.as_ref())),
+            Some(look) => style_of(look, depth).map_err(|e| format!("{}: {e}", role.as_ref())),
             None => Ok(Style::default()),
         })
         .collect()
 }
 
-fn style(look: &Look, depth: Depth) -> Result<Style, String> {
+fn style_of(look: &RoleLook, depth: Depth) -> Result<Style, String> {
     let mut style = Style::default();
     if let Some(fg) = &look.fg {
-        style.fg = depth.bring_down(colour::parse(fg)?);
+        style.fg = depth.bring_down(colour::parse_colour(fg)?);
     }
     if let Some(bg) = &look.bg {
-        style.bg = depth.bring_down(colour::parse(bg)?);
+        style.bg = depth.bring_down(colour::parse_colour(bg)?);
     }
     let flags = [
         (look.bold, Modifier::BOLD),

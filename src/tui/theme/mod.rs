@@ -46,13 +46,13 @@ impl Theme {
             (Depth::Ansi16, "dark" | "light" | "either") => "ansi16",
             (_, asked) => asked,
         };
-        let styles = load::styles(load::source(name), depth).map_err(|e| format!("theme {name}: {e}"))?;
+        let styles = load::parse_styles(load::theme_source(name), depth).map_err(|e| format!("theme {name}: {e}"))?;
         Ok(Self { name, depth, glyphs, asks: false, styles })
     }
 
     /// This theme, on a background that is known: another one where nobody chose.
     #[must_use]
-    pub fn on(&self, light: bool) -> Self {
+    pub fn on_background(&self, light: bool) -> Self {
         let fitting = || Self::built_in(if light { "light" } else { "dark" }, self.depth, self.glyphs).ok();
         self.asks.then(fitting).flatten().unwrap_or_else(|| self.clone())
     }
@@ -194,11 +194,11 @@ mod tests {
             let t = resolve(None, &env(vars)).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!((t.depth, t.name), (depth, name), "{vars:?}");
             assert_eq!(t.asks, depth >= Depth::Ansi256, "{vars:?}");
-            let told = [t.on(true), t.on(false)].map(|t| t.name);
+            let told = [t.on_background(true), t.on_background(false)].map(|t| t.name);
             assert_eq!(told, if t.asks { ["light", "dark"] } else { [name; 2] }, "{vars:?}");
         }
         let chosen = resolve(Some("dark"), &env(&[("TERM", "xterm-256color")])).expect("resolves");
-        assert_eq!((chosen.asks, chosen.on(true).name), (false, "dark"), "a choice stays");
+        assert_eq!((chosen.asks, chosen.on_background(true).name), (false, "dark"), "a choice stays");
         assert!(resolve(Some("pink"), &env(&[])).unwrap_err().contains("high-contrast"));
     }
 

@@ -3,12 +3,12 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::more;
-use super::line::{self, Row, window};
+use super::groups::draw_more_marks;
+use super::line::{self, Row, visible_range};
 use crate::base::sanitise::visible_name;
-use crate::snapshot::calendar::{Due, Kind, Opening, short, span};
-use crate::tui::calendar::{self, Counts, Line, Standing};
-use crate::tui::model::{Focus, Model};
+use crate::snapshot::calendar::{MoveKind, MoveTiming, Opening, format_short_time, format_time_span};
+use crate::tui::calendar::{self, CalendarLine, MoveCounts, MoveStanding};
+use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
@@ -46,8 +46,8 @@ const WHOLE: usize = 40;
 /// Draws the screen of the calendar.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let lines = calendar::lines(m);
-    title(m, &calendar::counts(&lines), conflicts(m), area, buf);
+    let lines = calendar::list_lines(m);
+    draw_title(m, &calendar::count_moves(&lines), count_conflicts(m), area, buf);
     let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
     let body = if m.snapshot.is_none() {
         Row::new(theme)
@@ -56,41 +56,41 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             .draw(body, 0, buf);
         return;
     } else if lines.iter().all(|l| l.planned.opening.is_none()) {
-        empty(m, lines.len(), body, buf)
+        draw_empty(m, lines.len(), body, buf)
     } else {
         body
     };
     if lines.is_empty() {
         return;
     }
-    let at = calendar::index(m, &lines);
-    let detail = detail(m, &lines[at], usize::from(body.width));
+    let at = calendar::cursor_index(m, &lines);
+    let detail = detail_lines(m, &lines[at], usize::from(body.width));
     let least = TABLE.min(u16::try_from(lines.len() + 1).unwrap_or(TABLE));
-    let alone = m.focus == Focus::Top;
-    let (above, below) = line::share(body.height, detail.len(), least, alone);
+    let alone = m.focus == ScreenFocus::Top;
+    let (above, below) = line::share_height(body.height, detail.len(), least, alone);
     if above > 0 {
-        table(m, &lines, at, Rect { height: above, ..body }, buf);
+        draw_table(m, &lines, at, Rect { height: above, ..body }, buf);
     }
     if below > 0 {
         let rest = Rect { y: body.bottom() - below, height: below, ..body };
         let name = text::cut_middle(&visible_name(&lines[at].planned.name), 40, theme.glyph(Glyph::Ellipsis));
-        line::detail(theme, &name, (detail, alone.then_some(m.scroll)), rest, buf);
+        line::draw_detail(theme, &name, (detail, alone.then_some(m.scroll)), rest, buf);
     }
 }
 
 /// How many lines of what the move under the cursor says have no room, when they have the place for themselves.
-pub fn hidden(m: &Model, area: Rect) -> usize {
-    let lines = calendar::lines(m);
-    let Some(line) = lines.get(calendar::index(m, &lines)) else { return 0 };
+pub fn count_hidden(m: &Model, area: Rect) -> usize {
+    let lines = calendar::list_lines(m);
+    let Some(line) = lines.get(calendar::cursor_index(m, &lines)) else { return 0 };
     let room = usize::from(area.height.saturating_sub(2));
-    detail(m, line, usize::from(area.width)).len().saturating_sub(room)
+    detail_lines(m, line, usize::from(area.width)).len().saturating_sub(room)
 }
 
-fn conflicts(m: &Model) -> usize {
+fn count_conflicts(m: &Model) -> usize {
     m.snapshot.as_ref().map_or(0, |s| s.calendar.conflicts.len())
 }
 
-fn title(m: &Model, counts: &Counts, conflicts: usize, area: Rect, buf: &mut Buffer) {
+fn draw_title(m: &Model, counts: &MoveCounts, conflicts: usize, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let mut title = Row::new(theme).gap(1).put(Role::Strong, "calendar");
     for (n, word, role) in [
@@ -109,15 +109,15 @@ fn title(m: &Model, counts: &Counts, conflicts: usize, area: Rect, buf: &mut Buf
     let left = usize::from(area.width).saturating_sub(title.width() + 8);
     let zone = text::cut_middle(&m.options.zone, left, theme.glyph(Glyph::Ellipsis));
     let end = if left > 6 { Row::new(theme).put(Role::Dim, zone).gap(1) } else { Row::new(theme) };
-    line::titled(theme, title.gap(1), end, area, 0, buf);
+    line::draw_titled_rule(theme, title.gap(1), end, area, 0, buf);
 }
 
 /// What to write into the plan; returns what is left of the area.
-fn empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
+fn draw_empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let width = usize::from(area.width) - 2;
-    let name = m.snapshot.as_ref().and_then(|s| s.calendar.moves.iter().find(|p| p.kind == Kind::Group));
+    let name = m.snapshot.as_ref().and_then(|s| s.calendar.moves.iter().find(|p| p.kind == MoveKind::Group));
     let name = name.map_or("loan-audit", |p| p.name.as_str());
     let file = m.snapshot.as_ref().map_or("", |s| s.header.plan.as_str());
     let hint = format!(
@@ -143,7 +143,7 @@ fn empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
 }
 
 /// Cells of the columns that give way: kind, name, team, window; 0: not shown.
-fn columns(width: usize) -> [usize; 4] {
+fn column_widths(width: usize) -> [usize; 4] {
     match width {
         0..=69 => [0, 14, 0, 0],
         70..=99 => [KIND, 16, 7, 0],
@@ -152,56 +152,58 @@ fn columns(width: usize) -> [usize; 4] {
     }
 }
 
-fn table(m: &Model, lines: &[Line<'_>], at: usize, area: Rect, buf: &mut Buffer) {
+fn draw_table(m: &Model, lines: &[CalendarLine<'_>], at: usize, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let width = usize::from(area.width);
-    let [kind, name, team, in_window] = columns(width);
+    let [kind, name, team, in_window] = column_widths(width);
     let mut head =
         Row::new(theme).gap(2).left(Role::Dim, "due", WHEN).gap(1).left(Role::Dim, "your time", MOMENT).gap(1);
     for (cells, word) in [(kind, "what"), (name, "name"), (team, "team"), (in_window, "window")] {
         head = if cells > 0 { head.left(Role::Dim, word, cells).gap(1) } else { head };
     }
     head.put(Role::Dim, "state").draw(area, 0, buf);
-    let range = window(lines.len(), at, usize::from(area.height.saturating_sub(1)));
+    let range = visible_range(lines.len(), at, usize::from(area.height.saturating_sub(1)));
     let (above, below) = (range.start, lines.len() - range.end);
     let ids = lines[range.clone()].iter().map(|l| l.planned.name.as_str());
-    let names = text::names(ids, name, theme.glyph(Glyph::Ellipsis));
+    let names = text::shorten_names(ids, name, theme.glyph(Glyph::Ellipsis));
     for ((y, i), name) in (1u16..).zip(range).zip(&names) {
-        let row = row(m, (&lines[i], name), i == at, width);
+        let row = move_line(m, (&lines[i], name), i == at, width);
         if i == at { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
     }
-    more(m, above, below, area, buf);
+    draw_more_marks(m, above, below, area, buf);
 }
 
 /// When it is due, in words.
-fn due(line: &Line<'_>) -> (Role, String) {
+fn describe_due(line: &CalendarLine<'_>) -> (Role, String) {
     match (line.standing, line.due) {
-        (Standing::Moved, _) => (Role::Ok, "moved".to_owned()),
-        (_, Due::Now { left_ms }) => (Role::Strong, format!("now, {} left", text::coarse(left_ms))),
-        (Standing::Moving, _) => (Role::Strong, "now".to_owned()),
-        (Standing::NotYet, Due::In { ms }) => (Role::Text, format!("in {}", text::coarse(ms))),
-        (Standing::NotYet, Due::Missed { ms }) => (Role::Fail, format!("missed {} ago", text::coarse(ms))),
-        (Standing::NotYet, Due::NoDay { .. }) => (Role::Dim, "no day".to_owned()),
+        (MoveStanding::Moved, _) => (Role::Ok, "moved".to_owned()),
+        (_, MoveTiming::Now { left_ms }) => (Role::Strong, format!("now, {} left", text::format_coarse(left_ms))),
+        (MoveStanding::Moving, _) => (Role::Strong, "now".to_owned()),
+        (MoveStanding::NotYet, MoveTiming::In { ms }) => (Role::Text, format!("in {}", text::format_coarse(ms))),
+        (MoveStanding::NotYet, MoveTiming::Missed { ms }) => {
+            (Role::Fail, format!("missed {} ago", text::format_coarse(ms)))
+        }
+        (MoveStanding::NotYet, MoveTiming::NoDay { .. }) => (Role::Dim, "no day".to_owned()),
     }
 }
 
-fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usize) -> Row<'t> {
+fn move_line<'t>(m: &'t Model, (l, shown): (&CalendarLine<'_>, &str), cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let [kind_cells, name, team, in_window] = columns(width);
+    let [kind_cells, name, team, in_window] = column_widths(width);
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
     let row = if l.conflicts.is_empty() { row.gap(1) } else { row.glyph(Role::Hold, Glyph::Alert) };
-    let (role, when) = due(l);
+    let (role, when) = describe_due(l);
     let moment = match l.planned.opening {
-        Some(o) => short(o.from, &m.options.zone).unwrap_or_default(),
+        Some(o) => format_short_time(o.from, &m.options.zone).unwrap_or_default(),
         None => String::new(),
     };
     let kind = match (l.planned.kind, l.planned.hard) {
-        (Kind::Group, _) => "group",
-        (Kind::Producer, true) => "EOS",
-        (Kind::Producer, false) => "prod.",
+        (MoveKind::Group, _) => "group",
+        (MoveKind::Producer, true) => "EOS",
+        (MoveKind::Producer, false) => "prod.",
     };
-    let dim = if l.standing == Standing::Moved { Role::Dim } else { Role::Text };
+    let dim = if l.standing == MoveStanding::Moved { Role::Dim } else { Role::Text };
     let mut row = row.left(role, when, WHEN).gap(1).left(dim, moment, MOMENT).gap(1);
     if kind_cells > 0 {
         row = row.left(Role::Dim, kind, kind_cells).gap(1);
@@ -211,7 +213,7 @@ fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usi
         row = row.left(Role::Dim, visible_name(&l.planned.team), team).gap(1);
     }
     if in_window > 0 {
-        row = row.name(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
+        row = row.put_name(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
     }
     let left = width.saturating_sub(row.width() + 1);
     let (role, state) = &l.state;
@@ -222,7 +224,7 @@ fn row<'t>(m: &'t Model, (l, shown): (&Line<'_>, &str), cursor: bool, width: usi
 }
 
 /// All that is known of the move under the cursor.
-fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
+fn detail_lines<'t>(m: &'t Model, l: &CalendarLine<'_>, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let cells = width.saturating_sub(LABEL + 2);
     // What has no room is scrolled to, so nothing of it is cut.
@@ -236,10 +238,10 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let (p, yours) = (l.planned, m.options.zone.as_str());
     let mut rows = Vec::new();
     for c in &l.conflicts {
-        rows.extend(said("conflict", Role::Hold, &c.words()));
+        rows.extend(said("conflict", Role::Hold, &c.describe()));
     }
     let times = |label: &'static str, o: Opening, zone: &str| {
-        said(label, Role::Text, &format!("{} {zone}", span(o.from, o.to, zone)))
+        said(label, Role::Text, &format!("{} {zone}", format_time_span(o.from, o.to, zone)))
     };
     let whose = p.window.as_ref().map(|w| format!("window {}", visible_name(w)));
     match (p.opening, l.due) {
@@ -249,8 +251,8 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
                 rows.extend(times("its own", o, &p.zone));
             }
         }
-        (None, Due::NoDay { opens: Some(o) }) => {
-            let next = format!("no day yet; its window opens next {} {yours}", span(o.from, o.to, yours));
+        (None, MoveTiming::NoDay { opens: Some(o) }) => {
+            let next = format!("no day yet; its window opens next {} {yours}", format_time_span(o.from, o.to, yours));
             rows.extend(said("yours", Role::Text, &next));
         }
         (None, _) => {
@@ -261,9 +263,9 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
     let team =
         if p.team.is_empty() { "no team in the plan".to_owned() } else { format!("team {}", visible_name(&p.team)) };
     let what = match (p.kind, p.hard) {
-        (Kind::Group, _) => "group",
-        (Kind::Producer, true) => "exactly-once producer, hard cutover",
-        (Kind::Producer, false) => "producer",
+        (MoveKind::Group, _) => "group",
+        (MoveKind::Producer, true) => "exactly-once producer, hard cutover",
+        (MoveKind::Producer, false) => "producer",
     };
     let whose = if p.opening.is_some() || p.window.is_some() { format!("; {whose}") } else { String::new() };
     rows.extend(said("who", Role::Text, &format!("{team}; {what}{whose}")));
@@ -271,14 +273,14 @@ fn detail<'t>(m: &'t Model, l: &Line<'_>, width: usize) -> Vec<Row<'t>> {
         rows.extend(said(
             "outside",
             Role::Hold,
-            if l.standing == Standing::Moving {
+            if l.standing == MoveStanding::Moving {
                 "its window is closed"
             } else {
                 "it moved while its window was closed"
             },
         ));
     }
-    if let Some(until) = p.blue_until.and_then(|at| short(at, yours)) {
+    if let Some(until) = p.blue_until.and_then(|at| format_short_time(at, yours)) {
         rows.extend(said("blue", Role::Dim, &format!("kept until {until} {yours} as its way back")));
     }
     rows

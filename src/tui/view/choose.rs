@@ -6,48 +6,51 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use super::prompts::{boxed, cells, typed};
+use super::prompts::{box_width, draw_box, typed_line};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::offsets::Strategy;
 use crate::snapshot::GroupRow;
-use crate::tui::choose::{self, Choose, Step};
+use crate::tui::choose::{self, ChoiceStep, Choose};
 use crate::tui::model::Model;
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
 /// Draws the question.
 pub fn draw(m: &Model, c: &Choose, over: Rect, buf: &mut Buffer) {
-    let cells = cells(over);
+    let cells = box_width(over);
     let rows = match c.step {
-        Step::Strategy => strategies(m, c, cells),
-        Step::Moment => asked(
+        ChoiceStep::Strategy => strategy_lines(m, c, cells),
+        ChoiceStep::Moment => question_lines(
             m,
             c,
             "From which moment? The first record at or after it. RFC 3339 (2026-11-22T02:00:00Z), or so long ago (-2h). \
              Empty: for each partition the time of the oldest record that is not consumed.",
             cells,
         ),
-        Step::Reason => asked(m, c, "Why not the plan's own? It goes into the journal, for the next person.", cells),
+        ChoiceStep::Reason => {
+            question_lines(m, c, "Why not the plan's own? It goes into the journal, for the next person.", cells)
+        }
     };
-    let by = c.option().filter(|_| c.step != Step::Strategy).map_or(String::new(), |s| format!(" by {s}"));
+    let by =
+        c.selected_strategy().filter(|_| c.step != ChoiceStep::Strategy).map_or(String::new(), |s| format!(" by {s}"));
     let title = format!("Set the offsets of {} on {}{by}", visible_name(&c.group), c.to.name().to_uppercase());
-    boxed(m, &title, rows, over, buf);
+    draw_box(m, &title, rows, over, buf);
 }
 
-fn strategies<'t>(m: &'t Model, c: &Choose, cells: usize) -> Vec<(Row<'t>, bool)> {
+fn strategy_lines<'t>(m: &'t Model, c: &Choose, cells: usize) -> Vec<(Row<'t>, bool)> {
     let theme = m.theme();
     let group = m.group_row(&c.group);
     let mut rows = Vec::new();
-    for (i, option) in choose::options().into_iter().enumerate() {
+    for (i, option) in choose::list_options().into_iter().enumerate() {
         let cursor = i == c.selected;
         let row = Row::new(theme);
         let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
         let name = option.map_or_else(|| "plan".to_owned(), |s| s.to_string());
         let guess = option.is_some_and(Strategy::is_asked_for);
         let row = row.gap(1).left(if guess { Role::Hold } else { Role::Strong }, name, 10);
-        let mut words = choose::meaning(option).to_owned();
-        if let Some(known) = group.and_then(|g| known(m, g, option, c.to)) {
+        let mut words = choose::describe_option(option).to_owned();
+        if let Some(known) = group.and_then(|g| describe_known(m, g, option, c.to)) {
             words = format!("{words}: {known}");
         }
         let (column, left) = (row.width(), cells.saturating_sub(row.width()));
@@ -63,7 +66,7 @@ fn strategies<'t>(m: &'t Model, c: &Choose, cells: usize) -> Vec<(Row<'t>, bool)
 }
 
 /// What is known of an option before it is measured; of old figures nothing is said.
-fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<String> {
+fn describe_known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<String> {
     let (now, stale_after) = (m.clock(), m.stale_after());
     let Some(option) = option else {
         // By what the plan's own was measured.
@@ -73,8 +76,8 @@ fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<
     };
     match option {
         Strategy::Latest => {
-            let lag = g.on(to.other()).lag_now(now, stale_after);
-            lag.map(|n| format!("{} now", text::count(n)))
+            let lag = g.on_side(to.other()).lag_now(now, stale_after);
+            lag.map(|n| format!("{} now", text::format_count(n)))
         }
         Strategy::Earliest => {
             let held = |p: &crate::snapshot::PartitionRow| {
@@ -82,20 +85,20 @@ fn known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -> Option<
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };
             let sum: Option<u64> = g.partitions.iter().map(held).sum();
-            sum.filter(|_| g.on(to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::count(n)))
+            sum.filter(|_| g.on_side(to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::format_count(n)))
         }
         _ => None,
     }
 }
 
-fn asked<'t>(m: &'t Model, c: &Choose, question: &str, cells: usize) -> Vec<(Row<'t>, bool)> {
+fn question_lines<'t>(m: &'t Model, c: &Choose, question: &str, cells: usize) -> Vec<(Row<'t>, bool)> {
     let theme = m.theme();
     let line = |role: Role, words: &str| {
         let lines = text::wrap(words, cells, 4, theme.glyph(Glyph::Ellipsis));
         lines.into_iter().map(move |l| (Row::new(theme).put(role, l), false)).collect::<Vec<_>>()
     };
     let mut rows = line(Role::Text, question);
-    rows.push((typed(m, &c.input, cells), false));
+    rows.push((typed_line(m, &c.input, cells), false));
     if let Some(remark) = &c.remark {
         rows.extend(line(Role::Hold, remark));
     }

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::header::{side_title, unseen};
-use super::line::{Row, frame};
+use super::header::{side_title, why_unseen};
+use super::line::{Row, draw_frame};
 use crate::base::sanitise::visible_name;
 use crate::base::{Observed, Side};
 use crate::snapshot::{SideView, Snapshot};
@@ -13,7 +13,7 @@ use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
 
 /// Rows that a panel takes of a body of this height: more room, taller charts.
-pub fn height(body: u16) -> u16 {
+pub fn panel_height(body: u16) -> u16 {
     match body {
         0..=15 => 4,
         16..=25 => 5,
@@ -26,22 +26,22 @@ pub fn height(body: u16) -> u16 {
 pub fn draw(m: &Model, areas: [Rect; 2], buf: &mut Buffer) {
     let Some(s) = &m.snapshot else {
         for (side, area) in Side::BOTH.into_iter().zip(areas) {
-            waiting(m, side, area, buf);
+            draw_waiting(m, side, area, buf);
         }
         return;
     };
     let max = spark::shared_max(&[&s.blue.trend, &s.green.trend], usize::from(areas[0].width));
     for (view, area) in [&s.blue, &s.green].into_iter().zip(areas) {
-        panel(m, s, view, max, area, buf);
+        draw_panel(m, s, view, max, area, buf);
     }
 }
 
 /// The first frame: nothing is known, and it says what is being done.
-fn waiting(m: &Model, side: Side, area: Rect, buf: &mut Buffer) {
+fn draw_waiting(m: &Model, side: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let host = &m.options.connecting[usize::from(side == Side::Green)];
     let title = side_title(m, side, "", usize::from(area.width) - 4);
-    let inside = frame(theme, area, Role::Frame, title, buf);
+    let inside = draw_frame(theme, area, Role::Frame, title, buf);
     let cells = usize::from(inside.width).saturating_sub(16);
     Row::new(theme)
         .gap(1)
@@ -51,20 +51,20 @@ fn waiting(m: &Model, side: Side, area: Rect, buf: &mut Buffer) {
     Row::new(theme).gap(1).put(Role::Dim, "lag ").dots(cells.min(24)).draw(inside, 1, buf);
 }
 
-fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut Buffer) {
+fn draw_panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let title = side_title(m, v.side, &v.name, usize::from(area.width) - 4);
-    let inside = frame(theme, area, side_frame(v), title, buf);
+    let inside = draw_frame(theme, area, side_frame(v), title, buf);
     let width = usize::from(inside.width);
     let chart_rows = usize::from(inside.height.saturating_sub(if inside.height >= 6 { 3 } else { 2 }));
     let old = is_old(m, v);
-    health(m, v, old, width).draw(inside, 0, buf);
-    let trouble = trouble(m, v);
+    health_line(m, v, old, width).draw(inside, 0, buf);
+    let trouble = describe_trouble(m, v);
     // Why it can't be seen matters more than how it looked before.
-    let least = if unseen(v, m).is_some() || v.identity_trouble.is_some() { 3 } else { 6 };
+    let least = if why_unseen(v, m).is_some() || v.identity_trouble.is_some() { 3 } else { 6 };
     let chart_rows = if trouble.is_some() && inside.height < least { 0 } else { chart_rows.max(1) };
     let below = Rect { y: inside.y + 1, height: inside.height.saturating_sub(1), ..inside };
-    chart(m, v, (old, max), below, chart_rows, buf);
+    draw_chart(m, v, (old, max), below, chart_rows, buf);
     let y = u16::try_from(1 + chart_rows).unwrap_or(2);
     if let Some((role, words)) = trouble {
         let rows = usize::from(inside.height.saturating_sub(y)).max(1);
@@ -72,18 +72,18 @@ fn panel(m: &Model, s: &Snapshot, v: &SideView, max: u64, area: Rect, buf: &mut 
         for (y, line) in (y..).zip(lines) {
             Row::new(theme).gap(1).put(role, line).draw(inside, y, buf);
         }
-        age(m, v, inside, 0, buf);
+        draw_age(m, v, inside, 0, buf);
         return;
     }
-    foot(m, s, v, (old, max), width).draw(inside, y, buf);
+    foot_line(m, s, v, (old, max), width).draw(inside, y, buf);
     if inside.height >= 6 {
-        identity(m, v, old, width).draw(inside, y + 1, buf);
+        identity_line(m, v, old, width).draw(inside, y + 1, buf);
     }
 }
 
 /// Whether what is shown of a cluster is no picture of it now: it is old, of another cluster, or nobody says anything.
 fn is_old(m: &Model, v: &SideView) -> bool {
-    m.unheard().is_some() || v.untrusted(m.clock(), m.stale_after()).is_some()
+    m.why_unheard().is_some() || v.why_untrusted(m.clock(), m.stale_after()).is_some()
 }
 
 /// Identity colours the title only: the frame stays plain unless something is wrong.
@@ -93,13 +93,13 @@ fn side_frame(v: &SideView) -> Role {
 }
 
 /// What stands in the way of seeing this cluster, the worst first.
-fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
-    let t = |t: &crate::base::Trouble| words::sentence(&t.what, &t.advice);
+fn describe_trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
+    let t = |t: &crate::base::Trouble| words::to_sentence(&t.what, &t.advice);
     // The lines on top say it in full.
     if v.identity_trouble.is_some() {
         return Some((Role::Fail, "wrong cluster: see above".into()));
     }
-    match (unseen(v, m), &v.link) {
+    match (why_unseen(v, m), &v.link) {
         (None, _) => {}
         (Some(_), Observed::Absent { .. }) => return Some((Role::Fail, "never seen: see above".into())),
         (Some((Role::BannerHold, _)), _) => return Some((Role::Hold, "not seen now: see above".into())),
@@ -112,7 +112,7 @@ fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
         }
         Observed::Absent { .. } => None,
         Observed::Known { .. } => {
-            let slow = v.throttled.as_ref().map(|slow| words::sentence(&slow.words, &slow.trouble.advice));
+            let slow = v.throttled.as_ref().map(|slow| words::to_sentence(&slow.words, &slow.trouble.advice));
             let first = v.broker_troubles.first().or(v.topics_hidden.as_ref()).map(t).or(slow);
             first.map(|words| (Role::Hold, words))
         }
@@ -120,9 +120,9 @@ fn trouble(m: &Model, v: &SideView) -> Option<(Role, String)> {
 }
 
 /// How many brokers answer, what is wrong with partitions, and how fast: nothing of it while that is not known now.
-fn health<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
+fn health_line<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
-    let unseen = unseen(v, m).is_some();
+    let unseen = why_unseen(v, m).is_some();
     let row = Row::new(theme).gap(1).put(Role::Dim, "brokers ");
     let row = match v.brokers {
         (_, 0) => row.glyph(Role::Dim, Glyph::Dash),
@@ -144,24 +144,24 @@ fn health<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
     };
     let rate = |r: Option<f64>| {
         let now = r.filter(|_| !old);
-        now.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate)
+        now.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::format_rate)
     };
     let mut end = Row::new(theme).put(Role::Dim, "in ").put(Role::Text, rate(v.in_rate));
     if width >= 48 {
         end = end.gap(2).put(Role::Dim, "out ").put(Role::Text, rate(v.out_rate));
     }
-    row.ending(end, width - 1)
+    row.put_at_end(end, width - 1)
 }
 
 /// The lag of all groups as a number and over time: how it was before stays to be seen, an old number does not.
-fn chart(m: &Model, v: &SideView, (old, max): (bool, u64), inside: Rect, rows: usize, buf: &mut Buffer) {
+fn draw_chart(m: &Model, v: &SideView, (old, max): (bool, u64), inside: Rect, rows: usize, buf: &mut Buffer) {
     let theme = m.theme();
     let width = usize::from(inside.width);
     let cells = width.saturating_sub(13);
     let (role, lag) = match v.lag {
         // Another cluster's lag is none of this one.
         Some(_) if old && v.identity_trouble.is_none() => (Role::Fail, "STALE".to_owned()),
-        Some(lag) if !old => (Role::Strong, text::count(lag)),
+        Some(lag) if !old => (Role::Strong, text::format_count(lag)),
         _ => (Role::Strong, theme.glyph(Glyph::Dash).to_owned()),
     };
     let looks = if old { Role::Dim } else { side_role(v.side) };
@@ -175,32 +175,32 @@ fn chart(m: &Model, v: &SideView, (old, max): (bool, u64), inside: Rect, rows: u
     }
 }
 
-fn foot<'t>(m: &'t Model, s: &Snapshot, v: &SideView, (old, max): (bool, u64), width: usize) -> Row<'t> {
+fn foot_line<'t>(m: &'t Model, s: &Snapshot, v: &SideView, (old, max): (bool, u64), width: usize) -> Row<'t> {
     let theme = m.theme();
     // Of a group whose time lag is not known it may be longer.
     let more = if v.oldest_unknown > 0 { ">" } else { "" };
-    let oldest = v.oldest_ms.filter(|_| !old).map(|ms| format!("{more}{}", text::duration(ms)));
+    let oldest = v.oldest_ms.filter(|_| !old).map(|ms| format!("{more}{}", text::format_duration(ms)));
     let oldest = oldest.unwrap_or_else(|| theme.glyph(Glyph::Dash).to_owned());
     let row = Row::new(theme).gap(1).put(Role::Dim, "oldest ").put(Role::Text, oldest);
-    let scale = format!("0{}{}", theme.glyph(Glyph::Range), text::count(max));
+    let scale = format!("0{}{}", theme.glyph(Glyph::Range), text::format_count(max));
     let mut end = Row::new(theme).put(Role::Dim, scale).gap(2);
     if let Observed::Known { at, .. } = &v.link {
-        let (role, age) = words::aged(m.clock(), *at, s.header.stale_after_ms);
+        let (role, age) = words::describe_age(m.clock(), *at, s.header.stale_after_ms);
         end = end.put(role, age);
     }
-    row.ending(end, width - 1)
+    row.put_at_end(end, width - 1)
 }
 
 /// In trouble the age moves to the frame's upper edge: how old is what is still shown?
-fn age(m: &Model, v: &SideView, inside: Rect, y: u16, buf: &mut Buffer) {
+fn draw_age(m: &Model, v: &SideView, inside: Rect, y: u16, buf: &mut Buffer) {
     let Observed::Known { at, .. } = &v.link else { return };
-    let (role, age) = words::aged(m.clock(), *at, m.stale_after());
+    let (role, age) = words::describe_age(m.clock(), *at, m.stale_after());
     let row = Row::new(m.theme()).gap(1).put(role, age).gap(1);
     let width = u16::try_from(row.width()).unwrap_or(0).min(inside.width);
     row.draw(Rect { x: inside.right() - width, y: inside.y - 1, width, height: 1 }, y, buf);
 }
 
-fn identity<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
+fn identity_line<'t>(m: &'t Model, v: &SideView, old: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let id = visible_name(v.cluster_id.as_deref().unwrap_or("unknown"));
     let topics = if old { theme.glyph(Glyph::Dash).to_owned() } else { v.topics.to_string() };

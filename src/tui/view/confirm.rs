@@ -4,15 +4,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::eos;
-use super::group::totals;
-use super::line::{Row, centred, frame, wipe};
-use super::run::no_return;
+use super::group::put_totals;
+use super::line::{Row, centre_area, draw_frame, wipe_area};
+use super::run::no_return_line;
 use crate::base::{Observed, Side};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, StepLine, Subject};
-use crate::offsets::verdict::{GroupPlan, PartitionPlan, Verdict};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan, Verdict};
 use crate::snapshot::GroupRow;
-use crate::tui::dialog::{Dialog, Phase, estimate_for, measures};
+use crate::tui::dialog::{Dialog, Phase, estimate_shown_for, is_measured_for};
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
@@ -22,17 +22,17 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let width = over.width.min(100);
     let cells = usize::from(width) - 4;
-    let (top, bottom) = parts(m, d, over);
+    let (top, bottom) = split_parts(m, d, over);
     let height = u16::try_from(top.len() + bottom.len() + 2).unwrap_or(u16::MAX);
-    let area = centred(over, width, height);
-    wipe(theme, area, buf);
-    let title = d.prepared.as_ref().map_or_else(|| words_of(&d.command), |p| p.title.clone());
+    let area = centre_area(over, width, height);
+    wipe_area(theme, area, buf);
+    let title = d.prepared.as_ref().map_or_else(|| describe_command(&d.command), |p| p.title.clone());
     let title = text::cut_middle(&title, cells.saturating_sub(8), theme.glyph(Glyph::Ellipsis));
     let head = match side_of(&d.command) {
         Some(side) => Row::new(theme).gap(1).mark(side).gap(2),
         None => Row::new(theme).gap(1),
     };
-    let inside = frame(theme, area, Role::FrameFocus, head.put(Role::Strong, title).gap(1), buf);
+    let inside = draw_frame(theme, area, Role::FrameFocus, head.put(Role::Strong, title).gap(1), buf);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     // What must be read before typing keeps its place; the steps scroll.
     let room = usize::from(inside.height).saturating_sub(bottom.len());
@@ -57,9 +57,9 @@ const SCROLLED: usize = 3;
 
 /// What scrolls, and below it what keeps its place. What of that has no room scrolls as well, all but the end of it with
 /// the line that is typed: a phrase of any length can be read.
-fn parts<'t>(m: &'t Model, d: &Dialog, over: Rect) -> (Vec<Row<'t>>, Vec<Row<'t>>) {
+fn split_parts<'t>(m: &'t Model, d: &Dialog, over: Rect) -> (Vec<Row<'t>>, Vec<Row<'t>>) {
     let cells = usize::from(over.width.min(100)) - 4;
-    let (mut top, mut bottom) = (upper(m, d, cells), lower(m, d, cells));
+    let (mut top, mut bottom) = (upper_lines(m, d, cells), lower_lines(m, d, cells));
     let room = usize::from(over.height.saturating_sub(2));
     if top.len() + bottom.len() > room {
         let kept = bottom.len().min(room.saturating_sub(SCROLLED));
@@ -69,14 +69,14 @@ fn parts<'t>(m: &'t Model, d: &Dialog, over: Rect) -> (Vec<Row<'t>>, Vec<Row<'t>
 }
 
 /// How many lines of what scrolls have no room.
-pub fn hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
-    let (top, bottom) = parts(m, d, over);
+pub fn count_hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
+    let (top, bottom) = split_parts(m, d, over);
     let room = usize::from(over.height.saturating_sub(2)).saturating_sub(bottom.len());
     top.len().saturating_sub(room)
 }
 
 /// Whether it moves an exactly-once producer.
-fn hard(c: &Command) -> bool {
+fn moves_exactly_once(c: &Command) -> bool {
     matches!(c, Command::HardCut { .. } | Command::HardBack { .. })
 }
 
@@ -86,13 +86,13 @@ fn side_of(c: &Command) -> Option<Side> {
         Command::Route { to: FlagState::Blue, .. } => Some(Side::Blue),
         Command::Route { to: FlagState::Green, .. } | Command::HardCut { .. } => Some(Side::Green),
         Command::HardBack { .. } => Some(Side::Blue),
-        c => estimate_for(c).map(|(_, side)| side),
+        c => estimate_shown_for(c).map(|(_, side)| side),
     }
 }
 
 /// A title before the controller has given one.
-fn words_of(c: &Command) -> String {
-    let subject = words::subject(&c.subject());
+fn describe_command(c: &Command) -> String {
+    let subject = words::describe_subject(&c.subject());
     match c {
         Command::CutOver { .. } => format!("Cut over {subject} to GREEN"),
         Command::RollBack { .. } => format!("Roll back {subject} to BLUE"),
@@ -108,7 +108,7 @@ fn words_of(c: &Command) -> String {
 }
 
 /// Steps, warnings, and the same by hand.
-fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let Some(p) = &d.prepared else {
         let words = match d.phase {
@@ -118,7 +118,7 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         // What holds is seen row by row, also when there is nothing to confirm.
         if let (Subject::Producer(name), Phase::Refused(_)) = (d.command.subject(), &d.phase)
             && let Some(standing) = m.producer_row(&name).and_then(|p| p.eos.as_deref())
-            && hard(&d.command)
+            && moves_exactly_once(&d.command)
         {
             return eos::gate_rows(m, &standing.live, cells, false);
         }
@@ -132,9 +132,9 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let columns = step_columns(p, cells);
     for (i, step) in p.steps.iter().enumerate() {
         if p.no_return_after == Some(i) {
-            rows.push(no_return(m, cells));
+            rows.push(no_return_line(m, cells));
         }
-        rows.push(step_row(m, i + 1, step, columns));
+        rows.push(step_line(m, i + 1, step, columns));
     }
     // Whoever asked has read the gate on the producer's screen: the steps come first, the values below them.
     rows.extend(eos::gate_rows(m, &p.rows, cells, false));
@@ -146,7 +146,7 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     }
     if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
-            format!("+{}, ctrl-y copies", words::plural(p.by_hand.len() - 1, "line"))
+            format!("+{}, ctrl-y copies", words::format_plural(p.by_hand.len() - 1, "line"))
         } else {
             "ctrl-y copies".to_owned()
         };
@@ -158,31 +158,31 @@ fn upper<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
 }
 
 /// How long a step may take, and what undoes it.
-fn bounds(s: &StepLine) -> [String; 2] {
+fn describe_bounds(s: &StepLine) -> [String; 2] {
     let undo = s.undo.as_ref().map_or(String::new(), |u| format!("undo: {u}"));
-    [s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::timeout(ms))), undo]
+    [s.timeout_ms.map_or(String::new(), |ms| format!("max {}", text::format_timeout(ms))), undo]
 }
 
 /// Widths of the columns of the steps: what happens gets all that the others leave.
 fn step_columns(p: &Prepared, cells: usize) -> [usize; 3] {
-    let widest = |i: usize| p.steps.iter().map(|s| text::width(&bounds(s)[i])).max().unwrap_or(0);
+    let widest = |i: usize| p.steps.iter().map(|s| text::width(&describe_bounds(s)[i])).max().unwrap_or(0);
     let [timeout, undo] = [widest(0).min(9), widest(1).min(cells * 30 / 100).min(30)];
     [cells.saturating_sub(timeout + undo + 5), timeout, undo]
 }
 
-fn step_row<'t>(m: &'t Model, number: usize, s: &StepLine, [what, timeout, undo]: [usize; 3]) -> Row<'t> {
-    let [lasts, undone] = bounds(s);
+fn step_line<'t>(m: &'t Model, number: usize, s: &StepLine, [what, timeout, undo]: [usize; 3]) -> Row<'t> {
+    let [lasts, undone] = describe_bounds(s);
     let row = Row::new(m.theme()).put(Role::Dim, format!("{number:>2} ")).left(Role::Text, &s.what, what).gap(1);
     row.left(Role::Dim, lasts, timeout).gap(1).left(Role::Dim, undone, undo)
 }
 
 /// Cost, limit, way back, and the line to type: always in sight.
-fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+fn lower_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let mut rows = Vec::new();
     if let Some(p) = &d.prepared {
         rows.push(Row::new(theme).put(Role::Frame, theme.glyph(Glyph::Rule).repeat(cells)));
-        rows.extend(cost(m, d, p, cells));
+        rows.extend(cost_lines(m, d, p, cells));
         if !p.way_back.is_empty() {
             let lines = text::wrap(&p.way_back, cells.saturating_sub(10), 4, theme.glyph(Glyph::Ellipsis));
             for (i, line) in lines.into_iter().enumerate() {
@@ -198,44 +198,44 @@ fn lower<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     }
     rows.extend(match &d.phase {
         Phase::Asking => Vec::new(),
-        Phase::Shown => ask(m, d, cells),
+        Phase::Shown => phrase_lines(m, d, cells),
         Phase::Sent => vec![
             Row::new(theme)
                 .put(Role::Strong, "sent; the controller checks the facts once more")
                 .glyph(Role::Strong, Glyph::Ellipsis),
         ],
-        Phase::Refused(r) => refused(m, r, cells),
+        Phase::Refused(r) => refusal_lines(m, r, cells),
     });
     rows
 }
 
 /// `Estimate 8s old: 0 lost, 37 re-read; limit 500`, or why there is none.
-fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>> {
+fn cost_lines<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let limit = p.max_re_read.map(|l| {
-        Row::new(theme).put(Role::Dim, "limit ").put(Role::Text, format!("0 lost, {} re-read", text::count(l)))
+        Row::new(theme).put(Role::Dim, "limit ").put(Role::Text, format!("0 lost, {} re-read", text::format_count(l)))
     });
     // Where nothing is read again nothing is estimated.
-    let Some((group, _)) = estimate_for(&d.command).filter(|_| p.max_re_read.is_some()) else {
+    let Some((group, _)) = estimate_shown_for(&d.command).filter(|_| p.max_re_read.is_some()) else {
         return limit.into_iter().collect();
     };
     let row = Row::new(theme).left(Role::Dim, "estimate", 10);
     let row = match m.group_row(group).map(|g| (g, estimate_of(g, &d.command))) {
         Some((g, Some(Observed::Known { value, at, .. }))) => {
-            let age = format!("  {} old", text::age(m.clock().since(*at)));
+            let age = format!("  {} old", text::format_age(m.clock().since(*at)));
             let measuring = if g.measuring { ", measuring ".len() } else { 0 };
-            let row = totals(row, value, cells.saturating_sub(text::width(&age) + measuring)).put(Role::Dim, age);
+            let row = put_totals(row, value, cells.saturating_sub(text::width(&age) + measuring)).put(Role::Dim, age);
             if g.measuring { row.put(Role::Hold, ", measuring").glyph(Role::Hold, Glyph::Ellipsis) } else { row }
         }
         Some((g, _)) if g.measuring => row.put(Role::Hold, "measuring").glyph(Role::Hold, Glyph::Ellipsis),
-        Some((_, Some(Observed::Absent { why }))) => row.put(Role::Hold, words::sentence(&why.what, &why.advice)),
+        Some((_, Some(Observed::Absent { why }))) => row.put(Role::Hold, words::to_sentence(&why.what, &why.advice)),
         _ => match &d.no_estimate {
             Some(why) => row.left(Role::Hold, why, cells.saturating_sub(10)),
             None => row.put(Role::Hold, "not measured yet"),
         },
     };
     let mut rows = vec![row];
-    let worst = m.group_row(group).and_then(|g| worst(g, &d.command));
+    let worst = m.group_row(group).and_then(|g| find_worst_partition(g, &d.command));
     if let Some(limit) = limit {
         let row = Row::new(theme).left(Role::Dim, "", 10).then(limit);
         rows.push(match worst {
@@ -262,19 +262,19 @@ fn cost<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<Row<'t>
     rows
 }
 
-fn estimate_of<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a Observed<GroupPlan>> {
-    g.estimate.as_ref().filter(|_| measures(g, command))
+fn estimate_of<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a Observed<GroupTranslation>> {
+    g.estimate.as_ref().filter(|_| is_measured_for(g, command))
 }
 
 /// The partition that costs most: first what is lost, then what is read again.
-fn worst<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a PartitionPlan> {
+fn find_worst_partition<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a PartitionPlan> {
     let plan = estimate_of(g, command)?.value()?;
     let p = plan.partitions.iter().max_by_key(|p| (p.missing, p.re_read))?;
     (p.missing.is_some_and(|n| n > 0) || p.re_read.is_some_and(|n| n > 0)).then_some(p)
 }
 
 /// What must be typed, what was typed, and what was wrong with it.
-fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
+fn phrase_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let Some(p) = &d.prepared else { return Vec::new() };
     let mut rows = Vec::new();
@@ -294,7 +294,7 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             }
             let matches = d.input.value().trim() == phrase;
             let role = if matches { Role::Input } else { Role::Strong };
-            let typed = tail(d.input.value(), cells.saturating_sub(4));
+            let typed = end_of_typed(d.input.value(), cells.saturating_sub(4));
             let row = Row::new(theme).put(Role::Key, "> ").put(role, typed).glyph(role, Glyph::Caret);
             if matches { row.gap(1).glyph(Role::Strong, Glyph::Check) } else { row }
         }
@@ -315,12 +315,12 @@ fn ask<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
 }
 
 /// The end of what was typed, where the cursor is.
-fn tail(s: &str, cells: usize) -> String {
+fn end_of_typed(s: &str, cells: usize) -> String {
     let skip = s.chars().count().saturating_sub(cells);
     s.chars().skip(skip).collect()
 }
 
-fn refused<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
+fn refusal_lines<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let word = match r.exit_code {

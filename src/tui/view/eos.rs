@@ -2,8 +2,8 @@
 
 use super::line::Row;
 use crate::base::sanitise::visible_name;
-use crate::migration::eos::gate::Row as GateRow;
-use crate::migration::eos::{EosView, Fenced, Seam};
+use crate::migration::eos::gate::HardGateRow as GateRow;
+use crate::migration::eos::{EosView, FencedId, PartitionSeam};
 use crate::migration::facts::stage::{SideState, Stage};
 use crate::migration::rules::gate::Gate;
 use crate::tui::model::Model;
@@ -16,7 +16,7 @@ const WORD: usize = 6;
 const AGE: usize = 6;
 
 /// A gate's word, and how it looks.
-fn word(gate: &Gate) -> (Role, &'static str) {
+fn describe_gate(gate: &Gate) -> (Role, &'static str) {
     match gate {
         Gate::Pass => (Role::Ok, "PASS"),
         Gate::Hold { .. } => (Role::Hold, "HOLD"),
@@ -35,10 +35,10 @@ pub fn gate_rows<'t>(m: &'t Model, rows: &[GateRow], cells: usize, advice: bool)
 fn gate_row<'t>(m: &'t Model, row: &GateRow, cells: usize, advice: bool) -> Vec<Row<'t>> {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let (role, name) = word(&row.gate);
+    let (role, name) = describe_gate(&row.gate);
     let what = (cells.saturating_sub(WORD + AGE) * 45 / 100).max(20);
     let value = cells.saturating_sub(WORD + what + 1 + AGE);
-    let age = row.at.map(|at| words::aged(m.clock(), at, m.stale_after()));
+    let age = row.at.map(|at| words::describe_age(m.clock(), at, m.stale_after()));
     let (age_role, age) = age.unwrap_or((Role::Dim, String::new()));
     let line = |first: bool, words: &str, role_of: Role| {
         let head = Row::new(theme);
@@ -71,9 +71,9 @@ fn gate_row<'t>(m: &'t Model, row: &GateRow, cells: usize, advice: bool) -> Vec<
 /// All rows of a gate in one: `PASS  all 10 rows of the gate, the oldest 2s old`; `None` without rows.
 pub fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
     let theme = m.theme();
-    let oldest = rows.iter().filter_map(|r| r.at).min().map(|at| words::aged(m.clock(), at, m.stale_after()));
+    let oldest = rows.iter().filter_map(|r| r.at).min().map(|at| words::describe_age(m.clock(), at, m.stale_after()));
     let not = rows.iter().find(|r| !r.gate.passes());
-    let (role, name) = not.map_or((Role::Ok, "PASS"), |r| word(&r.gate));
+    let (role, name) = not.map_or((Role::Ok, "PASS"), |r| describe_gate(&r.gate));
     let words = match not {
         None => format!("all {} rows of the gate", rows.len()),
         Some(row) => format!("{}: {}", row.what, row.gate.why().unwrap_or_default()),
@@ -87,7 +87,7 @@ pub fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
 }
 
 /// `e is locked: 1 hold, 1 fail, 1 unknown`; `None` when every row passes.
-pub fn locked(rows: &[GateRow]) -> Option<String> {
+pub fn describe_locks(rows: &[GateRow]) -> Option<String> {
     let count = |of: fn(&Gate) -> bool| rows.iter().filter(|r| of(&r.gate)).count();
     let counts = [
         (count(|g| matches!(g, Gate::Hold { .. })), "hold"),
@@ -99,7 +99,7 @@ pub fn locked(rows: &[GateRow]) -> Option<String> {
 }
 
 /// Where it stands: a few lines with a label each.
-pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>, cells: usize) -> Vec<Row<'t>> {
+pub fn standing_lines<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let labelled = |label: &'static str| Row::new(theme).gap(1).left(Role::Dim, label, 14);
@@ -112,14 +112,14 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
         Stage::Soaking { since } => {
             let kept = eos.kept_until.map(|until| match until.since(now) {
                 0 => "; blue was kept long enough: d declares it done".to_owned(),
-                left => format!("; blue is kept {} more", text::duration(left)),
+                left => format!("; blue is kept {} more", text::format_duration(left)),
             });
-            let soaked = text::duration(now.since(*since));
+            let soaked = text::format_duration(now.since(*since));
             stands.put(Role::Text, format!("soaking {soaked}{}", kept.unwrap_or_default()))
         }
         Stage::Complete { .. } => stands.put(Role::Ok, "complete: blue is not kept any longer"),
         Stage::RolledBack { at } => {
-            stands.put(Role::Hold, format!("rolled back {} ago", text::duration(now.since(*at))))
+            stands.put(Role::Hold, format!("rolled back {} ago", text::format_duration(now.since(*at))))
         }
     });
     if !eos.fenced.is_empty() && !matches!(eos.stage, Stage::OnBlue) {
@@ -128,7 +128,7 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
             true => "FENCED, and denied by ACL",
             false => "FENCED (current instances only); a restarted one is alarmed",
         };
-        let ids: Vec<String> = eos.fenced.iter().map(fenced_words).collect();
+        let ids: Vec<String> = eos.fenced.iter().map(describe_fenced).collect();
         let head =
             labelled("the side left").mark(left).gap(1).put(if eos.denied { Role::Ok } else { Role::Hold }, words);
         rows.push(head);
@@ -136,18 +136,18 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
         rows.push(labelled("").put(Role::Dim, ids));
     }
     if let Some((_, seams)) = &eos.seam {
-        let words = text::cut(&seam_words(seams), cells.saturating_sub(16), ellipsis);
+        let words = text::cut(&describe_seams(seams), cells.saturating_sub(16), ellipsis);
         rows.push(labelled("seam").put(Role::Text, words));
     }
     if let Some(n) = eos.green_only.filter(|_| matches!(eos.stage, Stage::Soaking { .. })) {
-        let words = format!("{} offsets; e carries them back to blue, E leaves them behind", text::count(n));
+        let words = format!("{} offsets; e carries them back to blue, E leaves them behind", text::format_count(n));
         rows.push(labelled("green alone").put(Role::Text, text::cut(&words, cells.saturating_sub(16), ellipsis)));
     }
     if let Some(by) = &eos.approved_by {
         rows.push(labelled("approved").put(Role::Ok, format!("by {}", visible_name(by))));
     }
     if let Some(SideState::NeedsOperator { why, advice }) = side_state {
-        let lines = text::wrap(&words::sentence(why, advice), cells.saturating_sub(16), 4, ellipsis);
+        let lines = text::wrap(&words::to_sentence(why, advice), cells.saturating_sub(16), 4, ellipsis);
         for (i, line) in lines.into_iter().enumerate() {
             rows.push(labelled(if i == 0 { "ALARM" } else { "" }).put(Role::Fail, line));
         }
@@ -156,12 +156,12 @@ pub fn standing<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>,
 }
 
 /// `ledger-1 pid 4001 epoch 12`
-fn fenced_words(f: &Fenced) -> String {
+fn describe_fenced(f: &FencedId) -> String {
     format!("{} pid {} epoch {}", visible_name(&f.id), f.producer_id, f.epoch)
 }
 
 /// `postings-0 4711 to 12`: where one side ends, and the other begins.
-fn seam_words(seams: &[Seam]) -> String {
-    let words = |s: &Seam| format!("{} {} to {}", s.tp, s.source, s.target);
+fn describe_seams(seams: &[PartitionSeam]) -> String {
+    let words = |s: &PartitionSeam| format!("{} {} to {}", s.tp, s.source, s.target);
     seams.iter().map(words).collect::<Vec<_>>().join(", ")
 }

@@ -4,11 +4,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{Row, wipe};
+use super::line::{Row, wipe_area};
 use super::{groups, producers};
 use crate::base::sanitise::visible_name;
 use crate::snapshot::GroupSide;
-use crate::tui::actions::{self, Action};
+use crate::tui::actions::{self, KeyAction};
 use crate::tui::hosting;
 use crate::tui::model::{Model, Overlay, Pane, Screen};
 use crate::tui::text;
@@ -27,18 +27,25 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             .put(Role::Key, "/ ")
             .put(Role::Input, input.value())
             .glyph(Role::Input, Glyph::Caret)
-            .ending(hints(m, &actions::footer(m), usize::from(area.width) / 2), usize::from(area.width) - 1)
+            .put_at_end(
+                hints_line(m, &actions::list_footer_actions(m), usize::from(area.width) / 2),
+                usize::from(area.width) - 1,
+            )
             .draw(area, 0, buf);
         return;
     }
-    Row::new(theme).gap(1).then(hints(m, &actions::footer(m), usize::from(area.width) - 2)).draw(area, 0, buf);
+    Row::new(theme)
+        .gap(1)
+        .then(hints_line(m, &actions::list_footer_actions(m), usize::from(area.width) - 2))
+        .draw(area, 0, buf);
 }
 
 /// Keys with their words, as many as there is room for. The last one (help or leaving) always has its place.
-pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t> {
-    let hint = |a: &Action| Row::new(m.theme()).put(Role::Key, actions::key_label(a)).gap(1).put(Role::KeyWord, a.word);
+pub fn hints_line<'t>(m: &'t Model, rows: &[&'static KeyAction], width: usize) -> Row<'t> {
+    let hint =
+        |a: &KeyAction| Row::new(m.theme()).put(Role::Key, actions::key_label(a)).gap(1).put(Role::KeyWord, a.word);
     // What is always there goes to the right end; the rest is cut where there is no room.
-    let (always, first): (Vec<&Action>, Vec<&Action>) = rows.iter().copied().partition(|a| a.footer >= 60);
+    let (always, first): (Vec<&KeyAction>, Vec<&KeyAction>) = rows.iter().copied().partition(|a| a.footer >= 60);
     let mut end = Row::new(m.theme());
     for a in always {
         end = if end.width() == 0 { hint(a) } else { end.gap(2).then(hint(a)) };
@@ -58,9 +65,9 @@ pub fn hints<'t>(m: &'t Model, rows: &[&'static Action], width: usize) -> Row<'t
 
 /// Draws the message at the foot of the body; returns what is left of the body. Its place is always kept, so that
 /// the table does not jump while one moves through it; a long answer to a key lies over the table for a while.
-pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
+pub fn draw_message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
-    let rest = rest(m, body);
+    let rest = area_above_message(m, body);
     let kept = body.height - rest.height;
     let width = usize::from(body.width) - 2;
     let said = what_to_say(m, usize::from(body.width)).map(|(role, words)| {
@@ -76,7 +83,7 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let Some((role, lines)) = said else { return rest };
     let rows = u16::try_from(lines.len()).unwrap_or(1).max(kept).min(body.height);
     let area = Rect { y: body.bottom() - rows, height: rows, ..body };
-    wipe(theme, Rect { height: u16::try_from(lines.len()).unwrap_or(rows).min(rows), ..area }, buf);
+    wipe_area(theme, Rect { height: u16::try_from(lines.len()).unwrap_or(rows).min(rows), ..area }, buf);
     for (y, line) in (0..).zip(lines) {
         Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
     }
@@ -84,14 +91,14 @@ pub fn message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
 }
 
 /// What is left of the body above a message of the usual length.
-pub fn rest(m: &Model, body: Rect) -> Rect {
+pub fn area_above_message(m: &Model, body: Rect) -> Rect {
     let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
     Rect { height: body.height.saturating_sub(kept), ..body }
 }
 
 /// What nobody may forget while soaks count in here; `None` when nothing stops with this cockpit.
 fn hosting_remark(m: &Model, width: usize) -> Option<&'static str> {
-    let soaks = hosting::hosted(m).is_some_and(|h| !h.soaks.is_empty() || !h.producers.is_empty());
+    let soaks = hosting::find_hosted(m).is_some_and(|h| !h.soaks.is_empty() || !h.producers.is_empty());
     let long = "Hosted here: closing this cockpit stops the soak clocks; `cutover watch` keeps them.";
     let short = "Hosted here: closing stops the soak clocks (cutover watch)";
     soaks.then_some(if text::width(long) <= width { long } else { short })
@@ -108,7 +115,7 @@ fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
     if m.pane == Pane::Journal {
         let lines = m.journal();
         let line = lines.get(lines.len().checked_sub(1 + m.back)?)?;
-        let subject = line.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::subject(s)));
+        let subject = line.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::describe_subject(s)));
         return Some((Role::Text, format!("{} {subject}{}", line.seq, line.text)));
     }
     let named = |name: &str, (role, why): (Role, String)| (role, format!("{}: {why}", visible_name(name)));
@@ -117,26 +124,26 @@ fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
         let is_stuck = |v: &GroupSide| v.stuck && v.is_fresh(m.clock(), m.stale_after());
         let stuck =
             |side: &str| (Role::Hold, format!("stuck on {side}: there is something to read and commits do not move."));
-        return words::why(&g.side_state)
+        return words::describe_why(&g.side_state)
             .or_else(|| Some((Role::Hold, g.run.as_ref()?.because.clone()?)))
             .or_else(|| is_stuck(&g.blue).then(|| stuck("blue")))
             .or_else(|| is_stuck(&g.green).then(|| stuck("green")))
             .or_else(|| {
                 let t = g.blue.trouble.as_ref().or(g.green.trouble.as_ref())?;
-                Some((Role::Hold, words::sentence(&t.what, &t.advice)))
+                Some((Role::Hold, words::to_sentence(&t.what, &t.advice)))
             })
             .map(|w| named(&g.group, w))
-            .or_else(|| whole(&g.group, groups::Columns::at(columns).name()));
+            .or_else(|| whole_name(&g.group, groups::GroupColumns::for_width(columns).name()));
     }
     let p = m.current_producer()?;
-    words::why(&p.side_state)
+    words::describe_why(&p.side_state)
         .or_else(|| p.disagreement.as_ref().map(|d| (Role::Hold, d.clone())))
         .map(|w| named(&p.name, w))
-        .or_else(|| whole(&p.name, producers::Columns::at(columns).name()))
+        .or_else(|| whole_name(&p.name, producers::ProducerColumns::for_width(columns).name()))
 }
 
 /// The whole name of the row under the cursor, where the table cuts it: names may differ only there.
-fn whole(name: &str, cells: usize) -> Option<(Role, String)> {
+fn whole_name(name: &str, cells: usize) -> Option<(Role, String)> {
     let name = visible_name(name);
     (text::width(&name) > cells).then_some((Role::Dim, name))
 }

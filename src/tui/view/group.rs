@@ -3,14 +3,14 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{self, Row, rule};
+use super::line::{self, Row, draw_rule};
 use super::{partitions, run};
 use crate::base::sanitise::visible_name;
 use crate::base::{Observed, Side};
 use crate::migration::facts::stage::Stage;
-use crate::offsets::verdict::{GroupPlan, Verdict};
+use crate::offsets::verdict::{GroupTranslation, Verdict};
 use crate::snapshot::GroupRow;
-use crate::tui::model::{Focus, Model};
+use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
 
@@ -19,34 +19,34 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let Some(g) = m.group_row(id) else {
         let id = visible_name(id);
-        let words = match doubt(m) {
+        let words = match describe_doubt(m) {
             None => format!("{id} is on neither cluster any more, and not in the plan. esc goes back."),
             Some(why) => format!("{id} is not shown any more; whether it is gone is not known: {why}. esc goes back."),
         };
-        told(m, &words, area, buf);
+        draw_placeholder(m, &words, area, buf);
         return;
     };
-    let parts = parts(m, g, area);
-    let mut y = head(m, &parts, area, buf);
-    if parts.alone == Some(Focus::Top) {
+    let parts = share_screen(m, g, area);
+    let mut y = draw_head(m, &parts, area, buf);
+    if parts.alone == Some(ScreenFocus::Top) {
         return;
     }
     let left = |y: u16| area.height.saturating_sub(y);
     if let Some(run_view) = &g.run {
-        let wanted = run::height(run_view, g.witnessed.as_ref());
+        let wanted = run::run_height(run_view, g.witnessed.as_ref());
         let moving = matches!(g.stage, Stage::Moving { .. });
-        if parts.both || parts.alone == Some(Focus::Run) {
+        if parts.both || parts.alone == Some(ScreenFocus::Run) {
             let height = if parts.both { wanted } else { left(y).saturating_sub(1) };
-            rule(theme, "run", area, y, buf);
+            draw_rule(theme, "run", area, y, buf);
             let inside = Rect { y: area.y + y + 1, height: height.min(left(y + 1)), ..area };
             run::draw(m, run_view, g.witnessed.as_ref(), inside, buf);
-            let (first, room, total) = run::shown(m, run_view, g.witnessed.as_ref(), inside.height);
+            let (first, room, total) = run::shown_steps(m, run_view, g.witnessed.as_ref(), inside.height);
             if total > room {
-                line::position(theme, (first, room, total), area, y, buf);
+                line::draw_position(theme, (first, room, total), area, y, buf);
             }
             y += height + 1;
         } else {
-            short_run(m, g, moving).draw(area, y, buf);
+            short_run_line(m, g, moving).draw(area, y, buf);
             y += 1;
         }
         if parts.alone.is_some() {
@@ -54,11 +54,11 @@ pub fn draw(m: &Model, id: &str, area: Rect, buf: &mut Buffer) {
         }
     }
     let below = partitions::draw(m, g, Rect { y: area.y + y, height: left(y), ..area }, buf);
-    members(m, g, below, buf);
+    draw_members(m, g, below, buf);
 }
 
 /// Draws what is said in the place of a screen that has nothing to show.
-pub(super) fn told(m: &Model, words: &str, area: Rect, buf: &mut Buffer) {
+pub(super) fn draw_placeholder(m: &Model, words: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let lines = text::wrap(words, usize::from(area.width).saturating_sub(2), 6, theme.glyph(Glyph::Ellipsis));
     for (y, line) in (1..).zip(lines) {
@@ -67,10 +67,10 @@ pub(super) fn told(m: &Model, words: &str, area: Rect, buf: &mut Buffer) {
 }
 
 /// Why what is not shown may be there all the same; `None`: both lists are whole and fresh.
-pub(super) fn doubt(m: &Model) -> Option<String> {
+pub(super) fn describe_doubt(m: &Model) -> Option<String> {
     let s = m.snapshot.as_ref()?;
     let hidden = || [&s.blue, &s.green].into_iter().find_map(|v| v.groups_hidden.as_ref().map(|t| t.what.clone()));
-    m.untrusted().or_else(hidden)
+    m.why_untrusted().or_else(hidden)
 }
 
 /// Rows that the partition table needs to be of use, with its head and what follows it.
@@ -85,32 +85,32 @@ struct Parts {
     /// There is room for the run beside the table.
     both: bool,
     /// What has the screen for itself, because it has the focus and there is no room for it otherwise.
-    alone: Option<Focus>,
+    alone: Option<ScreenFocus>,
 }
 
-fn parts(m: &Model, g: &GroupRow, area: Rect) -> Parts {
+fn share_screen(m: &Model, g: &GroupRow, area: Rect) -> Parts {
     let all = Rect { x: 0, y: 0, width: area.width, height: 100 };
     let mut drawn = Buffer::empty(all);
-    drawn.set_style(all, line::base(m.theme()));
-    let rows = top(m, g, all, &mut drawn).min(all.height);
+    drawn.set_style(all, line::base_style(m.theme()));
+    let rows = draw_top(m, g, all, &mut drawn).min(all.height);
     let table = if m.partition_rows().lines.is_empty() { 0 } else { TABLE };
     let below = u16::from(g.run.is_some()) + table;
     let folded = rows + below > area.height;
     let shown = if folded { area.height.saturating_sub(below).max(2).min(rows) } else { rows };
-    let wanted = g.run.as_ref().map(|r| run::height(r, g.witnessed.as_ref()));
+    let wanted = g.run.as_ref().map(|r| run::run_height(r, g.witnessed.as_ref()));
     let both = wanted.is_some_and(|wanted| area.height.saturating_sub(shown) >= wanted + 6);
     let alone = match m.focus {
-        Focus::Top if folded => Some(Focus::Top),
-        Focus::Run if g.run.is_some() && !both => Some(Focus::Run),
+        ScreenFocus::Top if folded => Some(ScreenFocus::Top),
+        ScreenFocus::Run if g.run.is_some() && !both => Some(ScreenFocus::Run),
         _ => None,
     };
     // With the run alone below, the title and both sides are enough.
-    let shown = if folded && alone == Some(Focus::Run) { shown.min(2) } else { shown };
+    let shown = if folded && alone == Some(ScreenFocus::Run) { shown.min(2) } else { shown };
     Parts { top: (drawn, rows), shown, both, alone }
 }
 
 /// Draws what stands above the table, as much as there is room for; returns the rows used.
-fn head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
+fn draw_head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
     let (drawn, rows) = &parts.top;
     let copy = |from: u16, rows: u16, buf: &mut Buffer| {
         for (y, x) in (0..rows).flat_map(|y| (0..area.width).map(move |x| (y, x))) {
@@ -119,12 +119,12 @@ fn head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
             }
         }
     };
-    if parts.alone == Some(Focus::Top) {
+    if parts.alone == Some(ScreenFocus::Top) {
         let room = area.height.saturating_sub(1);
         let from = u16::try_from(m.scroll).unwrap_or(u16::MAX).min(rows.saturating_sub(room));
         copy(from, room.min(rows - from), buf);
         let place = (usize::from(from), usize::from(room), usize::from(*rows));
-        line::position(m.theme(), place, area, area.height - 1, buf);
+        line::draw_position(m.theme(), place, area, area.height - 1, buf);
         return area.height;
     }
     let shown = parts.shown;
@@ -134,35 +134,37 @@ fn head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
     }
     let more = format!("{} more lines: tab shows them", rows - shown + 1);
     let last = Rect { y: area.y + shown - 1, height: 1, ..area };
-    line::wipe(m.theme(), last, buf);
+    line::wipe_area(m.theme(), last, buf);
     Row::new(m.theme()).gap(1).put(Role::Hold, more).draw(last, 0, buf);
     shown
 }
 
 /// What the keys scroll: a part that has the screen for itself, how many of its lines have no room, and the first shown.
-pub fn scrolls(m: &Model, id: &str, area: Rect) -> Option<(Focus, usize, usize)> {
+pub fn find_scrolled_part(m: &Model, id: &str, area: Rect) -> Option<(ScreenFocus, usize, usize)> {
     let g = m.group_row(id)?;
-    let parts = parts(m, g, area);
+    let parts = share_screen(m, g, area);
     match parts.alone? {
-        Focus::Top => Some((Focus::Top, line::hidden(usize::from(parts.top.1), usize::from(area.height)), m.scroll)),
+        ScreenFocus::Top => {
+            Some((ScreenFocus::Top, line::count_hidden(usize::from(parts.top.1), usize::from(area.height)), m.scroll))
+        }
         _ => {
             let height = area.height.saturating_sub(parts.shown + 1);
-            let (first, room, total) = run::shown(m, g.run.as_ref()?, g.witnessed.as_ref(), height);
-            Some((Focus::Run, total.saturating_sub(room), first))
+            let (first, room, total) = run::shown_steps(m, g.run.as_ref()?, g.witnessed.as_ref(), height);
+            Some((ScreenFocus::Run, total.saturating_sub(room), first))
         }
     }
 }
 
 /// Whether what stands above the table has lines that it hides.
-pub fn folds(m: &Model, id: &str, area: Rect) -> bool {
+pub fn hides_lines(m: &Model, id: &str, area: Rect) -> bool {
     // With the screen for itself it has more of them.
     let mut whole = m.clone();
-    (whole.focus, whole.overlay) = (Focus::Top, None);
-    m.group_row(id).is_some_and(|g| parts(m, g, area).shown < parts(&whole, g, area).top.1)
+    (whole.focus, whole.overlay) = (ScreenFocus::Top, None);
+    m.group_row(id).is_some_and(|g| share_screen(m, g, area).shown < share_screen(&whole, g, area).top.1)
 }
 
 /// What of a run fits into one line.
-fn short_run<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
+fn short_run_line<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1);
     let Some(r) = &g.run else { return row };
     let done = r.steps.iter().filter(|s| matches!(s.1, crate::migration::facts::stage::StepState::Done { .. })).count();
@@ -183,7 +185,7 @@ fn short_run<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
 }
 
 /// Who it is, where it stands, what the translation says. Returns the rows used.
-fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
+fn draw_top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = m.theme();
     let width = usize::from(area.width);
     let state = words::group_state(g);
@@ -199,24 +201,24 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     }
     row = row.put(state.role, state.word);
     if let Stage::Soaking { since } = g.stage {
-        row = row.put(Role::Dim, format!(" for {}", text::age(m.clock().since(since))));
+        row = row.put(Role::Dim, format!(" for {}", text::format_age(m.clock().since(since))));
     }
     let (role, way) = m.way_back_of(g);
     let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
     if matches!(g.stage, Stage::Soaking { .. })
-        && let Some((role, words)) = super::gates::completes(g)
+        && let Some((role, words)) = super::gates::describe_completion(g)
         && row.width() + words.len() + end.width() + 5 <= width
     {
         row = row.gap(2).put(role, words);
     }
-    line::titled(theme, row.gap(1), end, area, 0, buf);
+    line::draw_titled_rule(theme, row.gap(1), end, area, 0, buf);
     let live: Vec<&[Option<u64>]> =
-        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on(s).trend.as_slice()).collect();
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on_side(s).trend.as_slice()).collect();
     let max = spark::shared_max(&live, width / 2);
     let half = width / 2;
-    let blue = side(m, Side::Blue, g, half, max);
-    let green = side(m, Side::Green, g, width - half, max);
-    blue.to(half).then(green).draw(area, 1, buf);
+    let blue = side_line(m, Side::Blue, g, half, max);
+    let green = side_line(m, Side::Green, g, width - half, max);
+    blue.pad_to(half).then(green).draw(area, 1, buf);
     let mut y = 2;
     if text::width(&name) > width / 3 {
         // Whole, once: the title cuts it, and names may differ only there.
@@ -237,20 +239,20 @@ fn top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
         .filter(|_| !way.is_empty() && role != Role::Dim)
         .map(|why| (role, format!("way back: {why}")));
     let because = g.run.as_ref().and_then(|r| r.because.clone()).map(|why| (Role::Hold, why));
-    for (role, why) in because.into_iter().chain(words::why(&g.side_state)).chain(closed) {
+    for (role, why) in because.into_iter().chain(words::describe_why(&g.side_state)).chain(closed) {
         for line in text::wrap(&why, width.saturating_sub(2), 3, theme.glyph(Glyph::Ellipsis)) {
             Row::new(theme).gap(1).put(role, line).draw(area, y, buf);
             y += 1;
         }
     }
     y += super::gates::draw(m, g, area, y, buf);
-    estimate(m, g, width).draw(area, y, buf);
+    estimate_line(m, g, width).draw(area, y, buf);
     y + 1
 }
 
 /// One side of the group in one half of a line.
-fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
-    let v = g.on(side);
+fn side_line<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> Row<'t> {
+    let v = g.on_side(side);
     let (now, stale_after) = (m.clock(), m.stale_after());
     let fresh = v.is_fresh(now, stale_after);
     let (role, state) = match v.state {
@@ -261,7 +263,7 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
     let role = if fresh { role } else { Role::Unknown };
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
     if let Some(n @ 1..) = words::members_now(v, now, stale_after) {
-        row = row.gap(1).put(Role::Dim, words::plural(n, "member"));
+        row = row.gap(1).put(Role::Dim, words::format_plural(n, "member"));
     }
     if v.lag.is_none() {
         return row.gap(1).dots(6);
@@ -271,13 +273,13 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
         // How it was before stays to be seen.
         None => (row.put(Role::Dim, "  lag ").put(Role::Fail, "STALE"), Role::Dim),
         Some(lag) if !counts => {
-            return row.put(Role::Dim, format!("  {} unread since it left", text::count(lag)));
+            return row.put(Role::Dim, format!("  {} unread since it left", text::format_count(lag)));
         }
         Some(lag) => {
-            let row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::count(lag));
+            let row = row.put(Role::Dim, "  lag ").put(Role::Strong, text::format_count(lag));
             let held = v.lag_stable.filter(|_| v.waits.is_some()).map(|stable| lag.saturating_sub(stable));
             let row = match held {
-                Some(held) => row.put(Role::Hold, format!(", {} held", text::count(held))),
+                Some(held) => row.put(Role::Hold, format!(", {} held", text::format_count(held))),
                 None => row,
             };
             (row, side_role(side))
@@ -288,15 +290,15 @@ fn side<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64) -> R
 }
 
 /// What a dialog would promise now.
-fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
+fn estimate_line<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
     let theme = m.theme();
     let row = Row::new(theme).gap(1);
-    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
+    let to = g.estimate_to.unwrap_or_else(|| words::next_side(g));
     let row = match &g.estimate {
         None if g.measuring => row.put(Role::Hold, "measuring the translation").glyph(Role::Hold, Glyph::Ellipsis),
         None => row.put(Role::Dim, "not measured yet: m measures what a move would cost"),
         Some(Observed::Absent { why }) => {
-            let words = words::sentence(&why.what, &why.advice);
+            let words = words::to_sentence(&why.what, &why.advice);
             row.put(Role::Hold, text::cut(&words, width.saturating_sub(2), theme.glyph(Glyph::Ellipsis)))
         }
         // Its age keeps its place.
@@ -307,13 +309,13 @@ fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
                 Some(c) => row.put(Role::Hold, format!("by {}", c.strategy)).gap(1),
                 None => row,
             };
-            totals(row, value, width.saturating_sub(14))
+            put_totals(row, value, width.saturating_sub(14))
         }
     };
     let end = |long: bool| {
         let mut end = Row::new(theme);
         if let Some(Observed::Known { at, .. }) = &g.estimate {
-            let (role, old) = words::measured_age(m.clock(), *at);
+            let (role, old) = words::describe_measured_age(m.clock(), *at);
             end = end.put(Role::Dim, if long { "measured " } else { "" }).put(role, old).put(Role::Dim, " ago");
             if g.measuring {
                 let word = if long { ", measuring" } else { " " };
@@ -324,12 +326,12 @@ fn estimate<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
     };
     // Its age is always there; what it is called only where there is room.
     let long = row.width() + end(true).width() + 2 <= width;
-    row.ending(end(long), width - 1)
+    row.put_at_end(end(long), width - 1)
 }
 
 /// `0 lost, 31 re-read   UNMAPPABLE 1  PROVEN 23`: what would be lost takes the place of a verdict, the worst comes
 /// first, and what has no room in `cells` is left out from the end.
-pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan, cells: usize) -> Row<'t> {
+pub fn put_totals<'t>(row: Row<'t>, plan: &GroupTranslation, cells: usize) -> Row<'t> {
     let known: u64 = plan.partitions.iter().filter_map(|p| p.missing).fold(0, u64::saturating_add);
     let row = match plan.totals.missing {
         Some(0) => row.put(Role::Strong, "0 lost"),
@@ -357,7 +359,7 @@ pub fn totals<'t>(row: Row<'t>, plan: &GroupPlan, cells: usize) -> Row<'t> {
 }
 
 /// Who is in the group on each side, where there is room for it: who is still on blue?
-fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
+fn draw_members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     // Who was in it when it was last seen stays to be read, and is no word of now.
     let all: Vec<_> = [(Side::Blue, &g.blue), (Side::Green, &g.green)]
@@ -370,18 +372,19 @@ fn members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
     if area.height < 3 || all.is_empty() {
         return;
     }
-    rule(theme, "members", area, 0, buf);
+    draw_rule(theme, "members", area, 0, buf);
     let room = usize::from(area.height - 1);
     let width = usize::from(area.width);
     let (ellipsis, column) = (theme.glyph(Glyph::Ellipsis), 24.min(width / 3));
-    let clients = text::names(all.iter().take(room).map(|(.., member)| member.client_id.as_str()), column, ellipsis);
+    let clients =
+        text::shorten_names(all.iter().take(room).map(|(.., member)| member.client_id.as_str()), column, ellipsis);
     for ((y, (side, old, member)), client) in (1u16..).zip(all.iter().take(room)).zip(&clients) {
         let looks = if *old { Role::Dim } else { Role::Text };
         let row = Row::new(theme).gap(1).mark(*side).gap(1).left(looks, client, column);
         let host = visible_name(member.host.trim_start_matches('/'));
         let row = row.gap(1).left(Role::Dim, host, 22.min(width / 4));
         let row = if *old { row.gap(1).put(Role::Fail, "STALE") } else { row };
-        let row = row.gap(1).put(Role::Dim, words::plural(member.assigned.len(), "partition"));
+        let row = row.gap(1).put(Role::Dim, words::format_plural(member.assigned.len(), "partition"));
         let row = match &member.instance_id {
             Some(id) => row.gap(2).put(Role::Hold, "static ").put(looks, visible_name(id)),
             None => row,

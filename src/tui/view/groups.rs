@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{Row, window};
+use super::line::{Row, visible_range};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{GroupRow, SideView};
@@ -12,7 +12,7 @@ use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
 
 /// Widths of the columns at a screen width; 0: not shown.
-pub(super) struct Columns {
+pub(super) struct GroupColumns {
     name: usize,
     team: usize,
     state: usize,
@@ -23,14 +23,14 @@ pub(super) struct Columns {
     switch: usize,
 }
 
-impl Columns {
+impl GroupColumns {
     /// Cells of a group's name.
     pub(super) fn name(&self) -> usize {
         self.name
     }
 
     /// More room shows longer trends first, then names, then more facts.
-    pub(super) fn at(width: usize) -> Self {
+    pub(super) fn for_width(width: usize) -> Self {
         let base = Self { name: 15, team: 6, state: 11, spark: 6, members: 0, time_lag: 0, way_back: 0, switch: 0 };
         match width {
             0..=69 => Self { name: 13, team: 0, spark: 4, ..base },
@@ -46,33 +46,37 @@ impl Columns {
 /// Draws the table; with the cursor when it has the focus.
 pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let theme = m.theme();
-    let columns = Columns::at(usize::from(area.width));
-    head(m, &columns).draw(area, 0, buf);
+    let columns = GroupColumns::for_width(usize::from(area.width));
+    head_line(m, &columns).draw(area, 0, buf);
     let rows = m.groups();
     let at = if focus { m.group_index(&rows) } else { 0 };
     let height = usize::from(area.height.saturating_sub(1));
     if rows.is_empty() {
-        let lines =
-            text::wrap(&nothing(m), usize::from(area.width).saturating_sub(4), height, theme.glyph(Glyph::Ellipsis));
+        let lines = text::wrap(
+            &describe_empty(m),
+            usize::from(area.width).saturating_sub(4),
+            height,
+            theme.glyph(Glyph::Ellipsis),
+        );
         for (y, line) in (1u16..).zip(lines) {
             Row::new(theme).gap(3).put(Role::Dim, line).draw(area, y, buf);
         }
         return;
     }
-    let range = window(rows.len(), at, height);
+    let range = visible_range(rows.len(), at, height);
     let (above, below) = (range.start, rows.len() - range.end);
     let ids = rows[range.clone()].iter().map(|g| g.group.as_str());
-    let names = text::names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
+    let names = text::shorten_names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
     for ((y, i), name) in (1u16..).zip(range).zip(&names) {
         let cursor = focus && i == at;
-        let line = row(m, (rows[i], name), &columns, cursor, usize::from(area.width));
+        let line = group_line(m, (rows[i], name), &columns, cursor, usize::from(area.width));
         if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
-    more(m, above, below, area, buf);
+    draw_more_marks(m, above, below, area, buf);
 }
 
 /// Why the table is empty. That there are no groups is said of whole and fresh lists alone.
-fn nothing(m: &Model) -> String {
+fn describe_empty(m: &Model) -> String {
     let Some(s) = &m.snapshot else { return "Nothing observed yet.".into() };
     if !s.groups.is_empty() {
         return "No group matches the filter; esc takes it away.".into();
@@ -80,13 +84,13 @@ fn nothing(m: &Model) -> String {
     if s.blue.link.value().is_none() && s.green.link.value().is_none() {
         return "Nothing observed yet.".into();
     }
-    if let Some(why) = m.unheard() {
-        return format!("Which groups there are is not known: {}", words::sentence(&why, ""));
+    if let Some(why) = m.why_unheard() {
+        return format!("Which groups there are is not known: {}", words::to_sentence(&why, ""));
     }
     let (now, stale) = (m.clock(), m.stale_after());
     let [blue, green] = [&s.blue, &s.green].map(|v| v.proves_absence(now, stale));
-    let why = |v: &SideView| v.untrusted(now, stale).or_else(|| v.groups_hidden.as_ref().map(|t| t.what.clone()));
-    let doubt = |v: &SideView| why(v).map_or_else(String::new, |w| format!(" {}", words::sentence(&w, "")));
+    let why = |v: &SideView| v.why_untrusted(now, stale).or_else(|| v.groups_hidden.as_ref().map(|t| t.what.clone()));
+    let doubt = |v: &SideView| why(v).map_or_else(String::new, |w| format!(" {}", words::to_sentence(&w, "")));
     match (blue, green) {
         (true, true) => "No consumer groups on either cluster.".into(),
         (true, false) => format!("No consumer groups on blue; of green that is not known:{}", doubt(&s.green)),
@@ -96,7 +100,7 @@ fn nothing(m: &Model) -> String {
 }
 
 /// Marks at the right edge that rows lie above or below what is shown.
-pub(super) fn more(m: &Model, above: usize, below: usize, area: Rect, buf: &mut Buffer) {
+pub(super) fn draw_more_marks(m: &Model, above: usize, below: usize, area: Rect, buf: &mut Buffer) {
     if area.height < 2 {
         return;
     }
@@ -109,7 +113,7 @@ pub(super) fn more(m: &Model, above: usize, below: usize, area: Rect, buf: &mut 
     }
 }
 
-fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
+fn head_line<'t>(m: &'t Model, c: &GroupColumns) -> Row<'t> {
     let theme = m.theme();
     let mut row = Row::new(theme).gap(3).left(Role::Dim, "group", c.name).gap(1);
     if c.team > 0 {
@@ -138,23 +142,24 @@ fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
     row.gap(2).put(Role::Dim, "next")
 }
 
-fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+fn group_line<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &GroupColumns, cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let state = words::group_state(g);
     let plain = if g.listed { Role::Text } else { Role::Dim };
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
-    let row = state.mark.map_or_else(|| Row::new(theme).gap(1), |g| Row::new(theme).glyph(state.role, g)).after(row);
+    let row =
+        state.mark.map_or_else(|| Row::new(theme).gap(1), |g| Row::new(theme).glyph(state.role, g)).put_after(row);
     let mut row = row.gap(1).left(if cursor { Role::Strong } else { plain }, name, c.name).gap(1);
     if c.team > 0 {
         row = row.left(Role::Dim, visible_name(&g.team), c.team).gap(1);
     }
     row = row.left(state.role, &state.word, c.state);
     let live: Vec<&[Option<u64>]> =
-        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on(s).trend.as_slice()).collect();
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on_side(s).trend.as_slice()).collect();
     let max = spark::shared_max(&live, c.spark);
     for side in Side::BOTH {
-        row = half(m, row, side, g, c, max);
+        row = put_side(m, row, side, g, c, max);
     }
     if c.switch > 0 {
         let switch = g.switch.as_ref().map_or_else(
@@ -168,21 +173,21 @@ fn row<'t>(m: &'t Model, (g, name): (&GroupRow, &str), c: &Columns, cursor: bool
         row = row.gap(2).left(role, words, c.way_back);
     }
     let left = width.saturating_sub(row.width() + 3);
-    let next = if words::why(&g.side_state).is_some() { state.role } else { plain };
+    let next = if words::describe_why(&g.side_state).is_some() { state.role } else { plain };
     row.gap(2).left(next, m.next_of(&g.next), left)
 }
 
 impl<'t> Row<'t> {
     /// This line after another.
-    fn after(self, before: Row<'t>) -> Row<'t> {
+    fn put_after(self, before: Row<'t>) -> Row<'t> {
         before.then(self)
     }
 }
 
 /// Lag and trend of one side. Nothing to measure is a dotted line, never a zero; where nobody reads any more the
 /// distance is told, and no trend of it.
-fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, max: u64) -> Row<'t> {
-    let (v, counts) = (g.on(side), words::lag_counts(g, side));
+fn put_side<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &GroupColumns, max: u64) -> Row<'t> {
+    let (v, counts) = (g.on_side(side), words::lag_counts(g, side));
     let (now, stale_after) = (m.clock(), m.stale_after());
     let lag = v.lag_now(now, stale_after);
     let mut row = row;
@@ -199,8 +204,8 @@ fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, m
     row = match (v.lag, lag) {
         (None, _) => row.gap(6),
         (Some(_), None) => row.right(Role::Fail, "STALE", 6),
-        (_, Some(lag)) if !counts => row.right(Role::Dim, text::count(lag), 6),
-        (_, Some(lag)) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::count(lag), 6),
+        (_, Some(lag)) if !counts => row.right(Role::Dim, text::format_count(lag), 6),
+        (_, Some(lag)) => row.right(if v.stuck { Role::Hold } else { Role::Text }, text::format_count(lag), 6),
     };
     row = row.gap(1);
     // How it was before stays to be seen.
@@ -211,7 +216,7 @@ fn half<'t>(m: &'t Model, row: Row<'t>, side: Side, g: &GroupRow, c: &Columns, m
         Some(_) => row.spark(looks, &v.trend, c.spark, max),
     };
     if c.time_lag > 0 {
-        let behind = v.time_lag_ms.filter(|_| counts && lag.is_some()).map_or_else(String::new, text::duration);
+        let behind = v.time_lag_ms.filter(|_| counts && lag.is_some()).map_or_else(String::new, text::format_duration);
         row = row.gap(1).right(Role::Dim, behind, c.time_lag);
     }
     row

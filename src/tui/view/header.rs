@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
-use crate::base::sanitise::{visible, visible_name};
+use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{Observed, Side, Trouble};
 use crate::migration::facts::stage::{Stage, WayBack};
 use crate::migration::soak::trigger::Arm;
@@ -22,8 +22,8 @@ const MESSAGES: usize = 3;
 const LINES: usize = 3;
 
 /// Lines across a screen of this size that forbid or limit acting, worst first.
-pub fn banners(m: &Model, area: Rect) -> Vec<(Role, String)> {
-    let messages = messages(m);
+pub fn banner_lines(m: &Model, area: Rect) -> Vec<(Role, String)> {
+    let messages = list_messages(m);
     let room = usize::from(area.height / 4).max(messages.len());
     let each = room.checked_div(messages.len()).unwrap_or_default().min(LINES);
     let (width, ellipsis) = (usize::from(area.width) - 2, m.theme().glyph(Glyph::Ellipsis));
@@ -32,7 +32,7 @@ pub fn banners(m: &Model, area: Rect) -> Vec<(Role, String)> {
     messages.into_iter().flat_map(lines).collect()
 }
 
-fn messages(m: &Model) -> Vec<(Role, String)> {
+fn list_messages(m: &Model) -> Vec<(Role, String)> {
     let mut out: Vec<(Role, String)> = Vec::new();
     if m.controller_gone {
         out.push((Role::BannerFail, "The controller has stopped: what is shown is old, and nothing can be done from here. Leave with q and start again.".into()));
@@ -40,7 +40,7 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
     if let Some(s) = &m.snapshot {
         for c in s.countdowns.iter().filter(|c| c.arm == Arm::Armed || s.countdowns.len() == 1).take(MESSAGES - 1) {
             let role = if c.acts_at.is_some() { Role::BannerFail } else { Role::BannerHold };
-            let words = c.words(m.clock());
+            let words = c.describe_countdown(m.clock());
             // The key stands beside how long one has: what was measured may wrap.
             let words = match (c.acts_at, words.split_once(": trigger ")) {
                 (Some(_), Some((what, why))) => format!("{what}, w HOLDS IT: trigger {why}"),
@@ -49,14 +49,14 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
             out.push((role, words));
         }
         for side in [&s.blue, &s.green] {
-            let unseen = unseen(side, m);
+            let unseen = why_unseen(side, m);
             let Some(t) = side.identity_trouble.as_ref().or(unseen.map(|(_, t)| t)) else { continue };
             let role = match unseen {
                 Some((role, _)) if side.identity_trouble.is_none() => role,
                 _ => Role::BannerFail,
             };
             let name = side.side.name();
-            let words = words::sentence(&t.what, &t.advice);
+            let words = words::to_sentence(&t.what, &t.advice);
             let words = match words
                 .strip_prefix(name)
                 .filter(|rest| rest.starts_with(' '))
@@ -72,7 +72,7 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
             }
         }
         if let Arming::ReadOnly { why } = &s.header.arming {
-            out.push((Role::BannerHold, words::sentence(&format!("Read-only: {why}"), "")));
+            out.push((Role::BannerHold, words::to_sentence(&format!("Read-only: {why}"), "")));
         }
     }
     out.truncate(MESSAGES);
@@ -80,7 +80,7 @@ fn messages(m: &Model) -> Vec<(Role, String)> {
 }
 
 /// Why a cluster can't be seen now; worse once what is shown of it is stale.
-pub fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
+pub fn why_unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
     match &v.link {
         // Without advice there is nothing to do but wait: it is still connecting.
         Observed::Absent { why } => Some((Role::BannerFail, why)).filter(|(_, w)| !w.advice.is_empty()),
@@ -94,8 +94,8 @@ pub fn unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
 /// Draws the header.
 pub fn draw(m: &Model, banners: &[(Role, String)], area: Rect, buf: &mut Buffer) {
     let width = usize::from(area.width);
-    rail(m, width).draw(area, 0, buf);
-    status(m, width).draw(area, 1, buf);
+    rail_line(m, width).draw(area, 0, buf);
+    status_line(m, width).draw(area, 1, buf);
     for (y, (role, words)) in (ROWS..).zip(banners) {
         Row::new(m.theme())
             .put(*role, " ")
@@ -116,13 +116,13 @@ impl Row<'_> {
     }
 }
 
-fn arming<'t>(m: &'t Model) -> Row<'t> {
+fn arming_line<'t>(m: &'t Model) -> Row<'t> {
     let row = Row::new(m.theme());
     match m.snapshot.as_ref().map(|s| &s.header.arming) {
         _ if m.options.read_only => row.put(Role::ReadOnly, " READ-ONLY "),
         None => row.put(Role::Dim, "connecting"),
         // Moves are refused as long as it is not known what they would do.
-        Some(Arming::Armed) if m.untrusted().is_some() => row.put(Role::ReadOnly, " NOT READY "),
+        Some(Arming::Armed) if m.why_untrusted().is_some() => row.put(Role::ReadOnly, " NOT READY "),
         Some(Arming::Armed) => row.put(Role::Armed, " ARMED "),
         Some(Arming::DryRun) => row.put(Role::DryRun, " DRY-RUN "),
         Some(Arming::ReadOnly { .. }) => row.put(Role::ReadOnly, " READ-ONLY "),
@@ -131,67 +131,68 @@ fn arming<'t>(m: &'t Model) -> Row<'t> {
 
 /// How much of a phase's name there is room for.
 #[derive(Clone, Copy)]
-enum Names {
+enum PhaseNames {
     Whole,
     Short,
     None,
 }
 
 /// The first line: name, phase rail, arming. Names give way before numbers do.
-fn rail<'t>(m: &'t Model, width: usize) -> Row<'t> {
+fn rail_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let name = visible_name(m.snapshot.as_ref().map_or(m.options.migration.as_str(), |s| s.header.migration.as_str()));
-    let arming = arming(m);
+    let arming = arming_line(m);
     let room = width.saturating_sub(arming.width() + 2);
     let tries = [
-        (Names::Whole, 3, 24),
-        (Names::Whole, 2, 24),
-        (Names::Whole, 1, 16),
-        (Names::Short, 1, 14),
-        (Names::None, 2, 12),
-        (Names::None, 1, 6),
+        (PhaseNames::Whole, 3, 24),
+        (PhaseNames::Whole, 2, 24),
+        (PhaseNames::Whole, 1, 16),
+        (PhaseNames::Short, 1, 14),
+        (PhaseNames::None, 2, 12),
+        (PhaseNames::None, 1, 6),
     ];
     let mut best = Row::new(m.theme());
     for (names, joint, name_cells) in tries {
         let cells = text::width(&name).min(name_cells);
-        let row = Row::new(m.theme()).gap(1).middle(Role::Strong, &name, cells).gap(2).then(phases(m, names, joint));
+        let row =
+            Row::new(m.theme()).gap(1).middle(Role::Strong, &name, cells).gap(2).then(phases_line(m, names, joint));
         best = row;
         if best.width() <= room {
             break;
         }
     }
-    best.ending(arming, width - 1)
+    best.put_at_end(arming, width - 1)
 }
 
-fn phases<'t>(m: &'t Model, names: Names, joint: usize) -> Row<'t> {
+fn phases_line<'t>(m: &'t Model, names: PhaseNames, joint: usize) -> Row<'t> {
     let theme = m.theme();
     let mut row = Row::new(theme);
     let Some(s) = &m.snapshot else { return row };
-    let now = s.phases.iter().position(|p| !p.passed());
+    let now = s.phases.iter().position(|p| !p.is_passed());
     for (i, p) in s.phases.iter().enumerate() {
         if i > 0 {
             row = row.put(Role::Frame, theme.glyph(Glyph::Rule).repeat(joint));
         }
-        row = row.then(phase(m, p, names, now == Some(i)));
+        row = row.then(phase_line(m, p, names, now == Some(i)));
     }
     row
 }
 
-fn phase<'t>(m: &'t Model, p: &PhaseView, names: Names, now: bool) -> Row<'t> {
+fn phase_line<'t>(m: &'t Model, p: &PhaseView, names: PhaseNames, now: bool) -> Row<'t> {
     let role = if now { Role::PhaseNow } else { Role::Dim };
     let row = Row::new(m.theme()).put(role, p.number.to_string()).gap(1);
     let row = match names {
-        Names::Whole => row.put(role, &p.name).gap(1),
-        Names::Short => row.put(role, text::cut(&p.name, 4, "")).gap(1),
-        Names::None => row,
+        PhaseNames::Whole => row.put(role, &p.name).gap(1),
+        PhaseNames::Short => row.put(role, text::cut(&p.name, 4, "")).gap(1),
+        PhaseNames::None => row,
     };
     let role = if now { Role::PhaseNow } else { Role::Text };
     match (p.done, p.checked, p.total) {
         (_, _, 0) => row.glyph(Role::Dim, Glyph::Dash),
-        _ if p.complete() && m.untrusted().is_none() => row.glyph(Role::Ok, Glyph::Check),
+        _ if p.is_complete() && m.why_untrusted().is_none() => row.glyph(Role::Ok, Glyph::Check),
         (Some(done), _, total) => row.put(role, format!("{done}/{total}")),
         // What is looked at agrees, and that is not all: no tick.
-        (None, Some(checked), total) if m.untrusted().is_none() => {
-            let of = if matches!(names, Names::Whole) { " counts" } else { "?" };
+        (None, Some(checked), total) if m.why_untrusted().is_none() => {
+            let of = if matches!(names, PhaseNames::Whole) { " counts" } else { "?" };
             row.put(role, format!("{checked}/{total}{of}"))
         }
         (None, _, total) => row.put(Role::Unknown, format!("?/{total}")),
@@ -199,7 +200,7 @@ fn phase<'t>(m: &'t Model, p: &PhaseView, names: Names, now: bool) -> Row<'t> {
 }
 
 /// The second line: is there a way back, does anything move, does anything need a person, how old is all this.
-fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
+fn status_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let theme = m.theme();
     let Some(s) = &m.snapshot else {
         let [blue, green] = &m.options.connecting;
@@ -213,12 +214,12 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
     };
     let sep = |row: Row<'t>| row.gap(1).glyph(Role::Frame, Glyph::Bar).gap(1);
     let (role, age) = match m.snapshot_age() {
-        ms if ms > m.stale_after() => (Role::Fail, format!("STALE {}", text::age(ms))),
-        ms if ms > m.stale_after() / 2 => (Role::Hold, text::age(ms)),
-        ms => (Role::Dim, text::age(ms)),
+        ms if ms > m.stale_after() => (Role::Fail, format!("STALE {}", text::format_age(ms))),
+        ms if ms > m.stale_after() / 2 => (Role::Hold, text::format_age(ms)),
+        ms => (Role::Dim, text::format_age(ms)),
     };
     // The controller ends with this cockpit, and takes soak clocks along.
-    let here = if hosting::hosted(m).is_some() { "ctl here " } else { "ctl " };
+    let here = if hosting::find_hosted(m).is_some() { "ctl here " } else { "ctl " };
     let mut end = Row::new(theme).put(role, here);
     if width >= 120 {
         let controller = visible_name(&s.header.controller);
@@ -227,15 +228,15 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
     }
     end = end.put(role, age);
     let room = width.saturating_sub(end.width() + 3);
-    let act = last_act(m, s);
+    let act = find_last_act(m, s);
     // Who acts keeps its place; what else is told has what is left.
-    let kept = act.as_ref().map_or(0, |a| a.whole().min(ACT) + SEP);
-    let mut row = way_back_counts(m, Row::new(theme).gap(1), s, width >= 70);
+    let kept = act.as_ref().map_or(0, |a| a.whole_width().min(ACT) + SEP);
+    let mut row = put_way_back_counts(m, Row::new(theme).gap(1), s, width >= 70);
     let moving = s.groups.iter().filter(|g| matches!(g.stage, Stage::Moving { .. })).count();
     let soaking = s.groups.iter().filter(|g| matches!(g.stage, Stage::Soaking { .. })).count();
     let counted = |n: usize, role: Role, word: &str| (n > 0).then(|| Row::new(theme).put(role, format!("{n} {word}")));
     let bar =
-        (width >= 110).then(|| progress(m, Row::new(theme), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest)));
+        (width >= 110).then(|| put_progress(m, Row::new(theme), s, theme.glyph(Glyph::Full), theme.glyph(Glyph::Rest)));
     let told = [counted(moving, Role::Strong, "moving"), counted(soaking, Role::Text, "soaking"), bar];
     for piece in told.into_iter().flatten() {
         if row.width() + SEP + piece.width() + kept <= room {
@@ -243,10 +244,10 @@ fn status<'t>(m: &'t Model, width: usize) -> Row<'t> {
         }
     }
     if let Some(act) = act {
-        let piece = act.within(m, room.saturating_sub(row.width() + SEP));
+        let piece = act.fit_within(m, room.saturating_sub(row.width() + SEP));
         row = if piece.width() > 0 { sep(row).then(piece) } else { row };
     }
-    row.ending(end, width - 1)
+    row.put_at_end(end, width - 1)
 }
 
 /// Cells between two pieces of the status line.
@@ -266,29 +267,29 @@ struct LastAct {
 }
 
 /// The newest journal line that carries a command.
-fn last_act(m: &Model, s: &Snapshot) -> Option<LastAct> {
+fn find_last_act(m: &Model, s: &Snapshot) -> Option<LastAct> {
     let line = s.journal.iter().rev().find(|l| l.act.is_some())?;
     let ms = m.clock().since(line.at);
     Some(LastAct {
         actor: visible_name(&line.actor),
-        age: text::age(ms),
-        what: visible(line.act.as_deref().unwrap_or_default()),
+        age: text::format_age(ms),
+        what: visible_text(line.act.as_deref().unwrap_or_default()),
         news: ms < NEWS_MS && line.actor != m.options.actor,
     })
 }
 
 impl LastAct {
     /// Cells of all of it.
-    fn whole(&self) -> usize {
+    fn whole_width(&self) -> usize {
         text::width(&self.actor) + 1 + text::width(&self.age) + 2 + text::width(&self.what)
     }
 
     /// What fits: the host goes first, then the end of what was asked for; without room for who it was, nothing.
-    fn within<'t>(&self, m: &'t Model, cells: usize) -> Row<'t> {
+    fn fit_within<'t>(&self, m: &'t Model, cells: usize) -> Row<'t> {
         const NAME: usize = 18;
         let theme = m.theme();
         let ellipsis = theme.glyph(Glyph::Ellipsis);
-        let long = self.whole() <= cells;
+        let long = self.whole_width() <= cells;
         let person = self.actor.split('@').next().filter(|p| !p.is_empty()).unwrap_or(&self.actor);
         let name = NAME.min(cells.saturating_sub(text::width(&self.age) + 1));
         if name < 3 {
@@ -308,9 +309,9 @@ impl LastAct {
 }
 
 /// How many groups could go back, by verdict: of those that the plan lists and that are not complete.
-fn way_back_counts<'t>(m: &Model, row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
+fn put_way_back_counts<'t>(m: &Model, row: Row<'t>, s: &Snapshot, named: bool) -> Row<'t> {
     let mut counts = [0usize; 4];
-    let untrusted = m.untrusted().is_some();
+    let untrusted = m.why_untrusted().is_some();
     for g in s.groups.iter().filter(|g| g.listed && !matches!(g.stage, Stage::Complete { .. })) {
         counts[match g.way_back {
             _ if untrusted => 3,
@@ -336,14 +337,14 @@ fn way_back_counts<'t>(m: &Model, row: Row<'t>, s: &Snapshot, named: bool) -> Ro
 }
 
 /// Proven steps of all steps, as a bar.
-fn progress<'t>(m: &Model, row: Row<'t>, s: &Snapshot, full: &str, rest: &str) -> Row<'t> {
+fn put_progress<'t>(m: &Model, row: Row<'t>, s: &Snapshot, full: &str, rest: &str) -> Row<'t> {
     // What is not known to be proven is not proven.
     let proven = |p: &PhaseView| p.done.map_or(0, u64::from);
     let (done, total) = s.phases.iter().fold((0u64, 0u64), |(d, t), p| (d + proven(p), t + u64::from(p.total)));
     if total == 0 {
         return row.put(Role::Dim, "no steps planned");
     }
-    if m.untrusted().is_some() {
+    if m.why_untrusted().is_some() {
         return row.put(Role::Unknown, format!("?/{total} steps proven"));
     }
     let cells = 16;

@@ -5,8 +5,8 @@ use ratatui::layout::Rect;
 use strum::VariantArray;
 use tui_input::Input;
 
-use super::line::{Row, centred, frame, wipe};
-use crate::tui::actions::{self, ACTIONS, Ready, Scope};
+use super::line::{Row, centre_area, draw_frame, wipe_area};
+use crate::tui::actions::{self, ACTIONS, Readiness, Scope};
 use crate::tui::filter::Filter;
 use crate::tui::model::Model;
 use crate::tui::text;
@@ -20,17 +20,17 @@ const KEYS: (usize, usize) = (16, 13);
 /// Draws the help: its first line shown, what is looked for, and whether that is being typed.
 pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let area = centred(over, over.width.min(100), over.height);
-    wipe(theme, area, buf);
+    let area = centre_area(over, over.width.min(100), over.height);
+    wipe_area(theme, area, buf);
     let title = Row::new(theme).gap(1).put(Role::Strong, "Keys");
     let title = match finding || !find.value().is_empty() {
         true => title.gap(1).put(Role::Key, "/ ").put(Role::Input, find.value()),
         false => title,
     };
     let title = if finding { title.glyph(Role::Input, Glyph::Caret).gap(1) } else { title.gap(1) };
-    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    let inside = draw_frame(theme, area, Role::FrameFocus, title, buf);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
-    let rows = rows(m, find.value(), usize::from(inside.width));
+    let rows = help_lines(m, find.value(), usize::from(inside.width));
     if rows.is_empty() {
         Row::new(theme).gap(1).put(Role::Hold, "no key is called so; esc forgets it").draw(inside, 0, buf);
     }
@@ -52,21 +52,21 @@ pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rec
 }
 
 /// How many lines of the help have no room.
-pub fn hidden(m: &Model, find: &Input, over: Rect) -> usize {
+pub fn count_hidden(m: &Model, find: &Input, over: Rect) -> usize {
     let cells = usize::from(over.width.min(100)).saturating_sub(4);
-    rows(m, find.value(), cells).len().saturating_sub(usize::from(over.height.saturating_sub(2)))
+    help_lines(m, find.value(), cells).len().saturating_sub(usize::from(over.height.saturating_sub(2)))
 }
 
 /// Where one stands first, then the rest; with words to find, only keys whose row holds all of them.
-fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
+fn help_lines<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let mut under = m.clone();
     under.overlay = None;
-    let here = actions::scopes(&under);
+    let here = actions::list_scopes(&under);
     let filter = Filter::new(find);
     let keys = if width < 70 { KEYS.1 } else { KEYS.0 };
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let mut rows = if find.trim().is_empty() { legend(m) } else { Vec::new() };
+    let mut rows = if find.trim().is_empty() { legend_lines(m) } else { Vec::new() };
     let order = here.iter().chain(Scope::VARIANTS.iter().filter(|s| !here.contains(s)));
     for scope in order {
         let of_scope: Vec<_> = ACTIONS
@@ -81,7 +81,7 @@ fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
         }
         rows.push(Row::new(theme).put(Role::TabOn, scope.title()));
         for a in of_scope {
-            let now = here.contains(scope) && (a.ready)(&under) == Ready::Now;
+            let now = here.contains(scope) && (a.ready)(&under) == Readiness::Now;
             let (key, doc) = if now { (Role::Key, Role::Text) } else { (Role::Dim, Role::Dim) };
             let docs = text::wrap(a.doc, width.saturating_sub(NAME + keys + 2), 12, ellipsis);
             let labels = text::wrap(&actions::keys_label(a), keys - 1, 4, ellipsis);
@@ -96,7 +96,7 @@ fn rows<'t>(m: &'t Model, find: &str, width: usize) -> Vec<Row<'t>> {
 }
 
 /// What the marks and shapes mean.
-fn legend<'t>(m: &'t Model) -> Vec<Row<'t>> {
+fn legend_lines<'t>(m: &'t Model) -> Vec<Row<'t>> {
     let marks = [
         (Glyph::Alert, "needs you"),
         (Glyph::Moving, "moving"),

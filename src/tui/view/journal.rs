@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{Row, rule, window};
+use super::line::{Row, draw_rule, visible_range};
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{JournalLine, Severity};
 use crate::tui::model::Model;
@@ -19,9 +19,9 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         .right(Role::Dim, "no", 6)
         .gap(1)
         .left(Role::Dim, "UTC", 9)
-        .left(Role::Dim, "who", who(area))
+        .left(Role::Dim, "who", who_width(area))
         .gap(1)
-        .left(Role::Dim, "about", about(area))
+        .left(Role::Dim, "about", about_width(area))
         .gap(1)
         .put(Role::Dim, "what")
         .draw(area, 0, buf);
@@ -32,12 +32,12 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let height = usize::from(area.height.saturating_sub(1));
     let at = lines.len() - 1 - m.back.min(lines.len() - 1);
     // The line under the cursor says all of what it says.
-    let whole = if m.back > 0 { whole(m, lines[at], area, height.saturating_sub(1)) } else { Vec::new() };
+    let whole = if m.back > 0 { whole_entry_lines(m, lines[at], area, height.saturating_sub(1)) } else { Vec::new() };
     let mut y = 1;
-    let range = window(lines.len(), at, height.saturating_sub(whole.len()).max(1));
-    let names = named(m, lines[range.clone()].iter().copied(), area);
+    let range = visible_range(lines.len(), at, height.saturating_sub(whole.len()).max(1));
+    let names = shorten_names(m, lines[range.clone()].iter().copied(), area);
     for (i, names) in range.zip(&names) {
-        let row = entry(m, lines[i], names, area);
+        let row = entry_line(m, lines[i], names, area);
         if i != at || m.back == 0 {
             row.draw(area, y, buf);
             y += 1;
@@ -56,13 +56,13 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
 const INSET: usize = 4;
 
 /// All of an entry's words, in at most `most` lines, where its row has no room for them.
-fn whole(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
+fn whole_entry_lines(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
     let width = usize::from(area.width);
-    let subject = l.subject.as_ref().map_or(String::new(), words::subject);
+    let subject = l.subject.as_ref().map_or(String::new(), words::describe_subject);
     let actor = visible_name(&l.actor);
     let cut = text::width(&l.text) > text_cells(area)
-        || text::width(&subject) > about(area)
-        || text::width(&actor) > who(area);
+        || text::width(&subject) > about_width(area)
+        || text::width(&actor) > who_width(area);
     if !cut {
         return Vec::new();
     }
@@ -73,49 +73,49 @@ fn whole(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
 
 /// Cells of an entry's words in its row.
 fn text_cells(area: Rect) -> usize {
-    usize::from(area.width).saturating_sub(1 + 6 + 1 + 9 + who(area) + 1 + about(area) + 1 + 1)
+    usize::from(area.width).saturating_sub(1 + 6 + 1 + 9 + who_width(area) + 1 + about_width(area) + 1 + 1)
 }
 
 /// Draws the newest lines under another table.
-pub fn tail(m: &Model, area: Rect, buf: &mut Buffer) {
+pub fn draw_tail(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    rule(theme, "journal", area, 0, buf);
+    draw_rule(theme, "journal", area, 0, buf);
     let Some(s) = &m.snapshot else { return };
     let rows = usize::from(area.height - 1);
     let newest = &s.journal[s.journal.len().saturating_sub(rows)..];
-    let names = named(m, newest.iter(), area);
+    let names = shorten_names(m, newest.iter(), area);
     for ((y, line), names) in (1u16..).zip(newest).zip(&names) {
-        entry(m, line, names, area).draw(area, y, buf);
+        entry_line(m, line, names, area).draw(area, y, buf);
     }
 }
 
-fn who(area: Rect) -> usize {
+fn who_width(area: Rect) -> usize {
     if area.width >= 110 { 16 } else { 12 }
 }
 
-fn about(area: Rect) -> usize {
+fn about_width(area: Rect) -> usize {
     if area.width >= 110 { 20 } else { 14 }
 }
 
 /// Who, and about what, of entries that stand one below the other.
-fn named<'a>(m: &Model, lines: impl Iterator<Item = &'a JournalLine>, area: Rect) -> Vec<[String; 2]> {
+fn shorten_names<'a>(m: &Model, lines: impl Iterator<Item = &'a JournalLine>, area: Rect) -> Vec<[String; 2]> {
     let ellipsis = m.theme().glyph(Glyph::Ellipsis);
-    let about_of = |l: &JournalLine| l.subject.as_ref().map_or(String::new(), words::subject);
+    let about_of = |l: &JournalLine| l.subject.as_ref().map_or(String::new(), words::describe_subject);
     let (actors, subjects): (Vec<String>, Vec<String>) = lines.map(|l| (visible_name(&l.actor), about_of(l))).unzip();
-    let actors = text::apart(&actors, who(area), ellipsis);
-    let subjects = text::apart(&subjects, about(area), ellipsis);
+    let actors = text::shorten_apart(&actors, who_width(area), ellipsis);
+    let subjects = text::shorten_apart(&subjects, about_width(area), ellipsis);
     actors.into_iter().zip(subjects).map(|(actor, subject)| [actor, subject]).collect()
 }
 
-fn entry<'t>(m: &'t Model, l: &JournalLine, [actor, subject]: &[String; 2], area: Rect) -> Row<'t> {
+fn entry_line<'t>(m: &'t Model, l: &JournalLine, [actor, subject]: &[String; 2], area: Rect) -> Row<'t> {
     let row = Row::new(m.theme())
         .gap(1)
         .right(Role::Dim, l.seq.to_string(), 6)
         .gap(1)
-        .left(Role::Dim, text::clock(l.at.0), 9)
-        .left(Role::Dim, actor, who(area))
+        .left(Role::Dim, text::format_clock(l.at.0), 9)
+        .left(Role::Dim, actor, who_width(area))
         .gap(1)
-        .left(Role::Text, subject, about(area))
+        .left(Role::Text, subject, about_width(area))
         .gap(1);
     let left = usize::from(area.width).saturating_sub(row.width() + 1);
     row.left(Role::Text, &l.text, left)
@@ -127,7 +127,7 @@ const ABOUT: usize = 34;
 const SUBJECT: usize = 16;
 
 /// Draws the notices: a line each, and the advice of the one under the cursor beneath it.
-pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
+pub fn draw_notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let rows = m.notices();
     if rows.is_empty() {
@@ -146,9 +146,9 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let what = wrapped(&rows[at].trouble.what, most - 1);
     let advice = wrapped(&rows[at].trouble.advice, most - what.len());
     let height = usize::from(area.height).saturating_sub(advice.len() + what.len() + usize::from(narrow));
-    let range = window(rows.len(), at, height.max(1));
-    let subjects: Vec<String> = rows[range.clone()].iter().map(|n| words::subject(&n.subject)).collect();
-    let subjects = text::apart(&subjects, SUBJECT, theme.glyph(Glyph::Ellipsis));
+    let range = visible_range(rows.len(), at, height.max(1));
+    let subjects: Vec<String> = rows[range.clone()].iter().map(|n| words::describe_subject(&n.subject)).collect();
+    let subjects = text::shorten_apart(&subjects, SUBJECT, theme.glyph(Glyph::Ellipsis));
     let mut y = 0;
     for (i, subject) in range.zip(&subjects) {
         let n = rows[i];
@@ -161,7 +161,7 @@ pub fn notices(m: &Model, area: Rect, buf: &mut Buffer) {
         let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor).gap(1) } else { row.gap(2) };
         let row = row
             .left(role, word, 5)
-            .right(Role::Dim, text::age(m.clock().since(n.at)), 7)
+            .right(Role::Dim, text::format_age(m.clock().since(n.at)), 7)
             .gap(2)
             .left(Role::Strong, subject, SUBJECT)
             .gap(2);

@@ -36,10 +36,10 @@ impl<'t> Row<'t> {
     /// Appends text; what would not be seen in it, or would drive the terminal, is made visible: the last gate before
     /// the cells.
     pub fn put(self, role: Role, s: impl AsRef<str>) -> Self {
-        self.drawn(role, text::cut(s.as_ref(), usize::from(u16::MAX), ""))
+        self.put_span(role, text::cut(s.as_ref(), usize::from(u16::MAX), ""))
     }
 
-    fn drawn(mut self, role: Role, s: String) -> Self {
+    fn put_span(mut self, role: Role, s: String) -> Self {
         self.width += text::width(&s);
         self.spans.push(Span::styled(s, self.theme.style(role)));
         self
@@ -73,7 +73,7 @@ impl<'t> Row<'t> {
     }
 
     /// Appends spaces up to a column.
-    pub fn to(self, column: usize) -> Self {
+    pub fn pad_to(self, column: usize) -> Self {
         let gap = column.saturating_sub(self.width);
         self.gap(gap)
     }
@@ -82,11 +82,11 @@ impl<'t> Row<'t> {
     pub fn left(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
         let end = self.width + cells;
         let s = text::cut(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
-        self.put(role, s).to(end)
+        self.put(role, s).pad_to(end)
     }
 
     /// Appends a foreign name as it came, in exactly `cells`: made visible, cut in its middle.
-    pub fn name(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
+    pub fn put_name(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
         self.middle(role, visible_name(s.as_ref()), cells)
     }
 
@@ -94,7 +94,7 @@ impl<'t> Row<'t> {
     pub fn middle(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
         let end = self.width + cells;
         let s = text::cut_middle(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
-        self.put(role, s).to(end)
+        self.put(role, s).pad_to(end)
     }
 
     /// Appends text in exactly `cells`, to the right.
@@ -116,8 +116,8 @@ impl<'t> Row<'t> {
             return if row == 0 { self.dots(cells) } else { self.gap(cells) };
         }
         let mut bars = String::new();
-        for column in spark::columns(trend, cells, rows, max) {
-            match spark::cell(column, row) {
+        for column in spark::scale_columns(trend, cells, rows, max) {
+            match spark::bar_in_cell(column, row) {
                 // In a table a full bar would touch the row above.
                 Some(level) if rows == 1 => bars.push_str(self.theme.glyph(Glyph::spark(level.min(6)))),
                 Some(level) => bars.push_str(self.theme.glyph(Glyph::spark(level))),
@@ -136,12 +136,12 @@ impl<'t> Row<'t> {
     }
 
     /// Appends another line at a column counted from the right end of `total` cells, if there is room for it.
-    pub fn ending(self, end: Row<'t>, total: usize) -> Self {
+    pub fn put_at_end(self, end: Row<'t>, total: usize) -> Self {
         if self.width + 1 + end.width > total {
             return self;
         }
         let start = total - end.width;
-        let mut row = self.to(start);
+        let mut row = self.pad_to(start);
         row.width += end.width;
         row.spans.extend(end.spans);
         row
@@ -155,7 +155,7 @@ impl<'t> Row<'t> {
     }
 
     /// The finished line.
-    pub fn line(self) -> Line<'static> {
+    pub fn into_line(self) -> Line<'static> {
         Line::from(self.spans)
     }
 
@@ -177,7 +177,7 @@ impl<'t> Row<'t> {
 }
 
 /// A frame with a title in its upper edge; returns what is inside.
-pub fn frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
+pub fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
     if area.width < 4 || area.height < 2 {
         return Rect { width: 0, height: 0, ..area };
     }
@@ -191,18 +191,18 @@ pub fn frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Bu
         buf.set_string(area.x, y, theme.glyph(Glyph::FrameV), style);
         buf.set_string(right, y, theme.glyph(Glyph::FrameV), style);
     }
-    let title = title.line();
+    let title = title.into_line();
     buf.set_line(area.x + 1, area.y, &title, area.width - 2);
     Rect { x: area.x + 1, y: area.y + 1, width: area.width - 2, height: area.height - 2 }
 }
 
 /// A rule across an area with a word in it.
-pub fn rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
-    rule_row(theme, word, usize::from(area.width)).draw(area, y, buf);
+pub fn draw_rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
+    rule_line(theme, word, usize::from(area.width)).draw(area, y, buf);
 }
 
 /// The same as a line of `width` cells.
-pub fn rule_row<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
+pub fn rule_line<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
     let rule = theme.glyph(Glyph::Rule);
     let end = width.saturating_sub(text::width(word) + 4);
     let row = Row::new(theme).put(Role::Frame, rule).gap(1).put(Role::Dim, word).gap(1);
@@ -210,7 +210,7 @@ pub fn rule_row<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
 }
 
 /// A rule across an area with a title at its left and a remark at its right.
-pub fn titled(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, buf: &mut Buffer) {
+pub fn draw_titled_rule(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, buf: &mut Buffer) {
     let rule = theme.glyph(Glyph::Rule);
     let fill = usize::from(area.width).saturating_sub(title.width() + end.width() + 3);
     let row = Row::new(theme).put(Role::Frame, rule).then(title).put(Role::Frame, rule.repeat(fill)).gap(1);
@@ -218,36 +218,36 @@ pub fn titled(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, b
 }
 
 /// Wipes an area: what lies over the screen must not let it shine through.
-pub fn wipe(theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub fn wipe_area(theme: &Theme, area: Rect, buf: &mut Buffer) {
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
             if let Some(cell) = buf.cell_mut((x, y)) {
                 cell.reset();
-                cell.set_style(base(theme));
+                cell.set_style(base_style(theme));
             }
         }
     }
 }
 
 /// The ground on which everything is drawn.
-pub fn base(theme: &Theme) -> Style {
+pub fn base_style(theme: &Theme) -> Style {
     theme.style(Role::Text)
 }
 
 /// The part of `len` rows that is shown in `height` lines with the cursor at `at`: the cursor keeps to the middle.
-pub fn window(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
+pub fn visible_range(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
     let start = at.saturating_sub(height / 2).min(len.saturating_sub(height));
     start..(start + height).min(len)
 }
 
 /// How many of `lines` don't fit into `rows`: what scrolls gives one row away to say where it stands.
-pub fn hidden(lines: usize, rows: usize) -> usize {
+pub fn count_hidden(lines: usize, rows: usize) -> usize {
     if lines <= rows { 0 } else { lines - rows.saturating_sub(1) }
 }
 
 /// Rows of a table and of the detail below it, which wants `lines`: it gives way to `least` rows of the table, unless it
 /// was asked for by itself.
-pub fn share(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
+pub fn share_height(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
     if alone {
         return (0, height);
     }
@@ -258,8 +258,14 @@ pub fn share(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
 }
 
 /// The detail below a table: a rule with a name, and its lines from the first that is shown; what is hidden is said.
-pub fn detail(theme: &Theme, name: &str, (rows, scroll): (Vec<Row<'_>>, Option<usize>), area: Rect, buf: &mut Buffer) {
-    rule(theme, name, area, 0, buf);
+pub fn draw_detail(
+    theme: &Theme,
+    name: &str,
+    (rows, scroll): (Vec<Row<'_>>, Option<usize>),
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    draw_rule(theme, name, area, 0, buf);
     let (total, room) = (rows.len(), usize::from(area.height.saturating_sub(1)));
     let skip = scroll.unwrap_or(0).min(total.saturating_sub(room));
     for (y, row) in (1u16..).zip(rows.into_iter().skip(skip).take(room)) {
@@ -267,7 +273,7 @@ pub fn detail(theme: &Theme, name: &str, (rows, scroll): (Vec<Row<'_>>, Option<u
     }
     if total > room {
         match scroll {
-            Some(_) => position(theme, (skip, room, total), area, 0, buf),
+            Some(_) => draw_position(theme, (skip, room, total), area, 0, buf),
             None => {
                 let words = format!("{} more lines: tab shows them", total - room);
                 let row = Row::new(theme).gap(1).put(Role::Hold, words).gap(1);
@@ -279,7 +285,7 @@ pub fn detail(theme: &Theme, name: &str, (rows, scroll): (Vec<Row<'_>>, Option<u
 }
 
 /// Where what scrolls stands, at the right end of row `y`: lines passed over, shown, and all of them.
-pub fn position(theme: &Theme, (skip, room, total): (usize, usize, usize), area: Rect, y: u16, buf: &mut Buffer) {
+pub fn draw_position(theme: &Theme, (skip, room, total): (usize, usize, usize), area: Rect, y: u16, buf: &mut Buffer) {
     let last = (skip + room).min(total);
     let words = format!("lines {}-{last} of {total}", skip + 1);
     let mut row = Row::new(theme).gap(1).put(Role::Hold, words).gap(1);
@@ -291,7 +297,7 @@ pub fn position(theme: &Theme, (skip, room, total): (usize, usize, usize), area:
 }
 
 /// An area of at most this size in the middle of another.
-pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
+pub fn centre_area(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }

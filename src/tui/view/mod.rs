@@ -28,30 +28,30 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::model::{Focus, MIN_COLUMNS, MIN_ROWS, Model, Overlay, Pane, Screen};
+use super::model::{MIN_COLUMNS, MIN_ROWS, Model, Overlay, Pane, Screen, ScreenFocus};
 use super::theme::Role;
-use line::{Row, base};
+use line::{Row, base_style};
 
 /// Draws everything.
-pub fn view(m: &Model, frame: &mut Frame) {
+pub fn draw_view(m: &Model, frame: &mut Frame) {
     let area = frame.area();
     draw(m, area, frame.buffer_mut());
 }
 
 /// Draws everything into a buffer.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
-    buf.set_style(area, base(m.theme()));
+    buf.set_style(area, base_style(m.theme()));
     if area.width < MIN_COLUMNS || area.height < MIN_ROWS {
-        return too_small(m, area, buf);
+        return draw_too_small(m, area, buf);
     }
-    let banners = header::banners(m, area);
-    let (body, over) = places(area, banners.len());
+    let banners = header::banner_lines(m, area);
+    let (body, over) = split_area(area, banners.len());
     let top = body.y - area.y;
     header::draw(m, &banners, Rect { height: top, ..area }, buf);
     footer::draw(m, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
-    let body = footer::message(m, body, buf);
+    let body = footer::draw_message(m, body, buf);
     match &m.screen {
-        Screen::Cockpit => cockpit(m, body, buf),
+        Screen::Cockpit => draw_cockpit(m, body, buf),
         Screen::Group(id) => group::draw(m, id, body, buf),
         Screen::Partition(id) => partition::draw(m, id, body, buf),
         Screen::Producer(name) => producer::draw(m, name, body, buf),
@@ -62,20 +62,22 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         None | Some(Overlay::Filter { .. }) => {}
         Some(Overlay::Help { scroll, find, finding }) => help::draw(m, (*scroll, find, *finding), over, buf),
         Some(Overlay::Palette { input, selected, .. }) => palette::draw(m, input, *selected, over, buf),
-        Some(Overlay::Route { producer, selected }) => prompts::route(m, producer, *selected, over, buf),
-        Some(Overlay::Range { what, selected }) => verify::range(m, what, *selected, over, buf),
+        Some(Overlay::Route { producer, selected }) => prompts::draw_route(m, producer, *selected, over, buf),
+        Some(Overlay::Range { what, selected }) => verify::draw_range(m, what, *selected, over, buf),
         Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
-        Some(Overlay::Say { saying, input, remark }) => prompts::say(m, saying, (input, remark.as_deref()), over, buf),
-        Some(Overlay::PassOver { command, gate, held, input }) => {
-            prompts::pass_over(m, (command, *gate, held), input, over, buf);
+        Some(Overlay::Say { saying, input, remark }) => {
+            prompts::draw_say(m, saying, (input, remark.as_deref()), over, buf)
         }
-        Some(Overlay::Leave { input }) => prompts::leave(m, input, over, buf),
+        Some(Overlay::PassOver { command, gate, held, input }) => {
+            prompts::draw_pass_over(m, (command, *gate, held), input, over, buf);
+        }
+        Some(Overlay::Leave { input }) => prompts::draw_leave(m, input, over, buf),
         Some(Overlay::Confirm(d)) => confirm::draw(m, d, over, buf),
     }
 }
 
 /// Where the screen under the header lies, with `banners` of them, and where what lies over it does.
-fn places(area: Rect, banners: usize) -> (Rect, Rect) {
+fn split_area(area: Rect, banners: usize) -> (Rect, Rect) {
     let top = header::ROWS + u16::try_from(banners).unwrap_or(0);
     let body = Rect { y: area.y + top, height: area.height - top - 1, ..area };
     (body, Rect { y: area.y + header::ROWS, height: area.height - header::ROWS - 1, ..area })
@@ -83,19 +85,19 @@ fn places(area: Rect, banners: usize) -> (Rect, Rect) {
 
 /// How many lines of what scrolls have no room: by so many it can be scrolled.
 #[must_use]
-pub fn hidden(m: &Model) -> usize {
+pub fn count_hidden(m: &Model) -> usize {
     if m.too_small() {
         return 0;
     }
     let area = Rect { x: 0, y: 0, width: m.size.0, height: m.size.1 };
-    let (body, over) = places(area, header::banners(m, area).len());
+    let (body, over) = split_area(area, header::banner_lines(m, area).len());
     match (&m.overlay, &m.screen) {
-        (Some(Overlay::Help { find, .. }), _) => help::hidden(m, find, over),
-        (Some(Overlay::Confirm(d)), _) => confirm::hidden(m, d, over),
-        (None, Screen::Partition(id)) => partition::hidden(m, id, footer::rest(m, body)),
-        (None, Screen::Producer(name)) => producer::hidden(m, name, footer::rest(m, body)),
-        (None, Screen::Verify) => verify::hidden(m, footer::rest(m, body)),
-        (None, Screen::Calendar) => calendar::hidden(m, footer::rest(m, body)),
+        (Some(Overlay::Help { find, .. }), _) => help::count_hidden(m, find, over),
+        (Some(Overlay::Confirm(d)), _) => confirm::count_hidden(m, d, over),
+        (None, Screen::Partition(id)) => partition::count_hidden(m, id, footer::area_above_message(m, body)),
+        (None, Screen::Producer(name)) => producer::count_hidden(m, name, footer::area_above_message(m, body)),
+        (None, Screen::Verify) => verify::count_hidden(m, footer::area_above_message(m, body)),
+        (None, Screen::Calendar) => calendar::count_hidden(m, footer::area_above_message(m, body)),
         _ => 0,
     }
 }
@@ -104,56 +106,56 @@ pub fn hidden(m: &Model) -> usize {
 fn group_area(m: &Model) -> Option<(&str, Rect)> {
     let Screen::Group(id) = &m.screen else { return None };
     let area = Rect { x: 0, y: 0, width: m.size.0, height: m.size.1 };
-    let (body, _) = (!m.too_small()).then(|| places(area, header::banners(m, area).len()))?;
-    Some((id, footer::rest(m, body)))
+    let (body, _) = (!m.too_small()).then(|| split_area(area, header::banner_lines(m, area).len()))?;
+    Some((id, footer::area_above_message(m, body)))
 }
 
 /// What of a group's screen the keys scroll, because it has the screen for itself: which, how many of its lines have no
 /// room, and the first shown. `None`: they move through the table.
 #[must_use]
-pub fn group_scrolls(m: &Model) -> Option<(Focus, usize, usize)> {
-    group_area(m).and_then(|(id, area)| group::scrolls(m, id, area))
+pub fn group_scrolls(m: &Model) -> Option<(ScreenFocus, usize, usize)> {
+    group_area(m).and_then(|(id, area)| group::find_scrolled_part(m, id, area))
 }
 
 /// Whether a group's screen has lines above the table that it has no room for.
 #[must_use]
 pub fn group_folds(m: &Model) -> bool {
-    group_area(m).is_some_and(|(id, area)| group::folds(m, id, area))
+    group_area(m).is_some_and(|(id, area)| group::hides_lines(m, id, area))
 }
 
 /// Both clusters, the tabs, and the tables there is room for.
-fn cockpit(m: &Model, area: Rect, buf: &mut Buffer) {
-    let panel = cluster::height(area.height);
+fn draw_cockpit(m: &Model, area: Rect, buf: &mut Buffer) {
+    let panel = cluster::panel_height(area.height);
     let half = area.width / 2;
     let top = Rect { height: panel, ..area };
     cluster::draw(m, [Rect { width: half, ..top }, Rect { x: area.x + half, width: area.width - half, ..top }], buf);
     tabs::draw(m, Rect { y: area.y + panel, height: 1, ..area }, buf);
     let rest = Rect { y: area.y + panel + 1, height: area.height.saturating_sub(panel + 1), ..area };
-    let (table, second, tail) = shares(m, rest);
+    let (table, second, tail) = share_tables(m, rest);
     match m.pane {
         Pane::Groups => groups::draw(m, table, true, buf),
         Pane::Producers => producers::draw(m, table, true, buf),
         Pane::Journal => journal::draw(m, table, buf),
-        Pane::Notices => journal::notices(m, table, buf),
+        Pane::Notices => journal::draw_notices(m, table, buf),
     }
     if second.height > 0 {
         let inside = Rect { y: second.y + 1, height: second.height - 1, ..second };
         if m.pane == Pane::Groups {
-            line::rule(m.theme(), "producers", second, 0, buf);
+            line::draw_rule(m.theme(), "producers", second, 0, buf);
             producers::draw(m, inside, false, buf);
         } else {
-            line::rule(m.theme(), "groups", second, 0, buf);
+            line::draw_rule(m.theme(), "groups", second, 0, buf);
             groups::draw(m, inside, false, buf);
         }
     }
     if tail.height > 0 {
-        journal::tail(m, tail, buf);
+        journal::draw_tail(m, tail, buf);
     }
 }
 
 /// How a tall screen is shared: the table that was chosen, then the other one, then the end of the journal, each only
 /// where it has room to be of use.
-fn shares(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
+fn share_tables(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
     const TALL: u16 = 16;
     const LEAST: u16 = 4;
     let none = Rect { height: 0, ..rest };
@@ -179,7 +181,7 @@ fn shares(m: &Model, rest: Rect) -> (Rect, Rect, Rect) {
     )
 }
 
-fn too_small(m: &Model, area: Rect, buf: &mut Buffer) {
+fn draw_too_small(m: &Model, area: Rect, buf: &mut Buffer) {
     let words = format!("{}x{}: too small. cutover needs {MIN_COLUMNS}x{MIN_ROWS}.", area.width, area.height);
     Row::new(m.theme()).put(Role::Hold, words).draw(area, area.height / 2, buf);
     let leaves = match &m.overlay {

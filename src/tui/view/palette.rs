@@ -4,9 +4,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
-use super::line::{Row, frame, window, wipe};
+use super::line::{Row, draw_frame, visible_range, wipe_area};
 use crate::base::sanitise::visible_name;
-use crate::tui::actions::Ready;
+use crate::tui::actions::Readiness;
 use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::{palette, text, words};
@@ -17,12 +17,12 @@ const LINES: u16 = 12;
 /// Draws the palette at the foot of the body, over it.
 pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let entries = palette::entries(m, input.value());
+    let entries = palette::list_entries(m, input.value());
     let lines = u16::try_from(entries.len()).unwrap_or(LINES).clamp(1, LINES.min(over.height.saturating_sub(4)));
     let area = Rect { y: over.bottom() - lines - 3, height: lines + 3, ..over };
-    wipe(theme, area, buf);
+    wipe_area(theme, area, buf);
     let title = Row::new(theme).gap(1).put(Role::Strong, "Commands").gap(1);
-    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    let inside = draw_frame(theme, area, Role::FrameFocus, title, buf);
     // What enter could not do is said where one looks.
     if let Some(flash) = &m.flash {
         let words = text::cut(&flash.text, usize::from(area.width) - 6, theme.glyph(Glyph::Ellipsis));
@@ -43,16 +43,16 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
     }
     let width = usize::from(inside.width);
     let at = selected.min(entries.len() - 1);
-    let range = window(entries.len(), at, usize::from(list.height));
+    let range = visible_range(entries.len(), at, usize::from(list.height));
     let cells = (width / 3).clamp(16, 40);
-    let whole: Vec<String> = entries[range.clone()].iter().map(|e| completed(&e.completion)).collect();
-    let shown = text::apart(&whole, cells, theme.glyph(Glyph::Ellipsis));
+    let whole: Vec<String> = entries[range.clone()].iter().map(|e| visible_completion(&e.completion)).collect();
+    let shown = text::shorten_apart(&whole, cells, theme.glyph(Glyph::Ellipsis));
     for ((y, i), shown) in (0u16..).zip(range).zip(&shown) {
         let e = &entries[i];
         let (name, doc, words) = match &e.ready {
-            Ready::Now => (Role::Strong, Role::Text, e.doc.clone()),
-            Ready::NotNow(why) => (Role::Dim, Role::Hold, why.clone()),
-            Ready::No => (Role::Dim, Role::Dim, e.doc.clone()),
+            Readiness::Now => (Role::Strong, Role::Text, e.doc.clone()),
+            Readiness::NotNow(why) => (Role::Dim, Role::Hold, why.clone()),
+            Readiness::No => (Role::Dim, Role::Dim, e.doc.clone()),
         };
         let row = Row::new(theme);
         let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
@@ -64,7 +64,7 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
 }
 
 /// A line of the palette as it is shown: a word, and a foreign name made visible.
-fn completed(completion: &str) -> String {
+fn visible_completion(completion: &str) -> String {
     match completion.split_once(' ') {
         Some((word, name)) if !name.is_empty() => format!("{word} {}", visible_name(name)),
         _ => completion.trim_end().to_owned(),

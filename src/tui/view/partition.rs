@@ -4,11 +4,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::line::{self, Row, rule_row};
+use super::line::{self, Row, rule_line};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
-use crate::tui::model::{Model, Values};
+use crate::tui::model::{Model, RecordValues};
 use crate::tui::partitions::{self, Pair, Twin};
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
@@ -21,19 +21,19 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let gone = |buf: &mut Buffer| {
         let group = visible_name(group);
-        let words = match super::group::doubt(m) {
+        let words = match super::group::describe_doubt(m) {
             None => format!("That partition of {group} is not there any more. esc goes back."),
             Some(why) => format!(
                 "That partition of {group} is not shown any more; whether it is gone is not known: {why}. esc goes back."
             ),
         };
-        super::group::told(m, &words, area, buf);
+        super::group::draw_placeholder(m, &words, area, buf);
     };
     let (Some(g), Some(tp)) = (m.group_row(group), &m.partition) else { return gone(buf) };
-    let Some(line) = partitions::find(g, tp) else { return gone(buf) };
+    let Some(line) = partitions::find_partition(g, tp) else { return gone(buf) };
     let width = usize::from(area.width);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let (role, verdict) = words::verdict(line.plan);
+    let (role, verdict) = words::describe_verdict(line.plan);
     let title = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&tp.to_string(), width / 2, ellipsis)).gap(2);
     let title = title.put(Role::Dim, text::cut_middle(&visible_name(group), width / 5, ellipsis)).gap(1);
     let mut end = Row::new(theme).put(role, verdict);
@@ -41,17 +41,17 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
         if words::loses(p) {
             end = end.put(Role::Dim, format!(", else {}", p.verdict));
         }
-        let (role, age) = words::measured_age(m.clock(), p.at);
+        let (role, age) = words::describe_measured_age(m.clock(), p.at);
         end = end.put(Role::Dim, "  measured ").put(role, age).put(Role::Dim, " ago");
     }
-    line::titled(theme, title, end.gap(1), area, 0, buf);
+    line::draw_titled_rule(theme, title, end.gap(1), area, 0, buf);
     let Some(p) = line.plan else {
         let words = "Not measured yet: m measures where the group would go on, and what that costs.";
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 2, buf);
         return;
     };
-    let to = g.estimate_to.unwrap_or_else(|| words::goes_to(g));
-    let rows = lines(m, p, to, width);
+    let to = g.estimate_to.unwrap_or_else(|| words::next_side(g));
+    let rows = detail_lines(m, p, to, width);
     let all = usize::from(area.height.saturating_sub(1));
     // What is more has a line of its own.
     let room = if rows.len() > all { all.saturating_sub(1) } else { all };
@@ -61,31 +61,34 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
         row.draw(area, y, buf);
     }
     if total > all {
-        line::position(theme, (skip, room, total), area, area.height - 1, buf);
+        line::draw_position(theme, (skip, room, total), area, area.height - 1, buf);
     }
 }
 
 /// How many lines of it have no room.
-pub fn hidden(m: &Model, group: &str, area: Rect) -> usize {
+pub fn count_hidden(m: &Model, group: &str, area: Rect) -> usize {
     let plan = || {
         let g = m.group_row(group)?;
-        let p = partitions::find(g, m.partition.as_ref()?)?.plan?;
-        Some((p, g.estimate_to.unwrap_or_else(|| words::goes_to(g))))
+        let p = partitions::find_partition(g, m.partition.as_ref()?)?.plan?;
+        Some((p, g.estimate_to.unwrap_or_else(|| words::next_side(g))))
     };
     let Some((p, to)) = plan() else { return 0 };
-    line::hidden(lines(m, p, to, usize::from(area.width)).len(), usize::from(area.height.saturating_sub(1)))
+    line::count_hidden(
+        detail_lines(m, p, to, usize::from(area.width)).len(),
+        usize::from(area.height.saturating_sub(1)),
+    )
 }
 
 /// Everything that is known of the translation, in the order of the questions: where to, at what price, why, and how
 /// one can see it.
-fn lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+fn detail_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let from = to.other();
     let source = (p.source.committed, p.source.log_start, p.source.end);
     let target = (p.target.offset, p.target.log_start, p.target.end);
-    let source = position(m, from, ["stands at", "never", "to read"], source);
-    let target = position(m, to, ["starts at", "nowhere", "from there"], target);
-    let mut rows = vec![source, target, price(m, p, to)];
+    let source = position_line(m, from, ["stands at", "never", "to read"], source);
+    let target = position_line(m, to, ["starts at", "nowhere", "from there"], target);
+    let mut rows = vec![source, target, price_line(m, p, to)];
     let said = |label: &str, role: Role, words: &str, max: usize| {
         let lines = text::wrap(words, width.saturating_sub(12), max, theme.glyph(Glyph::Ellipsis));
         let row = |(i, line): (usize, String)| {
@@ -100,44 +103,44 @@ fn lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row
         (true, _) => p.strategy.clone(),
         (false, (0, 0)) => format!("{}: {}", p.strategy, p.evidence),
         (false, (a, b)) => {
-            let (a, b) = (text::count(a), text::count(b));
+            let (a, b) = (text::format_count(a), text::format_count(b));
             format!("{}: {}; read {a} on {from} and {b} on {to}", p.strategy, p.evidence)
         }
     };
     rows.extend(said("found by", Role::Text, &found, 3));
-    let unsettled = unsettled(p, to);
+    let unsettled = describe_unsettled(p, to);
     if !unsettled.is_empty() {
         rows.extend(said("unsettled", Role::Hold, &unsettled, 4));
     }
-    rows.extend(missing(m, p, to, width));
-    rows.extend(records(m, p, to, width));
+    rows.extend(missing_lines(m, p, to, width));
+    rows.extend(record_lines(m, p, to, width));
     rows
 }
 
 /// Where the group is on one side (offset, log start, end), in these words: that, without one, and what is left.
-fn position<'t>(m: &'t Model, side: Side, words: [&str; 3], (at, start, end): (Option<i64>, i64, i64)) -> Row<'t> {
+fn position_line<'t>(m: &'t Model, side: Side, words: [&str; 3], (at, start, end): (Option<i64>, i64, i64)) -> Row<'t> {
     let theme = m.theme();
     let [word, without, left] = words;
     let row = Row::new(theme).gap(1).mark(side).gap(1).put(Role::Dim, word).gap(1);
     let row = match at {
-        Some(at) => row.right(side_role(side), text::offset(at), 15),
+        Some(at) => row.right(side_role(side), text::format_offset(at), 15),
         None => row.right(Role::Unknown, without, 15),
     };
     let row = row.put(Role::Dim, "   log ");
     if start < 0 || end < 0 {
         return row.put(Role::Unknown, "unknown");
     }
-    let row = row.put(Role::Text, text::offset(start)).gap(1).glyph(Role::Dim, Glyph::Range).gap(1);
-    let row = row.put(Role::Text, text::offset(end));
+    let row = row.put(Role::Text, text::format_offset(start)).gap(1).glyph(Role::Dim, Glyph::Range).gap(1);
+    let row = row.put(Role::Text, text::format_offset(end));
     match at.map(|at| u64::try_from(end.saturating_sub(at))) {
-        Some(Ok(n)) => row.put(Role::Dim, format!("   {} {left}", text::count(n))),
+        Some(Ok(n)) => row.put(Role::Dim, format!("   {} {left}", text::format_count(n))),
         Some(Err(_)) => row.put(Role::Fail, "   beyond its end"),
         None => row,
     }
 }
 
 /// `31 re-read, 0 missing, 2 only on green are passed over`
-fn price<'t>(m: &'t Model, p: &PartitionPlan, to: Side) -> Row<'t> {
+fn price_line<'t>(m: &'t Model, p: &PartitionPlan, to: Side) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1).left(Role::Dim, "costs", 10);
     let exact = p.verdict == crate::offsets::verdict::Verdict::Proven;
     let row = match p.re_read {
@@ -158,7 +161,7 @@ fn price<'t>(m: &'t Model, p: &PartitionPlan, to: Side) -> Row<'t> {
 }
 
 /// Records whose twin may still arrive.
-fn unsettled(p: &PartitionPlan, to: Side) -> String {
+fn describe_unsettled(p: &PartitionPlan, to: Side) -> String {
     let from = to.other();
     let u = &p.unsettled;
     let parts = [
@@ -170,14 +173,14 @@ fn unsettled(p: &PartitionPlan, to: Side) -> String {
 }
 
 /// What a replay would have to carry, in full.
-fn missing<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+fn missing_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
     if p.missing_ranges.is_empty() {
         return Vec::new();
     }
     let theme = m.theme();
-    let ranges = words::plural(p.missing_ranges.len(), "range");
+    let ranges = words::format_plural(p.missing_ranges.len(), "range");
     let mut rows =
-        vec![rule_row(theme, &format!("missing on {to}: a replay has to carry {ranges} of {}", to.other()), width)];
+        vec![rule_line(theme, &format!("missing on {to}: a replay has to carry {ranges} of {}", to.other()), width)];
     let mut row = Row::new(theme).gap(1);
     for (from, end) in &p.missing_ranges {
         let words = match end - from {
@@ -195,15 +198,15 @@ fn missing<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<R
 }
 
 /// Widths of the columns of the records.
-struct Columns {
+struct RecordColumns {
     offset: usize,
     key: usize,
     size: usize,
     apart: usize,
 }
 
-impl Columns {
-    fn at(width: usize) -> Self {
+impl RecordColumns {
+    fn for_width(width: usize) -> Self {
         match width {
             0..=71 => Self { offset: 9, key: 0, size: 0, apart: 0 },
             72..=99 => Self { offset: 10, key: 12, size: 5, apart: 0 },
@@ -213,7 +216,7 @@ impl Columns {
     }
 
     /// Cells of one side: offset and time.
-    fn side(&self) -> usize {
+    fn side_width(&self) -> usize {
         self.offset + 1 + TIME
     }
 }
@@ -224,45 +227,45 @@ const TIME: usize = 12;
 const HASH: usize = 8;
 
 /// The records around the cut, equal ones on one line.
-fn records<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+fn record_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let all = || p.cut.source.iter().chain(&p.cut.target);
     let (Some(first), Some(last)) = (all().map(|r| r.ts).min(), all().map(|r| r.ts).max()) else {
         return vec![Row::new(theme).gap(1).put(Role::Dim, "No records around the cut.")];
     };
-    let days = match (text::day(first), text::day(last)) {
+    let days = match (text::format_day(first), text::format_day(last)) {
         (Some(a), Some(b)) if a == b => format!(", {a} UTC"),
         (Some(a), Some(b)) => format!(", {a} to {b} UTC"),
         _ => String::new(),
     };
-    let c = Columns::at(width);
+    let c = RecordColumns::for_width(width);
     let pairs = partitions::side_by_side(p);
-    let mut rows = vec![rule_row(theme, &format!("records at the cut{days}"), width), head(m, &c, to)];
+    let mut rows = vec![rule_line(theme, &format!("records at the cut{days}"), width), head_line(m, &c, to)];
     rows.extend(match &m.values {
-        Values::Hidden | Values::Shown(_) => None,
-        Values::Asked(_) => {
+        RecordValues::Hidden | RecordValues::Shown(_) => None,
+        RecordValues::Asked(_) => {
             Some(Row::new(theme).gap(1).put(Role::Hold, "reading the values").glyph(Role::Hold, Glyph::Ellipsis))
         }
-        Values::Failed(why) => {
+        RecordValues::Failed(why) => {
             let cells = width.saturating_sub(2);
             Some(Row::new(theme).gap(1).left(Role::Hold, format!("no values: {why}"), cells))
         }
     });
     for (i, section) in [&pairs.above, &pairs.below].into_iter().enumerate() {
         if i == 1 {
-            rows.push(cut_row(m, width));
+            rows.push(cut_line(m, width));
         }
         for pair in section {
-            rows.push(record_row(m, pair, &c, to, i == 0));
-            rows.extend(value_row(m, pair, width));
+            rows.push(record_line(m, pair, &c, to, i == 0));
+            rows.extend(value_line(m, pair, width));
         }
     }
     rows
 }
 
 /// The beginning of a record's value, where it was asked for.
-fn value_row<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>> {
-    let Values::Shown(cut) = &m.values else { return None };
+fn value_line<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>> {
+    let RecordValues::Shown(cut) = &m.values else { return None };
     let (records, record) = match (pair.source, pair.target) {
         (Some(r), _) => (&cut.source, r),
         (None, Some(r)) => (&cut.target, r),
@@ -279,7 +282,7 @@ fn value_row<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>>
     Some(row.left(role, words, left))
 }
 
-fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
+fn head_line<'t>(m: &'t Model, c: &RecordColumns, to: Side) -> Row<'t> {
     let theme = m.theme();
     let side = |row: Row<'t>, side: Side| {
         row.right(side_role(side), theme.mark(side), c.offset).gap(1).left(Role::Dim, "time", TIME)
@@ -291,7 +294,7 @@ fn head<'t>(m: &'t Model, c: &Columns, to: Side) -> Row<'t> {
 }
 
 /// The cut itself: what lies above it is done with on both sides.
-fn cut_row<'t>(m: &'t Model, width: usize) -> Row<'t> {
+fn cut_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let rule = m.theme().glyph(Glyph::HeavyRule);
     let words = " above: done with.  below: the group reads on ";
     let side = width.saturating_sub(words.len() + 2) / 2;
@@ -299,16 +302,16 @@ fn cut_row<'t>(m: &'t Model, width: usize) -> Row<'t> {
     row.put(Role::NoReturn, rule.repeat(width.saturating_sub(side + words.len() + 2)))
 }
 
-fn record_row<'t>(m: &'t Model, pair: &Pair<'_>, c: &Columns, to: Side, above: bool) -> Row<'t> {
+fn record_line<'t>(m: &'t Model, pair: &Pair<'_>, c: &RecordColumns, to: Side, above: bool) -> Row<'t> {
     let theme = m.theme();
     let side = |row: Row<'t>, side: Side, r: Option<&CutRecord>| match r {
         Some(r) => {
-            let time = text::clock_ms(r.ts).unwrap_or_else(|| "no time".to_owned());
+            let time = text::format_clock_ms(r.ts).unwrap_or_else(|| "no time".to_owned());
             row.right(side_role(side), r.offset.to_string(), c.offset).gap(1).left(Role::Text, time, TIME)
         }
         None => {
-            let (role, words) = elsewhere(pair, above);
-            row.right(role, words, c.side())
+            let (role, words) = describe_elsewhere(pair, above);
+            row.right(role, words, c.side_width())
         }
     };
     let row = side(Row::new(theme).gap(1), to.other(), pair.source).gap(1);
@@ -324,24 +327,28 @@ fn record_row<'t>(m: &'t Model, pair: &Pair<'_>, c: &Columns, to: Side, above: b
     }
     let Some(r) = pair.source.or(pair.target) else { return row };
     if c.key > 0 {
-        row = key(row.gap(1), r, c);
+        row = put_key(row.gap(1), r, c);
     }
     let role = if pair.twin == Twin::Here { Role::Ok } else { Role::Text };
     row.gap(1).left(role, &r.id, HASH)
 }
 
 /// The beginning of a record's key, and how large the record is.
-fn key<'t>(row: Row<'t>, r: &CutRecord, c: &Columns) -> Row<'t> {
+fn put_key<'t>(row: Row<'t>, r: &CutRecord, c: &RecordColumns) -> Row<'t> {
     let (role, key) = match (&r.key, r.size) {
         (Some(key), _) => (Role::Text, key.as_str()),
         (None, Some(_)) => (Role::Dim, "no key"),
         (None, None) => (Role::Dim, "not read"),
     };
-    row.left(role, key, c.key).right(Role::Dim, r.size.map_or_else(String::new, |n| text::count(n.into())), c.size)
+    row.left(role, key, c.key).right(
+        Role::Dim,
+        r.size.map_or_else(String::new, |n| text::format_count(n.into())),
+        c.size,
+    )
 }
 
 /// Where the other copy of a lone record is.
-fn elsewhere(pair: &Pair<'_>, above: bool) -> (Role, &'static str) {
+fn describe_elsewhere(pair: &Pair<'_>, above: bool) -> (Role, &'static str) {
     match (pair.twin, above) {
         (Twin::AcrossTheCut, true) if pair.source.is_some() => (Role::Hold, "below: read again"),
         (Twin::AcrossTheCut, false) if pair.target.is_some() => (Role::Hold, "done above: again"),

@@ -22,9 +22,9 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         Row::new(theme).gap(1).put(Role::Hold, words).draw(area, 1, buf);
         return;
     };
-    let lines = lines(m, p, usize::from(area.width));
+    let lines = producer_lines(m, p, usize::from(area.width));
     let total = lines.len();
-    let rows = usize::from(room(p, area));
+    let rows = usize::from(rows_above_run(p, area));
     let shown = if total > rows { rows.saturating_sub(1) } else { rows };
     let skip = m.scroll.min(total.saturating_sub(shown));
     let mut y = 0;
@@ -33,11 +33,11 @@ pub fn draw(m: &Model, name: &str, area: Rect, buf: &mut Buffer) {
         y += 1;
     }
     if total > rows {
-        line::position(theme, (skip, shown, total), area, y, buf);
+        line::draw_position(theme, (skip, shown, total), area, y, buf);
         y += 1;
     }
     if let Some(r) = &p.run {
-        let height = run::height(r, None).min(area.height.saturating_sub(y));
+        let height = run::run_height(r, None).min(area.height.saturating_sub(y));
         run::draw(m, r, None, Rect { y: area.y + y, height, ..area }, buf);
     }
 }
@@ -47,19 +47,19 @@ fn is_moving(p: &ProducerRow) -> bool {
 }
 
 /// Rows above the run: what a run does now is what one wants to see, it keeps its room.
-fn room(p: &ProducerRow, area: Rect) -> u16 {
+fn rows_above_run(p: &ProducerRow, area: Rect) -> u16 {
     let run = p.run.as_ref().filter(|_| is_moving(p) || !p.transactional);
-    area.height.saturating_sub(run.map_or(0, |r| run::height(r, None).min(10)))
+    area.height.saturating_sub(run.map_or(0, |r| run::run_height(r, None).min(10)))
 }
 
 /// How many lines of it have no room.
-pub fn hidden(m: &Model, name: &str, area: Rect) -> usize {
+pub fn count_hidden(m: &Model, name: &str, area: Rect) -> usize {
     let Some(p) = m.producer_row(name) else { return 0 };
-    line::hidden(lines(m, p, usize::from(area.width)).len(), usize::from(room(p, area)))
+    line::count_hidden(producer_lines(m, p, usize::from(area.width)).len(), usize::from(rows_above_run(p, area)))
 }
 
 /// Everything that is known of it, a line each.
-fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
+fn producer_lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let mut lines: Vec<Row<'t>> = Vec::new();
     let row = Row::new(theme)
@@ -72,8 +72,8 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
     if !p.transactional {
         lines.push(Row::new(theme));
     }
-    lines.push(flag(m, p.flag.as_ref()));
-    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::rate);
+    lines.push(flag_line(m, p.flag.as_ref()));
+    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::format_rate);
     let mut observed = Row::new(theme)
         .gap(1)
         .left(Role::Dim, "as observed", 14)
@@ -82,7 +82,7 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
         .mark(Side::Green)
         .put(Role::Text, format!(" {}", rate(p.observed.green_rate)));
     if let Some(at) = p.observed.at {
-        let (role, age) = words::aged(m.clock(), at, m.stale_after());
+        let (role, age) = words::describe_age(m.clock(), at, m.stale_after());
         observed = observed.gap(3).put(role, age);
     }
     lines.push(observed);
@@ -95,39 +95,39 @@ fn lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
         }
         out
     };
-    lines.extend(list("topics", &words::listed(&p.topics), Role::Text));
+    lines.extend(list("topics", &words::join_names(&p.topics), Role::Text));
     if !p.observed.shared.is_empty() {
-        let words = format!("{} are written by others too: not attributable", words::listed(&p.observed.shared));
+        let words = format!("{} are written by others too: not attributable", words::join_names(&p.observed.shared));
         lines.extend(list("shared", &words, Role::Hold));
     }
     match &p.fidelity {
         Fidelity::NotDual => {}
-        not @ Fidelity::NotSampled { .. } => lines.extend(list("on both", &not.sentence(), Role::Hold)),
+        not @ Fidelity::NotSampled { .. } => lines.extend(list("on both", &not.describe_fully(), Role::Hold)),
         some @ Fidelity::Sampled(_) => {
-            let (role, word) = words::fidelity(some, m.clock());
+            let (role, word) = words::describe_fidelity(some, m.clock());
             lines.push(Row::new(theme).gap(1).left(Role::Dim, "on both", 14).put(role, word));
-            lines.extend(list("", &some.sentence(), Role::Text));
+            lines.extend(list("", &some.describe_fully(), Role::Text));
         }
     }
     if let Some(d) = &p.disagreement {
         lines.extend(list("disagreement", d, Role::Hold));
     }
     if let Some(standing) = p.eos.as_deref() {
-        lines.extend(eos::standing(m, standing, p.side_state.as_ref(), width));
-    } else if let Some((role, why)) = words::why(&p.side_state) {
+        lines.extend(eos::standing_lines(m, standing, p.side_state.as_ref(), width));
+    } else if let Some((role, why)) = words::describe_why(&p.side_state) {
         let label = if matches!(p.side_state, Some(SideState::NeedsOperator { .. })) { "needs you" } else { "state" };
         lines.extend(list(label, &why, role));
     }
     lines.extend(list("next", m.next_of(&p.next), Role::Strong));
     if let Some(standing) = p.eos.as_deref() {
-        lines.extend(gates(m, standing, is_moving(p), width));
+        lines.extend(gate_lines(m, standing, is_moving(p), width));
     }
     lines.push(Row::new(theme));
     lines
 }
 
 /// The gate of the next move; in the middle of a run that of after the stop.
-fn gates<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row<'t>> {
+fn gate_lines<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let cells = width.saturating_sub(2);
     let inset = |row: Row<'t>| Row::new(theme).gap(1).then(row);
@@ -138,7 +138,7 @@ fn gates<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row
     if matches!(eos.stage, Stage::Complete { .. }) {
         return Vec::new();
     }
-    let (role, words) = match eos::locked(&eos.live) {
+    let (role, words) = match eos::describe_locks(&eos.live) {
         Some(words) => (Role::Hold, words),
         None if eos.to == Side::Green => (Role::Ok, "e cuts over: every row passes".to_owned()),
         None => (Role::Ok, "e rolls back: every row passes".to_owned()),
@@ -148,16 +148,16 @@ fn gates<'t>(m: &'t Model, eos: &EosView, moving: bool, width: usize) -> Vec<Row
     rows
 }
 
-fn flag<'t>(m: &'t Model, flag: Option<&Observed<crate::estate::FlagState>>) -> Row<'t> {
+fn flag_line<'t>(m: &'t Model, flag: Option<&Observed<crate::estate::FlagState>>) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1).left(Role::Dim, "flag", 14);
     match flag {
         None => row.put(Role::Dim, "the plan gives it no flag: it can be watched, not routed"),
-        Some(Observed::Absent { why }) => row.put(Role::Unknown, words::sentence(&why.what, &why.advice)),
+        Some(Observed::Absent { why }) => row.put(Role::Unknown, words::to_sentence(&why.what, &why.advice)),
         Some(Observed::Known { value, at, trouble }) => {
-            let (role, age) = words::aged(m.clock(), *at, m.stale_after());
+            let (role, age) = words::describe_age(m.clock(), *at, m.stale_after());
             let row = row.put(words::flag_role(*value), value.to_string()).gap(3).put(role, age);
             match trouble {
-                Some(t) => row.gap(2).put(Role::Hold, words::sentence(&t.what, &t.advice)),
+                Some(t) => row.gap(2).put(Role::Hold, words::to_sentence(&t.what, &t.advice)),
                 None => row,
             }
         }

@@ -3,8 +3,8 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::more;
-use super::line::{Row, window};
+use super::groups::draw_more_marks;
+use super::line::{Row, visible_range};
 use crate::base::sanitise::visible_name;
 use crate::base::{Observed, Side};
 use crate::snapshot::ProducerRow;
@@ -12,7 +12,7 @@ use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
 
-pub(super) struct Columns {
+pub(super) struct ProducerColumns {
     name: usize,
     team: usize,
     topics: usize,
@@ -23,13 +23,13 @@ pub(super) struct Columns {
     rate: usize,
 }
 
-impl Columns {
+impl ProducerColumns {
     /// Cells of a producer's name.
     pub(super) fn name(&self) -> usize {
         self.name
     }
 
-    pub(super) fn at(width: usize) -> Self {
+    pub(super) fn for_width(width: usize) -> Self {
         match width {
             0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0, both: 0, rate: 9 },
             70..=99 => Self { name: 17, team: 0, topics: 0, kind: 4, both: BOTH, rate: 7 },
@@ -47,8 +47,8 @@ const BOTH: usize = 13;
 /// Draws the table; with the cursor when it has the focus.
 pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let theme = m.theme();
-    let columns = Columns::at(usize::from(area.width));
-    head(m, &columns).draw(area, 0, buf);
+    let columns = ProducerColumns::for_width(usize::from(area.width));
+    head_line(m, &columns).draw(area, 0, buf);
     let rows = m.producers();
     let at = if focus { m.producer_index(&rows) } else { 0 };
     if rows.is_empty() {
@@ -62,19 +62,19 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
         Row::new(theme).gap(3).put(Role::Dim, words).draw(area, 1, buf);
         return;
     }
-    let range = window(rows.len(), at, usize::from(area.height.saturating_sub(1)));
+    let range = visible_range(rows.len(), at, usize::from(area.height.saturating_sub(1)));
     let (above, below) = (range.start, rows.len() - range.end);
     let ids = rows[range.clone()].iter().map(|p| p.name.as_str());
-    let names = text::names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
+    let names = text::shorten_names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
     for ((y, i), name) in (1u16..).zip(range).zip(&names) {
         let cursor = focus && i == at;
-        let line = row(m, (rows[i], name), &columns, cursor, usize::from(area.width));
+        let line = producer_line(m, (rows[i], name), &columns, cursor, usize::from(area.width));
         if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
     }
-    more(m, above, below, area, buf);
+    draw_more_marks(m, above, below, area, buf);
 }
 
-fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
+fn head_line<'t>(m: &'t Model, c: &ProducerColumns) -> Row<'t> {
     let theme = m.theme();
     let mut row = Row::new(theme).gap(3).left(Role::Dim, "producer", c.name).gap(1);
     if c.team > 0 {
@@ -98,7 +98,13 @@ fn head<'t>(m: &'t Model, c: &Columns) -> Row<'t> {
     row.put(Role::Dim, "next")
 }
 
-fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: bool, width: usize) -> Row<'t> {
+fn producer_line<'t>(
+    m: &'t Model,
+    (p, name): (&ProducerRow, &str),
+    c: &ProducerColumns,
+    cursor: bool,
+    width: usize,
+) -> Row<'t> {
     let theme = m.theme();
     let state = words::producer_state(p);
     let row = Row::new(theme);
@@ -112,34 +118,34 @@ fn row<'t>(m: &'t Model, (p, name): (&ProducerRow, &str), c: &Columns, cursor: b
         row = row.left(Role::Dim, visible_name(&p.team), c.team).gap(1);
     }
     if c.kind > 0 {
-        row = row.left(Role::Text, kind(p, c.kind), c.kind).gap(1);
+        row = row.left(Role::Text, describe_kind(p, c.kind), c.kind).gap(1);
     }
-    row = flag(m, row, p).gap(1);
-    let old = m.unheard().is_some();
+    row = put_flag(m, row, p).gap(1);
+    let old = m.why_unheard().is_some();
     for rate in [p.observed.blue_rate, p.observed.green_rate] {
         row = match rate {
             // The controller leaves out what it has not seen lately; nobody does while it says nothing.
             Some(_) if old => row.gap(1).right(Role::Fail, "STALE", c.rate),
-            Some(r) => row.gap(1).right(Role::Text, text::rate(r), c.rate),
+            Some(r) => row.gap(1).right(Role::Text, text::format_rate(r), c.rate),
             None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), c.rate),
         };
     }
     row = row.gap(2);
     if c.both > 0 {
-        let (role, word) = words::fidelity(&p.fidelity, m.clock());
+        let (role, word) = words::describe_fidelity(&p.fidelity, m.clock());
         row = row.left(role, word, c.both).gap(1);
     }
     if c.topics > 0 {
-        row = row.middle(Role::Dim, words::listed(&p.topics), c.topics).gap(2);
+        row = row.middle(Role::Dim, words::join_names(&p.topics), c.topics).gap(2);
     }
     let left = width.saturating_sub(row.width() + 1);
     let next = m.next_of(&p.next);
-    let next = words::with_why(&state.word, "  ", next);
+    let next = words::join_why(&state.word, "  ", next);
     row.left(state.role, next, left)
 }
 
 /// What kind of producer it is, in the words there is room for.
-fn kind(p: &ProducerRow, cells: usize) -> &'static str {
+fn describe_kind(p: &ProducerRow, cells: usize) -> &'static str {
     match (p.transactional, p.critical) {
         (true, _) => "EOS",
         (false, true) if cells >= 8 => "critical",
@@ -149,14 +155,14 @@ fn kind(p: &ProducerRow, cells: usize) -> &'static str {
 }
 
 /// The flag as configured, with its age.
-fn flag<'t>(m: &'t Model, row: Row<'t>, p: &ProducerRow) -> Row<'t> {
+fn put_flag<'t>(m: &'t Model, row: Row<'t>, p: &ProducerRow) -> Row<'t> {
     match &p.flag {
         None => row.left(Role::Dim, "none", 6).gap(4),
         Some(Observed::Absent { .. }) => row.left(Role::Unknown, "????", 6).gap(4),
         Some(Observed::Known { value, at, .. }) => {
             let stale = m.clock().since(*at) > m.stale_after();
-            let (role, _) = words::aged(m.clock(), *at, m.stale_after());
-            let age = if stale { "OLD".to_owned() } else { text::age(m.clock().since(*at)) };
+            let (role, _) = words::describe_age(m.clock(), *at, m.stale_after());
+            let age = if stale { "OLD".to_owned() } else { text::format_age(m.clock().since(*at)) };
             row.left(words::flag_role(*value), value.to_string(), 6).right(role, age, 4)
         }
     }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
-use super::line::{Row, centred, frame, wipe};
+use super::line::{Row, centre_area, draw_frame, wipe_area};
 use crate::base::sanitise::visible_name;
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
@@ -17,15 +17,15 @@ use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
 /// A frame in the middle with these lines in it.
-pub(super) fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
+pub(super) fn draw_box(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let height = u16::try_from(rows.len() + 2).unwrap_or(u16::MAX);
-    let area = centred(over, over.width.min(84), height);
-    wipe(theme, area, buf);
+    let area = centre_area(over, over.width.min(84), height);
+    wipe_area(theme, area, buf);
     let cells = usize::from(area.width) - 6;
     let title =
         Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(title, cells, theme.glyph(Glyph::Ellipsis))).gap(1);
-    let inside = frame(theme, area, Role::FrameFocus, title, buf);
+    let inside = draw_frame(theme, area, Role::FrameFocus, title, buf);
     let inside = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
     for (y, (row, cursor)) in (0u16..).zip(rows) {
         if cursor { row.draw_cursor(inside, y, buf) } else { row.draw(inside, y, buf) }
@@ -33,18 +33,18 @@ pub(super) fn boxed(m: &Model, title: &str, rows: Vec<(Row<'_>, bool)>, over: Re
 }
 
 /// Cells of a line in such a frame.
-pub(super) fn cells(over: Rect) -> usize {
+pub(super) fn box_width(over: Rect) -> usize {
     usize::from(over.width.min(84)) - 4
 }
 
 /// Which state should the flag have?
-pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
+pub fn draw_route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let cells = cells(over);
+    let cells = box_width(over);
     let Some(p) = m.producer_row(producer) else {
         // What takes the keys is seen.
         let row = Row::new(theme).put(Role::Hold, "It is not in the plan any more. esc goes back.");
-        return boxed(m, &format!("Route {}", visible_name(producer)), vec![(row, false)], over, buf);
+        return draw_box(m, &format!("Route {}", visible_name(producer)), vec![(row, false)], over, buf);
     };
     let now = p.flag.as_ref().and_then(|f| f.value());
     let mut rows = Vec::new();
@@ -53,8 +53,8 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
         let (role, words) = match offer.map(|o| &o.refused) {
             _ if now == Some(&state) => (Role::Dim, "it is there now".to_owned()),
             None => (Role::Dim, "not offered".to_owned()),
-            Some(None) => (Role::Text, meaning(state).to_owned()),
-            Some(Some(r)) => (Role::Hold, words::sentence(&r.why, &r.advice)),
+            Some(None) => (Role::Text, describe_flag(state).to_owned()),
+            Some(Some(r)) => (Role::Hold, words::to_sentence(&r.why, &r.advice)),
         };
         let cursor = i == selected;
         let row = Row::new(theme);
@@ -70,10 +70,10 @@ pub fn route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut B
             rows.push((start.left(role, line, left), cursor));
         }
     }
-    boxed(m, &format!("Route {}", visible_name(producer)), rows, over, buf);
+    draw_box(m, &format!("Route {}", visible_name(producer)), rows, over, buf);
 }
 
-fn meaning(state: FlagState) -> &'static str {
+fn describe_flag(state: FlagState) -> &'static str {
     match state {
         FlagState::Blue => "writes to blue only",
         FlagState::Dual => "sends each record to blue and to green",
@@ -83,25 +83,25 @@ fn meaning(state: FlagState) -> &'static str {
 }
 
 /// The line that is being typed.
-pub(super) fn typed<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
+pub(super) fn typed_line<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'t> {
     let skip = input.value().chars().count().saturating_sub(cells.saturating_sub(4));
     let words: String = input.value().chars().skip(skip).collect();
     Row::new(m.theme()).put(Role::Key, "> ").put(Role::Input, words).glyph(Role::Input, Glyph::Caret)
 }
 
 /// The word that does something at once, and what it does.
-pub fn say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&str>), over: Rect, buf: &mut Buffer) {
+pub fn draw_say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&str>), over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let cells = cells(over);
+    let cells = box_width(over);
     let (title, does, ask) = match saying {
         Saying::Hold(subject) => (
-            format!("Hold {}", words::subject(subject)),
+            format!("Hold {}", words::describe_subject(subject)),
             "Nothing starts while it is held; a running action stops before its next effect.".to_owned(),
             "Why? It goes into the journal, for the next person. Type hold, then why; enter holds it, esc leaves.",
         ),
         Saying::Resume(subject) => (
-            format!("Resume {}", words::subject(subject)),
-            resumes(m, subject),
+            format!("Resume {}", words::describe_subject(subject)),
+            describe_resume(m, subject),
             "Type resume and enter to go on, esc leaves it held.",
         ),
         Saying::StopDiff => (
@@ -116,13 +116,13 @@ pub fn say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&str>), 
     };
     let mut rows = wrapped(Role::Text, &does);
     rows.extend(wrapped(Role::Dim, ask));
-    rows.push((typed(m, input, cells), false));
+    rows.push((typed_line(m, input, cells), false));
     rows.extend(remark.into_iter().flat_map(|r| wrapped(Role::Hold, r)));
-    boxed(m, &title, rows, over, buf);
+    draw_box(m, &title, rows, over, buf);
 }
 
 /// What goes on when a hold ends: who held it and why, and the step that comes next.
-fn resumes(m: &Model, subject: &Subject) -> String {
+fn describe_resume(m: &Model, subject: &Subject) -> String {
     let (state, run) = match subject {
         Subject::Group(g) => m.group_row(g).map_or((None, None), |g| (g.side_state.as_ref(), g.run.as_ref())),
         Subject::Producer(p) => m.producer_row(p).map_or((None, None), |p| (p.side_state.as_ref(), p.run.as_ref())),
@@ -140,9 +140,9 @@ fn resumes(m: &Model, subject: &Subject) -> String {
 }
 
 /// Why may a gate be passed over?
-pub fn pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, over: Rect, buf: &mut Buffer) {
+pub fn draw_pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let cells = cells(over);
+    let cells = box_width(over);
     let (command, gate, what) = held;
     let wrapped = |role: Role, words: &str| {
         let lines = text::wrap(words, cells, 4, theme.glyph(Glyph::Ellipsis));
@@ -151,42 +151,48 @@ pub fn pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, ove
     let mut rows = wrapped(Role::Fail, what);
     let ask = "Why may it be passed over? It goes into the journal; the phrase to type then names what it costs.";
     rows.extend(wrapped(Role::Text, ask));
-    rows.push((typed(m, input, cells), false));
-    boxed(m, &format!("Pass over the gate {gate} for {}", words::subject(&command.subject())), rows, over, buf);
+    rows.push((typed_line(m, input, cells), false));
+    draw_box(
+        m,
+        &format!("Pass over the gate {gate} for {}", words::describe_subject(&command.subject())),
+        rows,
+        over,
+        buf,
+    );
 }
 
 /// Leaving although something stops that nobody else carries on.
-pub fn leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
+pub fn draw_leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let cells = cells(over);
-    let Some(h) = hosting::hosted(m) else {
+    let cells = box_width(over);
+    let Some(h) = hosting::find_hosted(m) else {
         let row = Row::new(theme).put(Role::Text, "Nothing stops any more when this cockpit closes.");
-        return boxed(m, "Leave?", vec![(row, false)], over, buf);
+        return draw_box(m, "Leave?", vec![(row, false)], over, buf);
     };
     let mut rows = Vec::new();
-    let stopping = stopping(m, &h);
+    let stopping = list_stopping(m, &h);
     let whole: Vec<String> = stopping.iter().map(|(name, ..)| name.clone()).collect();
     let column = 20.min(cells / 3);
-    let names = text::apart(&whole, column, theme.glyph(Glyph::Ellipsis));
+    let names = text::shorten_apart(&whole, column, theme.glyph(Glyph::Ellipsis));
     for ((_, role, what), name) in stopping.into_iter().zip(names) {
         let row = Row::new(theme).left(Role::Strong, name, column).gap(2);
         let left = cells.saturating_sub(row.width());
         rows.push((row.left(role, what, left), false));
     }
-    let (title, said) = before_leaving(&h);
+    let (title, said) = describe_leaving(&h);
     for (role, s) in said {
         for line in text::wrap(s, cells, 3, theme.glyph(Glyph::Ellipsis)) {
             rows.push((Row::new(theme).put(role, line), false));
         }
     }
-    if h.grave() || !input.value().is_empty() {
-        rows.push((typed(m, input, cells), false));
+    if h.is_grave() || !input.value().is_empty() {
+        rows.push((typed_line(m, input, cells), false));
     }
-    boxed(m, title, rows, over, buf);
+    draw_box(m, title, rows, over, buf);
 }
 
 /// What is to be known before this cockpit is closed: its title; what stops, what one can do instead, how one leaves.
-fn before_leaving(h: &Hosted<'_>) -> (&'static str, [(Role, &'static str); 3]) {
+fn describe_leaving(h: &Hosted<'_>) -> (&'static str, [(Role, &'static str); 3]) {
     if !h.runs.is_empty() {
         (
             "A run is under way",
@@ -248,7 +254,7 @@ fn before_leaving(h: &Hosted<'_>) -> (&'static str, [(Role, &'static str); 3]) {
 }
 
 /// Lines of what stops, the gravest first; the last one counts those left out.
-fn stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
+fn list_stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
     const MOST: usize = 4;
     let step = |run: &RunView| {
         let i = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. }))?;
@@ -257,21 +263,22 @@ fn stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
     let mut rows: Vec<_> = h
         .runs
         .iter()
-        .map(|(subject, run)| (words::subject(subject), Role::Text, run.and_then(step).unwrap_or_default()))
+        .map(|(subject, run)| (words::describe_subject(subject), Role::Text, run.and_then(step).unwrap_or_default()))
         .collect();
     rows.extend(h.countdowns.iter().map(|c| {
         let left = c.acts_at.map_or(0, |at| at.since(m.clock()));
         (
             visible_name(&c.group),
             Role::Fail,
-            format!("rolls back in {}: trigger {}", text::duration(left), visible_name(&c.trigger)),
+            format!("rolls back in {}: trigger {}", text::format_duration(left), visible_name(&c.trigger)),
         )
     }));
     rows.extend(h.soaks.iter().map(|g| {
         let Stage::Soaking { since } = g.stage else { return (visible_name(&g.group), Role::Text, String::new()) };
         let armed = g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
-        let watched = if armed > 0 { format!(", {}", words::plural(armed, "armed trigger")) } else { String::new() };
-        let soaked = text::age(m.clock().since(since));
+        let watched =
+            if armed > 0 { format!(", {}", words::format_plural(armed, "armed trigger")) } else { String::new() };
+        let soaked = text::format_age(m.clock().since(since));
         (visible_name(&g.group), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next))
     }));
     rows.extend(h.producers.iter().map(|p| {

@@ -43,15 +43,16 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     }
     let filter = m.filter(m.pane);
     if !filter.is_empty() {
-        row = row.gap(1).put(Role::Hold, format!("/{filter}")).gap(1).put(Role::Dim, format!("{} shown", shown(m)));
+        row =
+            row.gap(1).put(Role::Hold, format!("/{filter}")).gap(1).put(Role::Dim, format!("{} shown", count_shown(m)));
     }
-    let end = match m.needs_you() {
+    let end = match m.count_needing_you() {
         0 => Row::new(m.theme()).put(Role::Dim, "needs you: 0"),
         n => Row::new(m.theme()).put(Role::Fail, format!("needs you: {n}")),
     };
     // Where there is room: that there is a calendar, and whether its time has come or was missed.
     let room = usize::from(area.width).saturating_sub(end.width() + 3);
-    let counts = calendar::counts(&calendar::lines(m));
+    let counts = calendar::count_moves(&calendar::list_lines(m));
     let (role, count) = match counts {
         c if c.now > 0 => (Role::Strong, format!("{} now", c.now)),
         c if c.missed > 0 => (Role::Fail, format!("{} missed", c.missed)),
@@ -64,7 +65,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             row = row.put(role, count);
         }
     }
-    row.ending(end, usize::from(area.width) - 1).draw(area, 0, buf);
+    row.put_at_end(end, usize::from(area.width) - 1).draw(area, 0, buf);
 }
 
 fn notices_role(m: &Model, pane: Pane) -> Role {
@@ -76,7 +77,7 @@ fn notices_role(m: &Model, pane: Pane) -> Role {
     }
 }
 
-fn shown(m: &Model) -> usize {
+fn count_shown(m: &Model) -> usize {
     match m.pane {
         Pane::Groups => m.groups().len(),
         Pane::Producers => m.producers().len(),

@@ -3,13 +3,13 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::more;
-use super::line::{self, Row, window};
-use super::prompts::{boxed, cells};
+use super::groups::draw_more_marks;
+use super::line::{self, Row, visible_range};
+use super::prompts::{box_width, draw_box};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
-use crate::tui::model::{Focus, Model};
+use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::verify::RANGES;
 use crate::tui::{text, words};
@@ -36,60 +36,60 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         }
         return;
     };
-    title(m, d, area, buf);
-    if m.focus == Focus::Top {
-        let (name, rows) = whole(m, d, area);
+    draw_title(m, d, area, buf);
+    if m.focus == ScreenFocus::Top {
+        let (name, rows) = whole_lines(m, d, area);
         let rest = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-        return line::detail(theme, &name, (rows, Some(m.scroll)), rest, buf);
+        return line::draw_detail(theme, &name, (rows, Some(m.scroll)), rest, buf);
     }
     let mut y = 1;
-    for row in sayings(m, d, area, false) {
+    for row in saying_lines(m, d, area, false) {
         row.draw(area, y, buf);
         y += 1;
     }
     if let DiffState::Done { result, .. } = &d.state {
         let rest = Rect { y: area.y + y.min(area.height), height: area.height.saturating_sub(y), ..area };
-        table(m, result, d.source.other(), rest, buf);
+        draw_table(m, result, d.source.other(), rest, buf);
     }
 }
 
 /// All that there is to read, for a screen of its own: what the row under the cursor says, then what is said of the
 /// diff, without the limits that it has above a table; and what the first of it is about.
-fn whole<'t>(m: &'t Model, d: &DiffView, area: Rect) -> (String, Vec<Row<'t>>) {
-    let said = sayings(m, d, area, true);
+fn whole_lines<'t>(m: &'t Model, d: &DiffView, area: Rect) -> (String, Vec<Row<'t>>) {
+    let said = saying_lines(m, d, area, true);
     let DiffState::Done { result, .. } = &d.state else { return ("diff".into(), said) };
-    let Some(at) = under(m, result) else { return ("diff".into(), said) };
+    let Some(at) = row_under_cursor(m, result) else { return ("diff".into(), said) };
     let row = |l| Row::new(m.theme()).gap(1).put(Role::Text, l);
-    let mut rows: Vec<_> = detail(m, result, usize::from(area.width)).into_iter().map(row).collect();
-    rows.push(line::rule_row(m.theme(), "diff", usize::from(area.width)));
+    let mut rows: Vec<_> = detail_lines(m, result, usize::from(area.width)).into_iter().map(row).collect();
+    rows.push(line::rule_line(m.theme(), "diff", usize::from(area.width)));
     rows.extend(said);
-    (named(at), rows)
+    (name_of(at), rows)
 }
 
 /// The range, and how it stands; `whole`: all of it, however long.
-fn sayings<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'t>> {
+fn saying_lines<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'t>> {
     let most = |most: usize| if whole { WHOLE } else { most };
-    let mut rows = vec![said(m, "range", Role::Text, &d.span.words(), area, most(2))];
+    let mut rows = vec![labelled_lines(m, "range", Role::Text, &d.span.describe(), area, most(2))];
     rows.push(match &d.state {
-        DiffState::Running { progress, stopping } => running(m, progress.as_ref(), *stopping, area),
+        DiffState::Running { progress, stopping } => running_lines(m, progress.as_ref(), *stopping, area),
         DiffState::Stopped { .. } => {
             let words = "stopped; what was read is kept: g goes on with it, v begins anew";
-            said(m, "state", Role::Hold, words, area, 2)
+            labelled_lines(m, "state", Role::Hold, words, area, 2)
         }
         DiffState::Failed { trouble, .. } => {
-            said(m, "failed", Role::Fail, &words::sentence(&trouble.what, &trouble.advice), area, WHOLE)
+            labelled_lines(m, "failed", Role::Fail, &words::to_sentence(&trouble.what, &trouble.advice), area, WHOLE)
         }
-        DiffState::Done { result, .. } => done(m, d.source.other(), result, area, whole),
+        DiffState::Done { result, .. } => result_lines(m, d.source.other(), result, area, whole),
     });
     rows.into_iter().flatten().collect()
 }
 
-fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
+fn draw_title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let name = text::cut_middle(&d.what.shown(), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
+    let name = text::cut_middle(&d.what.describe(), usize::from(area.width) / 2, theme.glyph(Glyph::Ellipsis));
     let title = Row::new(theme).gap(1).put(Role::Dim, "verify ").put(Role::Strong, name).gap(2);
     let title = title.mark(d.source).gap(1).glyph(Role::Dim, Glyph::Arrow).gap(1).mark(d.source.other()).gap(1);
-    let since = |at| text::age(m.clock().since(at));
+    let since = |at| text::format_age(m.clock().since(at));
     let end = Row::new(theme);
     let end = match &d.state {
         DiffState::Running { .. } => {
@@ -102,7 +102,7 @@ fn title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
             end.put(role, result.said.clone()).put(Role::Dim, format!(" {} ago", since(*at)))
         }
     };
-    line::titled(theme, title, end.gap(1), area, 0, buf);
+    line::draw_titled_rule(theme, title, end.gap(1), area, 0, buf);
 }
 
 fn verdict_role(result: &DiffResult) -> Role {
@@ -114,7 +114,7 @@ fn verdict_role(result: &DiffResult) -> Role {
 }
 
 /// A label and words, wrapped.
-fn said<'t>(m: &'t Model, label: &str, role: Role, words: &str, area: Rect, most: usize) -> Vec<Row<'t>> {
+fn labelled_lines<'t>(m: &'t Model, label: &str, role: Role, words: &str, area: Rect, most: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let width = usize::from(area.width).saturating_sub(LABEL + 2);
     let lines = text::wrap(words, width, most, theme.glyph(Glyph::Ellipsis));
@@ -124,17 +124,30 @@ fn said<'t>(m: &'t Model, label: &str, role: Role, words: &str, area: Rect, most
     lines.into_iter().enumerate().map(row).collect()
 }
 
-fn running<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, area: Rect) -> Vec<Row<'t>> {
+fn running_lines<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, area: Rect) -> Vec<Row<'t>> {
     let theme = m.theme();
     if stopping {
-        return said(m, "state", Role::Hold, "stopping: what was read is being saved", area, 1);
+        return labelled_lines(m, "state", Role::Hold, "stopping: what was read is being saved", area, 1);
     }
     let Some(p) = progress else {
-        return said(m, "reading", Role::Text, "asking both clusters where their logs begin and end", area, 1);
+        return labelled_lines(
+            m,
+            "reading",
+            Role::Text,
+            "asking both clusters where their logs begin and end",
+            area,
+            1,
+        );
     };
     let (done, all) = p.topics;
-    let mut rows =
-        said(m, "reading", Role::Text, &format!("{}, {} of {all} topics", visible_name(&p.topic), done + 1), area, 2);
+    let mut rows = labelled_lines(
+        m,
+        "reading",
+        Role::Text,
+        &format!("{}, {} of {all} topics", visible_name(&p.topic), done + 1),
+        area,
+        2,
+    );
     let width = usize::from(area.width).saturating_sub(LABEL + 10).min(60);
     let full = ((p.share.clamp(0.0, 1.0) * width as f64) as usize).min(width);
     let bar = Row::new(theme).gap(1 + LABEL).put(Role::Ok, theme.glyph(Glyph::HeavyRule).repeat(full));
@@ -142,17 +155,17 @@ fn running<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, ar
     rows.push(bar.put(Role::Strong, format!(" {:>3.0} %", p.share * 100.0)));
     let seconds = (p.ms as f64 / 1_000.0).max(0.001);
     let rate = p.bytes as f64 / seconds / 1e6;
-    let left = p.left_ms.map_or("time left unknown".to_owned(), |ms| format!("{} left", text::duration(ms)));
+    let left = p.left_ms.map_or("time left unknown".to_owned(), |ms| format!("{} left", text::format_duration(ms)));
     let counts = format!("{left}; {} records read, {rate:.1} MB/s, {} wait for a twin", p.records, p.waiting);
-    rows.extend(said(m, "", Role::Text, &counts, area, 2));
+    rows.extend(labelled_lines(m, "", Role::Text, &counts, area, 2));
     if let Some(why) = &p.held_back {
-        rows.extend(said(m, "held back", Role::Hold, why, area, 2));
+        rows.extend(labelled_lines(m, "held back", Role::Hold, why, area, 2));
     }
-    rows.extend(said(m, "", Role::Dim, "leaving this screen does not stop it; 5 comes back to it", area, 1));
+    rows.extend(labelled_lines(m, "", Role::Dim, "leaving this screen does not stop it; 5 comes back to it", area, 1));
     rows
 }
 
-fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect, whole: bool) -> Vec<Row<'t>> {
+fn result_lines<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect, whole: bool) -> Vec<Row<'t>> {
     let theme = m.theme();
     let f = &result.found;
     let parts = [
@@ -168,73 +181,73 @@ fn done<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect, whole: 
     let equal = if f.unsettled > 0 { equal.put(Role::Hold, format!(", {} unsettled", f.unsettled)) } else { equal };
     let excused = f.superseded + f.before;
     let equal = if excused > 0 { equal.put(Role::Dim, format!(", {excused} excused")) } else { equal };
-    let took = format!("{} read in {}", text::count(result.read), text::duration(result.ms));
-    rows.push(equal.ending(Row::new(theme).put(Role::Dim, took), usize::from(area.width) - 1));
+    let took = format!("{} read in {}", text::format_count(result.read), text::format_duration(result.ms));
+    rows.push(equal.put_at_end(Row::new(theme).put(Role::Dim, took), usize::from(area.width) - 1));
     if !found.is_empty() {
-        rows.extend(said(m, "", Role::Fail, &found.join(", "), area, if whole { WHOLE } else { 2 }));
+        rows.extend(labelled_lines(m, "", Role::Fail, &found.join(", "), area, if whole { WHOLE } else { 2 }));
     }
     for (i, next) in result.next.iter().enumerate() {
         let role = if next.starts_with("cutover ") { Role::Strong } else { Role::Text };
         let room = if whole { WHOLE } else { NEXT.saturating_sub(i).max(1) };
-        rows.extend(said(m, if i == 0 { "next" } else { "" }, role, next, area, room));
+        rows.extend(labelled_lines(m, if i == 0 { "next" } else { "" }, role, next, area, room));
     }
     rows
 }
 
 /// Topics and partitions, and below them all that the one under the cursor says.
-fn table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buffer) {
+fn draw_table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let width = usize::from(area.width);
     if result.rows.is_empty() || area.height < 3 {
         return;
     }
     let at = m.diff_at.min(result.rows.len() - 1);
-    let lines = detail(m, result, width);
+    let lines = detail_lines(m, result, width);
     let least = TABLE.min(u16::try_from(result.rows.len()).unwrap_or(TABLE).saturating_add(1));
-    let (above, below) = line::share(area.height, lines.len(), least, false);
+    let (above, below) = line::share_height(area.height, lines.len(), least, false);
     if below > 0 {
         let rows = lines.into_iter().map(|l| Row::new(theme).gap(1).put(Role::Text, l)).collect();
         let rest = Rect { y: area.y + above, height: below, ..area };
-        line::detail(theme, &named(&result.rows[at]), (rows, None), rest, buf);
+        line::draw_detail(theme, &name_of(&result.rows[at]), (rows, None), rest, buf);
     }
     let top = Rect { height: above, ..area };
-    head(m, target, width).draw(top, 0, buf);
-    let range = window(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
+    head_line(m, target, width).draw(top, 0, buf);
+    let range = visible_range(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
     let (above, below) = (range.start, result.rows.len() - range.end + result.left_out);
     let topics = result.rows[range.clone()].iter().map(|r| r.topic.as_str());
-    let topics = text::names(topics, columns(width).0, theme.glyph(Glyph::Ellipsis));
+    let topics = text::shorten_names(topics, column_widths(width).0, theme.glyph(Glyph::Ellipsis));
     for ((y, i), topic) in (1u16..).zip(range).zip(&topics) {
-        let row = row(m, (&result.rows[i], topic), i == at, width);
+        let row = row_line(m, (&result.rows[i], topic), i == at, width);
         if i == at { row.draw_cursor(top, y, buf) } else { row.draw(top, y, buf) }
     }
-    more(m, above, below, top, buf);
+    draw_more_marks(m, above, below, top, buf);
 }
 
 /// How many lines of all that there is to read have no room, when they have the place for themselves.
-pub fn hidden(m: &Model, area: Rect) -> usize {
+pub fn count_hidden(m: &Model, area: Rect) -> usize {
     let Some(d) = m.diff() else { return 0 };
-    whole(m, d, area).1.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
+    whole_lines(m, d, area).1.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
 }
 
 /// The row under the cursor.
-fn under<'r>(m: &Model, result: &'r DiffResult) -> Option<&'r DiffRow> {
+fn row_under_cursor<'r>(m: &Model, result: &'r DiffResult) -> Option<&'r DiffRow> {
     result.rows.get(m.diff_at.min(result.rows.len().saturating_sub(1)))
 }
 
 /// What the row under the cursor says.
-fn detail(m: &Model, result: &DiffResult, width: usize) -> Vec<String> {
+fn detail_lines(m: &Model, result: &DiffResult, width: usize) -> Vec<String> {
     let ellipsis = m.theme().glyph(Glyph::Ellipsis);
-    let lines = under(m, result).into_iter().flat_map(|r| &r.lines);
+    let lines = row_under_cursor(m, result).into_iter().flat_map(|r| &r.lines);
     lines.flat_map(|l| text::wrap(l, width.saturating_sub(2), WHOLE, ellipsis)).collect()
 }
 
-fn named(row: &DiffRow) -> String {
+fn name_of(row: &DiffRow) -> String {
     let topic = visible_name(&row.topic);
     row.partition.map_or_else(|| topic.clone(), |p| format!("{topic}-{p}"))
 }
 
 /// Cells of a name, of a number, and how many numbers there is room for.
-fn columns(width: usize) -> (usize, usize, usize) {
+fn column_widths(width: usize) -> (usize, usize, usize) {
     let (number, count) = if width < 72 { (NUMBER - 2, 5) } else { (NUMBER, 6) };
     (width.saturating_sub(3 + VERDICT + count * (number + 1)).clamp(10, 60), number, count)
 }
@@ -242,10 +255,10 @@ fn columns(width: usize) -> (usize, usize, usize) {
 /// Cells of a verdict.
 const VERDICT: usize = 8;
 
-fn head<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
+fn head_line<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
     let theme = m.theme();
     let only = format!("only {}", theme.shape(target));
-    let (name, number, count) = columns(width);
+    let (name, number, count) = column_widths(width);
     let row = Row::new(theme).gap(2).left(Role::Dim, "topic", name).gap(1).left(Role::Dim, "", VERDICT);
     let heads = match number < NUMBER {
         true => ["equal", "miss", &only, "double", "moved", ""],
@@ -254,12 +267,12 @@ fn head<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
     heads.iter().take(count).fold(row, |row, head| row.gap(1).right(Role::Dim, head, number))
 }
 
-fn row<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width: usize) -> Row<'t> {
+fn row_line<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width: usize) -> Row<'t> {
     let theme = m.theme();
     let row = Row::new(theme);
     let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) }.gap(1);
     let name = r.partition.map_or_else(|| topic.to_owned(), |p| format!("  partition {p}"));
-    let (cells, number, count) = columns(width);
+    let (cells, number, count) = column_widths(width);
     let row = row.left(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
     let (role, said) = match (r.partition, r.said.as_str()) {
         (None, "CLEAN") => (Role::Ok, "CLEAN"),
@@ -281,14 +294,13 @@ fn row<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width: usiz
         (f.reordered, Role::Fail),
         (f.unsettled, Role::Hold),
     ];
-    numbers
-        .iter()
-        .take(count)
-        .fold(row, |row, (n, role)| row.gap(1).right(if *n == 0 { Role::Dim } else { *role }, text::count(*n), number))
+    numbers.iter().take(count).fold(row, |row, (n, role)| {
+        row.gap(1).right(if *n == 0 { Role::Dim } else { *role }, text::format_count(*n), number)
+    })
 }
 
 /// Which records are to be compared?
-pub fn range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut Buffer) {
+pub fn draw_range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let mut rows: Vec<(Row<'_>, bool)> = RANGES
         .iter()
@@ -301,8 +313,8 @@ pub fn range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut 
         .collect();
     let notes = "Reads only, both sides in step, as fast as [diff] in the plan allows, slower when a broker gets slow. \
                  Another range: `:verify NAME --from 2h --to 30m`.";
-    for l in text::wrap(notes, cells(over), 3, theme.glyph(Glyph::Ellipsis)) {
+    for l in text::wrap(notes, box_width(over), 3, theme.glyph(Glyph::Ellipsis)) {
         rows.push((Row::new(theme).put(Role::Dim, l), false));
     }
-    boxed(m, &format!("Verify {}", what.shown()), rows, over, buf);
+    draw_box(m, &format!("Verify {}", what.describe()), rows, over, buf);
 }

@@ -62,7 +62,7 @@ fn a_share_group_is_refused_by_name() {
         create_topic(broker, &topic, 1, &[]);
     }
     // Finds the group's coordinator, which then serves.
-    on(&blue, async |cluster| drop(cluster.group(&name).await.expect("seen")));
+    on(&blue, async |cluster| drop(cluster.fetch_group(&name).await.expect("seen")));
     join_share_group(&blue, &name, &topic);
     let plan = plan_of(&at(&blue.bootstrap), &at(&pair.green.bootstrap), &group(&name, &topic));
     let desk = Desk::new(&plan);

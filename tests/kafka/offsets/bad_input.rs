@@ -82,7 +82,7 @@ fn offsets_beyond_the_log() {
     fill(&ground.pair.blue, &ground.topic, 0, (0..5).map(|n| format!("new {n}").into_bytes()));
     let plan = ground.translate();
     println!("{:?}", plan.partitions);
-    assert!(plan.blocks(), "{plan:?}");
+    assert!(plan.blocks_cutover(), "{plan:?}");
     ground.is_refused("");
 }
 
@@ -96,7 +96,7 @@ fn below_the_log_start() {
     println!("{} {:?} missing {:?}", p.verdict, p.why, p.missing);
     assert_ne!(p.verdict, Verdict::Proven, "{p:?}");
     assert!(p.why.as_deref().is_some_and(|w| w.contains("expired")), "{p:?}");
-    assert!(plan.blocks() && p.missing.is_none_or(|n| n == 30), "{p:?}");
+    assert!(plan.blocks_cutover() && p.missing.is_none_or(|n| n == 30), "{p:?}");
     assert!(p.target.offset.is_none_or(|o| o <= 40), "what is unconsumed and there is not skipped: {p:?}");
     ground.is_refused("");
 }
@@ -198,7 +198,7 @@ fn one_in_a_hundred_frames_is_corrupt() {
     let plan = ground.translate();
     let p = ground.partition(&plan, 0);
     println!("{} {:?} missing {:?}", p.verdict, p.why, p.missing);
-    assert!(plan.blocks() && p.missing.is_none_or(|n| n == 495), "{p:?}");
+    assert!(plan.blocks_cutover() && p.missing.is_none_or(|n| n == 495), "{p:?}");
     ground.is_refused("");
 }
 

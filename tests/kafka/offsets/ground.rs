@@ -5,7 +5,7 @@ use std::time::Duration;
 use cutover::base::Side;
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
-use cutover::offsets::{GroupPlan, PartitionPlan, Verdict};
+use cutover::offsets::{GroupTranslation, PartitionPlan, Verdict};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::{commit, group_text, load, of, plan_text, translate};
@@ -51,11 +51,11 @@ impl Ground {
         Desk::new(&(plan_text(blue, green, &rules) + &group_text(&self.group, &[&self.topic])))
     }
 
-    pub fn translate(&self) -> GroupPlan {
+    pub fn translate(&self) -> GroupTranslation {
         translate(&load(&self.desk()), &self.group, Side::Green)
     }
 
-    pub fn partition(&self, plan: &GroupPlan, number: i32) -> PartitionPlan {
+    pub fn partition(&self, plan: &GroupTranslation, number: i32) -> PartitionPlan {
         of(plan, &self.topic, number).clone()
     }
 
@@ -70,7 +70,7 @@ impl Ground {
             "{p:?}"
         );
         assert!(p.why.as_deref().is_some_and(|w| w.contains(words)), "{words}: {p:?}");
-        assert_eq!((plan.blocks(), plan.totals.missing), (true, None));
+        assert_eq!((plan.blocks_cutover(), plan.totals.missing), (true, None));
         self.is_refused(refused);
     }
 
@@ -96,7 +96,7 @@ pub fn committed(broker: &Broker, group: &str, topic: &str) -> Vec<(i32, i64)> {
     let mut found = Vec::new();
     control::on(broker, async |_| {
         let cluster = Cluster::new(Side::Green, &broker.bootstrap, &ClientProperties::default());
-        let view = cluster.group(group).await.expect("the group is described");
+        let view = cluster.fetch_group(group).await.expect("the group is described");
         let offsets = view.offsets.get(topic).cloned().unwrap_or_default();
         found = offsets.into_iter().map(|(p, c)| (p, c.offset)).collect();
     });

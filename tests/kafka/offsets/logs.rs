@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cutover::base::TopicPartition;
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Range, RecordReader};
+use cutover::kafka::records::{Isolation, ReadRange, RecordReader};
 
 use super::truth::Copy;
 use crate::support::kafka::Broker;
@@ -53,7 +53,7 @@ pub fn open(broker: &Broker) -> RecordReader {
 /// The offsets that hold a record.
 pub fn offsets(reader: &mut RecordReader, topic: &str, from: i64, to: i64) -> Vec<i64> {
     let mut found = Vec::new();
-    let range = Range { partition: TopicPartition::new(topic, 0), from, to };
+    let range = ReadRange { partition: TopicPartition::new(topic, 0), from, to };
     reader
         .read_range(&range, |r| {
             found.push(r.offset);
@@ -67,11 +67,11 @@ pub fn offsets(reader: &mut RecordReader, topic: &str, from: i64, to: i64) -> Ve
 pub fn read(broker: &Broker, topic: &str, count: i32, contents: &mut Contents) -> Vec<Log> {
     let mut reader = open(broker);
     let partitions: Vec<TopicPartition> = (0..count).map(|p| TopicPartition::new(topic, p)).collect();
-    let (starts, ends) = (reader.starts(&partitions).unwrap(), reader.ends(&partitions).unwrap());
+    let (starts, ends) = (reader.list_starts(&partitions).unwrap(), reader.list_ends(&partitions).unwrap());
     let bounds = starts.into_iter().zip(ends);
     let mut logs: Vec<Log> = bounds.map(|(start, end)| Log { start, end, copies: Vec::new() }).collect();
-    let range = |(tp, log): (TopicPartition, &Log)| Range { partition: tp, from: log.start, to: log.end };
-    let ranges: Vec<Range> = partitions.into_iter().zip(&logs).map(range).collect();
+    let range = |(tp, log): (TopicPartition, &Log)| ReadRange { partition: tp, from: log.start, to: log.end };
+    let ranges: Vec<ReadRange> = partitions.into_iter().zip(&logs).map(range).collect();
     reader
         .read(&ranges, &mut |i, r| {
             let hidden = r.header(HIDDEN).expect("every record has its hidden id");

@@ -19,10 +19,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cutover::base::{Side, Trouble};
-use cutover::jobs::translate::{Progress, Purpose, Translator, Wanted};
+use cutover::jobs::translate::{Purpose, TranslationProgressSink, Translator, WantedGroup};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
-use cutover::offsets::{GroupPlan, PartitionPlan};
+use cutover::offsets::{GroupTranslation, PartitionPlan};
 use cutover::plan::Plan;
 use cutover::session::names::TopicNames;
 use rdkafka::{Offset, TopicPartitionList};
@@ -54,7 +54,12 @@ fn load(desk: &Desk) -> Plan {
 }
 
 /// Translates through the library, as a run does. `progress` is called before each round of questions.
-fn translate_with(plan: &Plan, group: &str, to: Side, progress: Progress) -> Result<GroupPlan, Trouble> {
+fn translate_with(
+    plan: &Plan,
+    group: &str,
+    to: Side,
+    progress: TranslationProgressSink,
+) -> Result<GroupTranslation, Trouble> {
     let plan = Arc::new(plan.clone());
     let names = Arc::new(TopicNames::new(&plan));
     let cluster =
@@ -62,7 +67,7 @@ fn translate_with(plan: &Plan, group: &str, to: Side, progress: Progress) -> Res
     let translator = Translator::new(Arc::clone(&plan), names, Side::BOTH.map(cluster), Arc::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let topics = BTreeSet::new();
-    let wanted = Wanted { group, chosen: None, topics: &topics };
+    let wanted = WantedGroup { group, chosen: None, topics: &topics };
     runtime.block_on(async {
         let translated = translator.translate(wanted, to, Purpose::Run, &progress).await;
         translator.close().await;
@@ -70,11 +75,11 @@ fn translate_with(plan: &Plan, group: &str, to: Side, progress: Progress) -> Res
     })
 }
 
-fn translate(plan: &Plan, group: &str, to: Side) -> GroupPlan {
+fn translate(plan: &Plan, group: &str, to: Side) -> GroupTranslation {
     translate_with(plan, group, to, Arc::new(|_| {})).unwrap_or_else(|t| panic!("{group} to {to}: {t:?}"))
 }
 
-fn of<'p>(plan: &'p GroupPlan, topic: &str, partition: i32) -> &'p PartitionPlan {
+fn of<'p>(plan: &'p GroupTranslation, topic: &str, partition: i32) -> &'p PartitionPlan {
     plan.partitions
         .iter()
         .find(|p| p.tp.topic == topic && p.tp.partition == partition)

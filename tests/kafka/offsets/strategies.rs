@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cutover::base::{Side, TopicPartition};
 use cutover::kafka::properties::ClientProperties;
-use cutover::kafka::records::{Isolation, Range, RecordReader, RecordRef};
+use cutover::kafka::records::{Isolation, ReadRange, RecordReader, RecordRef};
 use cutover::offsets::{PartitionPlan, Verdict};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
@@ -57,7 +57,7 @@ fn values(broker: &Broker, topic: &str, partition: i32, (from, to): (i64, i64)) 
     let patience = Duration::from_secs(240);
     let mut reader =
         RecordReader::open(&ClientProperties::default(), &broker.bootstrap, Isolation::Committed, patience).unwrap();
-    let (mut found, range) = (Vec::new(), Range { partition: TopicPartition::new(topic, partition), from, to });
+    let (mut found, range) = (Vec::new(), ReadRange { partition: TopicPartition::new(topic, partition), from, to });
     let keep = |r: RecordRef<'_>| {
         found.push(r.value.expect("a value").to_vec());
         ControlFlow::Continue(())
@@ -133,7 +133,7 @@ fn each_strategy_says_what_it_costs_in_both_directions() {
     delete_records(&pair.blue, &topic, 0, 230);
     let late = with(pair, names, "strategy = \"align\"", Side::Green);
     assert_eq!((late.verdict, late.missing), (Verdict::Bounded, Some(30)));
-    assert!(late.missing_ranges.is_empty() && late.blocks(), "{late:?}");
+    assert!(late.missing_ranges.is_empty() && late.blocks_cutover(), "{late:?}");
     assert!(late.target.offset <= Some(237), "{late:?}");
 }
 

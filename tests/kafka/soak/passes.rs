@@ -8,7 +8,7 @@ use cutover::migration::facts::command::{Command, Prepared, Refusal};
 use cutover::migration::facts::stage::Stage;
 use cutover::migration::rules::gate::Gate;
 use cutover::migration::soak::criteria::{GateRow, Metric};
-use cutover::migration::soak::samples::Mark;
+use cutover::migration::soak::samples::SampleMark;
 use cutover::snapshot::{Ask, GroupRow, Reply};
 
 use super::rig::{Estate, Look, PATIENT, SOON, events, journal, row, write_plan};
@@ -139,8 +139,9 @@ async fn a_soak_passes_in_its_time_and_a_silent_exporter_is_a_hole() {
     println!("{}: {:?}", p99.words, p99.gate);
 
     // The exporter falls silent half way: UNKNOWN, drawn, and nothing is complete.
-    let hole =
-        |g: &GateRow| g.line.iter().any(|(.., m)| *m == Mark::Good) && g.holes.last().is_some_and(|h| h.to > g.since);
+    let hole = |g: &GateRow| {
+        g.line.iter().any(|(.., m)| *m == SampleMark::Good) && g.holes.last().is_some_and(|h| h.to > g.since)
+    };
     let unknown = |s: &cutover::snapshot::Snapshot| {
         let g = row(s, &group);
         let p99 = gate(g, Metric::P99);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::controller::Handle;
-use cutover::controller::link::attach::attach;
+use cutover::controller::link::attach::attach_to_controller;
 use cutover::plan::Plan;
 use cutover::session::options::Want;
 use cutover::snapshot::{GroupRow, Snapshot};
@@ -138,7 +138,7 @@ impl Look {
         let plan = Plan::load(&dir.join("cutover.toml")).unwrap_or_else(|p| panic!("{p:?}")).plan;
         let attached = async {
             loop {
-                if let Ok(Some(handle)) = attach(&plan, Want::Armed).await {
+                if let Ok(Some(handle)) = attach_to_controller(&plan, Want::Armed).await {
                     return handle;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;

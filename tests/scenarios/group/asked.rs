@@ -21,7 +21,7 @@ pub fn settings() -> Settings {
         drain_timeout_ms: 60_000,
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
-        criteria: Criteria::lag(100, 20_000),
+        criteria: Criteria::lag_below(100, 20_000),
         ..GroupSettings::default()
     };
     let producer = ProducerSettings {

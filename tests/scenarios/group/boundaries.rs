@@ -1,7 +1,7 @@
 //! Whatever happens to the process, and whenever: the group ends up running on exactly one side, nothing is lost, and
 //! the two sides never run together.
 
-use cutover::migration::run::machine::Session;
+use cutover::migration::run::machine::SessionMode;
 
 use super::Driver;
 use super::asked::{command, settings};
@@ -18,7 +18,7 @@ enum Story {
 }
 
 fn begin(story: Story) -> Driver {
-    let mut d = Driver::new(settings(), Session::default());
+    let mut d = Driver::new(settings(), SessionMode::default());
     d.run(10);
     match story {
         Story::CutOver => {}
@@ -179,7 +179,7 @@ fn every_effect_with_every_fate() {
 fn whatever_happens() {
     for seed in 0..300 {
         let mut r = fastrand::Rng::with_seed(seed);
-        let mut d = Driver::new(settings(), Session::default());
+        let mut d = Driver::new(settings(), SessionMode::default());
         d.run(10);
         let mut told = Vec::new();
         for _ in 0..r.usize(4..20) {

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use cutover::base::{At, Observed, Side};
-use cutover::estate::holder::Holder;
+use cutover::estate::holder::TransactionHolder;
 use cutover::estate::{GroupKind, SwitchState, WindowView};
 use cutover::migration::facts::command::{Command, Subject};
 use cutover::migration::facts::settings::{Settings, Slot};
 use cutover::migration::rules::phase::PhaseView;
 use cutover::migration::soak::criteria::{Criterion, Limit, Metric};
-use cutover::migration::soak::trigger::{Arm, Comparison, Trigger, TriggerMode};
+use cutover::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode};
 use cutover::offsets::verdict::Verdict;
 
 use super::Driver;
@@ -46,7 +46,8 @@ impl Scripted for World {
             ["free", s] => w.held[at(side(s))] = None,
             ["holder", pid, id] => {
                 let (producer_id, since) = (number(pid).try_into().unwrap(), Some(w.now));
-                w.holder = Some(Holder { producer_id, transactional_id: Some((*id).into()), since, open_from: 0 });
+                w.holder =
+                    Some(TransactionHolder { producer_id, transactional_id: Some((*id).into()), since, open_from: 0 });
             }
             ["marker", s] => w.markers[at(side(s))] += 1,
             ["expire", s] => w.expire(side(s)),
@@ -149,7 +150,7 @@ impl Scripted for World {
             ["trigger", arm, mode, above, seconds, countdown] => g.criteria.triggers.push(Trigger {
                 name: "green-lag".into(),
                 metric: Metric::Lag,
-                comparison: Comparison::Above,
+                comparison: TriggerComparison::Above,
                 value: number(above) as f64,
                 for_ms: number(seconds) * 1000,
                 mode: if *mode == "any" { TriggerMode::Any } else { TriggerMode::Sustained },
@@ -179,7 +180,7 @@ impl Scripted for World {
         let found = match what {
             "countdown" => {
                 let all = d.machine.countdowns();
-                let text: Vec<String> = all.iter().map(|c| c.words(w.now)).collect();
+                let text: Vec<String> = all.iter().map(|c| c.describe_countdown(w.now)).collect();
                 return if is == "none" && text.is_empty() { Ok(()) } else { has(&text.join(" | "), is) };
             }
             "actor" => d.machine.state().last_run_of(&World::subject()).map(|r| r.actor.clone()).unwrap_or_default(),
@@ -187,7 +188,7 @@ impl Scripted for World {
             "lost" => w.lost.to_string(),
             "re_read" => w.re_read.to_string(),
             "never_both" => format!("{}", !w.both_ran).replace("true", ""),
-            "way_back" => cutover::migration::rules::rollback::words(&d.machine.way_back(GROUP, w.now)),
+            "way_back" => cutover::migration::rules::rollback::describe_way_back(&d.machine.way_back(GROUP, w.now)),
             "stage" => d.stage(),
             "switch" => w.switch.to_string(),
             "flag" => w.flag.to_string(),
@@ -206,7 +207,7 @@ impl Scripted for World {
                 let text: Vec<String> = all.iter().map(|n| n.trouble.what.clone()).collect();
                 return has(&text.join(" | "), is);
             }
-            "focus" => d.machine.focus(w.now).len().to_string(),
+            "focus" => d.machine.focus_groups(w.now).len().to_string(),
             "warning" => {
                 let p = d.machine.prepare(&command("cutover"), w.now).map_err(|r| r.why)?;
                 return has(&p.warnings.join(" | "), is);
@@ -227,7 +228,7 @@ impl Scripted for World {
                     if all.is_empty() { "none".to_string() } else { format!("{:?}", all.values().collect::<Vec<_>>()) };
                 return same(&found, value);
             }
-            "estimate" => match d.machine.estimate(GROUP) {
+            "estimate" => match d.machine.latest_estimate(GROUP) {
                 Some((to, Observed::Known { value, .. })) => {
                     format!("{to} {:?}", value.totals.re_read.unwrap_or_default())
                 }

@@ -4,18 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::base::{At, Observed, Side, TopicPartition, Trouble};
-use cutover::estate::holder::{Holder, Holders as Answered};
+use cutover::estate::holder::{TransactionHolder, TransactionHolders as Answered};
 use cutover::estate::partial::{Operations, Shown, Throttled};
 use cutover::estate::{
     BrokerView, ClusterView, Committed, Estate, FlagState, GroupKind, GroupState, GroupView, MemberView, PartitionView,
     SwitchState, TopicView, WindowView,
 };
 use cutover::migration::facts::command::Subject;
-use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
 use cutover::migration::facts::settings::Settings;
 use cutover::migration::run::machine::Machine;
 use cutover::offsets::Unsettled;
-use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use cutover::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
 use crate::driver::{self, Fate, meet, name};
 
@@ -126,7 +126,7 @@ pub struct World {
     /// Markers of transactions behind the last record of a side: nobody reads them.
     pub markers: [i64; 2],
     /// Whose transactions are open, where their leaders say so.
-    pub holder: Option<Holder>,
+    pub holder: Option<TransactionHolder>,
     /// This principal may not see the group, or the topic, on a side.
     pub barred_group: [bool; 2],
     pub barred_topic: [bool; 2],
@@ -349,22 +349,22 @@ impl World {
         }
     }
 
-    fn apply(&mut self, effect: &Effect) -> Answer {
+    fn apply(&mut self, effect: &Effect) -> EffectResult {
         match effect {
             Effect::SetSwitch { to, .. } if self.manual => {
                 let _ = to;
-                Answer::Nothing
+                EffectResult::Nothing
             }
             Effect::SetSwitch { to, .. } => {
                 self.switch = *to;
-                Answer::Switch { state: *to }
+                EffectResult::Switch { state: *to }
             }
-            Effect::SetFlag { .. } if self.flag_manual => Answer::Nothing,
+            Effect::SetFlag { .. } if self.flag_manual => EffectResult::Nothing,
             Effect::SetFlag { to, .. } => {
                 self.flag = *to;
-                Answer::Flag { state: *to }
+                EffectResult::Flag { state: *to }
             }
-            Effect::Translate { to, topics, .. } => Answer::Plan { plan: self.plan(*to, topics) },
+            Effect::Translate { to, topics, .. } => EffectResult::Plan { plan: self.plan(*to, topics) },
             Effect::CommitOffsets { side, offsets, .. } => {
                 assert!(!self.running[at(*side)], "a commit on {side} while the group runs there");
                 for (tp, o) in offsets {
@@ -392,17 +392,17 @@ impl World {
         }
     }
 
-    fn read_back<'a>(&self, side: Side, asked: impl Iterator<Item = &'a TopicPartition>) -> Answer {
+    fn read_back<'a>(&self, side: Side, asked: impl Iterator<Item = &'a TopicPartition>) -> EffectResult {
         let wrong = i64::from(self.misread);
         let read = |tp: &TopicPartition| match self.others.get(&tp.topic) {
             Some(other) => other.committed[at(side)],
             None => self.committed[at(side)].get(&tp.partition).map(|o| o + wrong),
         };
-        Answer::Offsets { offsets: asked.map(|tp| (tp.clone(), read(tp))).collect() }
+        EffectResult::Offsets { offsets: asked.map(|tp| (tp.clone(), read(tp))).collect() }
     }
 
     /// A perfect translation, made dearer or worse as the case asks.
-    fn plan(&self, to: Side, topics: &BTreeSet<String>) -> GroupPlan {
+    fn plan(&self, to: Side, topics: &BTreeSet<String>) -> GroupTranslation {
         let from = to.other();
         let none =
             |topic: &str| PartitionPlan::unmappable(TopicPartition::new(topic, 0), "align", "no topic", self.now);
@@ -445,7 +445,7 @@ impl World {
             })
             .chain(others)
             .collect();
-        GroupPlan::new(partitions)
+        GroupTranslation::new(partitions)
     }
 }
 
@@ -510,37 +510,37 @@ impl driver::World for World {
     fn estate(&self, last: &Estate) -> Estate {
         let mut e = last.clone();
         for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+            *e.side_mut(side) = Observed::seen_at(self.cluster(side), self.now);
         }
         for side in Side::BOTH {
             match self.mute[at(side)] {
                 true => e
                     .plane_mut(side)
-                    .failed(cutover::base::Trouble::new("TLS handshake failed", "check security.protocol")),
-                false => *e.plane_mut(side) = Observed::seen((), self.now),
+                    .note_failure(cutover::base::Trouble::new("TLS handshake failed", "check security.protocol")),
+                false => *e.plane_mut(side) = Observed::seen_at((), self.now),
             }
         }
         if self.manual {
             e.switches.remove(GROUP);
         } else if !self.switch_hidden {
-            e.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
+            e.switches.insert(GROUP.into(), Observed::seen_at(self.switch, self.now));
         }
         e.windows.clone_from(&self.windows);
         for side in Side::BOTH {
             let told = self.held[at(side)].zip(self.holder.clone());
-            let seen = |(open_from, h): (i64, Holder)| {
-                Observed::seen(Answered::Told(vec![Holder { open_from, ..h }]), self.now)
+            let seen = |(open_from, h): (i64, TransactionHolder)| {
+                Observed::seen_at(Answered::Told(vec![TransactionHolder { open_from, ..h }]), self.now)
             };
             *e.holders_mut(side) =
                 told.map(seen).into_iter().map(|seen| (TopicPartition::new(TOPIC, 0), seen)).collect();
         }
         if !self.flag_manual {
-            e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
+            e.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));
         }
         e
     }
 
-    fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
+    fn execute(&mut self, issued: &IssuedEffect) -> Option<Outcome> {
         let (word, kind) = name(&issued.effect);
         self.effects.push(word);
         let fate = match self.fates.contains_key(kind) && self.spared > 0 {
@@ -557,7 +557,7 @@ impl driver::World for World {
         &mut self.effects
     }
 
-    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupPlan> {
+    fn measured(&self, to: Side, topics: &BTreeSet<String>) -> Option<GroupTranslation> {
         Some(self.plan(to, topics))
     }
 
@@ -566,10 +566,10 @@ impl driver::World for World {
     }
 
     fn stage(machine: &Machine) -> String {
-        machine.stage(GROUP).word().to_string()
+        machine.group_stage(GROUP).word().to_string()
     }
 
     fn next(machine: &Machine, now: At) -> Vec<String> {
-        vec![machine.next_words(GROUP, now), machine.producer_next(PRODUCER, now)]
+        vec![machine.describe_next(GROUP, now), machine.describe_producer_next(PRODUCER, now)]
     }
 }

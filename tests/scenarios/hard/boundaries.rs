@@ -3,7 +3,7 @@
 
 use cutover::migration::eos::GreenOnly;
 use cutover::migration::facts::command::Command;
-use cutover::migration::run::machine::Session;
+use cutover::migration::run::machine::SessionMode;
 
 use super::Driver;
 use super::asked::{command, settings};
@@ -18,7 +18,7 @@ enum Story {
 }
 
 fn begin(story: Story) -> Driver {
-    let mut d = Driver::new(settings(), Session::default());
+    let mut d = Driver::new(settings(), SessionMode::default());
     d.world.busy = true;
     d.run(10);
     match story {
@@ -116,7 +116,7 @@ impl Dice {
 /// to start, there and back: at the end it writes on one side, with every record once.
 fn whatever(seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let mut d = Driver::new(settings(), Session::default());
+    let mut d = Driver::new(settings(), SessionMode::default());
     d.world.busy = dice.roll(2) == 0;
     d.world.authorizer = [dice.roll(4) != 0, dice.roll(4) != 0];
     d.world.old[0] = dice.roll(4) == 0;

@@ -6,7 +6,7 @@ use cutover::migration::facts::effect::{Effect, Outcome};
 use cutover::migration::facts::event::Event;
 use cutover::migration::facts::settings::Settings;
 use cutover::migration::facts::stage::SideState;
-use cutover::migration::run::machine::Session;
+use cutover::migration::run::machine::SessionMode;
 use cutover::migration::run::runbook::StepKind;
 
 use super::Driver;
@@ -15,7 +15,7 @@ use super::world::{TOPIC, World};
 use crate::driver::World as _;
 
 fn soaking(settings: Settings) -> Driver {
-    let mut d = Driver::new(settings, Session::default());
+    let mut d = Driver::new(settings, SessionMode::default());
     d.run(12);
     d.ask(&command("cut")).unwrap();
     d.run(60);
@@ -145,7 +145,7 @@ fn one_that_goes_on_writing_there_is_named_again() {
 #[test]
 fn the_flag_is_set_on_a_look_of_its_own() {
     for killed in [false, true] {
-        let mut d = Driver::new(settings(), Session::default());
+        let mut d = Driver::new(settings(), SessionMode::default());
         d.run(12);
         let from = d.journal.len();
         d.ask(&command("cut")).unwrap();
@@ -175,7 +175,7 @@ fn the_flag_is_set_on_a_look_of_its_own() {
         d.run(90);
         assert_eq!((d.stage().as_str(), d.writes_on()), ("soaking", "green"), "killed {killed}");
         let tp = TopicPartition::new(TOPIC, 0);
-        let (_, seam) = d.machine.state().seams.to(Side::Green, &tp).unwrap();
+        let (_, seam) = d.machine.state().seams.current_to(Side::Green, &tp).unwrap();
         assert_eq!(seam.source, d.world.end(Side::Blue, 0), "the seam is behind what was written meanwhile");
         d.exact().unwrap();
     }
@@ -183,7 +183,7 @@ fn the_flag_is_set_on_a_look_of_its_own() {
 
 #[test]
 fn who_was_not_asked_did_not_stay_away() {
-    let mut d = Driver::new(settings(), Session::default());
+    let mut d = Driver::new(settings(), SessionMode::default());
     d.run(12);
     let from = d.journal.len();
     d.ask(&command("cut")).unwrap();
@@ -199,7 +199,7 @@ fn who_was_not_asked_did_not_stay_away() {
 
 #[test]
 fn what_can_not_be_asked_before_3_0_is_said() {
-    let mut d = Driver::new(settings(), Session::default());
+    let mut d = Driver::new(settings(), SessionMode::default());
     d.world.old[0] = true;
     d.run(12);
     d.ask(&command("cut")).unwrap();

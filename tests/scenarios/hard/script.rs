@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use cutover::base::{Observed, Side};
 use cutover::estate::WindowView;
-use cutover::migration::eos::Row;
+use cutover::migration::eos::HardGateRow;
 use cutover::migration::facts::command::{Command, Subject};
 use cutover::migration::facts::settings::Settings;
 use cutover::offsets::verdict::Verdict;
@@ -29,7 +29,7 @@ pub fn play(case: &crate::Case) {
     crate::script::play::<World>(case);
 }
 
-fn one(rows: &[Row], rest: &str) -> Said {
+fn one(rows: &[HardGateRow], rest: &str) -> Said {
     let (head, words) = rest.split_once(':').unwrap_or((rest, ""));
     let (id, is) = head.trim().split_once(' ').ok_or("row ID WORD: words")?;
     let row = rows.iter().find(|r| r.id.to_string() == id).ok_or_else(|| format!("no row {id}"))?;
@@ -171,7 +171,7 @@ impl Scripted for World {
                 let green = w.records(Side::Green, 0, 0, usize::MAX).len();
                 format!("{}", green > 0)
             }
-            "estate" => match d.estate.eos(Side::Blue, PRODUCER) {
+            "estate" => match d.estate.eos_look(Side::Blue, PRODUCER) {
                 Some(Observed::Known { .. }) => "known".into(),
                 _ => "none".into(),
             },

@@ -31,7 +31,7 @@ impl Driver {
         for p in 0..2_usize {
             let tp = TopicPartition::new(TOPIC, i32::try_from(p).unwrap());
             let all = usize::MAX;
-            let found = match seams.to(Side::Green, &tp) {
+            let found = match seams.current_to(Side::Green, &tp) {
                 Some((_, seam)) => {
                     let (source, target) = (seam.source.try_into().unwrap(), seam.target.try_into().unwrap());
                     let mut found = self.world.records(Side::Blue, p, 0, source);

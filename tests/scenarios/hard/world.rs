@@ -13,12 +13,12 @@ use cutover::estate::{
     BrokerView, ClusterView, Committed, Estate, FlagState, GroupState, GroupView, MemberView, PartitionView, TopicView,
     WindowView,
 };
-use cutover::migration::eos::{Fenced, denials};
+use cutover::migration::eos::{FencedId, denials_for};
 use cutover::migration::facts::command::Subject;
-use cutover::migration::facts::effect::{Answer, Effect, Issued, Outcome};
+use cutover::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
 use cutover::migration::facts::settings::{ProducerSettings, Settings};
 use cutover::migration::run::machine::Machine;
-use cutover::offsets::verdict::{GroupPlan, PartitionPlan, SourcePosition, TargetPosition, Verdict};
+use cutover::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
 use super::{Driver, truth};
 use crate::driver::{self, Fate, meet, name};
@@ -324,7 +324,7 @@ impl World {
             }
         };
         let stand: Vec<Acl> =
-            denials(&self.plan, side).into_iter().filter(|a| self.acls[at(side)].contains(a)).collect();
+            denials_for(&self.plan, side).into_iter().filter(|a| self.acls[at(side)].contains(a)).collect();
         EosLook {
             ids,
             ends: partitions().map(|tp| (tp.clone(), ends(&tp))).collect(),
@@ -389,31 +389,31 @@ impl World {
         }
     }
 
-    fn apply(&mut self, effect: &Effect) -> Answer {
+    fn apply(&mut self, effect: &Effect) -> EffectResult {
         match effect {
             Effect::SetFlag { to, .. } => {
                 self.flag = *to;
-                Answer::Flag { state: *to }
+                EffectResult::Flag { state: *to }
             }
             Effect::Fence { side, .. } => {
                 self.end_open(*side, None, true);
                 let fenced = self.ids[at(*side)].iter_mut().map(|id| {
                     id.epoch += 1;
-                    Fenced { id: id.name.clone(), producer_id: id.pid, epoch: id.epoch }
+                    FencedId { id: id.name.clone(), producer_id: id.pid, epoch: id.epoch }
                 });
-                Answer::Fenced { ids: fenced.collect() }
+                EffectResult::Fenced { ids: fenced.collect() }
             }
             Effect::Deny { side, .. } if !self.authorizer[at(*side)] => {
-                Answer::NotDenied { why: Trouble::new("no authorizer is configured on this cluster", "") }
+                EffectResult::NotDenied { why: Trouble::new("no authorizer is configured on this cluster", "") }
             }
             Effect::Deny { side, acls, .. } => {
                 let have = &mut self.acls[at(*side)];
                 have.extend(acls.iter().filter(|a| !have.contains(a)).cloned().collect::<Vec<_>>());
-                Answer::Denied
+                EffectResult::Denied
             }
             Effect::Allow { side, acls, .. } => {
                 self.acls[at(*side)].retain(|a| !acls.contains(a));
-                Answer::Allowed
+                EffectResult::Allowed
             }
             Effect::Carry { replay, from, ranges, .. } => {
                 let mut records = 0;
@@ -431,21 +431,21 @@ impl World {
                 }
                 let read = self.unread == 0;
                 self.unread = self.unread.saturating_sub(1);
-                Answer::Carried { records, verified: read.then_some(true) }
+                EffectResult::Carried { records, verified: read.then_some(true) }
             }
-            Effect::Translate { to, .. } => Answer::Plan { plan: self.translate(*to) },
+            Effect::Translate { to, .. } => EffectResult::Plan { plan: self.translate(*to) },
             Effect::CommitOffsets { side, offsets, .. } => {
                 assert!(self.main.is_none_or(|m| m.side != *side), "a commit on {side} while the pipeline runs there");
                 for (tp, o) in offsets {
                     self.committed[at(*side)].insert(tp.partition, *o);
                 }
-                Answer::Offsets { offsets: offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect() }
+                EffectResult::Offsets { offsets: offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect() }
             }
             other => panic!("{other:?} is none of a hard cutover"),
         }
     }
 
-    fn translate(&self, to: Side) -> GroupPlan {
+    fn translate(&self, to: Side) -> GroupTranslation {
         let shift = if to == Side::Green { -SHIFT } else { SHIFT };
         let one = |p: i32| {
             let committed = self.committed[at(to.other())].get(&p).copied();
@@ -463,7 +463,7 @@ impl World {
                 ..PartitionPlan::unmappable(TopicPartition::new(INPUT, p), "align", "", self.now)
             }
         };
-        GroupPlan::new((0..PARTITIONS).map(one).collect())
+        GroupTranslation::new((0..PARTITIONS).map(one).collect())
     }
 
     /// The pipeline's records of a log, in order.
@@ -489,7 +489,8 @@ impl driver::World for World {
 
     fn tick(&mut self) {
         self.now = self.now.plus(1000);
-        let told = Side::BOTH.into_iter().find(|s| self.flag == FlagState::only(*s)).filter(|s| !self.broken[at(*s)]);
+        let told =
+            Side::BOTH.into_iter().find(|s| self.flag == FlagState::only_on(*s)).filter(|s| !self.broken[at(*s)]);
         if let Some(main) = self.main {
             if !self.lives(main) {
                 self.main = None;
@@ -547,18 +548,18 @@ impl driver::World for World {
     fn estate(&self, last: &Estate) -> Estate {
         let mut e = last.clone();
         for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen(self.cluster(side), self.now);
+            *e.side_mut(side) = Observed::seen_at(self.cluster(side), self.now);
             let looks = if side == Side::Blue { &mut e.eos_blue } else { &mut e.eos_green };
-            looks.insert(PRODUCER.into(), Observed::seen(self.look(side), self.now));
+            looks.insert(PRODUCER.into(), Observed::seen_at(self.look(side), self.now));
         }
-        e.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
-        e.switches.insert(READER.into(), Observed::seen(cutover::estate::SwitchState::Blue, self.now));
+        e.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));
+        e.switches.insert(READER.into(), Observed::seen_at(cutover::estate::SwitchState::Blue, self.now));
         e.windows = self.window.clone().into_iter().collect();
-        Side::BOTH.into_iter().for_each(|side| *e.plane_mut(side) = Observed::seen((), self.now));
+        Side::BOTH.into_iter().for_each(|side| *e.plane_mut(side) = Observed::seen_at((), self.now));
         e
     }
 
-    fn execute(&mut self, issued: &Issued) -> Option<Outcome> {
+    fn execute(&mut self, issued: &IssuedEffect) -> Option<Outcome> {
         let (word, kind) = name(&issued.effect);
         self.effects.push(word);
         let lost = (kind == "carry" && self.no_carry).then_some(Fate::UnknownNot);
@@ -570,7 +571,7 @@ impl driver::World for World {
         &mut self.effects
     }
 
-    fn measured(&self, _: Side, _: &BTreeSet<String>) -> Option<GroupPlan> {
+    fn measured(&self, _: Side, _: &BTreeSet<String>) -> Option<GroupTranslation> {
         None
     }
 
@@ -583,7 +584,7 @@ impl driver::World for World {
     }
 
     fn next(machine: &Machine, now: At) -> Vec<String> {
-        vec![machine.producer_next(PRODUCER, now)]
+        vec![machine.describe_producer_next(PRODUCER, now)]
     }
 
     fn sane(d: &Driver) {

@@ -5,7 +5,7 @@
 use cutover::base::{Side, Trouble};
 use cutover::estate::SwitchState;
 use cutover::migration::facts::command::{Command, Subject};
-use cutover::migration::facts::effect::{Answer, Effect, Outcome};
+use cutover::migration::facts::effect::{Effect, EffectResult, Outcome};
 use cutover::migration::facts::stage::SideState;
 
 use super::world::GROUP;
@@ -18,7 +18,7 @@ impl Run {
     /// What the controller does when an append has failed, once the effects under way are over.
     fn strand(&mut self, switch_works: bool) {
         let why = Trouble::new("can't write to the journal x.journal: the disk is full", "free some space there");
-        for stranded in self.machine.stranded() {
+        for stranded in self.machine.list_stranded() {
             let outcome = stranded.start.as_ref().map(|(_, issued)| match (&issued.effect, switch_works) {
                 (Effect::SetSwitch { to, .. }, true) => {
                     assert!(matches!(to, SwitchState::Blue | SwitchState::Green), "{to}");
@@ -27,10 +27,10 @@ impl Run {
                 _ => Outcome::Failed { why: Trouble::new("kubectl is not there", "") },
             });
             if switch_works {
-                let started = |o: &Outcome| matches!(o, Outcome::Done { result: Answer::Switch { .. } });
+                let started = |o: &Outcome| matches!(o, Outcome::Done { result: EffectResult::Switch { .. } });
                 assert!(outcome.as_ref().is_none_or(started), "{outcome:?}");
             }
-            self.machine.strand(&stranded, outcome, &why, self.world.now);
+            self.machine.show_stranded(&stranded, outcome, &why, self.world.now);
         }
         self.world.run(5);
     }

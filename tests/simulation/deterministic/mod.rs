@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use cutover::base::Side;
 use cutover::migration::facts::command::{Command, Level, Subject};
 use cutover::migration::facts::effect::Outcome;
-use cutover::migration::facts::event::{Entry, Event};
+use cutover::migration::facts::event::{Event, JournalEntry};
 use cutover::migration::facts::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
-use cutover::migration::run::machine::{Action, Machine, Session};
+use cutover::migration::run::machine::{Action, Machine, SessionMode};
 use world::{GROUP, PRODUCER, TOPIC, World};
 
 const LIMIT: u64 = 500;
@@ -36,7 +36,7 @@ fn settings() -> Settings {
         drain_timeout_ms: 60_000,
         stable_timeout_ms: 30_000,
         settle_timeout_ms: 10_000,
-        criteria: Criteria::lag(100, 20_000),
+        criteria: Criteria::lag_below(100, 20_000),
         ..GroupSettings::default()
     };
     let producer = ProducerSettings {
@@ -63,7 +63,7 @@ fn settings() -> Settings {
 struct Run {
     world: World,
     machine: Machine,
-    journal: Vec<Entry>,
+    journal: Vec<JournalEntry>,
     outcomes: VecDeque<(String, Outcome)>,
     /// The process dies when its journal has this many entries.
     die_at: Option<usize>,
@@ -76,7 +76,7 @@ impl Run {
     fn new(seed: u64) -> Self {
         let mut run = Self {
             world: World::new(seed),
-            machine: Machine::new(settings(), Session::default()),
+            machine: Machine::new(settings(), SessionMode::default()),
             journal: Vec::new(),
             outcomes: VecDeque::new(),
             die_at: None,
@@ -96,7 +96,7 @@ impl Run {
                 }
                 Action::Journal { actor, event, .. } => {
                     let seq = self.journal.len() as u64 + 1;
-                    self.journal.push(Entry { seq, at: self.world.now, actor, event });
+                    self.journal.push(JournalEntry { seq, at: self.world.now, actor, event });
                 }
                 Action::Do(issued) => {
                     let outcome = self.world.execute(&issued.effect);
@@ -168,12 +168,12 @@ impl Run {
     /// A new process reads the journal, some seconds later.
     fn restart(&mut self) {
         self.outcomes.clear();
-        self.machine = Machine::new(settings(), Session::default());
+        self.machine = Machine::new(settings(), SessionMode::default());
         for entry in &self.journal {
-            self.machine.replay(entry);
+            self.machine.fold_entry(entry);
         }
         (self.dead, self.die_at) = (false, None);
-        self.machine.resumed(self.world.now);
+        self.machine.interrupt_open_runs(self.world.now);
         self.pump();
         self.seconds(3);
     }
@@ -187,7 +187,7 @@ impl Run {
     }
 
     fn story(&self) -> String {
-        let short = |e: &Entry| format!("{:?}", e.event).chars().take(160).collect::<String>();
+        let short = |e: &JournalEntry| format!("{:?}", e.event).chars().take(160).collect::<String>();
         let skip = self.journal.len().saturating_sub(25);
         let lines: Vec<String> = self.journal.iter().skip(skip).map(short).collect();
         lines.join("\n")

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::{BufMut, BytesMut};
 use cutover::base::{At, Observed, Side, TopicPartition, Trouble};
 use cutover::estate::{Estate, FlagState, SwitchState};
-use cutover::migration::facts::effect::{Answer as Done, Effect, Outcome};
-use cutover::offsets::identity::identify;
+use cutover::migration::facts::effect::{Effect, EffectResult as Done, Outcome};
+use cutover::offsets::identity::identify_record;
 use cutover::offsets::{
-    Answer, Batch, EndRead, EndSample, GroupPlan, IdentityRule, Log, Need, NoSchemas, Params, PartitionPlan, Rec,
-    Translation,
+    EndRead, EndSample, GroupTranslation, IdentityRule, Log, LogPiece, Need, NoSchemas, Params, PartitionPlan, Rec,
+    Translation, TranslationAnswer,
 };
 use cutover::sim::state::{
-    Commit, CommitAsk, GroupReply, Isolation, JoinAsk, Lookup, NewRecord, State, SyncAsk, Writer,
+    BatchProducer, Commit, CommitAsk, GroupReply, IsolationLevel, JoinAsk, Lookup, NewRecord, SimState, SyncAsk,
 };
 use kafka_protocol::messages::ConsumerProtocolAssignment;
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as Assigned;
@@ -49,7 +49,7 @@ struct Flight {
 pub struct World {
     pub now: At,
     pub rng: fastrand::Rng,
-    pub clusters: [State; 2],
+    pub clusters: [SimState; 2],
     pub switch: SwitchState,
     pub flag: FlagState,
     /// Records a second that the consumer can process.
@@ -76,7 +76,7 @@ pub fn at(side: Side) -> usize {
 impl World {
     /// Both clusters with a past of which green has less; the group has caught up on blue.
     pub fn new(seed: u64) -> Self {
-        let mut clusters = [State::new("blue-id", 3), State::new("green-id", 3)];
+        let mut clusters = [SimState::new("blue-id", 3), SimState::new("green-id", 3)];
         for cluster in &mut clusters {
             cluster.create_topic(TOPIC, PARTITIONS, 3, &[], false).unwrap();
         }
@@ -123,7 +123,7 @@ impl World {
         due.sort_by_key(|f| f.due);
         for f in due {
             let cluster = &mut self.clusters[at(f.side)];
-            cluster.append(f.due.0, TOPIC, f.partition, &[f.record], Writer::PLAIN, None).unwrap();
+            cluster.append_records(f.due.0, TOPIC, f.partition, &[f.record], BatchProducer::PLAIN, None).unwrap();
         }
         for side in Side::BOTH {
             self.consume(side);
@@ -163,7 +163,7 @@ impl World {
     fn sample(&mut self) {
         for side in Side::BOTH {
             for p in 0..PARTITIONS {
-                let end = self.clusters[at(side)].log(TOPIC, p).unwrap().lso();
+                let end = self.clusters[at(side)].log(TOPIC, p).unwrap().last_stable_offset();
                 let seen = self.ends.entry((side, p)).or_default();
                 seen.push_back(EndSample { at: self.now, end });
                 if seen.len() > SAMPLES {
@@ -197,11 +197,11 @@ impl World {
                     cluster.check_commit(now, &ask, false).unwrap();
                     for (p, offset) in &c.positions {
                         let commit = Commit { offset: *offset, leader_epoch: 0, metadata: String::new(), at: now };
-                        cluster.commit(GROUP, TOPIC, *p, commit).unwrap();
+                        cluster.commit_offset(GROUP, TOPIC, *p, commit).unwrap();
                     }
                 }
                 if leaves {
-                    cluster.leave(now, GROUP, &c.member, None).unwrap();
+                    cluster.leave_group(now, GROUP, &c.member, None).unwrap();
                 } else {
                     self.consumers[at(side)] = Some(c);
                 }
@@ -214,10 +214,10 @@ impl World {
         for p in 0..PARTITIONS {
             let position = consumer.positions.entry(p).or_insert(0);
             let log = self.clusters[at(side)].log(TOPIC, p).unwrap();
-            for record in log.stream(*position, Isolation::ReadCommitted).take(left) {
+            for record in log.stream_records(*position, IsolationLevel::ReadCommitted).take(left) {
                 left -= 1;
                 *position = record.offset + 1;
-                let times = self.processed.entry(record.header(ID).unwrap().parse().unwrap()).or_default();
+                let times = self.processed.entry(record.header_text(ID).unwrap().parse().unwrap()).or_default();
                 *times += 1;
                 self.re_read += u64::from(*times > 1);
             }
@@ -242,11 +242,11 @@ impl World {
     pub fn estate(&self) -> Estate {
         let mut estate = Estate::default();
         for side in Side::BOTH {
-            *estate.side_mut(side) = Observed::seen(self.clusters[at(side)].view(), self.now);
-            *estate.plane_mut(side) = Observed::seen((), self.now);
+            *estate.side_mut(side) = Observed::seen_at(self.clusters[at(side)].view_cluster(), self.now);
+            *estate.plane_mut(side) = Observed::seen_at((), self.now);
         }
-        estate.switches.insert(GROUP.into(), Observed::seen(self.switch, self.now));
-        estate.flags.insert(PRODUCER.into(), Observed::seen(self.flag, self.now));
+        estate.switches.insert(GROUP.into(), Observed::seen_at(self.switch, self.now));
+        estate.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));
         estate
     }
 
@@ -293,24 +293,24 @@ impl World {
             match offset {
                 Some(offset) => {
                     let commit = Commit { offset: *offset, leader_epoch: -1, metadata: String::new(), at: self.now.0 };
-                    cluster.commit(GROUP, &tp.topic, tp.partition, commit).unwrap();
+                    cluster.commit_offset(GROUP, &tp.topic, tp.partition, commit).unwrap();
                 }
                 None => cluster.delete_offset(GROUP, &tp.topic, tp.partition).unwrap(),
             }
         }
         let read = |tp: &TopicPartition| {
-            let found = cluster.committed(GROUP, &tp.topic, tp.partition, true).offset;
+            let found = cluster.fetch_offset(GROUP, &tp.topic, tp.partition, true).offset;
             (tp.clone(), (found >= 0).then_some(found))
         };
         Done::Offsets { offsets: offsets.iter().map(|(tp, _)| read(tp)).collect() }
     }
 
     /// The real translation, over the real logs, while the world goes on.
-    pub fn translate(&mut self, to: Side, settle: bool) -> GroupPlan {
+    pub fn translate(&mut self, to: Side, settle: bool) -> GroupTranslation {
         let source = to.other();
         let mut jobs: Vec<Translation> = (0..PARTITIONS)
             .map(|p| {
-                let found = self.clusters[at(source)].committed(GROUP, TOPIC, p, true).offset;
+                let found = self.clusters[at(source)].fetch_offset(GROUP, TOPIC, p, true).offset;
                 let seen = |side| self.ends.get(&(side, p)).into_iter().flatten().copied().collect();
                 Translation::new(Params {
                     settle,
@@ -332,60 +332,62 @@ impl World {
                         for _ in 0..ms.div_ceil(STEP_MS) {
                             self.step();
                         }
-                        Answer::Waited
+                        TranslationAnswer::Waited
                     }
                     Need::Ends => {
                         let target = self.end(to, p);
                         // some time passes between the two questions
                         self.step();
-                        Answer::Ends { source: self.end(source, p), target }
+                        TranslationAnswer::Ends { source: self.end(source, p), target }
                     }
                     Need::OffsetForTime { log, ts } => {
                         let side = if log == Log::Source { source } else { to };
                         let lookup = Lookup::At(ts.max(0));
-                        let found = self.clusters[at(side)].list_offset(TOPIC, p, lookup, Isolation::ReadCommitted);
-                        Answer::Offset(Some(found.unwrap().1).filter(|o| *o >= 0))
+                        let found =
+                            self.clusters[at(side)].list_offset(TOPIC, p, lookup, IsolationLevel::ReadCommitted);
+                        TranslationAnswer::Offset(Some(found.unwrap().1).filter(|o| *o >= 0))
                     }
                     Need::Read { log, from, to: until, .. } => {
                         let side = if log == Log::Source { source } else { to };
-                        Answer::Records(self.read(side, p, from, until))
+                        TranslationAnswer::Records(self.read(side, p, from, until))
                     }
                 };
                 job.supply(answer, self.now);
             }
         }
-        GroupPlan::new(plans)
+        GroupTranslation::new(plans)
     }
 
     fn end(&self, side: Side, p: i32) -> EndRead {
         let log = self.clusters[at(side)].log(TOPIC, p).unwrap();
         EndRead {
             log_start: log.start(),
-            end: log.lso(),
+            end: log.last_stable_offset(),
             high_watermark: log.high_watermark(),
             asked: self.now,
             answered: self.now,
         }
     }
 
-    fn read(&self, side: Side, p: i32, from: i64, to: i64) -> Batch {
-        let records = self.clusters[at(side)].log(TOPIC, p).unwrap().stream(from, Isolation::ReadCommitted);
+    fn read(&self, side: Side, p: i32, from: i64, to: i64) -> LogPiece {
+        let records =
+            self.clusters[at(side)].log(TOPIC, p).unwrap().stream_records(from, IsolationLevel::ReadCommitted);
         let record = |r: cutover::sim::state::StoredRecord| {
-            let id = identify(&IdentityRule::Content, r.key.as_deref(), r.value.as_deref(), [], &NoSchemas);
+            let id = identify_record(&IdentityRule::Content, r.key.as_deref(), r.value.as_deref(), [], &NoSchemas);
             Rec { offset: r.offset, ts: r.timestamp, id }
         };
-        Batch { next: to, records: records.take_while(|r| r.offset < to).map(record).collect(), keys: Vec::new() }
+        LogPiece { next: to, records: records.take_while(|r| r.offset < to).map(record).collect(), keys: Vec::new() }
     }
 
     /// Ids on a cluster, for a message when a run fails.
     pub fn ids_on(&self, side: Side) -> BTreeSet<u64> {
-        let records = |p| self.clusters[at(side)].log(TOPIC, p).unwrap().records(0, Isolation::ReadCommitted);
-        (0..PARTITIONS).flat_map(records).map(|r| r.header(ID).unwrap().parse().unwrap()).collect()
+        let records = |p| self.clusters[at(side)].log(TOPIC, p).unwrap().records(0, IsolationLevel::ReadCommitted);
+        (0..PARTITIONS).flat_map(records).map(|r| r.header_text(ID).unwrap().parse().unwrap()).collect()
     }
 }
 
 /// Joins the group as its only member, and takes every partition from what is committed, else from the start.
-fn start(cluster: &mut State, now: i64) -> Consumer {
+fn start(cluster: &mut SimState, now: i64) -> Consumer {
     let ask = JoinAsk {
         group: GROUP.into(),
         client_id: "audit-1".into(),
@@ -396,7 +398,7 @@ fn start(cluster: &mut State, now: i64) -> Consumer {
         protocols: vec![("range".into(), bytes::Bytes::from_static(&[0, 0]))],
         ..JoinAsk::default()
     };
-    cluster.join(now, 1, &ask);
+    cluster.join_group(now, 1, &ask);
     let Some((_, GroupReply::Join(joined))) = cluster.take_ready().pop() else {
         panic!("the only member joins at once")
     };
@@ -414,9 +416,9 @@ fn start(cluster: &mut State, now: i64) -> Consumer {
         assignments: vec![(joined.member.clone(), assignment.freeze())],
         ..SyncAsk::default()
     };
-    cluster.sync(now, 2, &sync);
+    cluster.sync_group(now, 2, &sync);
     cluster.take_ready();
-    let position = |p| (p, cluster.committed(GROUP, TOPIC, p, true).offset.max(0));
+    let position = |p| (p, cluster.fetch_offset(GROUP, TOPIC, p, true).offset.max(0));
     Consumer {
         positions: (0..PARTITIONS).map(position).collect(),
         member: joined.member,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use cutover::base::Side;
-use cutover::sim::state::{Commit, GroupReply, JoinAsk, NewRecord, State, SyncAsk, Writer};
+use cutover::sim::state::{BatchProducer, Commit, GroupReply, JoinAsk, NewRecord, SimState, SyncAsk};
 use cutover::sim::{SimCluster, SimConfig};
 use kafka_protocol::messages::consumer_protocol_assignment::TopicPartition as Assigned;
 use kafka_protocol::messages::{ConsumerProtocolAssignment, ConsumerProtocolSubscription};
@@ -94,7 +94,7 @@ impl Estate {
         let ports = clusters.each_ref().map(|cluster| {
             let port = cluster.with_state(|s| s.brokers[&1].port);
             let port = line::lay(port, swaps.clone(), manner);
-            cluster.with_state(|s| s.listen(1, port));
+            cluster.with_state(|s| s.set_port(1, port));
             port
         });
         Self { dir: tempfile::tempdir().expect("a directory"), ports, _clusters: clusters }
@@ -154,7 +154,7 @@ pub fn quoted(text: &str) -> String {
     out + "\""
 }
 
-fn fill(state: &mut State, now: i64, side: Side) {
+fn fill(state: &mut SimState, now: i64, side: Side) {
     for tag in [READ, DIFFERS, HELD] {
         state.create_topic(&legal(tag), 1, 1, &[], false).expect("a topic");
     }
@@ -162,14 +162,14 @@ fn fill(state: &mut State, now: i64, side: Side) {
     let past = now / 3_600_000 * 3_600_000 - 3_600_000;
     let key = [text(KEY).as_bytes(), &[0xff, 0xfe]].concat();
     let records = [0, 1].map(|n| NewRecord::new(key.clone(), format!("{}{n}", text(VALUE)), past + n));
-    state.append(now, &legal(READ), 0, &records, Writer::PLAIN, None).expect("records");
+    state.append_records(now, &legal(READ), 0, &records, BatchProducer::PLAIN, None).expect("records");
     if side == Side::Green {
         return;
     }
-    state.append(now, &legal(DIFFERS), 0, &records, Writer::PLAIN, None).expect("records");
-    let commit = |state: &mut State, group: &str, topic: &str, metadata: String| {
+    state.append_records(now, &legal(DIFFERS), 0, &records, BatchProducer::PLAIN, None).expect("records");
+    let commit = |state: &mut SimState, group: &str, topic: &str, metadata: String| {
         let commit = Commit { offset: 1, leader_epoch: -1, metadata, at: now };
-        state.commit(group, &legal(topic), 0, commit).expect("a commit");
+        state.commit_offset(group, &legal(topic), 0, commit).expect("a commit");
     };
     for group in [name(IDLE), name(LIVE), format!("{NUL}\0"), format!("{STRAY}-YYYYYY")] {
         commit(state, &group, READ, String::new());
@@ -183,18 +183,18 @@ fn fill(state: &mut State, now: i64, side: Side) {
 }
 
 /// A transaction that stays open, with something in it.
-fn open_transaction(state: &mut State, now: i64) {
+fn open_transaction(state: &mut SimState, now: i64) {
     let (topic, id) = (legal(HELD), inert("q26"));
     let plain = [NewRecord::new("k", "v", now), NewRecord::new("k", "w", now)];
-    state.append(now, &topic, 0, &plain, Writer::PLAIN, None).expect("records");
+    state.append_records(now, &topic, 0, &plain, BatchProducer::PLAIN, None).expect("records");
     let (producer, epoch) = state.init_producer(now, Some(&id), 600_000, (-1, -1)).expect("a producer");
     state.add_partitions(now, &id, (producer, epoch), &[(topic.clone(), 0)]).expect("a transaction");
-    let writer = Writer { id: producer, epoch, sequence: 0, transactional: true };
-    state.append(now, &topic, 0, &[NewRecord::new("k", "x", now)], writer, Some(&id)).expect("a record");
+    let writer = BatchProducer { id: producer, epoch, sequence: 0, transactional: true };
+    state.append_records(now, &topic, 0, &[NewRecord::new("k", "x", now)], writer, Some(&id)).expect("a record");
 }
 
 /// A member that stays, with the one partition of [`READ`].
-fn member(state: &mut State, now: i64, group: &str, protocol_type: &str) {
+fn member(state: &mut SimState, now: i64, group: &str, protocol_type: &str) {
     let topic = StrBytes::from_string(legal(READ));
     let mut subscription = BytesMut::new();
     subscription.put_i16(0);
@@ -211,7 +211,7 @@ fn member(state: &mut State, now: i64, group: &str, protocol_type: &str) {
         protocols: vec![(name(ASSIGNOR), subscription.freeze())],
         ..JoinAsk::default()
     };
-    state.join(now, 1, &ask);
+    state.join_group(now, 1, &ask);
     let Some((_, GroupReply::Join(joined))) = state.take_ready().pop() else { panic!("the only member joins at once") };
     assert_eq!(joined.error, None);
     let partition = Assigned::default().with_topic(topic.into()).with_partitions(vec![0]);
@@ -228,6 +228,6 @@ fn member(state: &mut State, now: i64, group: &str, protocol_type: &str) {
         assignments: vec![(joined.member.clone(), assignment)],
         ..SyncAsk::default()
     };
-    state.sync(now, 2, &sync);
+    state.sync_group(now, 2, &sync);
     state.take_ready();
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use cutover::base::{At, Side};
-use cutover::journal::{Holder, Journal, Opened};
+use cutover::journal::{Journal, LeaseHolder, Opened};
 use cutover::migration::facts::event::Event;
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
@@ -214,7 +214,9 @@ fn events() -> Vec<Value> {
 
 /// Writes them into a journal, one each.
 fn write_journal(path: &Path) {
-    let Ok(Opened::Writer(mut journal)) = Journal::open(path, &Holder::me(At(0))) else { panic!("no journal") };
+    let Ok(Opened::Writer(mut journal)) = Journal::open(path, &LeaseHolder::this_process(At(0))) else {
+        panic!("no journal")
+    };
     for (event, at) in events().into_iter().zip(1_700_000_000_000..) {
         let event: Event = serde_json::from_value(event.clone()).unwrap_or_else(|e| panic!("{e}: {event}"));
         journal.append(At(at), &name("e30"), &event).expect("the append");

@@ -94,7 +94,7 @@ impl Reader {
         let json = args.contains(&"--json") || args == ["journal", "export"];
         self.read(&what, if json { Form::Json } else { self.form }, &output.stdout);
         self.read(&format!("{what} (stderr)"), self.form, &output.stderr);
-        let visible = cutover::base::sanitise::visible(&what);
+        let visible = cutover::base::sanitise::visible_text(&what);
         println!("{visible}: {:?}, {} and {} bytes", output.status.code(), output.stdout.len(), output.stderr.len());
         output.status.code()
     }

@@ -2,27 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cut, Row, RowId};
+use super::{HardGateRow, ProducerCut, RowId};
 use crate::base::Side;
+use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::span;
 use crate::estate::exactly_once::offsets_partition;
 use crate::estate::transactions::Answer;
 use crate::migration::facts::command::shell_word;
 
-impl Cut<'_> {
-    pub(in crate::migration::eos) fn coupled(&self) -> Row {
-        let row = |at| Row::new(RowId::Coupled, "groups whose offsets it commits move with it", at);
-        let (look, at) = match self.look(self.from()) {
+impl ProducerCut<'_> {
+    pub(in crate::migration::eos) fn check_coupled(&self) -> HardGateRow {
+        let row = |at| HardGateRow::new(RowId::Coupled, "groups whose offsets it commits move with it", at);
+        let (look, at) = match self.fresh_look(self.source_side()) {
             Ok(seen) => seen,
             Err(why) => return row(None).unknown(why, "wait for a fresh look"),
         };
         let row = row(Some(at));
-        let views = self.ids(self.from()).iter().filter_map(|id| look.ids.get(id)?.told()?.as_ref());
+        let views = self.ids(self.source_side()).iter().filter_map(|id| look.ids.get(id)?.as_told()?.as_ref());
         let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
-        let remembered = look.commits.as_ref().and_then(Answer::told).into_iter().flatten().copied();
+        let remembered = look.commits.as_ref().and_then(Answer::as_told).into_iter().flatten().copied();
         let stores: BTreeSet<i32> = open.map(|tp| tp.partition).chain(remembered).collect();
-        let listed = self.plan.coupled();
+        let listed = self.plan.coupled_groups();
         let missing = listed.iter().find(|g| !self.sight.settings.groups.contains_key(*g));
         if let Some(group) = missing {
             return row.fail(
@@ -33,14 +33,14 @@ impl Cut<'_> {
         if stores.is_empty() {
             // What is in a transaction shows for some milliseconds, and leaders forget who wrote in a day: not to have
             // seen a commit is no word of the plan.
-            let unasked = self.ids(self.from()).iter().find_map(|id| match look.ids.get(id)? {
+            let unasked = self.ids(self.source_side()).iter().find_map(|id| match look.ids.get(id)? {
                 Answer::Unavailable(why) => Some(why.to_string()),
                 _ => None,
             });
             let asked = match &look.commits {
                 Some(Answer::Told(_)) => "no commit is remembered".to_owned(),
                 Some(untold) => {
-                    format!("it can't be verified: {}", untold.trouble().map_or("not told".to_owned(), |t| t.what))
+                    format!("it can't be verified: {}", untold.to_trouble().map_or("not told".to_owned(), |t| t.what))
                 }
                 None => unasked.unwrap_or_else(|| "told only while one is open".to_owned()),
             };
@@ -57,14 +57,15 @@ impl Cut<'_> {
             return row
                 .unknown("it commits offsets of a group that can't be told", "name the group: reads = [\"...\"]");
         };
-        let explained =
-            |p: &i32| listed.iter().any(|g| offsets_partition(self.sight.id_on(g, self.from()), count) == Some(*p));
+        let explained = |p: &i32| {
+            listed.iter().any(|g| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(*p))
+        };
         match stores.iter().find(|p| !explained(p)) {
             None => row.value(visible_names(listed)),
             Some(store) => {
                 let settings = self.sight.settings.groups.keys();
                 let fits: Vec<&str> = settings
-                    .filter(|g| offsets_partition(self.sight.id_on(g, self.from()), count) == Some(*store))
+                    .filter(|g| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(*store))
                     .map(String::as_str)
                     .collect();
                 let hint = if fits.is_empty() { String::new() } else { format!("; it may be {}", fits.join(" or ")) };
@@ -76,20 +77,23 @@ impl Cut<'_> {
         }
     }
 
-    pub(in crate::migration::eos) fn permissions(&self) -> Row {
-        let row = |at| Row::new(RowId::Permissions, "nothing asked for is hidden", at);
+    pub(in crate::migration::eos) fn check_permissions(&self) -> HardGateRow {
+        let row = |at| HardGateRow::new(RowId::Permissions, "nothing asked for is hidden", at);
         let mut newest = None;
-        for side in [self.from(), self.to] {
-            let (look, at) = match self.look(side) {
+        for side in [self.source_side(), self.to] {
+            let (look, at) = match self.fresh_look(side) {
                 Ok(seen) => seen,
                 Err(why) => return row(None).unknown(why, "wait for a fresh look"),
             };
             newest = newest.max(Some(at));
             // A denial that was made from here hides the ids it is for.
             let ours = |id: &String| self.denied_from_here(side) && self.ids(side).contains(id);
-            let ids =
-                look.ids.iter().filter(|(id, _)| !ours(id)).filter_map(|(id, a)| Some((visible_name(id), hidden(a)?)));
-            let writers = look.writers.iter().filter_map(|(tp, a)| Some((tp.to_string(), hidden(a)?)));
+            let ids = look
+                .ids
+                .iter()
+                .filter(|(id, _)| !ours(id))
+                .filter_map(|(id, a)| Some((visible_name(id), hidden_reason(a)?)));
+            let writers = look.writers.iter().filter_map(|(tp, a)| Some((tp.to_string(), hidden_reason(a)?)));
             if let Some((what, why)) = ids.chain(writers).next() {
                 return row(Some(at)).unknown(
                     format!("{what} on {side}: {why}"),
@@ -100,10 +104,10 @@ impl Cut<'_> {
         row(newest).value("told")
     }
 
-    pub(in crate::migration::eos) fn way_back(&self) -> Row {
-        let row = Row::new(RowId::WayBack, "way back proven", Some(self.sight.now));
+    pub(in crate::migration::eos) fn check_way_back(&self) -> HardGateRow {
+        let row = HardGateRow::new(RowId::WayBack, "way back proven", Some(self.sight.now));
         for side in Side::BOTH {
-            if let Err(refusal) = self.sight.fresh(side) {
+            if let Err(refusal) = self.sight.fresh_cluster(side) {
                 return row.unknown(refusal.why, refusal.advice);
             }
         }
@@ -115,20 +119,20 @@ impl Cut<'_> {
                 return row.fail(
                     format!(
                         "{topic} keeps {} on {}, the way back is open for {}",
-                        span(ms),
+                        format_duration(ms),
                         self.to,
-                        span(kept),
+                        format_duration(kept),
                         topic = visible_name(topic)
                     ),
                     "raise its retention.ms there: what expired can't be carried back",
                 );
             }
         }
-        row.value(format!("kept {}", span(kept)))
+        row.value(format!("kept {}", format_duration(kept)))
     }
 
-    pub(super) fn approval(&self) -> Row {
-        let row = Row::new(RowId::Approval, "a second person agrees", Some(self.sight.now));
+    pub(super) fn check_approval(&self) -> HardGateRow {
+        let row = HardGateRow::new(RowId::Approval, "a second person agrees", Some(self.sight.now));
         if !self.plan.needs_approval {
             return row.value("not asked for by the plan");
         }
@@ -154,7 +158,7 @@ impl Cut<'_> {
     }
 }
 
-fn hidden<T>(answer: &Answer<T>) -> Option<String> {
+fn hidden_reason<T>(answer: &Answer<T>) -> Option<String> {
     match answer {
         Answer::Hidden(trouble) => Some(trouble.what.clone()),
         _ => None,

@@ -1,8 +1,8 @@
 //! Rows about the producer itself: its flag, its ids, its topics, its transactions, and the window.
 
-use super::{Cut, Row, RowId, some};
+use super::{HardGateRow, ProducerCut, RowId, shorten_list};
+use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::span;
 use crate::base::{At, Observed, Side, TopicPartition};
 use crate::estate::FlagState;
 use crate::estate::exactly_once::EosLook;
@@ -11,7 +11,7 @@ use crate::migration::facts::command::Subject;
 use crate::migration::rules::producer;
 
 /// A transaction that is open on a partition and that nobody ends.
-pub(super) struct Hung {
+pub(super) struct HungTransaction {
     pub(super) tp: TopicPartition,
     pub(super) why: String,
     pub(super) advice: &'static str,
@@ -19,49 +19,49 @@ pub(super) struct Hung {
     pub(super) foreign: bool,
 }
 
-impl Cut<'_> {
-    pub(in crate::migration::eos) fn flag(&self) -> Row {
-        let want = FlagState::only(self.from());
-        let flag = producer::flag(self.sight, self.name);
+impl ProducerCut<'_> {
+    pub(in crate::migration::eos) fn check_flag(&self) -> HardGateRow {
+        let want = FlagState::only_on(self.source_side());
+        let flag = producer::current_flag(self.sight, self.name);
         let at = self.sight.estate.flags.get(self.name).and_then(Observed::at);
-        let row = Row::new(RowId::Flag, "dual-write flag off", at);
+        let row = HardGateRow::new(RowId::Flag, "dual-write flag off", at);
         match flag {
             _ if !self.plan.has_flag => row.fail("the plan gives it no flag", "give its [[producers]] entry a flag"),
             Some(flag) if flag == want => row.value(flag.to_string()),
             // A cut that stopped behind its point of no silent return is taken over with the flag where it left it.
-            Some(FlagState::Off) if self.to == Side::Blue && self.taking_over() => row.value("off"),
+            Some(FlagState::Off) if self.to == Side::Blue && self.is_taking_over() => row.value("off"),
             Some(flag) => row.fail(format!("the flag reads {flag}"), format!("set it to {want} first")),
             None => row.unknown("the flag can't be read now", "wait until it can be read"),
         }
     }
 
-    fn taking_over(&self) -> bool {
+    fn is_taking_over(&self) -> bool {
         let run = self.sight.state.open_run(&Subject::Producer(self.name.to_owned()));
         run.is_some_and(|r| r.kind.moves_hard() && (r.no_return || r.replaces.is_some()))
     }
 
-    pub(in crate::migration::eos) fn new_ids(&self) -> Row {
+    pub(in crate::migration::eos) fn check_new_ids(&self) -> HardGateRow {
         let what = if self.to == Side::Blue { "at rest" } else { "new and unused" };
-        let row = |at| Row::new(RowId::NewIds, format!("{} ids {what}", self.to), at);
-        let (new, old) = (self.ids(self.to), self.ids(self.from()));
+        let row = |at| HardGateRow::new(RowId::NewIds, format!("{} ids {what}", self.to), at);
+        let (new, old) = (self.ids(self.to), self.ids(self.source_side()));
         if new.is_empty() || old.is_empty() {
-            let side = if new.is_empty() { self.to } else { self.from() };
+            let side = if new.is_empty() { self.to } else { self.source_side() };
             return row(None).fail(
                 format!("the plan names no transactional ids on {side}"),
                 "list them: transactional_ids = { blue = [...], green = [...] }",
             );
         }
-        if let Some((id, whose)) = new.iter().find_map(|id| Some((id, self.owner_of(id)?))) {
+        if let Some((id, whose)) = new.iter().find_map(|id| Some((id, self.find_other_owner(id)?))) {
             return row(None).fail(
                 format!("{id} is an id of {whose} too", id = visible_name(id)),
                 "a transactional id belongs to one producer on one cluster: choose another",
             );
         }
-        let (look, at) = match self.look(self.to) {
+        let (look, at) = match self.fresh_look(self.to) {
             Ok(seen) => seen,
             Err(why) => return row(None).unknown(why, "wait for a fresh look"),
         };
-        let row = row(Some(at)).value(some(new));
+        let row = row(Some(at)).value(shorten_list(new));
         let state = self.sight.state.producers.get(self.name);
         let own = self.to == Side::Blue || state.is_some_and(|p| p.ran_on.contains(&self.to));
         for id in new {
@@ -85,7 +85,7 @@ impl Cut<'_> {
                     );
                 }
                 other => {
-                    let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+                    let why = other.and_then(Answer::to_trouble).map_or("not told".to_owned(), |t| t.what);
                     return row.unknown(
                         format!("{id} on {}: {why}", self.to, id = visible_name(id)),
                         "see that its use there can be asked",
@@ -97,9 +97,9 @@ impl Cut<'_> {
     }
 
     /// Who else has an id of the side that is gone to.
-    pub(super) fn owner_of(&self, id: &String) -> Option<String> {
-        if self.ids(self.from()).contains(id) {
-            return Some(format!("{} on {}", visible_name(self.name), self.from()));
+    pub(super) fn find_other_owner(&self, id: &String) -> Option<String> {
+        if self.ids(self.source_side()).contains(id) {
+            return Some(format!("{} on {}", visible_name(self.name), self.source_side()));
         }
         let other = self.sight.settings.producers.iter().find(|(name, p)| {
             *name != self.name && (p.transactional_blue.contains(id) || p.transactional_green.contains(id))
@@ -107,24 +107,24 @@ impl Cut<'_> {
         other.map(|(name, _)| visible_name(name))
     }
 
-    pub(super) fn window(&self, worst_case_ms: u64) -> Row {
-        let row = Row::new(RowId::Window, "cutover window open", Some(self.sight.now));
+    pub(super) fn check_window(&self, worst_case_ms: u64) -> HardGateRow {
+        let row = HardGateRow::new(RowId::Window, "cutover window open", Some(self.sight.now));
         let windows = &self.sight.estate.windows;
         let open = windows.iter().filter_map(|w| Some((w, w.open_until?))).max_by_key(|(_, until)| *until);
         match open {
             _ if windows.is_empty() => row.fail("the plan has no [[windows]]", "add one, or override `window`"),
             Some((window, until)) => {
                 let left = until.since(self.sight.now);
-                let row = row.value(format!("{} open, {} left", visible_name(&window.name), span(left)));
+                let row = row.value(format!("{} open, {} left", visible_name(&window.name), format_duration(left)));
                 if left > worst_case_ms {
                     row
                 } else {
                     row.fail(
                         format!(
                             "{} left in {}, the worst case takes {}",
-                            span(left),
+                            format_duration(left),
                             visible_name(&window.name),
-                            span(worst_case_ms)
+                            format_duration(worst_case_ms)
                         ),
                         "wait for the next window, or override `window`",
                     )
@@ -135,7 +135,7 @@ impl Cut<'_> {
                     let left = opens.since(self.sight.now);
                     row.hold(
                         left,
-                        format!("{} opens in {}", visible_name(&window.name), span(left)),
+                        format!("{} opens in {}", visible_name(&window.name), format_duration(left)),
                         "wait, or override `window`",
                     )
                 }
@@ -144,11 +144,11 @@ impl Cut<'_> {
         }
     }
 
-    pub(in crate::migration::eos) fn topics(&self) -> Row {
+    pub(in crate::migration::eos) fn check_topics(&self) -> HardGateRow {
         let at = self.sight.estate.blue.at().min(self.sight.estate.green.at());
-        let row = Row::new(RowId::Topics, "topics on both, written by it alone", at);
+        let row = HardGateRow::new(RowId::Topics, "topics on both, written by it alone", at);
         for side in Side::BOTH {
-            if let Err(refusal) = self.sight.fresh(side) {
+            if let Err(refusal) = self.sight.fresh_cluster(side) {
                 return row.unknown(refusal.why, refusal.advice);
             }
         }
@@ -156,7 +156,7 @@ impl Cut<'_> {
             return row.fail("the plan lists no topics for it", "list every topic that it writes");
         }
         let row = row.value(format!("{} topics", self.plan.topics.len()));
-        if let Err(refusal) = producer::topics_exist(self.sight, self.name, self.plan) {
+        if let Err(refusal) = producer::check_topics_exist(self.sight, self.name, self.plan) {
             return row.fail(refusal.why, refusal.advice);
         }
         let shared = self.plan.topics.iter().find_map(|t| {
@@ -179,27 +179,31 @@ impl Cut<'_> {
         }
     }
 
-    pub(super) fn transactions(&self) -> Row {
-        let row = |at| Row::new(RowId::Transactions, "no overlong or hanging transaction", at);
-        let (look, at) = match self.look(self.from()) {
+    pub(super) fn check_transactions(&self) -> HardGateRow {
+        let row = |at| HardGateRow::new(RowId::Transactions, "no overlong or hanging transaction", at);
+        let (look, at) = match self.fresh_look(self.source_side()) {
             Ok(seen) => seen,
             Err(why) => return row(None).unknown(why, "wait for a fresh look"),
         };
-        let (row, now, ids) = (row(Some(at)), self.sight.now, self.ids(self.from()));
+        let (row, now, ids) = (row(Some(at)), self.sight.now, self.ids(self.source_side()));
         let mut open = 0;
         for id in ids {
             match look.ids.get(id) {
                 Some(Answer::Told(Some(view))) => {
                     open += usize::from(view.state == TransactionState::Ongoing);
                     if view.is_overlong(now) {
-                        return row.hold(0, overlong(id, view, now), "wait for it, or end it: fencing aborts it");
+                        return row.hold(
+                            0,
+                            describe_overlong(id, view, now),
+                            "wait for it, or end it: fencing aborts it",
+                        );
                     }
                 }
                 Some(Answer::Told(None) | Answer::Unavailable(Unavailable::Before(_))) => {}
                 other => {
-                    let why = other.and_then(Answer::trouble).map_or("not told".to_owned(), |t| t.what);
+                    let why = other.and_then(Answer::to_trouble).map_or("not told".to_owned(), |t| t.what);
                     return row.unknown(
-                        format!("{id} on {}: {why}", self.from(), id = visible_name(id)),
+                        format!("{id} on {}: {why}", self.source_side(), id = visible_name(id)),
                         "see that it may be described",
                     );
                 }
@@ -207,7 +211,7 @@ impl Cut<'_> {
         }
         // Somebody else's on green is no reason to keep a producer there; its end is waited for after the stop.
         let (others, hanging): (Vec<_>, Vec<_>) =
-            self.hanging(look).into_iter().partition(|h| h.foreign && self.to == Side::Blue);
+            self.find_hanging(look).into_iter().partition(|h| h.foreign && self.to == Side::Blue);
         if let Some(h) = hanging.into_iter().next() {
             return row.fail(format!("{}: {}", h.tp, h.why), h.advice);
         }
@@ -221,15 +225,15 @@ impl Cut<'_> {
 
     /// What is open on a partition and nobody's coordinator holds; or somebody else's transaction that would hold the
     /// last stable offset after the stop.
-    pub(super) fn hanging(&self, look: &EosLook) -> Vec<Hung> {
+    pub(super) fn find_hanging(&self, look: &EosLook) -> Vec<HungTransaction> {
         let mut all = Vec::new();
-        let ids = self.ids(self.from());
+        let ids = self.ids(self.source_side());
         for (tp, answer) in &look.writers {
-            for writer in answer.told().into_iter().flatten().filter(|w| w.open_from.is_some()) {
+            for writer in answer.as_told().into_iter().flatten().filter(|w| w.open_from.is_some()) {
                 let id = look.id_of(writer.producer_id, ids);
-                let Some(hanging) = Hanging::of(tp, writer, id) else { continue };
+                let Some(hanging) = Hanging::from_producer(tp, writer, id) else { continue };
                 let open = format!("open from offset {}", hanging.open_from);
-                match id.and_then(|id| look.ids.get(id)?.told()?.as_ref()) {
+                match id.and_then(|id| look.ids.get(id)?.as_told()?.as_ref()) {
                     Some(view) if hanging.held_by(view).is_none() => {
                         let why = format!(
                             "pid {} epoch {} hangs, {open}: its coordinator has {} as {}",
@@ -238,7 +242,7 @@ impl Cut<'_> {
                             id.unwrap_or_default(),
                             view.state
                         );
-                        all.push(Hung {
+                        all.push(HungTransaction {
                             tp: tp.clone(),
                             why,
                             advice: "end it: kafka-transactions abort",
@@ -250,7 +254,7 @@ impl Cut<'_> {
                     None => {
                         let why = format!("pid {}, none of its ids, has a transaction {open}", writer.producer_id);
                         let advice = "find whose it is: nobody else may write its topics";
-                        all.push(Hung { tp: tp.clone(), why, advice, foreign: true });
+                        all.push(HungTransaction { tp: tp.clone(), why, advice, foreign: true });
                     }
                 }
             }
@@ -259,8 +263,8 @@ impl Cut<'_> {
     }
 }
 
-fn overlong(id: &str, view: &TransactionView, now: At) -> String {
-    let open = view.open_for_ms(now).map_or("?".to_owned(), span);
-    let timeout = u64::try_from(view.timeout_ms).map_or("?".to_owned(), span);
+fn describe_overlong(id: &str, view: &TransactionView, now: At) -> String {
+    let open = view.open_for_ms(now).map_or("?".to_owned(), format_duration);
+    let timeout = u64::try_from(view.timeout_ms).map_or("?".to_owned(), format_duration);
     format!("{id}, pid {}, open {open}, its timeout is {timeout}", view.producer_id, id = visible_name(id))
 }

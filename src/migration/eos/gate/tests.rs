@@ -80,7 +80,7 @@ impl World {
             drain_timeout_ms: 0,
             stable_timeout_ms: 0,
             settle_timeout_ms: 0,
-            criteria: Criteria::lag(1, 1),
+            criteria: Criteria::lag_below(1, 1),
             ..GroupSettings::default()
         };
         let settings = Settings {
@@ -110,13 +110,13 @@ impl World {
         };
         let window = WindowView { name: "sunday".into(), open_until: Some(NOW.plus(WORST + 1)), opens: None };
         let estate = Estate {
-            blue: Observed::seen(blue, NOW),
-            green: Observed::seen(ClusterView { cluster_id: Some("d".into()), ..cluster("604800000") }, NOW),
-            flags: [("ledger".to_owned(), Observed::seen(FlagState::Blue, NOW))].into(),
-            eos_blue: [("ledger".to_owned(), Observed::seen(blue_look, NOW))].into(),
-            eos_green: [("ledger".to_owned(), Observed::seen(green_look, NOW))].into(),
+            blue: Observed::seen_at(blue, NOW),
+            green: Observed::seen_at(ClusterView { cluster_id: Some("d".into()), ..cluster("604800000") }, NOW),
+            flags: [("ledger".to_owned(), Observed::seen_at(FlagState::Blue, NOW))].into(),
+            eos_blue: [("ledger".to_owned(), Observed::seen_at(blue_look, NOW))].into(),
+            eos_green: [("ledger".to_owned(), Observed::seen_at(green_look, NOW))].into(),
             windows: vec![window],
-            planes: [Observed::seen((), NOW), Observed::seen((), NOW)],
+            planes: [Observed::seen_at((), NOW), Observed::seen_at((), NOW)],
             ..Estate::default()
         };
         World { settings, state: State::default(), estate, lag: LagBook::default() }
@@ -154,38 +154,38 @@ impl World {
             ..ProducerSettings::default()
         };
         self.settings.producers.insert("feeder".into(), feeder);
-        self.estate.flags.insert("feeder".into(), Observed::seen(flag, NOW));
+        self.estate.flags.insert("feeder".into(), Observed::seen_at(flag, NOW));
     }
 
-    fn sight(&self) -> Sight<'_> {
-        Sight { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now: NOW }
+    fn sight(&self) -> RuleContext<'_> {
+        RuleContext { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now: NOW }
     }
 
-    pub fn back(&self) -> (Vec<Row>, Vec<String>) {
+    pub fn back(&self) -> (Vec<HardGateRow>, Vec<String>) {
         let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
-        let cut = Cut { sight: &sight, name: "ledger", plan, to: Side::Blue };
-        (cut.back(), cut.foreign())
+        let cut = ProducerCut { sight: &sight, name: "ledger", plan, to: Side::Blue };
+        (cut.rows_before_rollback(), cut.describe_foreign())
     }
 
     fn facts(&self) -> String {
         let sight = self.sight();
-        Cut { sight: &sight, name: "ledger", plan: &self.settings.producers["ledger"], to: Side::Green }
+        ProducerCut { sight: &sight, name: "ledger", plan: &self.settings.producers["ledger"], to: Side::Green }
             .approval_facts()
     }
 
-    pub fn rows(&self) -> Vec<Row> {
+    pub fn rows(&self) -> Vec<HardGateRow> {
         let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
-        Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.live(WORST)
+        ProducerCut { sight: &sight, name: "ledger", plan, to: Side::Green }.rows_before_stop(WORST)
     }
 
-    fn after(&self, still: [&Stillness; 2], fenced: &[&str]) -> Vec<Row> {
+    fn after(&self, still: [&Stillness; 2], fenced: &[&str]) -> Vec<HardGateRow> {
         let sight = self.sight();
         let plan = &self.settings.producers["ledger"];
         let fenced: Vec<_> =
-            fenced.iter().map(|id| Fenced { id: (*id).to_owned(), producer_id: pid(id), epoch: 3 }).collect();
-        Cut { sight: &sight, name: "ledger", plan, to: Side::Green }.after_stop(still, &fenced, 10_000)
+            fenced.iter().map(|id| FencedId { id: (*id).to_owned(), producer_id: pid(id), epoch: 3 }).collect();
+        ProducerCut { sight: &sight, name: "ledger", plan, to: Side::Green }.rows_after_stop(still, &fenced, 10_000)
     }
 }
 
@@ -228,10 +228,10 @@ fn whose_offsets_it_commits_is_remembered_between_two_transactions() {
 #[test]
 fn a_busy_but_healthy_producer_can_be_cut() {
     let rows = World::new().rows();
-    let not: Vec<&Row> = rows.iter().filter(|r| !r.gate.passes()).collect();
+    let not: Vec<&HardGateRow> = rows.iter().filter(|r| !r.gate.passes()).collect();
     assert!(not.is_empty(), "{not:#?}");
     assert!(rows.iter().all(|r| r.advice.is_empty()));
-    assert!(all(&rows, &BTreeSet::new()).passes());
+    assert!(combine_hard_rows(&rows, &BTreeSet::new()).passes());
 }
 
 /// What is broken, the row it shows in, the gate's word, and a part of the reason.
@@ -241,7 +241,7 @@ type Case = (fn(&mut World), RowId, &'static str, &'static str);
 fn each_row_fails_for_its_own_reason() {
     let cases: Vec<Case> = vec![
         (
-            |w| drop(w.estate.flags.insert("ledger".into(), Observed::seen(FlagState::Dual, NOW))),
+            |w| drop(w.estate.flags.insert("ledger".into(), Observed::seen_at(FlagState::Dual, NOW))),
             RowId::Flag,
             "FAIL",
             "dual",
@@ -396,7 +396,7 @@ fn each_row_fails_for_its_own_reason() {
         assert_eq!(row.gate.word(), word, "case {number}: {row:?}");
         assert!(row.gate.why().unwrap().contains(why), "case {number}: {row:?}");
         assert!(!row.advice.is_empty(), "case {number}: {row:?}");
-        assert!(!all(&rows, &BTreeSet::new()).passes());
+        assert!(!combine_hard_rows(&rows, &BTreeSet::new()).passes());
     }
 }
 
@@ -407,7 +407,7 @@ fn an_old_cluster_that_cannot_be_asked_says_so_and_the_stop_proves_it() {
         world.look(Side::Blue).ids.insert(id.into(), Answer::Unavailable(Unavailable::Before(Since::V3_0)));
     }
     let rows = world.rows();
-    assert!(all(&rows, &BTreeSet::new()).passes(), "{rows:#?}");
+    assert!(combine_hard_rows(&rows, &BTreeSet::new()).passes(), "{rows:#?}");
     let row = rows.iter().find(|r| r.id == RowId::Transactions).unwrap();
     assert_eq!(row.value, "not available before 3.0");
 }
@@ -416,9 +416,9 @@ fn an_old_cluster_that_cannot_be_asked_says_so_and_the_stop_proves_it() {
 fn only_what_costs_no_record_can_be_overridden() {
     let mut world = World::new();
     world.estate.windows.clear();
-    assert!(all(&world.rows(), &[RowId::Window].into()).passes());
+    assert!(combine_hard_rows(&world.rows(), &[RowId::Window].into()).passes());
     world.estate.flags.clear();
-    assert!(!all(&world.rows(), &[RowId::Window, RowId::Flag].into()).passes());
+    assert!(!combine_hard_rows(&world.rows(), &[RowId::Window, RowId::Flag].into()).passes());
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn approval_is_another_persons() {
     let facts = world.facts();
     let approval = Approval { by: "bob@bastion".into(), at: NOW, facts };
     world.state.producers.entry("ledger".into()).or_default().approved = Some(approval);
-    assert!(all(&world.rows(), &BTreeSet::new()).passes());
+    assert!(combine_hard_rows(&world.rows(), &BTreeSet::new()).passes());
     world.producer().still_ms += 1;
     let rows = world.rows();
     let row = rows.iter().find(|r| r.id == RowId::Approval).unwrap();
@@ -442,7 +442,7 @@ fn after_the_stop_everything_is_settled_fenced_and_still() {
     let ends = Ends { stable: 9, high_watermark: 9 };
     let look = EosLook { ends: [(TopicPartition::new("ledger", 0), ends)].into(), ..EosLook::default() };
     for s in 0..=10 {
-        still.feed(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
+        still.note_look(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
     }
     let words = |w: &World, still: [&Stillness; 2], fenced: &[&str]| -> Vec<&'static str> {
         w.after(still, fenced).iter().map(|r| r.gate.word()).collect()
@@ -456,7 +456,7 @@ fn after_the_stop_everything_is_settled_fenced_and_still() {
     assert_eq!(words(&world, [&Stillness::default(), &still], &both)[2], "UNKNOWN");
     let mut short = Stillness::default();
     for s in 5..=10 {
-        short.feed(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
+        short.note_look(&look, At(NOW.0 - 10_000 + s * 1_000), 2_000);
     }
     assert_eq!(words(&world, [&still, &short], &both)[3], "HOLD");
 }
@@ -505,17 +505,17 @@ fn what_strangers_do_on_green_is_a_warning_on_the_way_back() {
 fn a_group_that_read_green_goes_back_after_its_producer_only() {
     let mut world = World::new();
     let tp = TopicPartition::new("ledger", 0);
-    let seam = |target| crate::migration::eos::Seam { tp: tp.clone(), source: 90, target };
+    let seam = |target| crate::migration::eos::PartitionSeam { tp: tp.clone(), source: 90, target };
     world.state.seams.record(Side::Green, &[seam(5)], At(1));
     let end = world.on(Side::Green).topics.get_mut("ledger").unwrap();
     end.partitions[0].high_watermark = Some(5);
     world.on(Side::Green).groups.insert("enrich".into(), reader());
-    world.estate.flags.insert("ledger".into(), Observed::seen(FlagState::Green, NOW));
+    world.estate.flags.insert("ledger".into(), Observed::seen_at(FlagState::Green, NOW));
     let ask = |w: &World| {
         let lag = LagBook::default();
-        let sight = Sight { settings: &w.settings, state: &w.state, estate: &w.estate, lag: &lag, now: NOW };
+        let sight = RuleContext { settings: &w.settings, state: &w.state, estate: &w.estate, lag: &lag, now: NOW };
         let way = crate::migration::rules::rollback::way_back(&sight, "enrich", None);
-        (crate::migration::eos::may_leave(&sight, "enrich", "ledger", "ledger", Side::Blue), way)
+        (crate::migration::eos::check_may_leave(&sight, "enrich", "ledger", "ledger", Side::Blue), way)
     };
     let (may, way) = ask(&world);
     assert!(may.is_ok() && way == WayBack::Exact, "it has read nothing there: {may:?} {way:?}");

@@ -6,7 +6,7 @@ use super::*;
 use crate::base::Side;
 use crate::estate::SwitchState;
 use crate::migration::facts::command::Command;
-use crate::migration::facts::effect::{Effect, Issued};
+use crate::migration::facts::effect::{Effect, IssuedEffect};
 use crate::migration::facts::overrides::{GateName, PassedOver};
 use crate::migration::facts::stage::WayBack;
 
@@ -54,7 +54,7 @@ fn done(run: RunId) -> Event {
 }
 
 fn needs(run: RunId) -> Event {
-    Event::needs(run, "green is not stable", "continue, or roll back")
+    Event::needs_operator(run, "green is not stable", "continue, or roll back")
 }
 
 fn fired(arm: Arm) -> Event {
@@ -73,12 +73,12 @@ fn gate(metric: Option<Metric>, gate: Gate) -> Event {
 
 /// Entries a minute apart, each by its actor; what came of each: nothing, or event, severity, topics, stage, key.
 fn told(entries: &[(&str, Event)]) -> Vec<String> {
-    let mut room = Newsroom::default();
+    let mut room = Notifications::default();
     let tell = |(i, (actor, event)): (usize, &(&str, Event))| {
         let at = At(i64::try_from(i).unwrap() * 60_000);
         let seq = u64::try_from(i).unwrap() + 1;
-        let entry = Entry { seq, at, actor: (*actor).to_owned(), event: event.clone() };
-        room.entry(&entry, "words").map_or_else(String::new, |n| {
+        let entry = JournalEntry { seq, at, actor: (*actor).to_owned(), event: event.clone() };
+        room.take_entry(&entry, "words").map_or_else(String::new, |n| {
             assert_eq!((n.seq, n.at, n.actor.as_str()), (seq, at, *actor));
             let topics: Vec<String> = n.topics.iter().map(ToString::to_string).collect();
             let stage = n.stage.map(|s| format!(" [{s}]")).unwrap_or_default();
@@ -97,7 +97,7 @@ fn a_cutover_tells_its_start_its_point_of_no_return_and_its_end() {
     let found = told(&[
         (ADA, start(1, RunKind::CutOver, &group())),
         (WE, Event::StepStarted { run: 1, step: 0 }),
-        (WE, Event::Intent { run: 1, issued: Issued { key: "1/1/1".into(), effect } }),
+        (WE, Event::Intent { run: 1, issued: IssuedEffect { key: "1/1/1".into(), effect } }),
         (WE, Event::PointOfNoReturn { run: 1 }),
         (WE, Event::StepDone { run: 1, step: 0 }),
         (WE, done(1)),
@@ -145,9 +145,12 @@ fn a_person_is_asked_for_while_it_runs_and_after_it() {
         "",
     ];
     assert_eq!(found, expected);
-    let mut room = Newsroom::default();
-    room.entry(&Entry { seq: 1, at: At(0), actor: ADA.into(), event: start(1, RunKind::CutOver, &group()) }, "w");
-    let asked = room.entry(&Entry { seq: 2, at: At(0), actor: WE.into(), event: needs(1) }, "w").unwrap();
+    let mut room = Notifications::default();
+    room.take_entry(
+        &JournalEntry { seq: 1, at: At(0), actor: ADA.into(), event: start(1, RunKind::CutOver, &group()) },
+        "w",
+    );
+    let asked = room.take_entry(&JournalEntry { seq: 2, at: At(0), actor: WE.into(), event: needs(1) }, "w").unwrap();
     assert_eq!((asked.what.as_str(), asked.advice.as_str()), ("green is not stable", "continue, or roll back"));
 }
 
@@ -244,24 +247,33 @@ fn a_dry_run_is_no_news() {
 
 #[test]
 fn every_kind_by_default_is_one_that_exists_and_has_a_name_of_its_own() {
-    let names: BTreeSet<String> = Topic::iter().map(|t| t.to_string()).collect();
-    assert_eq!(names.len(), Topic::iter().count());
-    assert!(!Topic::DEFAULT.contains(&Topic::Controller), "each verb of the shell opens and closes the journal");
-    let events: BTreeSet<String> = Happening::iter().map(|t| t.to_string()).collect();
-    assert_eq!(events.len(), Happening::iter().count());
+    let names: BTreeSet<String> = NotificationTopic::iter().map(|t| t.to_string()).collect();
+    assert_eq!(names.len(), NotificationTopic::iter().count());
+    assert!(
+        !NotificationTopic::DEFAULT.contains(&NotificationTopic::Controller),
+        "each verb of the shell opens and closes the journal"
+    );
+    let events: BTreeSet<String> = NotificationEvent::iter().map(|t| t.to_string()).collect();
+    assert_eq!(events.len(), NotificationEvent::iter().count());
 }
 
 #[test]
 fn many_are_one_that_says_the_worst() {
-    let one = |seq, event, severity| News { seq, event, severity, what: format!("w{seq}"), ..News::test(At(1), ADA) };
+    let one = |seq, event, severity| Notification {
+        seq,
+        event,
+        severity,
+        what: format!("w{seq}"),
+        ..Notification::test(At(1), ADA)
+    };
     let many = [
-        one(3, Happening::RunStarted, Severity::Info),
-        one(5, Happening::Alarm, Severity::Fail),
-        one(9, Happening::RunStarted, Severity::Info),
+        one(3, NotificationEvent::RunStarted, Severity::Info),
+        one(5, NotificationEvent::Alarm, Severity::Fail),
+        one(9, NotificationEvent::RunStarted, Severity::Info),
     ];
-    let sum = News::summary(&many).unwrap();
+    let sum = Notification::summary(&many).unwrap();
     assert_eq!((sum.seq, sum.severity), (9, Severity::Fail));
     let what = "3 could not be told in time (entries 3 to 9): 2 run_started, 1 alarm; the worst: w5";
     assert_eq!(sum.what, what);
-    assert_eq!(News::summary(&[]), None);
+    assert_eq!(Notification::summary(&[]), None);
 }

@@ -4,19 +4,19 @@ use super::super::super::align::pool::PoolAlignment;
 use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
-use super::super::conclude::{Grounds, and, cut, expired_words, metadata_words};
-use super::super::side::Side;
+use super::super::conclude::{VerdictGrounds, collect_cut, describe_expired, describe_lost_metadata, join_reasons};
+use super::super::loaded_log::LoadedLog;
 use super::Pool;
 use crate::base::TopicPartition;
 
 impl Pool {
-    fn tp(&self, partition: usize) -> TopicPartition {
+    fn topic_partition(&self, partition: usize) -> TopicPartition {
         TopicPartition::new(&self.params.base.tp.topic, i32::try_from(partition).unwrap_or(i32::MAX))
     }
 
-    pub(super) fn unmappable(&self, why: &str) -> Vec<PartitionPlan> {
+    pub(super) fn plan_unmappable(&self, why: &str) -> Vec<PartitionPlan> {
         let plan = |p: usize| {
-            let mut plan = PartitionPlan::unmappable(self.tp(p), "align", why, self.now);
+            let mut plan = PartitionPlan::unmappable(self.topic_partition(p), "align", why, self.now);
             plan.source = self.source_position(p);
             (plan.target.log_start, plan.target.end) =
                 self.target.get(p).and_then(|s| s.ends).map_or((-1, -1), |e| (e.log_start, e.end));
@@ -35,7 +35,7 @@ impl Pool {
 
     /// A row for each partition that either side has: what is missing is of the source's partition of that number,
     /// everything else of the target's.
-    pub(super) fn conclude(
+    pub(super) fn conclude_partitions(
         &self,
         a: &PoolAlignment,
         source: &[EndRead],
@@ -45,7 +45,7 @@ impl Pool {
         let nothing_there =
             self.target.iter().zip(target).all(|(s, e)| s.window.is_empty() && s.window.from() <= e.log_start);
         let never_any = self.source.iter().zip(source).all(|(s, e)| s.window.is_empty() && e.end == 0);
-        let grounds = Grounds {
+        let grounds = VerdictGrounds {
             compared: a.compared,
             plain: nothing_there || never_any,
             pair_distance: a.pair_distance,
@@ -58,14 +58,15 @@ impl Pool {
         if source.iter().chain(target).any(EndRead::is_open) {
             let what =
                 "a transaction is open: what only the target has is delivered, what it holds there may be read again";
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(what.to_owned(), why)));
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(what.to_owned(), why)));
         }
-        let unconsumed = |(side, at): (&Side, &i64)| (side.window.len() - side.window.index_of(*at)) as u64;
+        let unconsumed = |(side, at): (&LoadedLog, &i64)| (side.window.len() - side.window.index_of(*at)) as u64;
         let unconsumed: u64 = self.source.iter().zip(committed).map(unconsumed).sum();
         let carried = self.params.base.metadata.as_ref().map(|m| m.len());
         if let Some(bytes) = carried {
             // Records lie elsewhere where partition counts differ.
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(and(metadata_words(bytes, unconsumed), why)));
+            (verdict, why) =
+                (verdict.max(Verdict::Bounded), Some(join_reasons(describe_lost_metadata(bytes, unconsumed), why)));
         }
         let done_again = carried.map_or(0, |_| unconsumed);
         let counts = format!("{} partitions to {}", source.len(), target.len());
@@ -78,7 +79,7 @@ impl Pool {
             let there = a.targets.get(p).zip(target.get(p));
             let ours = a.sources.get(p).cloned().unwrap_or_default();
             PartitionPlan {
-                tp: self.tp(p),
+                tp: self.topic_partition(p),
                 strategy: Strategy::Align.to_string(),
                 source: self.source_position(p),
                 target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
@@ -95,19 +96,22 @@ impl Pool {
                 missing: Some(ours.missing + expired),
                 missing_ranges: ours.ranges,
                 times: Times {
-                    missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::of),
-                    re_read: a.re_read_times.filter(|_| there.is_some_and(|(t, _)| t.re_read > 0)).map(TimeSpan::of),
+                    missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::from_timestamps),
+                    re_read: a
+                        .re_read_times
+                        .filter(|_| there.is_some_and(|(t, _)| t.re_read > 0))
+                        .map(TimeSpan::from_timestamps),
                 },
                 target_only: there.map_or(0, |(t, _)| t.target_only),
                 unsettled: if first { a.unsettled } else { Default::default() },
                 evidence: format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared),
                 why: if expired > 0 {
-                    Some(and(expired_words(expired, Strategy::Align), why.clone()))
+                    Some(join_reasons(describe_expired(expired, Strategy::Align), why.clone()))
                 } else {
                     why.clone()
                 },
                 read: (self.source.get(p).map_or(0, |s| s.read), self.target.get(p).map_or(0, |s| s.read)),
-                cut: cut(
+                cut: collect_cut(
                     self.source.get(p).map_or(&LogWindow::default(), |s| &s.window),
                     committed.get(p).copied().unwrap_or(0),
                     self.target.get(p).map_or(&LogWindow::default(), |s| &s.window),

@@ -3,31 +3,31 @@
 
 use std::collections::BTreeMap;
 
-use super::windows::{Ask, Stretch};
+use super::windows::{WindowAsk, WindowRange};
 use crate::base::TopicPartition;
 use crate::offsets::LogWindow;
 
 /// Windows of one cluster that were read, by partition (its name there) and whether key hashes came along. Those of
 /// one partition are in offset order and don't touch.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct WindowCache {
     held: BTreeMap<(TopicPartition, bool), Vec<LogWindow>>,
 }
 
-impl Shelf {
+impl WindowCache {
     /// Records that are held.
-    pub fn records(&self) -> u64 {
+    pub fn record_count(&self) -> u64 {
         self.held.values().flatten().map(|w| w.len() as u64).sum()
     }
 
     /// Forgets the partitions (by their names there) that nobody works on any more.
-    pub fn keep(&mut self, wanted: impl Fn(&TopicPartition) -> bool) {
+    pub fn retain_partitions(&mut self, wanted: impl Fn(&TopicPartition) -> bool) {
         self.held.retain(|(tp, _), _| wanted(tp));
     }
 
     /// What of an ask is neither held nor in `planned` (which it is added to). Returns how many offsets that is, and
     /// adds nothing when it is more than `room`.
-    pub fn plan(&self, ask: &Ask, planned: &mut Vec<Stretch>, room: u64) -> Option<u64> {
+    pub fn plan_reads(&self, ask: &WindowAsk, planned: &mut Vec<WindowRange>, room: u64) -> Option<u64> {
         let held = self.held.get(&(ask.tp.clone(), ask.keys)).into_iter().flatten().map(|w| (w.from(), w.to()));
         let coming = planned.iter().filter(|s| s.tp == ask.tp && s.keys == ask.keys).map(|s| (s.from, s.to));
         let mut covered: Vec<(i64, i64)> = held.chain(coming).collect();
@@ -42,7 +42,7 @@ impl Shelf {
         let offsets = gaps.iter().map(|(from, to)| from.abs_diff(*to)).sum();
         let (tp, rule, keys) = (&ask.tp, &ask.rule, ask.keys);
         (offsets <= room).then(|| {
-            planned.extend(gaps.iter().map(|(from, to)| Stretch {
+            planned.extend(gaps.iter().map(|(from, to)| WindowRange {
                 tp: tp.clone(),
                 from: *from,
                 to: *to,
@@ -54,7 +54,7 @@ impl Shelf {
     }
 
     /// Takes in what was read.
-    pub fn put(&mut self, stretch: &Stretch, window: LogWindow) {
+    pub fn put(&mut self, stretch: &WindowRange, window: LogWindow) {
         let held = self.held.entry((stretch.tp.clone(), stretch.keys)).or_default();
         held.push(window);
         held.sort_by_key(LogWindow::from);
@@ -69,7 +69,7 @@ impl Shelf {
     }
 
     /// What an ask asks for, or the first part of it that is held.
-    pub fn get(&self, ask: &Ask) -> Option<LogWindow> {
+    pub fn get(&self, ask: &WindowAsk) -> Option<LogWindow> {
         let held = self.held.get(&(ask.tp.clone(), ask.keys))?;
         let window = held.iter().find(|w| w.from() <= ask.from && ask.from < w.to())?;
         Some(window.slice(ask.from, ask.to))
@@ -81,27 +81,27 @@ mod tests {
     use super::*;
     use crate::offsets::{Identity, IdentityRule, Rec};
 
-    fn ask(from: i64, to: i64) -> Ask {
+    fn ask(from: i64, to: i64) -> WindowAsk {
         let (tp, rule) = (TopicPartition::new("t", 0), IdentityRule::Content);
-        Ask { slot: 0, tp, from, to, keys: false, rule }
+        WindowAsk { slot: 0, tp, from, to, keys: false, rule }
     }
 
-    fn read(shelf: &mut Shelf, planned: Vec<Stretch>) {
+    fn read(shelf: &mut WindowCache, planned: Vec<WindowRange>) {
         for s in planned {
             let records: Vec<Rec> = (s.from..s.to).map(|offset| Rec { offset, ts: 0, id: Identity(1) }).collect();
-            shelf.put(&s, LogWindow::of(s.from, s.to, &records).unwrap());
+            shelf.put(&s, LogWindow::from_records(s.from, s.to, &records).unwrap());
         }
     }
 
-    fn plan(shelf: &Shelf, asks: &[(i64, i64)], room: u64) -> (Vec<Option<u64>>, Vec<(i64, i64)>) {
+    fn plan(shelf: &WindowCache, asks: &[(i64, i64)], room: u64) -> (Vec<Option<u64>>, Vec<(i64, i64)>) {
         let mut planned = Vec::new();
-        let told = asks.iter().map(|(from, to)| shelf.plan(&ask(*from, *to), &mut planned, room)).collect();
+        let told = asks.iter().map(|(from, to)| shelf.plan_reads(&ask(*from, *to), &mut planned, room)).collect();
         (told, planned.iter().map(|s| (s.from, s.to)).collect())
     }
 
     #[test]
     fn what_several_ask_for_is_planned_once() {
-        let shelf = Shelf::default();
+        let shelf = WindowCache::default();
         let (told, planned) = plan(&shelf, &[(50, 100), (10, 100), (60, 70), (5, 120)], 1_000);
         assert_eq!(told, [Some(50), Some(40), Some(0), Some(25)]);
         assert_eq!(planned, [(50, 100), (10, 50), (5, 10), (100, 120)]);
@@ -110,24 +110,24 @@ mod tests {
 
     #[test]
     fn what_is_held_is_not_read_again_and_cut_for_each() {
-        let mut shelf = Shelf::default();
+        let mut shelf = WindowCache::default();
         let mut planned = Vec::new();
-        shelf.plan(&ask(50, 100), &mut planned, u64::MAX).unwrap();
-        shelf.plan(&ask(200, 300), &mut planned, u64::MAX).unwrap();
+        shelf.plan_reads(&ask(50, 100), &mut planned, u64::MAX).unwrap();
+        shelf.plan_reads(&ask(200, 300), &mut planned, u64::MAX).unwrap();
         read(&mut shelf, planned);
         assert_eq!(plan(&shelf, &[(40, 260)], 1_000).1, [(40, 50), (100, 200)]);
-        let got = |shelf: &Shelf, from, to| shelf.get(&ask(from, to)).map(|w| (w.from(), w.to(), w.len()));
+        let got = |shelf: &WindowCache, from, to| shelf.get(&ask(from, to)).map(|w| (w.from(), w.to(), w.len()));
         assert_eq!(got(&shelf, 60, 80), Some((60, 80, 20)));
         assert_eq!(got(&shelf, 60, 250), Some((60, 100, 40)), "the first part");
         assert_eq!(got(&shelf, 40, 60), None);
         assert_eq!(got(&shelf, 100, 200), None);
         let mut planned = Vec::new();
-        shelf.plan(&ask(40, 260), &mut planned, u64::MAX).unwrap();
+        shelf.plan_reads(&ask(40, 260), &mut planned, u64::MAX).unwrap();
         read(&mut shelf, planned);
         assert_eq!(got(&shelf, 40, 300), Some((40, 300, 260)));
-        assert_eq!((shelf.records(), shelf.held.values().map(Vec::len).sum::<usize>()), (260, 1));
-        assert!(shelf.get(&Ask { keys: true, ..ask(40, 50) }).is_none(), "without its keys");
-        shelf.keep(|_| false);
-        assert_eq!(shelf.records(), 0);
+        assert_eq!((shelf.record_count(), shelf.held.values().map(Vec::len).sum::<usize>()), (260, 1));
+        assert!(shelf.get(&WindowAsk { keys: true, ..ask(40, 50) }).is_none(), "without its keys");
+        shelf.retain_partitions(|_| false);
+        assert_eq!(shelf.record_count(), 0);
     }
 }

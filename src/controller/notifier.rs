@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::event::Entry;
-use crate::migration::tell::notifications::{Newsroom, Told};
-use crate::notify::Target;
+use crate::migration::facts::event::JournalEntry;
+use crate::migration::tell::notifications::{DeliveryProgress, Notifications};
+use crate::notify::NotifyTarget;
 use crate::notify::queue::{Message, OLD_MS, Queue};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
@@ -22,9 +22,9 @@ use crate::snapshot::{Arming, Notice, Severity};
 const LAST_MS: u64 = 5_000;
 
 /// See the module's words.
-pub(super) struct Herald {
-    room: Newsroom,
-    couriers: Vec<Arc<Courier>>,
+pub(super) struct Notifier {
+    room: Notifications,
+    couriers: Vec<Arc<Delivery>>,
     tasks: JoinSet<()>,
     /// What a dry run would send, of entries after this one.
     rehearses: Option<u64>,
@@ -33,8 +33,8 @@ pub(super) struct Herald {
 }
 
 /// One target, between the loop and its task.
-struct Courier {
-    target: Target,
+struct Delivery {
+    target: NotifyTarget,
     queue: Mutex<Queue>,
     /// Something was put into the queue.
     filled: Notify,
@@ -42,24 +42,24 @@ struct Courier {
     settled: Notify,
 }
 
-impl Herald {
+impl Notifier {
     /// `told`: how far each target was told; one that is new begins after entry `last`. Only a session that holds the
     /// journal, and changes something, tells anybody.
-    pub fn new(plan: &Plan, arming: &Arming, told: &[Told], last: u64) -> Self {
+    pub fn new(plan: &Plan, arming: &Arming, told: &[DeliveryProgress], last: u64) -> Self {
         let mut herald = Self {
-            room: Newsroom::default(),
+            room: Notifications::default(),
             couriers: Vec::new(),
             tasks: JoinSet::new(),
             rehearses: (*arming == Arming::DryRun).then_some(last),
             notices: Vec::new(),
         };
         if !matches!(arming, Arming::ReadOnly { .. }) {
-            for target in crate::notify::targets(plan) {
+            for target in crate::notify::list_targets(plan) {
                 let name = &target.plan().name;
                 let known = told.iter().find(|t| t.target == *name).cloned();
-                let told = known.unwrap_or_else(|| Told { target: name.clone(), seq: last, failing: None });
+                let told = known.unwrap_or_else(|| DeliveryProgress { target: name.clone(), seq: last, failing: None });
                 let queue = Mutex::new(Queue::new(told));
-                herald.couriers.push(Arc::new(Courier {
+                herald.couriers.push(Arc::new(Delivery {
                     target,
                     queue,
                     filled: Notify::new(),
@@ -81,23 +81,23 @@ impl Herald {
     }
 
     /// Takes in every entry, old or new, with its words. Returns at once.
-    pub fn entry(&mut self, entry: &Entry, words: &str) {
+    pub fn take_entry(&mut self, entry: &JournalEntry, words: &str) {
         if self.couriers.is_empty() {
             return;
         }
-        let news = self.room.entry(entry, words);
+        let news = self.room.take_entry(entry, words);
         for courier in &self.couriers {
             let wanted = news.clone().filter(|n| courier.target.wants(n));
             match self.rehearses {
                 Some(last) if entry.seq > last => {
                     if let Some(news) = wanted {
-                        let body = courier.target.body(&Message { news, missed: 0 });
+                        let body = courier.target.preview_body(&Message { news, missed: 0 });
                         tracing::info!("dry run: notify.{} would be sent {body}", courier.target.plan().name);
                     }
                 }
                 Some(_) => {}
                 None => {
-                    courier.queue().entry(entry.seq, wanted);
+                    courier.queue().note_entry(entry.seq, wanted);
                     courier.filled.notify_one();
                 }
             }
@@ -106,14 +106,14 @@ impl Herald {
 
     /// How far each target was told, if that changed since the last time or `all` is asked for; `None` when there is
     /// nothing to keep.
-    pub fn told(&self, all: bool) -> Option<Vec<Told>> {
+    pub fn told_if_changed(&self, all: bool) -> Option<Vec<DeliveryProgress>> {
         let changed = self.couriers.iter().filter(|c| c.queue().take_change()).count();
         let keeps = self.rehearses.is_none() && !self.couriers.is_empty();
-        (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told()).collect())
+        (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told_so_far()).collect())
     }
 
     /// Puts a notice for each target that nothing reaches, and takes it away when something does.
-    pub fn notices(&mut self, notices: &mut VecDeque<Notice>) {
+    pub fn update_notices(&mut self, notices: &mut VecDeque<Notice>) {
         for (courier, mine) in self.couriers.iter().zip(&mut self.notices) {
             let notice = courier.queue().failing().cloned().map(|(at, trouble)| Notice {
                 at,
@@ -136,7 +136,7 @@ impl Herald {
     pub async fn end(&mut self) {
         let all = async {
             for courier in &self.couriers {
-                courier.idle().await;
+                courier.wait_until_idle().await;
             }
         };
         if self.rehearses.is_none() {
@@ -149,14 +149,14 @@ impl Herald {
     }
 }
 
-impl Courier {
+impl Delivery {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn idle(&self) {
+    async fn wait_until_idle(&self) {
         loop {
-            if self.queue().idle() {
+            if self.queue().is_idle() {
                 return;
             }
             // only the task settles, and what it settles after the look leaves a permit
@@ -166,7 +166,7 @@ impl Courier {
 
     async fn run(self: Arc<Self>) {
         loop {
-            let next = self.queue().take(Clock.now());
+            let next = self.queue().take_message(Clock.now());
             match next {
                 Some(message) => {
                     self.deliver(&message).await;
@@ -182,11 +182,11 @@ impl Courier {
         let name = &self.target.plan().name;
         for tries in 1.. {
             match self.target.send(message).await {
-                Ok(_) => return self.queue().delivered(message),
+                Ok(_) => return self.queue().note_delivered(message),
                 Err(not_sent) => {
                     let (seq, what) = (message.news.seq, &not_sent.trouble.what);
                     tracing::warn!("{what} (entry {seq}, try {tries})");
-                    self.queue().failed(Clock.now(), not_sent.trouble.clone());
+                    self.queue().note_failure(Clock.now(), not_sent.trouble.clone());
                     let (retries, age) = (self.target.plan().retries, Clock.now().since(message.news.at));
                     let more = tries <= retries || (retries > 0 && age <= OLD_MS);
                     let pause = not_sent.again.pause_ms(tries).filter(|_| more);
@@ -195,7 +195,7 @@ impl Courier {
                             "notify.{name}: entry {seq} is given up after {tries} tries",
                             name = visible_name(name)
                         );
-                        return self.queue().given_up(message);
+                        return self.queue().note_given_up(message);
                     };
                     Clock.sleep(pause).await;
                 }

@@ -8,7 +8,7 @@ use crate::base::At;
 
 /// One log: its bounds, what was loaded of it, and what it answered about times.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Side {
+pub(super) struct LoadedLog {
     pub(super) ends: Option<EndRead>,
     pub(super) seen: Vec<EndSample>,
     pub(super) window: LogWindow,
@@ -21,17 +21,17 @@ pub(super) struct Side {
     pub(super) read: u64,
 }
 
-impl Side {
+impl LoadedLog {
     /// By the samples of its end: below which offset everything had arrived `skew_ms` before the other log's end was
     /// asked for. `None` when no sample is that old.
-    pub(super) fn settled(&self, other: At, skew_ms: u64) -> Option<i64> {
+    pub(super) fn settled_by_samples(&self, other: At, skew_ms: u64) -> Option<i64> {
         self.seen.iter().filter(|s| s.at.plus(skew_ms) <= other).map(|s| s.end).max()
     }
 
     /// Records below this offset are settled. `other`: when the other log's end was asked for.
     pub(super) fn settled_below(&self, other: Option<At>, skew_ms: u64) -> i64 {
         let by_time = self.tail_ts.and_then(|ts| self.lookups.get(&ts)).copied();
-        other.and_then(|at| self.settled(at, skew_ms)).or(by_time).unwrap_or(i64::MIN)
+        other.and_then(|at| self.settled_by_samples(at, skew_ms)).or(by_time).unwrap_or(i64::MIN)
     }
 
     /// What ListOffsets by time answered.
@@ -52,7 +52,7 @@ impl Side {
     }
 
     /// Takes in what was read from `from` on: behind the window, or before it once the whole older stretch is there.
-    pub(super) fn take(&mut self, from: i64, piece: LogWindow) -> Result<(), String> {
+    pub(super) fn take_piece(&mut self, from: i64, piece: LogWindow) -> Result<(), String> {
         if piece.from() != from || piece.to() <= from {
             return Err(format!("nothing was read from {from} on"));
         }

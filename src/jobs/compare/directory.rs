@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::Broken;
-use super::ground::Ground;
+use super::DiffFailure;
+use super::ground::DiffPreconditions;
 use crate::base::Trouble;
 use crate::base::sanitise::visible_path;
 use crate::diff::{JoinState, TopicDiff};
@@ -35,7 +35,7 @@ pub(super) struct Saved {
 /// A topic that was under way.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SavedTopic {
-    pub ground: Ground,
+    pub ground: DiffPreconditions,
     /// The next offset to read, by log and partition.
     pub next: [Vec<i64>; 2],
     pub join: JoinState,
@@ -46,7 +46,7 @@ pub(super) struct SavedTopic {
 }
 
 /// The directory of one diff, locked: two of the same would spoil each other.
-pub(super) struct Place {
+pub(super) struct DiffDirectory {
     dir: PathBuf,
     _lock: File,
     /// Whether the directory it is in was made for it.
@@ -55,17 +55,17 @@ pub(super) struct Place {
     saves: u64,
 }
 
-impl Place {
+impl DiffDirectory {
     /// Makes the directory, for its owner alone. Errors: the disk, or the same diff is running already.
-    pub fn open(dir: &Path, name: &str) -> Result<Self, Broken> {
+    pub fn open(dir: &Path, name: &str) -> Result<Self, DiffFailure> {
         let made = !dir.exists();
         let dir = dir.join(name);
-        let at = |e: std::io::Error| trouble("can't use the directory", &dir, &e);
+        let at = |e: std::io::Error| disk_failure("can't use the directory", &dir, &e);
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(at)?;
         let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock"));
         let lock = lock.map_err(at)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            refused(
+            refused_failure(
                 format!("the same diff is running already, in {}", visible_path(&dir)),
                 "wait for it, or compare something else",
             )
@@ -74,29 +74,32 @@ impl Place {
     }
 
     /// What an earlier run left; errors when there is nothing to go on with.
-    pub fn load(&mut self) -> Result<Saved, Broken> {
+    pub fn load(&mut self) -> Result<Saved, DiffFailure> {
         let path = self.dir.join(STATE);
         let text = std::fs::read(&path).map_err(|e| match e.kind() {
-            ErrorKind::NotFound => refused(
+            ErrorKind::NotFound => refused_failure(
                 "there is nothing to resume: no such diff was broken off",
                 "give the same topics and range as then, or leave out --resume",
             ),
-            _ => trouble("can't read", &path, &e),
+            _ => disk_failure("can't read", &path, &e),
         })?;
         let saved: Saved = serde_json::from_slice(&text).map_err(|e| {
-            refused(format!("{} can't be understood: {e}", visible_path(&path)), "leave out --resume to start again")
+            refused_failure(
+                format!("{} can't be understood: {e}", visible_path(&path)),
+                "leave out --resume to start again",
+            )
         })?;
         if let Some(topic) = &saved.topic {
             self.lengths.clone_from(&topic.lengths);
             for (bucket, length) in self.lengths.iter().enumerate() {
-                let path = self.bucket(bucket);
+                let path = self.bucket_path(bucket);
                 if path.exists() || *length > 0 {
                     let file = OpenOptions::new().write(true).open(&path);
                     let cut = file.and_then(|f| match f.metadata()?.len() < *length {
                         true => Err(std::io::Error::new(ErrorKind::UnexpectedEof, "it is shorter than it was")),
                         false => f.set_len(*length),
                     });
-                    cut.map_err(|e| trouble("can't go on with", &path, &e))?;
+                    cut.map_err(|e| disk_failure("can't go on with", &path, &e))?;
                 }
             }
         }
@@ -104,38 +107,38 @@ impl Place {
     }
 
     /// The waiting records of a saved topic.
-    pub fn waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, Broken> {
+    pub fn read_waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, DiffFailure> {
         let path = self.dir.join(&topic.waiting);
-        std::fs::read(&path).map_err(|e| trouble("can't read", &path, &e))
+        std::fs::read(&path).map_err(|e| disk_failure("can't read", &path, &e))
     }
 
     /// A new topic with so many buckets. Files of an earlier one are removed.
-    pub fn begin(&mut self, buckets: usize) -> Result<(), Broken> {
-        self.sweep(&["bucket-", "waiting-"])?;
+    pub fn begin_topic(&mut self, buckets: usize) -> Result<(), DiffFailure> {
+        self.remove_files(&["bucket-", "waiting-"])?;
         self.lengths = vec![0; buckets];
         Ok(())
     }
 
     /// Appends to a bucket.
-    pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), Broken> {
-        let path = self.bucket(bucket);
+    pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), DiffFailure> {
+        let path = self.bucket_path(bucket);
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
-        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))?;
+        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| disk_failure("can't write", &path, &e))?;
         self.lengths[bucket] += bytes.len() as u64;
         Ok(())
     }
 
     /// Bytes of a bucket on disk.
-    pub fn bytes(&self, bucket: usize) -> u64 {
+    pub fn bucket_bytes(&self, bucket: usize) -> u64 {
         self.lengths.get(bucket).copied().unwrap_or(0)
     }
 
     /// Reads a bucket from its start, in pieces.
-    pub fn replay(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), Broken> {
-        let path = self.bucket(bucket);
-        let at = |e: std::io::Error| trouble("can't read", &path, &e);
+    pub fn read_bucket(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), DiffFailure> {
+        let path = self.bucket_path(bucket);
+        let at = |e: std::io::Error| disk_failure("can't read", &path, &e);
         let mut file = File::open(&path).map_err(at)?;
-        let mut left = self.bytes(bucket);
+        let mut left = self.bucket_bytes(bucket);
         let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
         while left > 0 {
             let now = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
@@ -150,10 +153,10 @@ impl Place {
     pub fn save(
         &mut self,
         saved: &mut Saved,
-        ground: &Ground,
+        ground: &DiffPreconditions,
         next: &[Vec<i64>; 2],
         (join, waiting): (JoinState, Vec<u8>),
-    ) -> Result<(), Broken> {
+    ) -> Result<(), DiffFailure> {
         let before = saved.topic.as_ref().map(|t| t.waiting.clone());
         self.saves += 1;
         let mut name = format!("waiting-{}", self.saves % 2);
@@ -161,43 +164,43 @@ impl Place {
             self.saves += 1;
             name = format!("waiting-{}", self.saves % 2);
         }
-        self.write(&name, &waiting)?;
+        self.write_file(&name, &waiting)?;
         let lengths = self.lengths.clone();
         saved.topic = Some(SavedTopic { ground: ground.clone(), next: next.clone(), join, lengths, waiting: name });
-        self.put(saved)
+        self.write_progress(saved)
     }
 
     /// A topic is done, and its buckets are of no more use.
-    pub fn next_topic(&mut self, saved: &Saved) -> Result<(), Broken> {
-        self.put(saved)?;
+    pub fn finish_topic(&mut self, saved: &Saved) -> Result<(), DiffFailure> {
+        self.write_progress(saved)?;
         for bucket in 0..std::mem::take(&mut self.lengths).len() {
-            let _ = std::fs::remove_file(self.bucket(bucket)); // one that was never written
+            let _ = std::fs::remove_file(self.bucket_path(bucket)); // one that was never written
         }
         Ok(())
     }
 
-    fn put(&self, saved: &Saved) -> Result<(), Broken> {
+    fn write_progress(&self, saved: &Saved) -> Result<(), DiffFailure> {
         let text = serde_json::to_vec(saved)
-            .map_err(|e| refused(format!("progress can't be written: {e}"), "report this as a bug"))?;
+            .map_err(|e| refused_failure(format!("progress can't be written: {e}"), "report this as a bug"))?;
         let new = format!("{STATE}.new");
-        self.write(&new, &text)?;
+        self.write_file(&new, &text)?;
         let path = self.dir.join(STATE);
-        std::fs::rename(self.dir.join(new), &path).map_err(|e| trouble("can't write", &path, &e))
+        std::fs::rename(self.dir.join(new), &path).map_err(|e| disk_failure("can't write", &path, &e))
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Broken> {
+    fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), DiffFailure> {
         let path = self.dir.join(name);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| trouble("can't write", &path, &e))
+        file.and_then(|mut f| f.write_all(bytes)).map_err(|e| disk_failure("can't write", &path, &e))
     }
 
     /// Removes what an earlier run left.
-    pub fn clear(&self) -> Result<(), Broken> {
-        self.sweep(&["bucket-", "waiting-", STATE])
+    pub fn clear(&self) -> Result<(), DiffFailure> {
+        self.remove_files(&["bucket-", "waiting-", STATE])
     }
 
-    fn sweep(&self, prefixes: &[&str]) -> Result<(), Broken> {
-        let at = |e: std::io::Error| trouble("can't clear", &self.dir, &e);
+    fn remove_files(&self, prefixes: &[&str]) -> Result<(), DiffFailure> {
+        let at = |e: std::io::Error| disk_failure("can't clear", &self.dir, &e);
         for entry in std::fs::read_dir(&self.dir).map_err(at)? {
             let entry = entry.map_err(at)?;
             let name = entry.file_name();
@@ -219,17 +222,17 @@ impl Place {
         }
     }
 
-    fn bucket(&self, bucket: usize) -> PathBuf {
+    fn bucket_path(&self, bucket: usize) -> PathBuf {
         self.dir.join(format!("bucket-{bucket}"))
     }
 }
 
-fn refused(what: impl Into<String>, advice: &str) -> Broken {
-    Broken::Failed(Trouble::new(what, advice))
+fn refused_failure(what: impl Into<String>, advice: &str) -> DiffFailure {
+    DiffFailure::Failed(Trouble::new(what, advice))
 }
 
-fn trouble(what: &str, path: &Path, e: &std::io::Error) -> Broken {
-    Broken::Failed(Trouble::new(format!("{what} {}: {e}", visible_path(path)), ELSEWHERE))
+fn disk_failure(what: &str, path: &Path, e: &std::io::Error) -> DiffFailure {
+    DiffFailure::Failed(Trouble::new(format!("{what} {}: {e}", visible_path(path)), ELSEWHERE))
 }
 
 #[cfg(test)]
@@ -240,16 +243,16 @@ mod tests {
     #[test]
     fn a_diff_of_its_own_and_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
-        let mut place = Place::open(&dir.path().join("diff"), "abc").unwrap();
-        let again = Place::open(&dir.path().join("diff"), "abc").err().expect("it is locked");
+        let mut place = DiffDirectory::open(&dir.path().join("diff"), "abc").unwrap();
+        let again = DiffDirectory::open(&dir.path().join("diff"), "abc").err().expect("it is locked");
         assert!(again.trouble().what.starts_with("the same diff is running already"), "{again:?}");
         assert!(place.load().unwrap_err().trouble().what.contains("nothing to resume"));
-        place.begin(2).unwrap();
+        place.begin_topic(2).unwrap();
         place.append(1, &[7; 96]).unwrap();
         let mode = |name: &str| std::fs::metadata(place.dir.join(name)).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(""), mode("bucket-1"), place.bytes(0), place.bytes(1)), (0o700, 0o600, 0, 96));
+        assert_eq!((mode(""), mode("bucket-1"), place.bucket_bytes(0), place.bucket_bytes(1)), (0o700, 0o600, 0, 96));
         let mut read = Vec::new();
-        place.replay(1, &mut |piece| read.extend_from_slice(piece)).unwrap();
+        place.read_bucket(1, &mut |piece| read.extend_from_slice(piece)).unwrap();
         assert_eq!(read, [7; 96]);
         place.remove();
         assert!(!dir.path().join("diff").exists());
