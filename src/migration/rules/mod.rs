@@ -3,6 +3,7 @@
 pub mod app;
 pub mod context;
 pub(in crate::migration) mod cost;
+pub(in crate::migration) mod counts;
 pub(in crate::migration) mod drain;
 pub(in crate::migration) mod expired;
 pub mod gate;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::app;
 use super::context::RuleContext;
+use super::counts;
 use super::group::{PreflightFacts, list_partitions};
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
@@ -184,11 +185,9 @@ fn find_obstacle(sight: &RuleContext<'_>, topic: &str, listed: bool, from: Side)
         (Ok(here), Ok(there)) => (here, there),
         (Err(stale), _) | (_, Err(stale)) => return Some(stale),
     };
-    let (a, b) = match (here.topics.get(topic), there.topics.get(topic)) {
-        (Some(a), Some(b)) => (a, b),
-        (None, _) if here.hidden_topics.contains_key(topic) => {
-            return Some(sight.refuse_missing_topic(topic, from, ""));
-        }
+    match (here.topics.get(topic), there.topics.get(topic)) {
+        (Some(_), Some(_)) => None,
+        (None, _) if here.hidden_topics.contains_key(topic) => Some(sight.refuse_missing_topic(topic, from, "")),
         (None, _) => {
             let why = format!(
                 "topic {topic} does not exist on {from}, or is hidden from this principal",
@@ -197,20 +196,13 @@ fn find_obstacle(sight: &RuleContext<'_>, topic: &str, listed: bool, from: Side)
             let advice =
                 format!("allow this principal to DESCRIBE it, create it on {from}, or take it out of the plan");
             // Members are assigned it: it exists, and nobody here can say what it holds.
-            return Some(if listed { Refusal::refused(why, advice) } else { Refusal::unknown(why, advice) });
+            Some(if listed { Refusal::refused(why, advice) } else { Refusal::unknown(why, advice) })
         }
         (_, None) => {
             let absent = format!("create it on {to}, or take it out of the plan");
-            return Some(sight.refuse_missing_topic(topic, to, &absent));
+            Some(sight.refuse_missing_topic(topic, to, &absent))
         }
-    };
-    let (n, m) = (a.partitions.len(), b.partitions.len());
-    (n != m).then(|| {
-        Refusal::refused(
-            format!("topic {topic} has {n} partitions on {from} and {m} on {to}", topic = visible_name(topic)),
-            "this version moves groups between equal partition counts only",
-        )
-    })
+    }
 }
 
 fn find_unreadable(topic: &str, view: &TopicView, side: Side) -> Option<Refusal> {
@@ -228,7 +220,8 @@ fn or_leave(advice: &str, topic: &str) -> String {
     format!("{advice}; or leave it out by name: --leave-out {topic} --reason TEXT")
 }
 
-/// Whatever the group reads exists on both sides, can be read, and has the same partitions; or it is left out by name.
+/// Whatever the group reads exists on both sides and can be read, or it is left out by name. Other numbers of partitions
+/// are no obstacle, but worth a word.
 pub(in crate::migration) fn match_topics(
     sight: &RuleContext<'_>,
     group: &str,
@@ -323,9 +316,12 @@ pub(in crate::migration) fn match_topics(
             return Err(r);
         }
     }
+    let uneven = counts::find_uneven(sight, &all);
+    facts.warnings.extend(uneven.iter().map(|u| counts::describe_key_order(u, from.other())));
     facts.partitions = list_partitions(here, &all);
-    let counts: Vec<String> =
-        all.iter().map(|t| format!("{}:{}", visible_name(t), here.topics[t].partitions.len())).collect();
+    let count = |t: &String| format!("{}:{}", visible_name(t), here.topics[t].partitions.len());
+    let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.on(from.other())));
+    let counts: Vec<String> = all.iter().map(|t| count(t) + &there(t).unwrap_or_default()).collect();
     facts.digest.insert("topics", counts.join(" "));
     facts.digest.insert("left out", visible_names(&facts.left));
     facts.topics = all;

@@ -14,6 +14,7 @@ use crate::migration::facts::stage::WayBack;
 use crate::migration::rules::app;
 use crate::migration::rules::context::kind_refusal;
 use crate::migration::rules::cost;
+use crate::migration::rules::counts;
 use crate::migration::rules::group;
 use crate::migration::rules::group::PreflightFacts;
 use crate::migration::rules::producer;
@@ -422,6 +423,8 @@ impl Machine {
         if !seen.shared.is_empty() {
             warnings.push(format!("{} shared with other producers: not attributable", visible_names(&seen.shared)));
         }
+        let uneven = counts::find_uneven(&sight, &p.topics);
+        warnings.extend(uneven.iter().map(|u| format!("{}: keys land on other partitions", u.describe(Side::Blue))));
         if to == FlagState::Green {
             warnings.push(format!("the way back of groups that read {} closes with this", visible_names(&p.topics)));
         }

@@ -256,7 +256,8 @@ pub(super) fn describe_expired(expired: u64, strategy: Strategy) -> String {
     }
 }
 
-fn describe_never_committed(unconsumed: u64) -> String {
+/// What can't be known where nothing was ever committed.
+pub(super) fn describe_never_committed(unconsumed: u64) -> String {
     format!(
         "the group never committed here, and where its auto.offset.reset put it can't be seen: all {unconsumed} records \
          count as unconsumed, and it may have read them, or skipped them on purpose"

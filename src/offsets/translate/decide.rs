@@ -10,7 +10,7 @@ use super::{Log, Need, Translation, signed_ms};
 
 /// Offsets of a log up to which all of it counts as unconsumed by a group that never committed there: more would hardly
 /// be within anybody's limit of what is read again.
-const NEVER_COMMITTED: u64 = 200_000;
+pub(super) const NEVER_COMMITTED: u64 = 200_000;
 
 impl Translation {
     pub(super) fn decide_next(&mut self) -> Need {

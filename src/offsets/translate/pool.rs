@@ -7,6 +7,7 @@ use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
+use super::decide::NEVER_COMMITTED;
 use super::loaded_log::LoadedLog;
 use super::reach::{count_hidden, wider_delta};
 use super::settling::{Settling, count_where, grow_evidence};
@@ -255,7 +256,13 @@ impl Pool {
         }
         let position = |(p, (ends, committed)): (usize, (&EndRead, &Option<i64>))| match *committed {
             None if ends.log_start == ends.end && ends.high_watermark == ends.end => Ok(ends.end),
-            None => Err(format!("the group never committed on partition {p} of the source, which holds records")),
+            // Where auto.offset.reset put it nobody can see: no earlier than the log's start, so all of it is owed.
+            None if ends.end.abs_diff(ends.log_start) <= NEVER_COMMITTED => Ok(ends.log_start),
+            None => Err(format!(
+                "the group never committed on partition {p} of the source, so its auto.offset.reset decides where it \
+                 stands, and the log holds {} offsets: let it commit once",
+                ends.end.abs_diff(ends.log_start)
+            )),
             Some(at) if at > ends.end && at <= ends.high_watermark => Err(format!(
                 "committed {at} on partition {p} is beyond the last stable offset {}: a transaction is open, wait for \
                  its end",

@@ -1,6 +1,6 @@
 //! Dual-writing producers that go wrong as told: what each case draws, and the threads that write it.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
 use cutover::base::Side;
@@ -185,10 +185,12 @@ pub fn write(pair: &Pair, cases: &[(&Case, &str, i32)], seed: u64) -> Vec<(usize
         cases.iter().map(|(case, topic, partition)| Script::draw(case, topic, *partition, now, &mut rng)).collect();
     let mut written: Vec<(usize, usize)> = scripts.iter().map(Script::written).collect();
     let barrier = Barrier::new(WRITERS);
+    // One that panicked would leave the others at the barrier for ever.
+    let refused = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let batches = rng.usize(1..40).to_string();
-            let (scripts, barrier) = (&scripts, &barrier);
+            let (scripts, barrier, refused) = (&scripts, &barrier, &refused);
             scope.spawn(move || {
                 let of = |side| producer(on(pair, side), &[("batch.num.messages", &batches)]);
                 let producers = Side::BOTH.map(of);
@@ -201,7 +203,8 @@ pub fn write(pair: &Pair, cases: &[(&Case, &str, i32)], seed: u64) -> Vec<(usize
                         for step in steps {
                             script.send(&producers[usize::from(step.side == Side::Green)], step.side, step.send);
                         }
-                        producers.iter().for_each(|p| p.flush(PATIENCE).expect("written"));
+                        let failed = producers.iter().filter_map(|p| p.flush(PATIENCE).err());
+                        refused.lock().expect("no writer panics").extend(failed);
                     }
                 }
             });
@@ -213,6 +216,7 @@ pub fn write(pair: &Pair, cases: &[(&Case, &str, i32)], seed: u64) -> Vec<(usize
             written[i] = write_transactions(pair, script, &mut rng);
         }
     });
+    assert_eq!(refused.into_inner().expect("no writer panics"), Vec::new(), "written");
     written
 }
 

@@ -64,6 +64,8 @@ pub struct World {
     pub kind: GroupKind,
     pub static_members: bool,
     pub partitions: [usize; 2],
+    /// The same when time began to pass.
+    began: Option<[usize; 2]>,
     pub hidden: [bool; 2],
     pub switch_hidden: bool,
     /// A side whose data plane does not answer in this session.
@@ -144,6 +146,11 @@ fn logical(side: Side, offset: i64) -> i64 {
     if side == Side::Blue { offset } else { offset + SHIFT }
 }
 
+/// Whose progress a partition's is: of all but the first it is one.
+fn slot(partition: i32) -> usize {
+    usize::try_from(partition).unwrap().min(1)
+}
+
 impl World {
     fn new() -> Self {
         Self {
@@ -157,6 +164,7 @@ impl World {
             kind: GroupKind::Classic,
             static_members: false,
             partitions: [2, 2],
+            began: None,
             hidden: [false; 2],
             switch_hidden: false,
             mute: [false; 2],
@@ -226,14 +234,21 @@ impl World {
 
     fn begin(&mut self, side: Side) {
         self.running[at(side)] = true;
-        for p in 0..2_i32 {
-            let done = self.processed[usize::try_from(p).unwrap()];
+        // What was added since the world began holds nothing yet.
+        let old = self.began.map_or(0, |counts| i32::try_from(counts[at(side)]).unwrap());
+        for p in 0..self.count(side).min(old) {
+            let done = self.processed[slot(p)];
             // Without a commit, auto.offset.reset = latest decides.
             let from = self.committed[at(side)].get(&p).copied().unwrap_or(self.end[at(side)]);
             let from = logical(side, from);
             self.lost += u64::try_from(from - done).unwrap_or(0);
             self.re_read += u64::try_from(done - from).unwrap_or(0);
         }
+    }
+
+    /// How many partitions the topic has on a side.
+    fn count(&self, side: Side) -> i32 {
+        i32::try_from(self.partitions[at(side)]).unwrap()
     }
 
     /// The sides on which the group's deployment runs.
@@ -421,18 +436,18 @@ impl World {
         };
         let others = topics.iter().filter(|t| *t != TOPIC).map(other);
         let shift = if to == Side::Green { -SHIFT } else { SHIFT };
-        let partitions: Vec<PartitionPlan> = (0..2)
+        let partitions: Vec<PartitionPlan> = (0..self.count(from).max(self.count(to)))
             .map(|p| {
-                let committed = self.committed[at(from)].get(&p).copied();
+                let at_source = |p: i32| self.committed[at(from)].get(&p).copied();
                 let mapped = self.verdict != Verdict::Unmappable;
+                // All partitions are alike here: one that the source lacks holds what another of its has.
+                let offset = at_source(p % self.count(from)).filter(|_| mapped).map(|c| c + shift - self.cost);
+                let target = TargetPosition { offset, log_start: 0, end: self.end[at(to)] };
+                let source = SourcePosition { committed: at_source(p), log_start: 0, end: self.end[at(from)] };
                 PartitionPlan {
                     tp: TopicPartition::new(TOPIC, p),
-                    source: SourcePosition { committed, log_start: 0, end: self.end[at(from)] },
-                    target: TargetPosition {
-                        offset: committed.filter(|_| mapped).map(|c| c + shift - self.cost),
-                        log_start: 0,
-                        end: self.end[at(to)],
-                    },
+                    source: if p < self.count(from) { source } else { SourcePosition::default() },
+                    target: if p < self.count(to) { target } else { TargetPosition::default() },
                     strategy: "align".into(),
                     verdict: self.verdict,
                     re_read: mapped.then(|| u64::try_from(self.cost).unwrap()),
@@ -461,6 +476,7 @@ impl driver::World for World {
     /// One second passes: records are written, who runs reads them and commits.
     fn tick(&mut self) {
         self.now = self.now.plus(1000);
+        self.began.get_or_insert(self.partitions);
         let writing = self.writes.unwrap_or(self.flag);
         for side in Side::BOTH {
             let only = if side == Side::Blue { FlagState::Blue } else { FlagState::Green };
@@ -496,12 +512,12 @@ impl driver::World for World {
         }
         let due = self.now.0 / 1000 % self.every == 0;
         for side in Side::BOTH.into_iter().filter(|s| self.running[at(*s)] && due) {
-            for p in 0..2 {
+            for p in 0..self.count(side) {
                 let read = self.stable(side);
                 let before = self.committed[at(side)].get(&p).copied().unwrap_or(0);
                 self.committed[at(side)].insert(p, read.max(before));
                 let reached = logical(side, read);
-                let done = &mut self.processed[usize::try_from(p).unwrap()];
+                let done = &mut self.processed[slot(p)];
                 *done = (*done).max(reached);
             }
         }

@@ -39,7 +39,7 @@ process.roles=broker,controller
 node.id=1
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-broker.session.timeout.ms=3000
+broker.session.timeout.ms=6000
 broker.heartbeat.interval.ms=500
 metadata.max.idle.interval.ms=5000
 log.initial.task.delay.ms=500
@@ -127,7 +127,7 @@ impl Broker {
         let (client, zk) = (ports[0].number, ports[1].number);
         let zoo = zk_dir.join("zoo.cfg");
         let text = format!(
-            "dataDir={}\nclientPort={zk}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\ntickTime=500\n",
+            "dataDir={}\nclientPort={zk}\nclientPortAddress=127.0.0.1\nadmin.enableServer=false\nmaxClientCnxns=0\ntickTime=2000\n",
             zk_dir.join("data").display()
         );
         fs::write(&zoo, text).expect("zoo.cfg");
@@ -143,7 +143,7 @@ impl Broker {
         zookeeper.wait_ready();
         let properties = dir.join("server.properties");
         let text = format!(
-            "{COMMON}broker.id=1\nzookeeper.connect=127.0.0.1:{zk}\nzookeeper.session.timeout.ms=6000\n\
+            "{COMMON}broker.id=1\nzookeeper.connect=127.0.0.1:{zk}\nzookeeper.session.timeout.ms=40000\n\
              listeners=PLAINTEXT://127.0.0.1:{client}\nadvertised.listeners=PLAINTEXT://127.0.0.1:{client}\nlog.dirs={}\n",
             dir.join("log").display()
         );

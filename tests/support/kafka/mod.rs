@@ -42,7 +42,10 @@ pub fn pair() -> &'static Pair {
     static PAIR: OnceLock<Pair> = OnceLock::new();
     PAIR.get_or_init(|| {
         let libs = jars::Libs::get(NEW);
-        let pair = Pair { blue: Broker::spawn("blue", &libs, &[]), green: Broker::spawn("green", &libs, &[]) };
+        // Nobody kills them: a machine that stands still for some seconds is no reason to fence them.
+        let patient = [("broker.session.timeout.ms", "120000")];
+        let spawn = |name: &str| Broker::spawn(name, &libs, &patient);
+        let pair = Pair { blue: spawn("blue"), green: spawn("green") };
         pair.blue.wait_ready();
         pair.green.wait_ready();
         pair

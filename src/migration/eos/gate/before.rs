@@ -8,6 +8,7 @@ use crate::estate::FlagState;
 use crate::estate::exactly_once::EosLook;
 use crate::estate::transactions::{Answer, Hanging, TransactionState, TransactionView, Unavailable};
 use crate::migration::facts::command::Subject;
+use crate::migration::rules::counts;
 use crate::migration::rules::producer;
 
 /// A transaction that is open on a partition and that nobody ends.
@@ -158,6 +159,13 @@ impl ProducerCut<'_> {
         let row = row.value(format!("{} topics", self.plan.topics.len()));
         if let Err(refusal) = producer::check_topics_exist(self.sight, self.name, self.plan) {
             return row.fail(refusal.why, refusal.advice);
+        }
+        // A seam is a pair of offsets for each partition.
+        if let Some(uneven) = counts::find_uneven(self.sight, &self.plan.topics).first() {
+            return row.fail(
+                uneven.describe(Side::Blue),
+                "make them equal first: the seam of an exactly-once producer is cut partition by partition",
+            );
         }
         let shared = self.plan.topics.iter().find_map(|t| {
             let others = self.sight.settings.producers.iter();

@@ -4,7 +4,9 @@ use super::super::super::align::pool::PoolAlignment;
 use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
-use super::super::conclude::{VerdictGrounds, collect_cut, describe_expired, describe_lost_metadata, join_reasons};
+use super::super::conclude::{
+    VerdictGrounds, collect_cut, describe_expired, describe_lost_metadata, describe_never_committed, join_reasons,
+};
 use super::super::loaded_log::LoadedLog;
 use super::Pool;
 use crate::base::TopicPartition;
@@ -60,15 +62,19 @@ impl Pool {
                 "a transaction is open: what only the target has is delivered, what it holds there may be read again";
             (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(what.to_owned(), why)));
         }
-        let unconsumed = |(side, at): (&LoadedLog, &i64)| (side.window.len() - side.window.index_of(*at)) as u64;
-        let unconsumed: u64 = self.source.iter().zip(committed).map(unconsumed).sum();
+        let unconsumed: Vec<u64> = self.source.iter().zip(committed).map(unconsumed_of).collect();
+        let never = self.params.committed.iter().zip(&unconsumed).filter(|(at, _)| at.is_none()).map(|(_, n)| n).sum();
+        if never > 0 {
+            (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(describe_never_committed(never), why)));
+        }
+        let unconsumed = unconsumed.iter().sum();
         let carried = self.params.base.metadata.as_ref().map(|m| m.len());
         if let Some(bytes) = carried {
             // Records lie elsewhere where partition counts differ.
             (verdict, why) =
                 (verdict.max(Verdict::Bounded), Some(join_reasons(describe_lost_metadata(bytes, unconsumed), why)));
         }
-        let done_again = carried.map_or(0, |_| unconsumed);
+        let done_again: u64 = never + carried.map_or(0, |_| unconsumed);
         let counts = format!("{} partitions to {}", source.len(), target.len());
         let row = |p: usize| {
             let first = p == 0;
@@ -123,4 +129,8 @@ impl Pool {
         };
         (0..source.len().max(target.len())).map(row).collect()
     }
+}
+
+fn unconsumed_of((side, committed): (&LoadedLog, &i64)) -> u64 {
+    (side.window.len() - side.window.index_of(*committed)) as u64
 }
