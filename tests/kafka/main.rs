@@ -25,6 +25,7 @@ mod control_faults;
 mod control_secure;
 mod control_transactions;
 mod controller;
+mod counts;
 mod diff;
 mod doors;
 mod endpoint;

@@ -17,6 +17,8 @@ struct Split {
     source: Vec<Vec<Copy>>,
     target: Vec<Vec<Copy>>,
     committed: Vec<i64>,
+    /// Partitions on which the group never committed: all of them counts as unconsumed.
+    never: BTreeSet<usize>,
 }
 
 /// Which partition a copy goes to: by its key (its payload here), or anywhere.
@@ -51,7 +53,7 @@ impl Split {
         let world = World::draw(&mut rng, knobs);
         let source = spread(&mut rng, &world.source, sources, keyed, gaps);
         let target = spread(&mut rng, &world.target, targets, keyed, gaps);
-        let mut split = Split { world, source, target, committed: Vec::new() };
+        let mut split = Split { world, source, target, committed: Vec::new(), never: BTreeSet::new() };
         for p in 0..sources {
             let visible: Vec<&Copy> = split.source[p].iter().filter(|c| c.arrival <= split.world.now).collect();
             let back = rng.usize(0..=((visible.len() as f64 * behind) as usize));
@@ -76,7 +78,7 @@ impl Split {
             parts.iter().map(samples).collect()
         };
         let (source_seen, target_seen) = (seen(&self.source), seen(&self.target));
-        let committed = self.committed.iter().map(|at| Some(*at)).collect();
+        let committed = (0..).zip(&self.committed).map(|(p, at)| (!self.never.contains(&p)).then_some(*at)).collect();
         PoolParams { base, committed, source_seen, target_seen }
     }
 
@@ -198,6 +200,33 @@ fn over_partitions_of_any_count_no_owed_record_is_skipped() {
         }
     }
     println!("{tally:?}");
+}
+
+#[test]
+fn where_a_partition_was_never_committed_all_of_it_is_owed_and_may_have_been_read() {
+    let mut judged = 0;
+    for seed in super::seeds() {
+        let mut rng = Rng::with_seed(seed ^ 0x5EED);
+        let counts = (rng.usize(1..5), rng.usize(1..5));
+        let mut split = Split::draw(seed, counts, false);
+        let never = rng.usize(0..counts.0);
+        (split.committed[never], split.never) = (0, BTreeSet::from([never]));
+        let plans = split.translate(false);
+        split.show(&plans);
+        let (verdict, again) = (plans[0].verdict, plans.iter().filter_map(|p| p.re_read).sum::<u64>());
+        if !matches!(verdict, Verdict::Proven | Verdict::Bounded) {
+            continue;
+        }
+        assert_eq!(split.lost(&plans), 0, "seed {seed}: lost, {counts:?}, {plans:#?}");
+        let records = split.source[never].iter().filter(|c| c.arrival <= split.world.now).count() as u64;
+        if records > 0 {
+            judged += 1;
+            assert!(verdict == Verdict::Bounded && again >= records, "seed {seed}: {again} of {records}, {plans:#?}");
+            assert!(plans[0].why.as_ref().is_some_and(|w| w.contains("never committed")), "seed {seed}");
+        }
+    }
+    println!("{judged} judged");
+    assert!(judged > 0 || super::seeds().len() == 1);
 }
 
 #[test]

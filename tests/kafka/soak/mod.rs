@@ -6,4 +6,4 @@ mod held;
 mod night;
 mod passes;
 mod past;
-mod rig;
+pub(crate) mod rig;

@@ -32,7 +32,7 @@ pub struct Audit {
 /// Audits an application that started at the beginning of its topics on blue. It must have caught up
 /// (`Application::wait_caught_up`) after the traffic was stopped.
 ///
-/// Equal records (same key and value in one partition) can't be told apart by whoever reads them, so they are
+/// Equal records (same key and value) can't be told apart by whoever reads them, so they are
 /// counted together. A session on one side may bring their number to as many as that side holds up to where the session
 /// ended; what is processed beyond the largest such number so far has been read again.
 pub fn audit(truth: &Truth, events: &[Event]) -> Audit {
@@ -90,17 +90,17 @@ pub fn audit(truth: &Truth, events: &[Event]) -> Audit {
     audit
 }
 
-/// Records that nobody can tell apart: topic, partition, content.
-type Content = (usize, i32, u64);
+/// Records that nobody can tell apart: topic and content. (Equal ones meet in one partition of either cluster.)
+type Content = (usize, u64);
 
 /// The content of every acknowledged record.
 fn contents(truth: &Truth) -> HashMap<(Cluster, Partition, i64), Content> {
     let mut all = HashMap::new();
     for send in &truth.sends {
-        let partition = (truth.topics[send.topic].clone(), send.partition);
         for cluster in Cluster::BOTH {
+            let partition = (truth.topics[send.topic].clone(), send.partitions[cluster as usize]);
             for offset in &send.offsets[cluster as usize] {
-                all.insert((cluster, partition.clone(), *offset), (send.topic, send.partition, send.content));
+                all.insert((cluster, partition.clone(), *offset), (send.topic, send.content));
             }
         }
     }
@@ -117,9 +117,9 @@ fn account_for_sends(
 ) {
     let mut owed: HashMap<Content, Vec<u64>> = HashMap::new();
     for (id, send) in truth.sends.iter().enumerate() {
-        let content = (send.topic, send.partition, send.content);
+        let content = (send.topic, send.content);
         let [blue, green] = &send.offsets;
-        let partition = (truth.topics[send.topic].clone(), send.partition);
+        let partition = (truth.topics[send.topic].clone(), send.partitions[Cluster::Green as usize]);
         let green_reads = |offset: &i64| first_green.get(&partition).is_some_and(|first| offset >= first);
         if !blue.is_empty() || green.iter().any(green_reads) {
             owed.entry(content).or_default().push(id as u64);

@@ -41,6 +41,8 @@ pub struct TrafficOptions {
     pub rate: u32,
     /// Partitions of each topic.
     pub partitions: i32,
+    /// Partitions of each topic on green, where it has another number.
+    pub green_partitions: Option<i32>,
     /// Longest delay before a send, on each side by itself: what makes interleavings differ.
     pub jitter: Duration,
     /// Share of records whose key and value another record has, too.
@@ -63,6 +65,7 @@ impl Default for TrafficOptions {
             writers: 8,
             rate: 400,
             partitions: 4,
+            green_partitions: None,
             jitter: Duration::from_millis(15),
             identical: 0.0,
             fails: [0.0; 2],
@@ -79,8 +82,8 @@ impl Default for TrafficOptions {
 pub struct Send {
     /// Topic, as an index into the topics of the traffic.
     pub topic: usize,
-    /// Partition, on both clusters.
-    pub partition: i32,
+    /// Partition on blue, on green.
+    pub partitions: [i32; 2],
     /// Records with the same number have the same key and value.
     pub content: u64,
     /// Offsets acknowledged by blue, by green: more than one when a retry doubled it.
@@ -342,16 +345,17 @@ impl Writer {
         let content = if shared { self.random.u64(0..40) } else { 1_000_000 + id as u64 };
         let topic = self.random.usize(0..truth.topics.len());
         // As a partitioner does it: by content, so that equal records meet in one partition.
-        let partition = (content % u64::from(options.partitions.unsigned_abs())) as i32;
+        let counts = [options.partitions, options.green_partitions.unwrap_or(options.partitions)];
+        let partitions = counts.map(|count| (content % u64::from(count.unsigned_abs())) as i32);
         let failed = [to[0] && fails[0], to[1] && fails[1]];
-        truth.sends.push(Send { topic, partition, content, offsets: [vec![], vec![]], failed });
+        truth.sends.push(Send { topic, partitions, content, offsets: [vec![], vec![]], failed });
         drop(truth);
         for side in 0..2 {
             if to[side] && !failed[side] {
                 let jitter = options.jitter.mul_f64(self.random.f64());
                 let after = self.due[side].back().map_or(self.next, |d| d.at);
                 let at = (self.next + jitter).max(after);
-                self.due[side].push_back(Due { at, id, topic, partition, content });
+                self.due[side].push_back(Due { at, id, topic, partition: partitions[side], content });
             }
         }
     }
