@@ -4,6 +4,7 @@
 #[path = "../support/cases.rs"]
 mod cases;
 mod driver;
+mod earlier;
 mod group;
 mod hard;
 mod script;
@@ -29,15 +30,23 @@ fn cases() -> Vec<(String, Case)> {
 fn every_case_goes_as_written() {
     let cases = cases();
     assert!(cases.len() >= 25, "only {} cases were found", cases.len());
+    let mut journals = Vec::new();
     let failed: Vec<String> = cases
         .iter()
         .filter_map(|(name, case)| {
             let run = std::panic::AssertUnwindSafe(|| if case.hard { hard::play(case) } else { group::play(case) });
-            std::panic::catch_unwind(run).err().map(|e| {
-                let why = e.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".into());
-                format!("{name} ({}): {why}", case.about)
-            })
+            match std::panic::catch_unwind(run) {
+                Ok(journal) => {
+                    journals.extend(journal);
+                    None
+                }
+                Err(e) => {
+                    let why = e.downcast_ref::<String>().cloned().unwrap_or_else(|| "panicked".into());
+                    Some(format!("{name} ({}): {why}", case.about))
+                }
+            }
         })
         .collect();
     assert!(failed.is_empty(), "{} of {} cases failed:\n{}", failed.len(), cases.len(), failed.join("\n"));
+    earlier::write_if_asked(&journals);
 }

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use cutover::base::Side;
 use cutover::migration::facts::command::{Command, Level, Subject};
 use cutover::migration::facts::effect::Outcome;
-use cutover::migration::facts::event::{Event, RunEnd};
+use cutover::migration::facts::event::{Event, JournalEntry, RunEnd};
 use cutover::migration::facts::settings::Settings;
 use cutover::migration::run::machine::SessionMode;
 
@@ -59,7 +59,8 @@ pub trait Scripted: World {
     fn verb(d: &mut Driver<Self>, verb: &str, rest: &str) -> Said;
 }
 
-pub fn play<W: Scripted>(case: &crate::Case) {
+/// Plays a case; what it has journalled.
+pub fn play<W: Scripted>(case: &crate::Case) -> Vec<JournalEntry> {
     let session = SessionMode { dry_run: case.dry_run, read_only: case.read_only.clone() };
     let mut player = Player::<W> { d: Driver::new(W::settings(), session), dialog: None, seen: 0 };
     for (n, line) in crate::cases::lines(&case.script) {
@@ -73,6 +74,7 @@ pub fn play<W: Scripted>(case: &crate::Case) {
             );
         }
     }
+    player.d.journal
 }
 
 struct Player<W> {

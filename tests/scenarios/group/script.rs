@@ -18,8 +18,8 @@ use super::world::{GROUP, Loner, PRODUCER, World, at};
 use crate::driver::{Fate, World as _};
 use crate::script::{Said, Scripted, has, number, same, side};
 
-pub fn play(case: &crate::Case) {
-    crate::script::play::<World>(case);
+pub fn play(case: &crate::Case) -> Vec<cutover::migration::facts::event::JournalEntry> {
+    crate::script::play::<World>(case)
 }
 
 impl Scripted for World {

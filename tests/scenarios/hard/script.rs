@@ -25,8 +25,8 @@ use super::world::{COUPLED, Instance, Loner, PRODUCER, READER, World, at};
 use crate::driver::{Fate, World as _};
 use crate::script::{Said, Scripted, has, number, same, side, typed};
 
-pub fn play(case: &crate::Case) {
-    crate::script::play::<World>(case);
+pub fn play(case: &crate::Case) -> Vec<cutover::migration::facts::event::JournalEntry> {
+    crate::script::play::<World>(case)
 }
 
 fn one(rows: &[HardGateRow], rest: &str) -> Said {
