@@ -7,7 +7,7 @@ use crate::base::sanitise::visible_name;
 
 /// A topic with its number of partitions on each side.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::migration) struct Uneven {
+pub(in crate::migration) struct UnevenCounts {
     /// The topic.
     pub topic: String,
     /// How many blue has.
@@ -16,7 +16,7 @@ pub(in crate::migration) struct Uneven {
     pub green: usize,
 }
 
-impl Uneven {
+impl UnevenCounts {
     pub(in crate::migration) fn on(&self, side: Side) -> usize {
         match side {
             Side::Blue => self.blue,
@@ -35,20 +35,20 @@ impl Uneven {
 pub(in crate::migration) fn find_uneven<'a>(
     sight: &RuleContext<'_>,
     topics: impl IntoIterator<Item = &'a String>,
-) -> Vec<Uneven> {
+) -> Vec<UnevenCounts> {
     let (Ok(blue), Ok(green)) = (sight.fresh_cluster(Side::Blue), sight.fresh_cluster(Side::Green)) else {
         return Vec::new();
     };
     let counts = |topic: &String| {
         let (blue, green) = (blue.topics.get(topic)?.partitions.len(), green.topics.get(topic)?.partitions.len());
-        (blue != green).then(|| Uneven { topic: topic.clone(), blue, green })
+        (blue != green).then(|| UnevenCounts { topic: topic.clone(), blue, green })
     };
     topics.into_iter().filter_map(counts).collect()
 }
 
 /// What a group that moves to `to` meets there. The default partitioner takes the key's hash modulo the number of
 /// partitions (KIP-480), so that every key stays whole on one partition of either side, but among others.
-pub(in crate::migration) fn describe_key_order(uneven: &Uneven, to: Side) -> String {
+pub(in crate::migration) fn describe_key_order(uneven: &UnevenCounts, to: Side) -> String {
     format!(
         "{}: on {to} each key is on one partition, in its own order, but among other keys: what shared a partition is no \
          longer handled one after the other, and state that a consumer keeps by partition does not fit",
