@@ -119,6 +119,16 @@ struct Move {
     desk: Desk,
 }
 
+/// Presses a key until its dialog stands there: what is refused for a moment (a look that is not fresh) is said, and a
+/// person presses again.
+fn open_dialog(terminal: &Terminal, letter: &str, words: &[&str]) {
+    let opened = (0..30).any(|_| {
+        terminal.send(letter);
+        terminal.look_for(Duration::from_secs(8), |s| says(s, words)).is_ok()
+    });
+    assert!(opened, "{letter} opens nothing with {words:?}:\n{}", terminal.screen_text());
+}
+
 impl Move {
     fn start(blue: &Broker, green: &Broker, defaults: &str, options: &ApplicationOptions) -> Move {
         let desk = Desk::new("");
@@ -190,10 +200,9 @@ impl Move {
     /// Opens a dialog by its key as soon as it is offered, and types what it wants.
     fn confirm(&self, terminal: &Terminal, letter: &str, offered: &str, side: &str) {
         terminal.wait_for(SOON, |s| says(s, &[offered]));
-        terminal.send(letter);
         let phrase = format!("{side} {}", self.group);
         let open = "limit 0 lost";
-        terminal.wait_for(SOON, |s| says(s, &[open, "estimate"]));
+        open_dialog(terminal, letter, &[open, "estimate"]);
         // What comes in a dialog's first moments is dropped (typed ahead), and facts may change while one types: both
         // are said, and then it is done again.
         for _ in 0..90 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Move, SOON, says, show};
+use super::{Move, SOON, open_dialog, says, show};
 use crate::support::kafka::admin::{delete_group, delete_topic};
 use crate::support::kafka::{commit, consumer, pair};
 use crate::support::pty::key;
@@ -65,8 +65,7 @@ fn the_group_is_deleted_on_blue_while_draining() {
     let client = consumer(&pair.blue, &this.group, &[]);
     commit(&client, &stood);
     terminal.wait_for(SOON, |s| says(s, &["■ B Empty"]));
-    terminal.send("g");
-    terminal.wait_for(SOON, |s| says(s, &["Go on with"]));
+    open_dialog(&terminal, "g", &["Go on with"]);
     // What comes in a dialog's first moments is dropped.
     let closed = |s: &vt100::Screen| (!s.contents().contains("Go on with")).then_some(());
     let taken = (0..20).any(|_| {
