@@ -11,7 +11,7 @@ mod topic;
 mod trouble;
 
 pub use observed::{Freshness, Observed};
-pub use side::Side;
+pub use side::{Side, Sides};
 pub use time::{At, format_duration};
 pub use topic::{TopicPartition, host_port};
 pub use trouble::{Cause, Trouble};

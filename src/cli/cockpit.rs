@@ -4,7 +4,7 @@ use super::args::GlobalArgs;
 use super::{Error, Exit, attach_or_host, build_options, load_plan, on_terminal, runtime};
 use crate::base::redact::Redacting;
 use crate::base::sanitise::visible_path;
-use crate::base::{At, Side, Trouble};
+use crate::base::{At, Trouble};
 use crate::controller::link::socket_path;
 use crate::plan::Plan;
 use crate::session::clock::Clock;
@@ -60,14 +60,13 @@ pub fn open(global: &GlobalArgs, plan: Plan, options: Options) -> Result<Exit, E
     }
     let look = theme::resolve(global.theme.as_deref(), &|name| std::env::var(name).ok())
         .map_err(|why| Error::Usage(Trouble::new(why, format!("themes: {}", theme::NAMES.join(", ")))))?;
-    let bootstrap = |side| plan.cluster(side).bootstrap.join(",");
     let screen = Cockpit::open(
         tui::ScreenOptions {
             theme: look,
             actor: options.actor.clone(),
             read_only: options.want == Want::ReadOnly,
             migration: plan.name.clone(),
-            connecting: [bootstrap(Side::Blue), bootstrap(Side::Green)],
+            connecting: plan.clusters.as_ref().map(|c| c.bootstrap.join(",")),
             attached: false,
             zone: zone(),
         },

@@ -203,8 +203,7 @@ fn find_group_row(snapshot: &Snapshot) -> Option<&GroupRow> {
 fn is_past_prediction(row: &GroupRow, (to, plan): (Side, &GroupTranslation)) -> bool {
     plan.partitions.iter().all(|planned| {
         let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
-        let side = seen.map(|p| if to == Side::Green { p.green } else { p.blue });
-        side.and_then(|s| s.committed).is_some_and(|committed| committed >= planned.target.end)
+        seen.and_then(|p| p.on_side(to).committed).is_some_and(|committed| committed >= planned.target.end)
     })
 }
 

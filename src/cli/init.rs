@@ -7,7 +7,7 @@ use super::args::{GlobalArgs, InitArgs};
 use super::{Error, Exit, print_json, print_text, runtime};
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Sides, Trouble};
 use crate::controller::discover::discover;
 use crate::estate::ClusterView;
 use crate::plan::secrets::{ClientValue, Secret};
@@ -23,10 +23,10 @@ pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
     }
     let mut plan = Plan::from_bootstraps(&args.blue, &args.green)?.plan;
     plan.name.clone_from(&args.name);
-    plan.blue.client = parse_properties(&args.property, &args.blue_property)?;
-    plan.green.client = parse_properties(&args.property, &args.green_property)?;
-    check_properties(args, [&plan.blue.client, &plan.green.client])?;
-    let [blue, green] = runtime()?.block_on(discover(&plan));
+    plan.clusters.blue.client = parse_properties(&args.property, &args.blue_property)?;
+    plan.clusters.green.client = parse_properties(&args.property, &args.green_property)?;
+    check_properties(args, [&plan.clusters.blue.client, &plan.clusters.green.client])?;
+    let Sides { blue, green } = runtime()?.block_on(discover(&plan));
     let (blue, green) = (check_believable(Side::Blue, blue)?, check_believable(Side::Green, green)?);
     if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
         && b == g
@@ -38,8 +38,8 @@ pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
     }
     let text = generate::generate_plan(
         &args.name,
-        generate::FoundCluster { plan: &plan.blue, view: &blue },
-        generate::FoundCluster { plan: &plan.green, view: &green },
+        generate::FoundCluster { plan: &plan.clusters.blue, view: &blue },
+        generate::FoundCluster { plan: &plan.clusters.green, view: &green },
     );
     write_plan(global, args, &text)?;
     print_summary(global, &plan, &blue, &green)

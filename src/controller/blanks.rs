@@ -78,8 +78,8 @@ async fn poll_blanks(tools: Arc<Tools>, side: Side, mut wanted: watch::Receiver<
 pub(super) fn take_blank(estate: &mut Estate, side: Side, tp: TopicPartition, (from, to): (i64, i64)) {
     let topic = estate.side(side).value().and_then(|v| v.topics.get(&tp.topic));
     let blank = Blank { from, to, topic_id: topic.and_then(|t| t.id.clone()) };
-    let known = estate.blanks_mut(side).remove(&tp);
-    estate.blanks_mut(side).insert(tp, known.map_or(blank.clone(), |known| known.merge_newer(blank)));
+    let known = estate.blanks[side].remove(&tp);
+    estate.blanks[side].insert(tp, known.map_or(blank.clone(), |known| known.merge_newer(blank)));
 }
 
 /// Those of the stretches that hold no record. What can't be read is not known to be empty.

@@ -291,7 +291,7 @@ impl Core {
                 actor: self.options.actor.clone(),
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),
-                clusters: [self.plan.blue.cluster_id.clone(), self.plan.green.cluster_id.clone()],
+                clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],
             };
             let actor = self.options.actor.clone();
             self.write_entry(actor, opened).await;
@@ -393,22 +393,22 @@ impl Core {
             Observation::Cluster(side, Ok(mut view)) => {
                 self.tools.names.rename_to_blue(&self.plan, side, &mut view);
                 self.keep_ends(side, &view, at.plus(view.took_ms));
-                present::take_look(self.estate.side_mut(side), Ok(view), at);
+                present::take_look(&mut self.estate.clusters[side], Ok(view), at);
             }
-            Observation::Cluster(side, Err(why)) => present::take_look(self.estate.side_mut(side), Err(why), at),
+            Observation::Cluster(side, Err(why)) => present::take_look(&mut self.estate.clusters[side], Err(why), at),
             Observation::Group(side, group, result) => {
                 let result = result.map(|mut view| {
                     self.tools.names.rename_group_to_blue(side, &mut view);
                     view
                 });
-                let slot = self.estate.focus_mut(side).entry(group).or_insert_with(Observed::not_yet);
+                let slot = self.estate.focus[side].entry(group).or_insert_with(Observed::not_yet);
                 present::take_look(slot, result, at);
             }
             Observation::Switch(group, result) => {
                 let slot = self.estate.switches.entry(group).or_insert_with(Observed::not_yet);
                 present::take_look(slot, result, at);
             }
-            Observation::Plane(side, result) => present::take_look(self.estate.plane_mut(side), result, at),
+            Observation::Plane(side, result) => present::take_look(&mut self.estate.planes[side], result, at),
             Observation::Metric(group, side, metric, result) => {
                 self.machine.handle_metric(&group, side, metric, at, result);
             }
@@ -423,7 +423,7 @@ impl Core {
                 behind::take_behind(&mut self.estate, what, at)
             }
             Observation::Eos(side, producer, result) => {
-                let slot = self.estate.eos_mut(side).entry(producer).or_insert_with(Observed::not_yet);
+                let slot = self.estate.eos[side].entry(producer).or_insert_with(Observed::not_yet);
                 // Two pollers look at what a run waits for, one of them more often.
                 if !matches!(slot, Observed::Known { at: seen, .. } if *seen > at) {
                     present::take_look(slot, result.map(|look| *look), at);
@@ -443,7 +443,7 @@ impl Core {
                 Observed::Absent { .. } => At(i64::MIN),
             };
             let newer = |o: &Observed<_>| matches!(o, Observed::Known { at, .. } if *at > round);
-            self.estate.focus_mut(side).retain(|group, o| newer(o) || focus.contains(&(side, group.clone())));
+            self.estate.focus[side].retain(|group, o| newer(o) || focus.contains(&(side, group.clone())));
         }
         let window = |w: &WindowPlan| WindowView {
             name: w.name.clone(),

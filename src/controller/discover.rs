@@ -1,18 +1,18 @@
 //! One look at both clusters without a controller: what `cutover init` writes a plan from.
 
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions};
 use crate::plan::Plan;
 use crate::session::tools::client_properties;
 
-/// Reads both clusters whole, side by side: topics, groups of every kind, members, offsets. Blue first.
+/// Reads both clusters whole, side by side: topics, groups of every kind, members, offsets.
 ///
 /// # Errors
 /// Per side: it can't be reached, or refuses us.
-pub async fn discover(plan: &Plan) -> [Result<ClusterView, Trouble>; 2] {
+pub async fn discover(plan: &Plan) -> Sides<Result<ClusterView, Trouble>> {
     let (blue, green) = tokio::join!(discover_side(plan, Side::Blue), discover_side(plan, Side::Green));
-    [blue, green]
+    Sides { blue, green }
 }
 
 async fn discover_side(plan: &Plan, side: Side) -> Result<ClusterView, Trouble> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::join_all;
 use futures_util::stream;
 use serde::Serialize;
 
@@ -17,7 +16,7 @@ use super::meter::{about_group, list_providers};
 use crate::base::format_duration;
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
 use crate::journal::{Reader, may_be_written};
 use crate::kafka::control::SnapshotOptions;
@@ -92,44 +91,40 @@ pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let plan = Arc::new(plan);
     let tools = Tools::new(&plan, Arc::new(TopicNames::new(&plan)));
     let (mut clusters, settings, metrics, told) = tokio::join!(
-        join_all(Side::BOTH.map(|s| look_at_cluster(&tools, s))),
+        ask_both(|side| look_at_cluster(&tools, side)),
         check_settings(&tools),
         check_metrics(&plan),
         check_targets(&plan, send)
     );
-    for (side, seen) in Side::BOTH.into_iter().zip(&mut clusters) {
-        if let Ok(view) = seen {
+    for side in Side::BOTH {
+        if let Ok(view) = &mut clusters[side] {
             tools.names.rename_to_blue(&plan, side, view); // blue first: it teaches the names
         }
     }
     // After the names are known on both sides.
-    let doors = join_all(Side::BOTH.map(|s| check_data_plane(&plan, &tools, s))).await;
+    let doors = ask_both(|side| check_data_plane(&plan, &tools, side)).await;
     let mut checks = Vec::new();
-    let views: Vec<Option<&ClusterView>> = clusters.iter().map(|c| c.as_ref().ok()).collect();
+    let views = clusters.as_ref().map(|seen| seen.as_ref().ok());
     // Who can't be reached is not asked what it allows.
-    let asked = &tools;
-    let rights = clusters.iter().zip(Side::BOTH).map(|(seen, side)| async move {
-        match seen {
-            Ok(view) => cluster::ask_rights(asked, side, view).await,
-            Err(_) => Rights::default(),
+    let (asked, seen) = (&tools, &views);
+    let rights = ask_both(|side| async move {
+        match seen[side] {
+            Some(view) => cluster::ask_rights(asked, side, view).await,
+            None => Rights::default(),
         }
     });
-    let rights: [Rights; 2] = {
-        let mut both = join_all(rights).await.into_iter();
-        std::array::from_fn(|_| both.next().unwrap_or_default())
-    };
-    for ((side, seen), rights) in Side::BOTH.into_iter().zip(&clusters).zip(&rights) {
+    let rights = rights.await;
+    for (side, seen) in clusters.iter() {
         match seen {
-            Ok(view) => checks.extend(cluster::check_cluster(&plan, &tools, side, view, rights)),
+            Ok(view) => checks.extend(cluster::check_cluster(&plan, &tools, side, view, &rights[side])),
             Err(why) => checks.push(Check::failed(side.name(), Health::Fail, why.clone())),
         }
     }
     checks.push(check_identities(&views));
-    checks.extend(doors);
+    checks.extend([doors.blue, doors.green]);
     let wanted = formats::list_wanted_topics(&plan, &views);
-    let formats =
-        Side::BOTH.into_iter().zip(&views).map(|(side, view)| formats::check_formats(&wanted, &tools, side, *view));
-    checks.extend(join_all(formats).await);
+    let formats = ask_both(|side| formats::check_formats(&wanted, &tools, side, views[side])).await;
+    checks.extend([formats.blue, formats.green]);
     checks.extend(settings);
     checks.extend(metrics);
     checks.extend(told);
@@ -174,16 +169,21 @@ async fn look_at_cluster(tools: &Tools, side: Side) -> Result<ClusterView, Troub
     Ok(view)
 }
 
-fn check_identities(views: &[Option<&ClusterView>]) -> Check {
+/// The same of both, at the same time.
+async fn ask_both<T, F: Future<Output = T>>(of: impl Fn(Side) -> F) -> Sides<T> {
+    let (blue, green) = tokio::join!(of(Side::Blue), of(Side::Green));
+    Sides { blue, green }
+}
+
+fn check_identities(views: &Sides<Option<&ClusterView>>) -> Check {
     let what = "two clusters";
-    match views {
-        [Some(ClusterView { cluster_id: Some(b), .. }), Some(ClusterView { cluster_id: Some(g), .. })] if b == g => {
+    let ids = views.map(|view| view.and_then(|view| view.cluster_id.as_deref()));
+    match (ids.blue, ids.green) {
+        (Some(b), Some(g)) if b == g => {
             Check::new(what, Health::Fail, format!("blue and green are one cluster ({})", visible_name(b)))
                 .advised("correct the bootstrap addresses")
         }
-        [Some(ClusterView { cluster_id: Some(_), .. }), Some(ClusterView { cluster_id: Some(_), .. })] => {
-            Check::new(what, Health::Ok, "blue and green are different clusters")
-        }
+        (Some(_), Some(_)) => Check::new(what, Health::Ok, "blue and green are different clusters"),
         _ => Check::new(what, Health::Unknown, "not both told their cluster ids"),
     }
 }

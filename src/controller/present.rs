@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::core::WatchedDialog;
 use crate::base::sanitise::{visible_name, visible_path};
-use crate::base::{At, Cause, Observed, Side, Trouble};
+use crate::base::{At, Cause, Observed, Side, Sides, Trouble};
 use crate::estate::{Estate, FlagState};
 use crate::migration::facts::command::Command;
 use crate::migration::facts::stage::Stage;
@@ -102,8 +102,9 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         Want::Armed | Want::DryRun => Arming::ReadOnly { why: OPENING.into() },
     };
     let machine = build_machine(plan, &arming);
-    let connecting = || Observed::Absent { why: Trouble::new("connecting", "").with_cause(Cause::NotYet) };
-    let estate = Estate { blue: connecting(), green: connecting(), ..Estate::default() };
+    let why = Trouble::new("connecting", "").with_cause(Cause::NotYet);
+    let clusters = Sides::from_fn(|_| Observed::Absent { why: why.clone() });
+    let estate = Estate { clusters, ..Estate::default() };
     build_snapshot(&Scene {
         plan,
         options,

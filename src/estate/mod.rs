@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{At, Observed, Side, TopicPartition, Trouble, host_port};
+use crate::base::{At, Observed, Side, Sides, TopicPartition, Trouble, host_port};
 use blank::Blanks;
 use exactly_once::EosLook;
 use holder::TransactionHolders;
@@ -204,46 +204,33 @@ pub struct Committed {
 /// Everything that was observed, of both clusters and of the switches and flags.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Estate {
-    /// The last whole round on blue.
-    pub blue: Observed<ClusterView>,
-    /// The last whole round on green.
-    pub green: Observed<ClusterView>,
-    /// Groups that a running action watches more often than the whole round, by side and id.
-    pub focus_blue: BTreeMap<String, Observed<GroupView>>,
-    /// The same on green.
-    pub focus_green: BTreeMap<String, Observed<GroupView>>,
+    /// The last whole round.
+    pub clusters: Sides<Observed<ClusterView>>,
+    /// Groups that a running action watches more often than the whole round, by id.
+    pub focus: Sides<BTreeMap<String, Observed<GroupView>>>,
     /// Consumer switches by group.
     pub switches: BTreeMap<String, Observed<SwitchState>>,
     /// Producer flags by producer name.
     pub flags: BTreeMap<String, Observed<FlagState>>,
-    /// Exactly-once producers on blue, by name.
+    /// The newest looks at exactly-once producers, by name; none of one that was never asked for.
     #[serde(default)]
-    pub eos_blue: BTreeMap<String, Observed<EosLook>>,
-    /// The same on green.
-    #[serde(default)]
-    pub eos_green: BTreeMap<String, Observed<EosLook>>,
-    /// Whose transactions are open on partitions of blue, where that was asked for.
+    pub eos: Sides<BTreeMap<String, Observed<EosLook>>>,
+    /// Whose transactions are open on partitions, where that was asked for.
     #[serde(skip)]
-    pub holders_blue: BTreeMap<TopicPartition, Observed<TransactionHolders>>,
-    /// The same on green.
+    pub holders: Sides<BTreeMap<TopicPartition, Observed<TransactionHolders>>>,
+    /// Stretches of the logs that hold no record, where that was looked for.
     #[serde(skip)]
-    pub holders_green: BTreeMap<TopicPartition, Observed<TransactionHolders>>,
-    /// Stretches of blue's logs that hold no record, where that was looked for.
-    #[serde(skip)]
-    pub blanks_blue: Blanks,
-    /// The same on green.
-    #[serde(skip)]
-    pub blanks_green: Blanks,
+    pub blanks: Sides<Blanks>,
     /// The plan's cutover windows, as their zones have it now.
     #[serde(default)]
     pub windows: Vec<WindowView>,
-    /// Whether each side's data plane (the clients that read and write records) has answered in this session, blue first.
-    #[serde(default = "not_asked")]
-    pub planes: [Observed<()>; 2],
+    /// Whether each side's data plane (the clients that read and write records) has answered in this session.
+    #[serde(default = "see_neither")]
+    pub planes: Sides<Observed<()>>,
 }
 
-fn not_asked() -> [Observed<()>; 2] {
-    [Observed::not_yet(), Observed::not_yet()]
+fn see_neither<T>() -> Sides<Observed<T>> {
+    Sides::from_fn(|_| Observed::not_yet())
 }
 
 /// A cutover window, as its time zone has it now.
@@ -260,20 +247,15 @@ pub struct WindowView {
 impl Default for Estate {
     fn default() -> Self {
         Self {
-            blue: Observed::not_yet(),
-            green: Observed::not_yet(),
-            focus_blue: BTreeMap::new(),
-            focus_green: BTreeMap::new(),
+            clusters: see_neither(),
+            focus: Sides::default(),
             switches: BTreeMap::new(),
             flags: BTreeMap::new(),
-            eos_blue: BTreeMap::new(),
-            eos_green: BTreeMap::new(),
-            holders_blue: BTreeMap::new(),
-            holders_green: BTreeMap::new(),
-            blanks_blue: Blanks::new(),
-            blanks_green: Blanks::new(),
+            eos: Sides::default(),
+            holders: Sides::default(),
+            blanks: Sides::default(),
             windows: Vec::new(),
-            planes: not_asked(),
+            planes: see_neither(),
         }
     }
 }
@@ -291,102 +273,17 @@ impl Estate {
     /// The last round on a side.
     #[must_use]
     pub fn side(&self, side: Side) -> &Observed<ClusterView> {
-        match side {
-            Side::Blue => &self.blue,
-            Side::Green => &self.green,
-        }
-    }
-
-    /// The last round on a side, to be replaced.
-    pub fn side_mut(&mut self, side: Side) -> &mut Observed<ClusterView> {
-        match side {
-            Side::Blue => &mut self.blue,
-            Side::Green => &mut self.green,
-        }
-    }
-
-    /// Whether a side's data plane has answered in this session.
-    #[must_use]
-    pub fn plane(&self, side: Side) -> &Observed<()> {
-        &self.planes[usize::from(side == Side::Green)]
-    }
-
-    /// The same, to be replaced.
-    pub fn plane_mut(&mut self, side: Side) -> &mut Observed<()> {
-        &mut self.planes[usize::from(side == Side::Green)]
-    }
-
-    /// The newest look at an exactly-once producer on a side; `None` when it was never asked for.
-    #[must_use]
-    pub fn eos_look(&self, side: Side, producer: &str) -> Option<&Observed<EosLook>> {
-        match side {
-            Side::Blue => self.eos_blue.get(producer),
-            Side::Green => self.eos_green.get(producer),
-        }
-    }
-
-    /// The looks at exactly-once producers of a side.
-    pub fn eos_mut(&mut self, side: Side) -> &mut BTreeMap<String, Observed<EosLook>> {
-        match side {
-            Side::Blue => &mut self.eos_blue,
-            Side::Green => &mut self.eos_green,
-        }
-    }
-
-    /// Whose transactions are open on partitions of a side, where that was asked for.
-    #[must_use]
-    pub fn holders(&self, side: Side) -> &BTreeMap<TopicPartition, Observed<TransactionHolders>> {
-        match side {
-            Side::Blue => &self.holders_blue,
-            Side::Green => &self.holders_green,
-        }
-    }
-
-    /// The same, to be replaced.
-    pub fn holders_mut(&mut self, side: Side) -> &mut BTreeMap<TopicPartition, Observed<TransactionHolders>> {
-        match side {
-            Side::Blue => &mut self.holders_blue,
-            Side::Green => &mut self.holders_green,
-        }
-    }
-
-    /// Stretches of a side's logs that hold no record, where that was looked for.
-    #[must_use]
-    pub fn blanks(&self, side: Side) -> &Blanks {
-        match side {
-            Side::Blue => &self.blanks_blue,
-            Side::Green => &self.blanks_green,
-        }
-    }
-
-    /// The same, to be added to.
-    pub fn blanks_mut(&mut self, side: Side) -> &mut Blanks {
-        match side {
-            Side::Blue => &mut self.blanks_blue,
-            Side::Green => &mut self.blanks_green,
-        }
-    }
-
-    /// The focused watches of a side.
-    pub fn focus_mut(&mut self, side: Side) -> &mut BTreeMap<String, Observed<GroupView>> {
-        match side {
-            Side::Blue => &mut self.focus_blue,
-            Side::Green => &mut self.focus_green,
-        }
+        &self.clusters[side]
     }
 
     /// The newest look at a group; `None` when the side was never read.
     #[must_use]
     pub fn group(&self, side: Side, id: &str) -> Option<GroupObservation<'_>> {
-        let focus = match side {
-            Side::Blue => self.focus_blue.get(id),
-            Side::Green => self.focus_green.get(id),
-        };
         let whole = match self.side(side) {
             Observed::Known { value, at, .. } => Some(GroupObservation { view: value.groups.get(id), at: *at }),
             Observed::Absent { .. } => None,
         };
-        let focused = match focus {
+        let focused = match self.focus[side].get(id) {
             Some(Observed::Known { value, at, .. }) => Some(GroupObservation { view: Some(value), at: *at }),
             _ => None,
         };

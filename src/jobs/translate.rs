@@ -29,7 +29,7 @@ use pool::Uneven;
 use windows::Windows;
 
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::base::{At, Side, Sides, TopicPartition, Trouble};
 use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::facts::command::shell_word;
@@ -81,8 +81,8 @@ pub struct Translator {
 struct TranslatorCore {
     plan: Arc<Plan>,
     names: Arc<TopicNames>,
-    clusters: [Cluster; 2],
-    windows: [Windows; 2],
+    clusters: Sides<Cluster>,
+    windows: Sides<Windows>,
     history: Arc<Mutex<History>>,
     /// Topics of uneven partition counts that are translated at the same time.
     pools: Semaphore,
@@ -120,17 +120,17 @@ impl Ways {
 }
 
 impl Translator {
-    /// For a pair of clusters, blue first. No I/O. Errors: client properties whose secrets can't be read.
+    /// For a pair of clusters. No I/O. Errors: client properties whose secrets can't be read.
     pub fn new(
         plan: Arc<Plan>,
         names: Arc<TopicNames>,
-        clusters: [Cluster; 2],
+        clusters: Sides<Cluster>,
         history: Arc<Mutex<History>>,
     ) -> Result<Self, Trouble> {
         for side in Side::BOTH {
             client_properties(plan.cluster(side))?;
         }
-        let windows = clusters.each_ref().map(Windows::new);
+        let windows = clusters.as_ref().map(Windows::new);
         let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
         let pools = Semaphore::new(1);
         Ok(Self {
@@ -155,7 +155,7 @@ impl Translator {
     /// Closes the readers, on a blocking thread: a client takes 100-200 ms to go.
     pub async fn close(&self) {
         let inner = Arc::clone(&self.inner);
-        let closed = tokio::task::spawn_blocking(move || inner.windows.iter().for_each(Windows::close));
+        let closed = tokio::task::spawn_blocking(move || inner.windows.iter().for_each(|(_, w)| w.close()));
         let _ = closed.await; // only a panic of librdkafka's could fail it, and everything ends here anyway
     }
 }
@@ -191,7 +191,7 @@ fn committed_topics(group: &str, committed: &PlacedOffsets) -> Result<BTreeSet<S
 
 impl TranslatorCore {
     fn cluster(&self, side: Side) -> &Cluster {
-        &self.clusters[usize::from(side == Side::Green)]
+        &self.clusters[side]
     }
 
     /// The group's committed offsets on the source by blue's topic names, none of which an open transaction could change.

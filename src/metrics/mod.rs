@@ -170,7 +170,7 @@ impl MetricsProvider {
         let value = |word: &str| {
             let raw = match word {
                 "group" => about.group.as_str(),
-                "cluster" => &self.plan.clusters[usize::from(about.side == Side::Green)],
+                "cluster" => &self.plan.clusters[about.side],
                 "side" => about.side.name(),
                 "team" => &about.team,
                 "migration" => &self.migration,

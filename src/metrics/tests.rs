@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::base::Sides;
 use crate::net::http::fake as http;
 use crate::plan::metrics::{Credentials, QueryPlan};
 use crate::plan::secrets::Secret;
@@ -27,7 +28,7 @@ fn provider(source: MetricsSource, query: &str, scale: f64) -> MetricsProvider {
         every_ms: 15_000,
         timeout_ms: 5_000,
         max_age_ms: 60_000,
-        clusters: ["legacy".into(), "psc".into()],
+        clusters: Sides { blue: "legacy".into(), green: "psc".into() },
     };
     MetricsProvider::from_plan(&plan, "mig")
 }

@@ -9,10 +9,10 @@ use super::model::{ClusterPlan, RegistryPlan};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::{address, properties};
-use crate::base::redact;
 use crate::base::sanitise::{quoted_name, visible_name};
+use crate::base::{Sides, redact};
 
-pub(super) fn read_clusters(root: &mut TableReader<'_>, base: &Path) -> (ClusterPlan, ClusterPlan) {
+pub(super) fn read_clusters(root: &mut TableReader<'_>, base: &Path) -> Sides<ClusterPlan> {
     let Some(mut both) = root.table("clusters") else {
         if !root.has("clusters") {
             root.report_missing(
@@ -20,17 +20,17 @@ pub(super) fn read_clusters(root: &mut TableReader<'_>, base: &Path) -> (Cluster
                 "[clusters.blue] and [clusters.green], each with bootstrap = \"HOST:PORT\"",
             );
         }
-        return (ClusterPlan::default(), ClusterPlan::default());
+        return Sides::default();
     };
-    let mut side = |key: &'static str| {
+    let clusters = Sides::from_fn(|side| {
+        let key = side.name();
         if !both.has(key) {
             both.report_missing(key, &format!("[clusters.{key}] with bootstrap = \"HOST:PORT\""));
         }
         both.table(key).map(|t| read_cluster(t, base)).unwrap_or_default()
-    };
-    let pair = (side("blue"), side("green"));
+    });
     both.report_unknown_keys();
-    pair
+    clusters
 }
 
 fn read_cluster(mut t: TableReader<'_>, base: &Path) -> ClusterPlan {

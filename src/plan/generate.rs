@@ -475,7 +475,7 @@ mod tests {
         assert!(!text.contains("hunter2"));
         let loaded = Plan::parse(&text, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!(loaded.plan.name, "loans-psc");
-        assert_eq!(loaded.plan.blue.cluster_id.as_deref(), Some("qDm3vN3pTbCq5wqUuKZ6nQ"));
+        assert_eq!(loaded.plan.clusters.blue.cluster_id.as_deref(), Some("qDm3vN3pTbCq5wqUuKZ6nQ"));
         let groups: Vec<&str> = loaded.plan.groups.iter().map(|g| g.name.as_str()).collect();
         assert_eq!(groups, ["a \"quoted\" \\ name", "bad\u{202e}name", "half", "loan-audit"]);
         assert_eq!(loaded.plan.groups[3].topics, ["loan-events", "loan-notes"]);

@@ -11,8 +11,8 @@ use super::problem::{PlanError, ProblemSeverity, Problems};
 use super::reader::{Places, Report, TableReader, quoted_name};
 use super::secrets::ClientValue;
 use super::{address, properties, sections, validate};
-use crate::base::redact;
 use crate::base::sanitise::{visible_path, visible_text};
+use crate::base::{Sides, redact};
 
 /// Largest plan file, bytes: thousands of groups fit; something else that was named by mistake does not.
 const MAX_PLAN: u64 = 4 * 1024 * 1024;
@@ -33,8 +33,7 @@ impl LoadedPlan {
     /// another machine.
     fn doubt_files(&mut self) {
         let plan = &self.plan;
-        let clusters =
-            [("clusters.blue".to_owned(), &plan.blue.client), ("clusters.green".to_owned(), &plan.green.client)];
+        let clusters = plan.clusters.iter().map(|(side, cluster)| (format!("clusters.{side}"), &cluster.client));
         let metrics = plan.metrics.iter().filter_map(|m| match &m.source {
             MetricsSource::Prometheus { client, .. } | MetricsSource::NewRelic { client, .. } => {
                 Some((format!("metrics.{}", m.name), client))
@@ -102,8 +101,8 @@ impl Plan {
             let bootstrap = addresses.into_iter().map(|a| a.text).collect();
             ClusterPlan { bootstrap, ..ClusterPlan::default() }
         };
-        let (blue, green) = (read("--blue", blue), read("--green", green));
-        if let Some(shared) = validate::find_shared_address(&blue.bootstrap, &green.bootstrap) {
+        let clusters = Sides { blue: read("--blue", blue), green: read("--green", green) };
+        if let Some(shared) = validate::find_shared_address(&clusters.blue.bootstrap, &clusters.green.bootstrap) {
             let message = format!("{shared} is given for blue too: both would be the same cluster");
             problems.push(PlanError::without_place(
                 "--green",
@@ -120,8 +119,7 @@ impl Plan {
             name,
             file: None,
             approvers: Vec::new(),
-            blue,
-            green,
+            clusters,
             defaults: GroupLimits::default(),
             stale_after_ms: sections::STALE_AFTER_MS,
             triggers: Vec::new(),

@@ -14,6 +14,7 @@ use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::sections::read_positive_duration;
 use crate::base::sanitise::visible_name;
+use crate::base::{Side, Sides};
 
 /// How often a query runs when the plan does not say, ms.
 const EVERY_MS: u64 = 15_000;
@@ -53,8 +54,8 @@ pub struct MetricsPlan {
     pub timeout_ms: u64,
     /// An answer whose own time is older than this is stale, ms.
     pub max_age_ms: u64,
-    /// What `{cluster}` stands for, blue first.
-    pub clusters: [String; 2],
+    /// What `{cluster}` stands for.
+    pub clusters: Sides<String>,
 }
 
 /// Whom to ask.
@@ -129,8 +130,8 @@ enum SourceKind {
     Command,
 }
 
-/// All sections. `names` are what the clusters are called, blue first.
-pub(super) fn read_metrics(root: &mut TableReader<'_>, base: &Path, names: [Option<&str>; 2]) -> Vec<MetricsPlan> {
+/// All sections. `names` are what the clusters are called.
+pub(super) fn read_metrics(root: &mut TableReader<'_>, base: &Path, names: Sides<Option<&str>>) -> Vec<MetricsPlan> {
     let Some(all) = root.table("metrics") else { return Vec::new() };
     let mut sections: Vec<MetricsPlan> = Vec::new();
     for (name, field) in all.all() {
@@ -147,7 +148,7 @@ pub(super) fn read_metrics(root: &mut TableReader<'_>, base: &Path, names: [Opti
     sections
 }
 
-fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<&str>; 2]) -> Option<MetricsPlan> {
+fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: Sides<Option<&str>>) -> Option<MetricsPlan> {
     let Some(field) = t.get("provider") else {
         t.report_missing("provider", "provider = \"prometheus\", \"newrelic\" or \"command\"");
         return None;
@@ -161,14 +162,12 @@ fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<
         SourceKind::Command => Some(MetricsSource::Command { dir: base.to_owned() }),
     };
     let clusters = t.table("clusters").map(|mut c| {
-        let both = [c.name("blue"), c.name("green")];
+        let both = Sides::from_fn(|side| c.name(side.name()));
         c.report_unknown_keys();
         both
     });
-    let [blue, green] = clusters.unwrap_or_default();
-    let of = |named: Option<String>, side: usize, word: &str| {
-        named.or_else(|| names[side].map(str::to_owned)).unwrap_or_else(|| word.to_owned())
-    };
+    let clusters: Sides<Option<String>> = clusters.unwrap_or_default();
+    let called = |side: Side| clusters[side].as_deref().or(names[side]).unwrap_or(side.name()).to_owned();
     let queries = match t.get("queries") {
         Some(field) => read_queries(&field, kind),
         None => {
@@ -181,7 +180,7 @@ fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: [Option<
         every_ms: read_bounded_duration(&mut t, "every", EVERY_MS, 1_000..=3_600_000),
         timeout_ms: read_bounded_duration(&mut t, "timeout", TIMEOUT_MS, 100..=300_000),
         max_age_ms: read_positive_duration(&mut t, "max_age").unwrap_or(MAX_AGE_MS),
-        clusters: [of(blue, 0, "blue"), of(green, 1, "green")],
+        clusters: Sides::from_fn(called),
         queries,
         source: source?,
     };

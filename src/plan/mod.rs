@@ -31,8 +31,8 @@ mod windows;
 pub use load::LoadedPlan;
 pub use model::{
     ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
-    Metric, PAIR_DELTA_MS, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPattern, TopicPlan,
-    TransactionalIds, Trigger, TriggerComparison, TriggerMode, WindowPlan,
+    Metric, PAIR_DELTA_MS, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPattern, TopicPlan, Trigger,
+    TriggerComparison, TriggerMode, WindowPlan,
 };
 pub use problem::{PlanError, ProblemSeverity, Problems};
 pub use provider::{PlaceholderValues, ProviderPlan, SetCommand, SettingKind};

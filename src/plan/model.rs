@@ -11,7 +11,7 @@ use super::metrics::MetricsPlan;
 use super::notify::NotifyPlan;
 use super::provider::ProviderPlan;
 use super::secrets::{self, ClientValue, Secret};
-use crate::base::{At, Side, Trouble};
+use crate::base::{At, Side, Sides, Trouble};
 use crate::migration::facts::settings::Mode;
 pub use crate::migration::soak::criteria::Metric;
 pub use crate::migration::soak::trigger::{Arm, Trigger, TriggerComparison, TriggerMode};
@@ -36,10 +36,8 @@ pub struct Plan {
     pub journal: PathBuf,
     /// Who may approve; empty means anyone.
     pub approvers: Vec<String>,
-    /// The legacy cluster.
-    pub blue: ClusterPlan,
-    /// The new cluster.
-    pub green: ClusterPlan,
+    /// How to reach both clusters.
+    pub clusters: Sides<ClusterPlan>,
     /// What applies where a group does not say otherwise.
     pub defaults: GroupLimits,
     /// An observation older than this is stale, ms.
@@ -96,10 +94,7 @@ impl Plan {
     /// One of the two clusters.
     #[must_use]
     pub fn cluster(&self, side: Side) -> &ClusterPlan {
-        match side {
-            Side::Blue => &self.blue,
-            Side::Green => &self.green,
-        }
+        &self.clusters[side]
     }
 
     /// A group of the plan by its id on blue.
@@ -343,15 +338,6 @@ pub struct TopicPlan {
     pub green_name: Option<String>,
 }
 
-/// The transactional ids of an exactly-once producer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct TransactionalIds {
-    /// On blue.
-    pub blue: Vec<String>,
-    /// On green: new and disjoint.
-    pub green: Vec<String>,
-}
-
 /// One `[[producers]]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ProducerPlan {
@@ -367,8 +353,8 @@ pub struct ProducerPlan {
     pub flag: Option<ProviderPlan>,
     /// The flag of its registry URL.
     pub registry_flag: Option<ProviderPlan>,
-    /// Transactional ids; both lists empty when it is not exactly-once.
-    pub transactional_ids: TransactionalIds,
+    /// Transactional ids, those on green new and disjoint; both lists empty when it is not exactly-once.
+    pub transactional_ids: Sides<Vec<String>>,
     /// When it is planned to move.
     #[serde(flatten)]
     pub when: Appointment,
@@ -376,8 +362,8 @@ pub struct ProducerPlan {
     pub keep_blue_ms: u64,
     /// Groups whose offsets it commits in its transactions (read-process-write); `None`: the plan does not say.
     pub reads: Option<Vec<String>>,
-    /// Principals that an ACL keeps from writing after the cut, blue's first.
-    pub principals: [Option<String>; 2],
+    /// Principals that an ACL keeps from writing after the cut.
+    pub principals: Sides<Option<String>>,
     /// How long its logs must stand still after the stop, ms.
     pub still_ms: u64,
     /// How long its open transactions may take to end after the stop, ms.

@@ -148,8 +148,8 @@ impl PlaceholderValues {
             green_group,
             team: team.to_owned(),
             migration: plan.name.clone(),
-            blue: plan.blue.bootstrap.join(","),
-            green: plan.green.bootstrap.join(","),
+            blue: plan.clusters.blue.bootstrap.join(","),
+            green: plan.clusters.green.bootstrap.join(","),
         }
     }
 }

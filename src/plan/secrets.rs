@@ -308,7 +308,7 @@ mod tests {
         let words = "use a SASL_SSL listener, or `PLAIN`";
         assert_eq!(redact::hide_secrets(words), words, "what a property foresees is nobody's secret");
         assert!(!format!("{plan:?}").contains("c4nary"), "{plan:?}");
-        assert_eq!(client_properties(&plan.blue.client).unwrap()["sasl.username"], "c4nary-of-a-user");
+        assert_eq!(client_properties(&plan.clusters.blue.client).unwrap()["sasl.username"], "c4nary-of-a-user");
     }
 
     #[test]

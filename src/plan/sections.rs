@@ -7,14 +7,14 @@ use std::path::Path;
 use super::calendar::read_appointment;
 use super::model::{
     BaselinePlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan, Plan, ProducerPlan, SeamPlan,
-    Selector, TopicPattern, TopicPlan, TransactionalIds,
+    Selector, TopicPattern, TopicPlan,
 };
 use super::problem::find_nearest;
 use super::provider::SettingKind;
 use super::reader::{Field, TableReader, quoted_name};
 use super::{clusters, listen, load, metrics, model, notify, providers, schedule};
-use crate::base::At;
 use crate::base::sanitise::visible_text;
+use crate::base::{At, Sides};
 use crate::migration::facts::settings::Mode;
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::strategy::{Chosen, Strategy};
@@ -46,16 +46,13 @@ pub(super) fn read_plan(mut root: TableReader<'_>, base: &Path, file: Option<&Pa
     if let Some(m) = migration {
         m.report_unknown_keys();
     }
-    let (blue, green) = clusters::read_clusters(&mut root, base);
+    let clusters = clusters::read_clusters(&mut root, base);
     let (defaults, stale_after_ms) = read_defaults(&mut root);
-    let names = [blue.name.clone(), green.name.clone()];
     let plan = Plan {
         journal: journal.unwrap_or_else(|| load::default_journal(base, &name)),
         name,
         file: file.map(Path::to_owned),
         approvers,
-        blue,
-        green,
         defaults,
         stale_after_ms,
         triggers: root.tables("triggers").into_iter().map(schedule::read_trigger).collect(),
@@ -64,9 +61,10 @@ pub(super) fn read_plan(mut root: TableReader<'_>, base: &Path, file: Option<&Pa
         groups: root.tables("groups").into_iter().map(|t| read_group(t, base, &defaults)).collect(),
         windows: root.tables("windows").into_iter().map(schedule::read_window).collect(),
         diff: read_diff(&mut root, base),
-        metrics: metrics::read_metrics(&mut root, base, [names[0].as_deref(), names[1].as_deref()]),
+        metrics: metrics::read_metrics(&mut root, base, clusters.as_ref().map(|c| c.name.as_deref())),
         notify: notify::read_notify(&mut root, base),
         controller: read_controller(&mut root),
+        clusters,
     };
     root.report_unknown_keys();
     plan
@@ -319,7 +317,7 @@ fn read_chosen_strategy(t: &mut TableReader<'_>) -> Option<Chosen> {
 
 fn read_producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
     let ids = t.table("transactional_ids").map(|mut ids| {
-        let both = TransactionalIds { blue: ids.names("blue"), green: ids.names("green") };
+        let both = Sides { blue: ids.names("blue"), green: ids.names("green") };
         if both.blue.is_empty() && !ids.has("blue") {
             ids.report_missing("blue", "blue = [\"ID\"]");
         }
@@ -333,7 +331,7 @@ fn read_producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
     // the rule of the field case: blue stays available 72 h after the hard cutover of an exactly-once producer
     let keep_hours = if transactional_ids.blue.is_empty() { 48 } else { 72 };
     let principals = t.table("principal").map(|mut p| {
-        let both = [p.name("blue"), p.name("green")];
+        let both = Sides::from_fn(|side| p.name(side.name()));
         p.report_unknown_keys();
         both
     });

@@ -68,8 +68,7 @@ impl Plan {
     pub fn settings(&self) -> Settings {
         Settings {
             name: self.name.clone(),
-            blue_cluster_id: self.blue.cluster_id.clone(),
-            green_cluster_id: self.green.cluster_id.clone(),
+            cluster_ids: self.clusters.as_ref().map(|c| c.cluster_id.clone()),
             stale_after_ms: self.stale_after_ms,
             zero_age_ms: self.defaults.zero_age_ms,
             sample_gap_ms: self.defaults.sample_gap_ms,
@@ -147,8 +146,7 @@ impl Plan {
             has_flag: producer.flag.is_some(),
             flag_by_hand: matches!(producer.flag, Some(crate::plan::ProviderPlan::Manual { .. })),
             flag_words: producer.flag.as_ref().map(|f| describe_states(f, &names)).unwrap_or_default(),
-            transactional_blue: producer.transactional_ids.blue.clone(),
-            transactional_green: producer.transactional_ids.green.clone(),
+            transactional_ids: producer.transactional_ids.clone(),
             reads: producer.reads.clone(),
             principals: producer.principals.clone(),
             still_ms: producer.still_ms,
@@ -288,7 +286,7 @@ mod tests {
             .as_str(),
         );
         assert_eq!(plan.journal, Path::new("/etc/loans/.cutover/cutover.journal"));
-        let green = plan.green.client_properties().unwrap();
+        let green = plan.clusters.green.client_properties().unwrap();
         assert_eq!(green["ssl.ca.location"], "/etc/loans/ca.pem");
         assert_eq!(green["bootstrap.servers"], "g:1");
         let words = &plan.settings().producers["p"].flag_words;
@@ -319,7 +317,7 @@ mod tests {
     #[test]
     fn two_addresses_are_a_plan() {
         let plan = Plan::from_bootstraps("b-1:9092,b-2:9092", "g-1:9092").unwrap().plan;
-        assert_eq!(plan.blue.bootstrap, ["b-1:9092", "b-2:9092"]);
+        assert_eq!(plan.clusters.blue.bootstrap, ["b-1:9092", "b-2:9092"]);
         assert!(plan.settings().groups.is_empty());
         let problems = Plan::from_bootstraps("b-1", "").unwrap_err();
         assert_eq!(problems.0[0].to_string(), "--blue: \"b-1\" has no port (write \"b-1:9092\")");

@@ -80,14 +80,14 @@ pub(super) fn find_shared_address<'a>(blue: &'a [String], green: &[String]) -> O
 }
 
 fn check_clusters(plan: &Plan, report: &Report) {
-    if let Some(shared) = find_shared_address(&plan.blue.bootstrap, &plan.green.bootstrap) {
+    if let Some(shared) = find_shared_address(&plan.clusters.blue.bootstrap, &plan.clusters.green.bootstrap) {
         report.error(
             "clusters.green.bootstrap",
             format!("{shared} is named for blue too: both would be the same cluster"),
             Some("give the new cluster's address".to_owned()),
         );
     }
-    if let (Some(blue), Some(green)) = (&plan.blue.cluster_id, &plan.green.cluster_id)
+    if let (Some(blue), Some(green)) = (&plan.clusters.blue.cluster_id, &plan.clusters.green.cluster_id)
         && blue == green
     {
         report.error("clusters.green.cluster_id", "blue and green have the same cluster id", None);

@@ -2,22 +2,19 @@
 //! `cluster_id` counts; without one, what the journal pinned when it was first seen.
 
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble};
+use crate::base::{Sides, Trouble};
 use crate::estate::identity::PinnedBy;
 use crate::journal::Reader;
 use crate::kafka::control::{Cluster, Unverified};
 use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
 
-/// The ids that a journal pinned, blue first.
-pub(crate) type JournalPins = [Option<String>; 2];
-
 /// What the entries of a journal pin.
-pub(crate) fn pins_of(entries: &[JournalEntry]) -> JournalPins {
-    let mut pins = JournalPins::default();
+pub(crate) fn pins_of(entries: &[JournalEntry]) -> Sides<Option<String>> {
+    let mut pins = Sides::default();
     for entry in entries {
         if let Event::Pinned { side, cluster_id } = &entry.event {
-            pins[usize::from(*side == Side::Green)] = Some(cluster_id.clone());
+            pins[*side] = Some(cluster_id.clone());
         }
     }
     pins
@@ -27,9 +24,9 @@ pub(crate) fn pins_of(entries: &[JournalEntry]) -> JournalPins {
 ///
 /// # Errors
 /// There is a journal, and it can't be read.
-pub(crate) fn read_pins(plan: &Plan) -> Result<JournalPins, Trouble> {
+pub(crate) fn read_pins(plan: &Plan) -> Result<Sides<Option<String>>, Trouble> {
     if !plan.journal.exists() {
-        return Ok(JournalPins::default());
+        return Ok(Sides::default());
     }
     Ok(pins_of(&Reader::open(&plan.journal)?.entries(1)?))
 }
@@ -50,20 +47,19 @@ pub(crate) enum Mistaken {
     Unknown(Trouble),
 }
 
-/// Asks every address of both sides where it leads: to the clusters that are pinned, and to two of them. Their ids, blue
-/// first.
+/// Asks every address of both sides where it leads: to the clusters that are pinned, and to two of them. Their ids.
 pub(crate) async fn check_clusters(
-    clusters: &[Cluster; 2],
+    clusters: &Sides<Cluster>,
     plan: &Plan,
-    journalled: &JournalPins,
-) -> Result<[Option<String>; 2], Mistaken> {
-    for (cluster, pin) in clusters.iter().zip(journalled) {
-        hold_to_pin(cluster, plan, pin.as_deref());
+    journalled: &Sides<Option<String>>,
+) -> Result<Sides<Option<String>>, Mistaken> {
+    for (side, cluster) in clusters.iter() {
+        hold_to_pin(cluster, plan, journalled[side].as_deref());
     }
-    let (blue, green) = tokio::join!(clusters[0].verify(), clusters[1].verify());
-    let ids = [blue?.cluster_id, green?.cluster_id];
+    let (blue, green) = tokio::join!(clusters.blue.verify(), clusters.green.verify());
+    let ids = Sides { blue: blue?.cluster_id, green: green?.cluster_id };
     match &ids {
-        [Some(blue), Some(green)] if blue == green => Err(Mistaken::Wrong(Trouble::new(
+        Sides { blue: Some(blue), green: Some(green) } if blue == green => Err(Mistaken::Wrong(Trouble::new(
             format!("blue and green are one cluster ({})", visible_name(blue)),
             "correct the bootstrap addresses in the plan; nothing can be done until then",
         ))),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::names::TopicNames;
 use super::pins;
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Sides, Trouble};
 use crate::estate::{FlagState, SwitchState};
 use crate::flags::{Provider, ProviderReading, SetResult};
 use crate::kafka::control::{Cluster, ConfigValue, Named};
@@ -47,9 +47,9 @@ pub(crate) fn after_max_ms(config: &BTreeMap<String, ConfigValue>) -> Option<u64
 
 /// Everything outside, for one plan. Reading needs nothing more; changing needs a `lease::WriteLease`.
 pub struct Tools {
-    clusters: [Cluster; 2],
-    /// Why a side can't even be asked (a secret that can't be read), blue first.
-    unreachable: [Option<Trouble>; 2],
+    clusters: Sides<Cluster>,
+    /// Why a side can't even be asked (a secret that can't be read).
+    unreachable: Sides<Option<Trouble>>,
     /// Names on both sides.
     pub(crate) names: Arc<TopicNames>,
     /// What the plan names, by blue's names: it must not go missing in silence.
@@ -70,10 +70,10 @@ impl Tools {
     /// and everything else stays alive.
     #[must_use]
     pub fn new(plan: &Plan, names: Arc<TopicNames>) -> Self {
-        let mut unreachable = [None, None];
-        let clusters = Side::BOTH.map(|side| {
+        let mut unreachable = Sides::default();
+        let clusters = Sides::from_fn(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
-                unreachable[usize::from(side == Side::Green)] = Some(trouble.as_lasting());
+                unreachable[side] = Some(trouble.as_lasting());
                 ClientProperties::default()
             });
             let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
@@ -106,12 +106,12 @@ impl Tools {
     /// The control plane of a side.
     #[must_use]
     pub fn cluster(&self, side: Side) -> &Cluster {
-        &self.clusters[usize::from(side == Side::Green)]
+        &self.clusters[side]
     }
 
-    /// Both control planes, blue first.
+    /// Both control planes.
     #[must_use]
-    pub fn clusters(&self) -> &[Cluster; 2] {
+    pub fn clusters(&self) -> &Sides<Cluster> {
         &self.clusters
     }
 }
@@ -120,7 +120,7 @@ impl Tools {
     /// Why a side can't even be asked.
     #[must_use]
     pub fn why_unreachable(&self, side: Side) -> Option<&Trouble> {
-        self.unreachable[usize::from(side == Side::Green)].as_ref()
+        self.unreachable[side].as_ref()
     }
 
     /// Groups whose switch can be read, with how often, ms.

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::{GroupRow, GroupSide, SideView, Snapshot};
-use crate::base::{At, Freshness, Observed, Side, Trouble};
+use super::{GroupRow, GroupSide, PartitionRow, PartitionSide, SideView, Snapshot};
+use crate::base::{At, Freshness, Observed, Side, Sides, Trouble};
 use crate::estate::GroupState;
 use crate::migration::facts::stage::{Stage, WayBack};
 
@@ -74,10 +74,7 @@ impl GroupRow {
     /// What is known of it on a side.
     #[must_use]
     pub fn on_side(&self, side: Side) -> &GroupSide {
-        match side {
-            Side::Blue => &self.blue,
-            Side::Green => &self.green,
-        }
+        Sides { blue: &self.blue, green: &self.green }.pick(side)
     }
 
     /// Where it is found, for a group that no journal entry has moved: its stage says where a group of the plan begins, and
@@ -98,14 +95,19 @@ impl GroupRow {
     }
 }
 
+impl PartitionRow {
+    /// Its offsets on a side.
+    #[must_use]
+    pub fn on_side(&self, side: Side) -> &PartitionSide {
+        Sides { blue: &self.blue, green: &self.green }.pick(side)
+    }
+}
+
 impl Snapshot {
     /// What is known of a cluster.
     #[must_use]
     pub fn side(&self, side: Side) -> &SideView {
-        match side {
-            Side::Blue => &self.blue,
-            Side::Green => &self.green,
-        }
+        Sides { blue: &self.blue, green: &self.green }.pick(side)
     }
 
     /// Why nothing may be claimed of both clusters together at `now`: one is another cluster, was never seen, or was not

@@ -13,7 +13,7 @@ use super::partitions::{self, PartitionTable};
 use super::theme::{Role, Theme};
 use super::{text, words};
 use crate::base::sanitise::visible_name;
-use crate::base::{At, TopicPartition};
+use crate::base::{At, Sides, TopicPartition};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::overrides::GateName;
@@ -43,7 +43,7 @@ pub struct ScreenOptions {
     /// Name of the migration, for the first frame.
     pub migration: String,
     /// Bootstrap addresses, blue first, for the first frame.
-    pub connecting: [String; 2],
+    pub connecting: Sides<String>,
     /// Another process is the controller: leaving this screen stops nothing.
     pub attached: bool,
     /// Time zone of who sits here, by its IANA name.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::base::{Side, TopicPartition, Trouble};
+use cutover::base::{Side, Sides, TopicPartition, Trouble};
 use cutover::controller::eos::look::{WatchedProducer, look_at_producer};
 use cutover::estate::acl::{Acl, Resource};
 use cutover::estate::exactly_once::EosLook;
@@ -42,11 +42,11 @@ fn a_look_tells_ids_writers_and_ends_by_the_names_on_blue() {
     let of = WatchedProducer {
         name: "ledger".into(),
         topics: vec![topic.clone()],
-        ids: ids.clone().map(|id| vec![id]),
-        denials: [
-            None,
-            Some(BTreeSet::from([Acl::deny_write(Resource::TransactionalId, ids[1].as_str(), "User:ledger")])),
-        ],
+        ids: Sides { blue: vec![ids[0].clone()], green: vec![ids[1].clone()] },
+        denials: Sides {
+            blue: None,
+            green: Some(BTreeSet::from([Acl::deny_write(Resource::TransactionalId, ids[1].as_str(), "User:ledger")])),
+        },
     };
     let missing = seen(Side::Green, &of, &green_name).unwrap_err();
     assert!(missing.what.contains(&green_name), "a look without a topic is none: {missing:?}");

@@ -54,14 +54,14 @@ fn init_writes_what_is_there_and_it_loads() {
     let plan = Plan::from_bootstraps(&pair.blue.bootstrap, &pair.green.bootstrap).expect("two addresses").plan;
     let text = generate_plan(
         "from-real",
-        FoundCluster { plan: &plan.blue, view: &blue },
-        FoundCluster { plan: &plan.green, view: &green },
+        FoundCluster { plan: &plan.clusters.blue, view: &blue },
+        FoundCluster { plan: &plan.clusters.green, view: &green },
     );
     writer.abort_transaction(wait).expect("an abort");
 
     let loaded = Plan::parse(&text, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}\n{text}")).plan;
-    assert_eq!(loaded.blue.cluster_id, blue.cluster_id);
-    assert_ne!(loaded.blue.cluster_id, loaded.green.cluster_id);
+    assert_eq!(loaded.clusters.blue.cluster_id, blue.cluster_id);
+    assert_ne!(loaded.clusters.blue.cluster_id, loaded.clusters.green.cluster_id);
     let mut topics = vec![missing.clone(), same.clone()];
     topics.sort();
     assert_eq!(loaded.group(&group).expect("the group").topics, topics);

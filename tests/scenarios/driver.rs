@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cutover::base::{At, Observed, Side, Trouble};
+use cutover::base::{At, Observed, Side, Sides, Trouble};
 use cutover::estate::Estate;
 use cutover::migration::facts::command::{Command, Level, Refusal, Subject};
 use cutover::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
@@ -235,8 +235,7 @@ impl<W: World> Driver<W> {
 
     /// Both data planes answer, and nothing else was looked at yet.
     pub fn hear_planes(&mut self) {
-        let seen = || Observed::seen_at((), self.world.now());
-        self.estate.planes = [seen(), seen()];
+        self.estate.planes = Sides::from_fn(|_| Observed::seen_at((), self.world.now()));
         let now = self.now();
         self.machine.handle_observation(self.estate.clone(), now);
         self.pump();

@@ -38,7 +38,7 @@ impl Behind {
 pub(super) fn take_behind(estate: &mut Estate, what: Observation, at: At) {
     match what {
         Observation::Blank(side, tp, from, to) => blanks::take_blank(estate, side, tp, (from, to)),
-        Observation::Holders(side, asked, told) => holders::take_holders(estate.holders_mut(side), asked, told, at),
+        Observation::Holders(side, asked, told) => holders::take_holders(&mut estate.holders[side], asked, told, at),
         _ => {}
     }
 }

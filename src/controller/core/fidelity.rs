@@ -232,7 +232,7 @@ impl Core {
                 reasons.insert(topic.clone(), format!("{} writes it too, and not to both", visible_name(&other.name)));
                 continue;
             }
-            match count_partitions(&self.estate.blue, &self.estate.green, topic) {
+            match count_partitions(&self.estate.clusters.blue, &self.estate.clusters.green, topic) {
                 Err(why) => drop(reasons.insert(topic.clone(), why)),
                 Ok(partitions) => {
                     let since = writers().filter_map(|p| self.fidelities.since.get(&p.name)).max().copied();

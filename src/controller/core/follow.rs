@@ -82,7 +82,8 @@ mod tests {
         let member = MemberView { assigned, ..MemberView::default() };
         let group = GroupView { state: GroupState::Stable, members: vec![member], ..GroupView::default() };
         let view = ClusterView { groups: [("audit".to_owned(), group)].into(), ..ClusterView::default() };
-        let estate = Estate { blue: Observed::seen_at(view, At(1)), ..Estate::default() };
+        let mut estate = Estate::default();
+        estate.clusters.blue = Observed::seen_at(view, At(1));
         let (state, lag) = (State::default(), LagBook::default());
         let of = |topics: &[&str]| {
             let settings = settings(topics);

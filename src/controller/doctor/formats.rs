@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Check, Health, LOOK};
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::{Side, TopicPartition};
+use crate::base::{Side, Sides, TopicPartition};
 use crate::estate::ClusterView;
 use crate::plan::Plan;
 use crate::session::tools::Tools;
@@ -35,11 +35,14 @@ pub(super) async fn check_formats(
 }
 
 /// Topics (by blue's names) that the plan is about: those that it names, and those that its groups have committed.
-pub(super) fn list_wanted_topics(plan: &Plan, views: &[Option<&ClusterView>]) -> BTreeSet<String> {
+pub(super) fn list_wanted_topics(plan: &Plan, views: &Sides<Option<&ClusterView>>) -> BTreeSet<String> {
     let of_groups = plan.groups.iter().flat_map(|g| g.topics.iter().chain(&g.dlq));
     let named = plan.producers.iter().flat_map(|p| &p.topics).chain(of_groups);
     let committed = plan.groups.iter().flat_map(|g| {
-        let of = views.iter().flatten().filter_map(|view| view.groups.get(&g.name).or(view.groups.get(&g.green_group)));
+        let of = views
+            .iter()
+            .filter_map(|(_, view)| *view)
+            .filter_map(|view| view.groups.get(&g.name).or(view.groups.get(&g.green_group)));
         of.flat_map(|group| group.offsets.keys())
     });
     named.chain(committed).cloned().collect()

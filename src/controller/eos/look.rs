@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Sides, TopicPartition, Trouble};
 use crate::estate::acl::{Acl, AclFilter, Operation, Permission, Resource};
 use crate::estate::exactly_once::{Ends, EosLook};
 use crate::estate::transactions::{Answer, Hanging, ProducerView, TransactionView};
@@ -30,10 +30,10 @@ pub struct WatchedProducer {
     pub name: String,
     /// Its topics, by their names on blue.
     pub topics: Vec<String>,
-    /// Its transactional ids, blue's first.
-    pub ids: [Vec<String>; 2],
-    /// The denials that would keep its principals out, blue's first; `None` where the plan names none.
-    pub denials: [Option<BTreeSet<Acl>>; 2],
+    /// Its transactional ids.
+    pub ids: Sides<Vec<String>>,
+    /// The denials that would keep its principals out; `None` where the plan names none.
+    pub denials: Sides<Option<BTreeSet<Acl>>>,
 }
 
 impl WatchedProducer {
@@ -43,9 +43,10 @@ impl WatchedProducer {
         producer.is_exactly_once().then(|| Self {
             name: name.to_owned(),
             topics: producer.topics.clone(),
-            ids: Side::BOTH.map(|side| producer.ids(side).to_vec()),
-            denials: Side::BOTH
-                .map(|side| producer.principal(side).map(|_| denials_for(producer, side).into_iter().collect())),
+            ids: producer.transactional_ids.clone(),
+            denials: Sides::from_fn(|side| {
+                producer.principal(side).map(|_| denials_for(producer, side).into_iter().collect())
+            }),
         })
     }
 
@@ -56,16 +57,11 @@ impl WatchedProducer {
     }
 }
 
-/// Its place in a pair, blue first.
-fn index_of(side: Side) -> usize {
-    usize::from(side == Side::Green)
-}
-
 /// Looks at a producer on the cluster's side. Topics go by their names on blue. Errors: a partition's ends could not be had;
 /// a look never lacks one, as a seam must not.
 pub async fn look_at_producer(cluster: &Cluster, names: &TopicNames, of: &WatchedProducer) -> Result<EosLook, Trouble> {
     let side = cluster.side();
-    let ids: Vec<String> = of.ids.iter().flatten().cloned().collect();
+    let ids: Vec<String> = of.ids.iter().flat_map(|(_, ids)| ids).cloned().collect();
     let mut topics: Vec<String> = of.topics.iter().map(|t| names.topic_on(side, t)).collect();
     topics.push(OFFSETS_TOPIC.to_owned());
     let (described, counts, denied) =
@@ -79,7 +75,7 @@ pub async fn look_at_producer(cluster: &Cluster, names: &TopicNames, of: &Watche
     let (mut described, mut writers) = (described, cluster.describe_producers(&partitions).await);
     ask_again(cluster, &mut described, &mut writers).await;
     let commits = match offsets_partitions {
-        Some(count) => Some(find_commit_partitions(cluster, &described, &of.ids[index_of(side)], count).await),
+        Some(count) => Some(find_commit_partitions(cluster, &described, &of.ids[side], count).await),
         None => None,
     };
     let stable = ask_ends(cluster, &partitions, OffsetSpec::LatestStable).await?;
@@ -213,7 +209,7 @@ async fn ask_ends(
 /// The denials that keep its principal from writing with its ids of this side, as every broker enforces them; `None`
 /// without a principal.
 async fn ask_denials(cluster: &Cluster, of: &WatchedProducer) -> Option<Answer<Vec<Acl>>> {
-    let acls = of.denials[index_of(cluster.side())].as_ref()?;
+    let acls = of.denials[cluster.side()].as_ref()?;
     Some(find_enforced(cluster, acls).await.map(|found| found.into_iter().collect()))
 }
 
@@ -239,14 +235,15 @@ pub(in crate::controller) async fn find_enforced(cluster: &Cluster, acls: &BTree
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Side;
     use crate::sim::{SimCluster, SimConfig};
 
     fn watched() -> WatchedProducer {
         WatchedProducer {
             name: "ledger".into(),
             topics: vec!["postings".into()],
-            ids: [vec!["ledger-1".into()], vec!["ledger-psc-1".into()]],
-            denials: [None, None],
+            ids: Sides { blue: vec!["ledger-1".into()], green: vec!["ledger-psc-1".into()] },
+            denials: Sides::default(),
         }
     }
 

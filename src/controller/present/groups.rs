@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Scene;
 use crate::base::sanitise::visible_name;
-use crate::base::{Observed, Side, Trouble};
+use crate::base::{Observed, Side, Sides, Trouble};
 use crate::estate::{ClusterView, GroupKind, GroupView};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::settings::Mode;
@@ -46,18 +46,23 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
     let planned = scene.plan.group(&group);
     let (machine, now) = (scene.machine, scene.now);
     let green_group = planned.map_or_else(|| group.clone(), |g| g.green_group.clone());
+    let ids = Sides { blue: &group, green: &green_group };
     let subject = Subject::Group(group.clone());
-    let (blue, green) =
-        (find_group_view(scene, sight, Side::Blue, &group), find_group_view(scene, sight, Side::Green, &green_group));
-    let kind =
-        [blue, green].into_iter().flatten().map(|g| g.kind).find(|k| *k != GroupKind::Classic).unwrap_or_default();
+    let views = Sides::from_fn(|side| find_group_view(scene, sight, side, ids[side]));
+    let mut kinds = views.iter().filter_map(|(_, view)| Some(view.as_ref()?.kind));
+    let kind = kinds.find(|k| *k != GroupKind::Classic).unwrap_or_default();
     let estimate = machine.latest_estimate(&group);
     // Of a group that nobody moves the samples alone tell; of one of the plan, where it should run counts too.
-    let stuck = |side: Side| match side {
-        _ if planned.is_some() => machine.is_stuck(&group, side, now),
-        Side::Blue => sight.lag.is_stuck(side, &group) || waits_for_transaction(sight, side, blue),
-        Side::Green => sight.lag.is_stuck(side, &green_group) || waits_for_transaction(sight, side, green),
+    let stuck = |side: Side| match planned {
+        Some(_) => machine.is_stuck(&group, side, now),
+        None => sight.lag.is_stuck(side, ids[side]) || waits_for_transaction(sight, side, views[side]),
     };
+    let seen = Sides::from_fn(|side| GroupSide {
+        stuck: stuck(side),
+        ..group_side(scene, sight, side, ids[side], views[side])
+    });
+    let committed = Sides::from_fn(|side| (views[side], commits_beyond_end(sight, side, ids[side])));
+    let partitions = partition_rows(scene, sight, planned.map_or(&[], |g| &g.topics), committed);
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
         apply_progress(run, scene.progress);
@@ -72,17 +77,9 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
         switch: planned
             .filter(|g| g.switch.is_some())
             .map(|_| scene.estate.switches.get(&group).cloned().unwrap_or_else(Observed::not_yet)),
-        blue: GroupSide { stuck: stuck(Side::Blue), ..group_side(scene, sight, Side::Blue, &group, blue) },
-        green: GroupSide { stuck: stuck(Side::Green), ..group_side(scene, sight, Side::Green, &green_group, green) },
-        partitions: partition_rows(
-            scene,
-            sight,
-            planned.map_or(&[], |g| &g.topics),
-            [
-                (blue, commits_beyond_end(sight, Side::Blue, &group)),
-                (green, commits_beyond_end(sight, Side::Green, &green_group)),
-            ],
-        ),
+        blue: seen.blue,
+        green: seen.green,
+        partitions,
         run,
         estimate_to: estimate.as_ref().map(|(to, _)| *to),
         estimate: estimate.map(|(_, plan)| plan),
@@ -175,22 +172,26 @@ fn partition_rows(
     scene: &Scene<'_>,
     sight: &RuleContext<'_>,
     listed: &[String],
-    [(blue, blue_beyond), (green, green_beyond)]: [(Option<&GroupView>, bool); 2],
+    groups: Sides<(Option<&GroupView>, bool)>,
 ) -> Vec<PartitionRow> {
     let committed = |g: Option<&GroupView>| g.into_iter().flat_map(|g| g.offsets.keys().cloned()).collect::<Vec<_>>();
-    let topics: BTreeSet<String> = listed.iter().cloned().chain(committed(blue)).chain(committed(green)).collect();
-    let right = |s: &Side| sight.identity_trouble(*s).is_none();
-    let clusters = Side::BOTH.map(|s| scene.estate.side(s).value().filter(|_| right(&s)));
+    let committed = groups.iter().flat_map(|(_, (group, _))| committed(*group));
+    let topics: BTreeSet<String> = listed.iter().cloned().chain(committed).collect();
+    let right = |side: Side| sight.identity_trouble(side).is_none();
+    let clusters = Sides::from_fn(|side| scene.estate.side(side).value().filter(|_| right(side)));
     let mut rows = Vec::new();
     for topic in topics {
-        let exist =
-            clusters.iter().filter_map(|c| Some(c.as_ref()?.topics.get(&topic)?.partitions.len())).max().unwrap_or(0);
+        let exist = clusters
+            .iter()
+            .filter_map(|(_, c)| Some(c.as_ref()?.topics.get(&topic)?.partitions.len()))
+            .max()
+            .unwrap_or(0);
         let named =
             |g: Option<&GroupView>| g.and_then(|g| g.offsets.get(&topic)?.keys().last().copied()).map_or(0, |p| p + 1);
-        let count = i32::try_from(exist).unwrap_or(i32::MAX).max(named(blue)).max(named(green));
+        let count = i32::try_from(exist).unwrap_or(i32::MAX).max(named(groups.blue.0)).max(named(groups.green.0));
         rows.extend((0..count).map(|partition| PartitionRow {
-            blue: partition_side(clusters[0], &topic, partition, (blue, blue_beyond)),
-            green: partition_side(clusters[1], &topic, partition, (green, green_beyond)),
+            blue: partition_side(clusters.blue, &topic, partition, groups.blue),
+            green: partition_side(clusters.green, &topic, partition, groups.green),
             topic: topic.clone(),
             partition,
         }));

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 use sha2::{Digest as _, Sha256};
 
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Sides, Trouble};
 use crate::diff::asked::{DiffProgress, DiffScope, Span};
 use crate::diff::{DiffReport, TopicDiff};
 use crate::kafka::control::StableOffsets;
@@ -168,7 +168,7 @@ pub async fn run_diff(
         at_ms: Clock.now().0,
         source: request.source,
         target: request.source.other(),
-        clusters,
+        clusters: [clusters.blue, clusters.green],
         read: saved.records,
         bytes: saved.bytes,
         ms: saved.ms + watch.elapsed_ms(),
@@ -232,9 +232,13 @@ async fn committed_topics(
 }
 
 /// Tells requests apart: only the very same one can be resumed.
-fn fingerprint_request(clusters: &[Option<String>; 2], topics: &[String], request: &DiffRequest) -> String {
+fn fingerprint_request(
+    Sides { blue, green }: &Sides<Option<String>>,
+    topics: &[String],
+    request: &DiffRequest,
+) -> String {
     let DiffRequest { span, source, replayed, carried, .. } = request;
-    let words = format!("{clusters:?} {topics:?} {span:?} {source} {replayed} {carried:?}");
+    let words = format!("{:?} {topics:?} {span:?} {source} {replayed} {carried:?}", [blue, green]);
     let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
     digest.truncate(16);
     digest

@@ -7,7 +7,7 @@ use super::source::describe_briefly;
 use super::walk::Link;
 use super::{Halt, ReplayRequest};
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Side, Sides, TopicPartition, Trouble};
 use crate::estate::{PartitionView, TopicView};
 use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
 use crate::kafka::plane::DataPlane;
@@ -21,8 +21,8 @@ use crate::session::tools::{after_max_ms, client_properties};
 
 /// Both clusters and the names of topics on them.
 pub(super) struct ReplayPreconditions {
-    clusters: [Cluster; 2],
-    links: [Link; 2],
+    clusters: Sides<Cluster>,
+    links: Sides<Link>,
     pub names: Arc<TopicNames>,
     plan: Plan,
 }
@@ -45,17 +45,17 @@ impl ReplayPreconditions {
             Ok((Link { properties, bootstrap, plane: DataPlane::of_cluster(&cluster) }, cluster))
         };
         let ((blue, b), (green, g)) = (link(Side::Blue)?, link(Side::Green)?);
-        let (links, clusters) = ([blue, green], [b, g]);
+        let (links, clusters) = (Sides { blue, green }, Sides { blue: b, green: g });
         Ok(Self { clusters, links, names: Arc::new(TopicNames::new(plan)), plan: plan.clone() })
     }
 
     fn cluster(&self, side: Side) -> &Cluster {
-        &self.clusters[usize::from(side == Side::Green)]
+        &self.clusters[side]
     }
 
     /// A cluster's data plane.
     pub fn link(&self, side: Side) -> Link {
-        self.links[usize::from(side == Side::Green)].clone()
+        self.links[side].clone()
     }
 
     /// Whether these are the plan's and the journal's clusters, and two of them.

@@ -96,7 +96,7 @@ impl ReplaySession<'_> {
             actor: self.options.actor.clone(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
-            clusters: [self.plan.blue.cluster_id.clone(), self.plan.green.cluster_id.clone()],
+            clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],
         }
     }
 

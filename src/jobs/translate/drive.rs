@@ -131,7 +131,7 @@ impl TranslatorCore {
         let stretches = Arc::new(stretches);
         let (words, progress) = (words.to_owned(), Arc::clone(progress));
         let told = Box::new(move |records| progress(format!("{words}; {records} records of {side} read")));
-        let read = self.windows[usize::from(side == Side::Green)].read(Arc::clone(&stretches), told).await;
+        let read = self.windows[side].read(Arc::clone(&stretches), told).await;
         let now = Clock.now();
         let gone = match read {
             Err(why) => return asks.into_iter().map(|ask| (ask.slot, now, Err(why.clone()))).collect(),

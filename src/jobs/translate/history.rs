@@ -120,10 +120,7 @@ impl History {
     #[must_use]
     pub fn target_only_since(&self, plan: &Plan, group: &str, topic: &str, target: Side) -> Option<At> {
         let left = self.left.get(&(group.to_owned(), target)).copied().unwrap_or(At(i64::MIN));
-        let only = match target {
-            Side::Blue => FlagState::Blue,
-            Side::Green => FlagState::Green,
-        };
+        let only = FlagState::only_on(target);
         let writers = plan.producers.iter().filter(|p| p.topics.iter().any(|t| t == topic));
         writers.filter_map(|p| first_alone(self.flags.get(&p.name)?, only, left)).min()
     }

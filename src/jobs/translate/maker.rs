@@ -75,7 +75,7 @@ impl TranslatorCore {
         let copy = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
         let pick =
             move |_: usize, record: crate::kafka::records::RecordRef<'_>| Some((copy(record.key), copy(record.value)));
-        let read = self.windows[usize::from(side == Side::Green)].pick(vec![range], pick).await?;
+        let read = self.windows[side].pick(vec![range], pick).await?;
         Ok(read.into_iter().map(|(_, record)| record).collect())
     }
 }

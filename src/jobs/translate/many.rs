@@ -6,8 +6,7 @@ use futures_util::StreamExt;
 
 use super::drive::Job;
 use super::{
-    Case, Purpose, Shapes, TOGETHER, TranslationProgressSink, Translator, TranslatorCore, Ways, Windows,
-    committed_topics,
+    Case, Purpose, Shapes, TOGETHER, TranslationProgressSink, Translator, TranslatorCore, Ways, committed_topics,
 };
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::offsets::Chosen;
@@ -79,7 +78,7 @@ impl Translator {
     /// How many records this translator has read from both clusters so far: what several groups share counts once.
     #[must_use]
     pub fn records_read(&self) -> u64 {
-        self.inner.windows.iter().map(Windows::records_read).sum()
+        self.inner.windows.iter().map(|(_, w)| w.records_read()).sum()
     }
 }
 

@@ -82,7 +82,7 @@ impl TranslatorCore {
         let pick = move |range: usize, record: RecordRef<'_>| {
             wanted[range].contains(&record.offset).then(|| peeked_of(&record, values))
         };
-        let found = self.windows[usize::from(side == Side::Green)].pick(ranges, pick).await?;
+        let found = self.windows[side].pick(ranges, pick).await?;
         Ok(found.into_iter().map(|(range, seen)| (owner[range], seen)).collect())
     }
 }

@@ -128,7 +128,7 @@ impl TranslatorCore {
                 keys: ask.keys,
             };
             let stretches: Vec<WindowRange> = asks.iter().filter(|a| a.log == log).map(stretch).collect();
-            self.windows[usize::from(side == Side::Green)].read(Arc::new(stretches), Box::new(|_| {})).await
+            self.windows[side].read(Arc::new(stretches), Box::new(|_| {})).await
         };
         let (source, target) = tokio::join!(of(Log::Source), of(Log::Target));
         let (mut source, mut target) = match (source?, target?) {

@@ -178,7 +178,7 @@ impl<'a> ProducerCut<'a> {
     }
 
     fn fresh_look(&self, side: Side) -> EosObservation<'a> {
-        match self.sight.estate.eos_look(side, self.name) {
+        match self.sight.estate.eos[side].get(self.name) {
             Some(seen @ Observed::Known { value, at, .. }) if self.sight.is_fresh(seen) => Ok((value, *at)),
             Some(Observed::Known { at, trouble, .. }) => {
                 let why = trouble.as_ref().map(|t| format!(": {}", t.what)).unwrap_or_default();

@@ -68,7 +68,7 @@ impl ProducerSettings {
     /// Whether it writes in transactions: hard cutover only, never dual.
     #[must_use]
     pub fn is_exactly_once(&self) -> bool {
-        !self.transactional_blue.is_empty() || !self.transactional_green.is_empty()
+        self.transactional_ids.iter().any(|(_, ids)| !ids.is_empty())
     }
 
     /// Groups whose offsets it commits in its transactions, as far as the plan says.
@@ -80,16 +80,13 @@ impl ProducerSettings {
     /// Its transactional ids on a side.
     #[must_use]
     pub fn ids(&self, side: Side) -> &[String] {
-        match side {
-            Side::Blue => &self.transactional_blue,
-            Side::Green => &self.transactional_green,
-        }
+        &self.transactional_ids[side]
     }
 
     /// The principal that is kept from writing on a side.
     #[must_use]
     pub fn principal(&self, side: Side) -> Option<&str> {
-        self.principals[super::facts::state::side_index(side)].as_deref()
+        self.principals[side].as_deref()
     }
 }
 

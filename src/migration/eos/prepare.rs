@@ -407,7 +407,7 @@ impl Machine {
     /// and the seam back lies behind it. `None` where that is nothing, or can't be told.
     pub(super) fn describe_written_behind(&self, name: &str) -> Option<String> {
         let (_, seams) = self.seam_of(name, Side::Green)?;
-        let ends = &self.estate.eos_look(Side::Blue, name)?.value()?.ends;
+        let ends = &self.estate.eos.blue.get(name)?.value()?.ends;
         let past = |s: &PartitionSeam| ends.get(&s.tp).map_or(0, |e| e.high_watermark.saturating_sub(s.source).max(0));
         let moved: Vec<&PartitionSeam> = seams.iter().filter(|s| past(s) > 0).collect();
         let count: i64 = moved.iter().map(|s| past(s)).fold(0, i64::saturating_add);

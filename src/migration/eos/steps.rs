@@ -122,7 +122,7 @@ impl Machine {
 
     /// The newest look at a producer on a side that was begun after `since`.
     pub(super) fn look_since(&self, name: &str, side: Side, since: At) -> Option<(&EosLook, At)> {
-        match self.estate.eos_look(side, name)? {
+        match self.estate.eos[side].get(name)? {
             Observed::Known { value, at, .. } if *at > since => Some((value, *at)),
             _ => None,
         }
@@ -245,7 +245,7 @@ impl Machine {
         }
         let dry = run.dry_run;
         if run.current_effect().is_none() {
-            let stand = self.estate.eos_look(side, name).and_then(|o| o.value()?.denied.as_ref()?.as_told());
+            let stand = self.estate.eos[side].get(name).and_then(|o| o.value()?.denied.as_ref()?.as_told());
             let new: Vec<_> = wanted.into_iter().filter(|a| stand.is_none_or(|stand| !stand.contains(a))).collect();
             if new.is_empty() {
                 return StepProgress::Done;
@@ -277,7 +277,7 @@ impl Machine {
         let since = self.step_since(id);
         let gap = self.settings.sample_gap_ms.min((plan.still_ms / 2).max(MIN_GAP_MS));
         for (n, side) in [left, left.other()].into_iter().enumerate() {
-            let seen = match self.estate.eos_look(side, name) {
+            let seen = match self.estate.eos[side].get(name) {
                 Some(Observed::Known { value, at, .. }) if *at > since => Some((value.clone(), *at)),
                 _ => None,
             };

@@ -154,7 +154,7 @@ impl Machine {
     #[must_use]
     pub fn green_only(&self, name: &str) -> Option<u64> {
         let (_, seams) = self.seam_of(name, Side::Green)?;
-        let ends = &self.estate.eos_look(Side::Green, name)?.value()?.ends;
+        let ends = &self.estate.eos.green.get(name)?.value()?.ends;
         count_beyond(&seams, ends)
     }
 

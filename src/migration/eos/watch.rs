@@ -63,7 +63,7 @@ impl Machine {
         let Some((plan, state)) = self.settings.producers.get(name).zip(self.state.producers.get(name)) else {
             return Vec::new();
         };
-        let look = match self.estate.eos_look(left, name) {
+        let look = match self.estate.eos[left].get(name) {
             Some(Observed::Known { value, at, .. }) if *at > since => value,
             _ => return Vec::new(),
         };

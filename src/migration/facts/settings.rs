@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::At;
+use crate::base::{At, Sides};
 use crate::migration::soak::criteria::{Criterion, Limit, Metric};
 use crate::migration::soak::trigger::Trigger;
 
@@ -148,15 +148,13 @@ pub struct ProducerSettings {
     pub flag_by_hand: bool,
     /// What setting its flag does, for dialogs.
     pub flag_words: Words,
-    /// Its transactional ids on blue; not empty means exactly-once: hard cutover only, never dual.
-    pub transactional_blue: Vec<String>,
-    /// Its transactional ids on green.
-    pub transactional_green: Vec<String>,
+    /// Its transactional ids; not empty means exactly-once: hard cutover only, never dual.
+    pub transactional_ids: Sides<Vec<String>>,
     /// Groups whose offsets it commits in its transactions (read-process-write): they move together with it. `None`:
     /// the plan does not say, which is not the same as none.
     pub reads: Option<Vec<String>>,
-    /// Principals that a denial keeps from writing after the cut, blue's first, e.g. `User:ledger`; `None`: not by ACL.
-    pub principals: [Option<String>; 2],
+    /// Principals that a denial keeps from writing after the cut, e.g. `User:ledger`; `None`: not by ACL.
+    pub principals: Sides<Option<String>>,
     /// How long its logs must stand still after the stop, ms.
     pub still_ms: u64,
     /// How long its open transactions may take to end after the stop, ms.
@@ -174,10 +172,8 @@ pub struct ProducerSettings {
 pub struct Settings {
     /// Name of the migration.
     pub name: String,
-    /// Pinned cluster id of blue, if the plan has one.
-    pub blue_cluster_id: Option<String>,
-    /// Pinned cluster id of green, if the plan has one.
-    pub green_cluster_id: Option<String>,
+    /// Pinned cluster ids, as far as the plan has them.
+    pub cluster_ids: Sides<Option<String>>,
     /// An observation older than this is stale, ms.
     pub stale_after_ms: u64,
     /// A zero lag counts if the end it was measured against was sampled at most this long ago, ms.
@@ -196,8 +192,7 @@ impl Settings {
     pub(crate) fn of_groups(groups: BTreeMap<String, GroupSettings>) -> Self {
         Self {
             name: "test".into(),
-            blue_cluster_id: None,
-            green_cluster_id: None,
+            cluster_ids: Sides::default(),
             stale_after_ms: 5_000,
             zero_age_ms: 5_000,
             sample_gap_ms: 5_000,

@@ -7,7 +7,7 @@ use super::effect::{Effect, IssuedEffect, Outcome};
 use super::event::{DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
-use crate::base::{At, Side};
+use crate::base::{At, Side, Sides};
 use crate::estate::FlagState;
 use crate::estate::acl::Acl;
 use crate::migration::eos::{FencedId, PartitionSeam, Rogue, Seams};
@@ -24,8 +24,8 @@ const REMARKS: usize = 50;
 pub struct State {
     /// Number of the last run.
     pub last_run: RunId,
-    /// Cluster ids that were seen first and are pinned, blue first.
-    pub pins: [Option<String>; 2],
+    /// Cluster ids that were seen first and are pinned.
+    pub pins: Sides<Option<String>>,
     /// Groups that anything was written about, by id on blue.
     pub groups: BTreeMap<String, GroupRecord>,
     /// Producers that anything was written about.
@@ -279,7 +279,7 @@ impl State {
         let at = entry.at;
         match &entry.event {
             Event::Opened { .. } | Event::Closed { .. } => {}
-            Event::Pinned { side, cluster_id } => self.pins[side_index(*side)] = Some(cluster_id.clone()),
+            Event::Pinned { side, cluster_id } => self.pins[*side] = Some(cluster_id.clone()),
             Event::RunStarted { .. } => self.apply_run_started(entry),
             Event::Baselined { group, metric, value, .. } => {
                 self.groups.entry(group.clone()).or_default().baselines.insert(*metric, *value);
@@ -521,14 +521,5 @@ impl State {
         if let Some(reading) = &run.reading {
             group.took.clone_from(&reading.topics);
         }
-    }
-}
-
-/// 0 for blue, 1 for green.
-#[must_use]
-pub fn side_index(side: Side) -> usize {
-    match side {
-        Side::Blue => 0,
-        Side::Green => 1,
     }
 }

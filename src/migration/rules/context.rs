@@ -8,7 +8,7 @@ use crate::estate::identity::{PinnedBy, wrong_cluster};
 use crate::estate::{ClusterView, Estate, GroupKind, GroupObservation, GroupView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::settings::{GroupSettings, Settings};
-use crate::migration::facts::state::{State, side_index};
+use crate::migration::facts::state::State;
 
 /// What a rule sees.
 #[derive(Clone, Copy)]
@@ -117,11 +117,7 @@ impl<'a> RuleContext<'a> {
     /// The pinned cluster id of a side: the plan's, or the one seen first.
     #[must_use]
     pub fn pin(&self, side: Side) -> Option<&'a str> {
-        let plan = match side {
-            Side::Blue => &self.settings.blue_cluster_id,
-            Side::Green => &self.settings.green_cluster_id,
-        };
-        plan.as_deref().or(self.state.pins[side_index(side)].as_deref())
+        self.settings.cluster_ids[side].as_deref().or(self.state.pins[side].as_deref())
     }
 
     /// A side is not the cluster it should be: nothing may be done. Judged on whatever was last seen.
@@ -143,7 +139,7 @@ impl<'a> RuleContext<'a> {
             ));
         }
         let pin = self.pin(side)?;
-        let journal = self.state.pins[side_index(side)].as_deref() == Some(pin);
+        let journal = self.state.pins[side].as_deref() == Some(pin);
         wrong_cluster(side, seen, pin, if journal { PinnedBy::Journal } else { PinnedBy::Plan })
     }
 
@@ -204,7 +200,7 @@ impl<'a> RuleContext<'a> {
     /// after a stop reads records of both.
     pub fn check_planes(&self) -> Result<(), Refusal> {
         for side in Side::BOTH {
-            if let Observed::Absent { why } = self.estate.plane(side) {
+            if let Observed::Absent { why } = &self.estate.planes[side] {
                 let advice = match why.advice.is_empty() {
                     true => {
                         format!("see `cutover doctor` for {side}'s data plane; nothing is stopped before it answers")
@@ -259,7 +255,8 @@ mod tests {
     fn two_clusters_are_known_by_the_kind_of_trouble_and_by_no_words() {
         let (settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
         let of = |why: &Trouble| {
-            let estate = Estate { blue: Observed::Absent { why: why.clone() }, ..Estate::default() };
+            let mut estate = Estate::default();
+            estate.clusters.blue = Observed::Absent { why: why.clone() };
             let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
             sight.identity_trouble(Side::Blue)
         };

@@ -2,32 +2,24 @@
 //! `offsets::translate::pool`); what changes is which keys share a partition, and so what is handled in order.
 
 use super::context::RuleContext;
-use crate::base::Side;
 use crate::base::sanitise::visible_name;
+use crate::base::{Side, Sides};
+use crate::estate::ClusterView;
 
 /// A topic with its number of partitions on each side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::migration) struct UnevenCounts {
     /// The topic.
     pub topic: String,
-    /// How many blue has.
-    pub blue: usize,
-    /// How many green has.
-    pub green: usize,
+    /// How many each side has.
+    pub counts: Sides<usize>,
 }
 
 impl UnevenCounts {
-    pub(in crate::migration) fn on(&self, side: Side) -> usize {
-        match side {
-            Side::Blue => self.blue,
-            Side::Green => self.green,
-        }
-    }
-
     /// "topic t has 3 partitions on blue and 7 on green".
     pub(in crate::migration) fn describe(&self, from: Side) -> String {
         let (topic, to) = (visible_name(&self.topic), from.other());
-        format!("topic {topic} has {} partitions on {from} and {} on {to}", self.on(from), self.on(to))
+        format!("topic {topic} has {} partitions on {from} and {} on {to}", self.counts[from], self.counts[to])
     }
 }
 
@@ -39,11 +31,12 @@ pub(in crate::migration) fn find_uneven<'a>(
     let (Ok(blue), Ok(green)) = (sight.fresh_cluster(Side::Blue), sight.fresh_cluster(Side::Green)) else {
         return Vec::new();
     };
-    let counts = |topic: &String| {
-        let (blue, green) = (blue.topics.get(topic)?.partitions.len(), green.topics.get(topic)?.partitions.len());
-        (blue != green).then(|| UnevenCounts { topic: topic.clone(), blue, green })
+    let uneven = |topic: &String| {
+        let count = |view: &ClusterView| Some(view.topics.get(topic)?.partitions.len());
+        let counts = Sides { blue: count(blue)?, green: count(green)? };
+        (counts.blue != counts.green).then(|| UnevenCounts { topic: topic.clone(), counts })
     };
-    topics.into_iter().filter_map(counts).collect()
+    topics.into_iter().filter_map(uneven).collect()
 }
 
 /// What a group that moves to `to` meets there. The default partitioner takes the key's hash modulo the number of

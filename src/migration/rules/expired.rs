@@ -48,7 +48,7 @@ fn list_expired(sight: &RuleContext<'_>, id: &str, side: Side) -> Vec<ExpiredOff
             let log = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p));
             let Some(start) = log.and_then(|p| p.log_start) else { continue };
             let tp = TopicPartition::new(topic.clone(), *partition);
-            let blank = sight.estate.blanks(side).get(&tp).filter(|b| b.is_of(view, topic));
+            let blank = sight.estate.blanks[side].get(&tp).filter(|b| b.is_of(view, topic));
             let from = blank.map_or(at.offset, |b| b.move_past(at.offset));
             if start > from {
                 all.push(ExpiredOffsets { tp, committed: at.offset, from, start });

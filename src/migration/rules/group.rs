@@ -387,10 +387,7 @@ pub(in crate::migration) fn check_producers(
     topics: &BTreeSet<String>,
     facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
-    let alone = match to {
-        Side::Green => FlagState::Blue,
-        Side::Blue => FlagState::Green,
-    };
+    let alone = FlagState::only_on(to.other());
     let mut writers = Vec::new();
     for topic in topics {
         let mut any = false;

@@ -149,7 +149,7 @@ impl RuleContext<'_> {
     /// Whose transaction is open on a partition: `an open transaction of producer 4711 (ledger-1), open for 12m03s`.
     #[must_use]
     pub fn describe_holder(&self, side: Side, tp: &TopicPartition, held: HeldPartition) -> String {
-        let told = self.estate.holders(side).get(tp).filter(|seen| self.is_fresh(seen));
+        let told = self.estate.holders[side].get(tp).filter(|seen| self.is_fresh(seen));
         let whose = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => match holders.first() {
                 Some(h) => {
@@ -178,7 +178,7 @@ impl RuleContext<'_> {
     /// Whose transaction is open on a partition, in a word or two that stay the same while it is: a person types them.
     #[must_use]
     pub fn holder_name(&self, side: Side, tp: &TopicPartition) -> String {
-        let told = self.estate.holders(side).get(tp).filter(|seen| self.is_fresh(seen));
+        let told = self.estate.holders[side].get(tp).filter(|seen| self.is_fresh(seen));
         let first = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => holders.first(),
             _ => None,
@@ -307,7 +307,9 @@ mod tests {
             groups: [("g".into(), group)].into(),
             ..ClusterView::default()
         };
-        Estate { blue: Observed::seen_at(view, At(at)), ..Estate::default() }
+        let mut estate = Estate::default();
+        estate.clusters.blue = Observed::seen_at(view, At(at));
+        estate
     }
 
     struct Seen {
@@ -331,7 +333,7 @@ mod tests {
 
         /// Records that it waits for, and whether the log stands.
         fn waits(&self) -> Option<(u64, bool)> {
-            let view = &self.last.blue.value()?.groups["g"];
+            let view = &self.last.clusters.blue.value()?.groups["g"];
             self.book.find_wait(Side::Blue, view).map(|w| (w.records, w.held.stands()))
         }
     }
@@ -345,7 +347,7 @@ mod tests {
         let late = Seen::of(&rounds);
         assert_eq!((late.lags(), late.waits()), ((Some(29), Some(0)), Some((29, true))));
         assert!(!late.book.is_stuck(Side::Blue, "g"), "that is the log's fault");
-        let view = &late.last.blue.value().unwrap().groups["g"];
+        let view = &late.last.clusters.blue.value().unwrap().groups["g"];
         assert_eq!(late.book.time_lag_ms(Side::Blue, view), Some(19_900), "since the first of them was written");
         rounds.push((130, 130, 130));
         assert_eq!((Seen::of(&rounds).lags(), Seen::of(&rounds).waits()), ((Some(0), Some(0)), None));
@@ -384,7 +386,7 @@ mod tests {
             let mut estate = round(second * 1_000, (101, 101, 100));
             if second >= 20 {
                 let blank = Blank { from: 100, to: 101, topic_id: None };
-                estate.blanks_blue.insert(tp.clone(), blank);
+                estate.blanks.blue.insert(tp.clone(), blank);
             }
             book.observe(&estate, At(second * 1_000), 3_000, &BTreeSet::new());
             let seen =
@@ -395,7 +397,7 @@ mod tests {
         assert_eq!((told[19], told[20]), ((Some(1), true, true), (Some(0), false, false)), "only a marker lies there");
         let other = Blank { from: 100, to: 101, topic_id: Some("another".into()) };
         let mut estate = round(41_000, (101, 101, 100));
-        estate.blanks_blue.insert(tp, other);
+        estate.blanks.blue.insert(tp, other);
         book.observe(&estate, At(41_000), 3_000, &BTreeSet::new());
         assert_eq!(book.group_lag(Side::Blue, "g"), Some(1), "that was another log");
     }

@@ -12,7 +12,7 @@ use super::held::{HeldPartition, StableOffsetWatch, TransactionWait};
 use super::unread;
 use super::unread::Commits;
 pub use super::unread::{Astray, Unread};
-use crate::base::{At, Side, TopicPartition};
+use crate::base::{At, Side, Sides, TopicPartition};
 use crate::estate::blank::Blanks;
 use crate::estate::{ClusterView, Estate, GroupKind, GroupState, GroupView, TopicView};
 
@@ -34,8 +34,7 @@ const INTERVALS: usize = 8;
 /// Everything that was derived from the samples so far.
 #[derive(Debug, Clone, Default)]
 pub struct LagBook {
-    blue: SideBook,
-    green: SideBook,
+    sides: Sides<SideBook>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -96,26 +95,16 @@ fn push_bounded<T>(series: &mut VecDeque<T>, value: T, bound: usize) {
 }
 
 impl LagBook {
-    fn side(&self, side: Side) -> &SideBook {
-        match side {
-            Side::Blue => &self.blue,
-            Side::Green => &self.green,
-        }
-    }
-
     /// Takes a whole estate in. A round that was seen before adds nothing; a hole longer than `sample_gap_ms` adds
     /// one `None` each time that long passes. `left` names, by side, groups that have moved away: what they left behind
     /// grows for ever and says nothing of the cluster's health, so totals leave it out.
     pub fn observe(&mut self, estate: &Estate, now: At, sample_gap_ms: u64, left: &BTreeSet<(Side, String)>) {
         for side in Side::BOTH {
-            let book = match side {
-                Side::Blue => &mut self.blue,
-                Side::Green => &mut self.green,
-            };
+            let book = &mut self.sides[side];
             match estate.side(side) {
                 crate::base::Observed::Known { value, at, .. } if book.seen != Some(*at) => {
                     let gone = |group: &str| left.contains(&(side, group.to_owned()));
-                    book.take_round(value, *at, sample_gap_ms, (&gone, estate.blanks(side)));
+                    book.take_round(value, *at, sample_gap_ms, (&gone, &estate.blanks[side]));
                 }
                 _ => book.note_hole(now, sample_gap_ms),
             }
@@ -125,32 +114,32 @@ impl LagBook {
     /// Total lag of all groups on a side at the newest sample, records.
     #[must_use]
     pub fn total(&self, side: Side) -> Option<u64> {
-        *self.side(side).total.back()?
+        *self.sides[side].total.back()?
     }
 
     /// Total lag over time, oldest first.
     #[must_use]
     pub fn total_trend(&self, side: Side) -> Vec<Option<u64>> {
-        self.side(side).total.iter().copied().collect()
+        self.sides[side].total.iter().copied().collect()
     }
 
     /// A group's lag at the newest sample, to the high watermarks, records.
     #[must_use]
     pub fn group_lag(&self, side: Side, group: &str) -> Option<u64> {
-        *self.side(side).groups.get(group)?.trend.back()?
+        *self.sides[side].groups.get(group)?.trend.back()?
     }
 
     /// What of a group's lag can be read at the newest sample, to the last stable offsets, records.
     #[must_use]
     pub fn readable(&self, side: Side, group: &str) -> Option<u64> {
-        let group = self.side(side).groups.get(group)?;
+        let group = self.sides[side].groups.get(group)?;
         group.readable.filter(|_| matches!(group.trend.back(), Some(Some(_))))
     }
 
     /// A position of a group that the log contradicts, at the newest sample.
     #[must_use]
     pub fn astray(&self, side: Side, group: &str) -> Option<&Astray> {
-        self.side(side).groups.get(group)?.astray.as_ref()
+        self.sides[side].groups.get(group)?.astray.as_ref()
     }
 
     /// The partitions of a group where an open transaction holds the last stable offset, with how it stands.
@@ -159,7 +148,7 @@ impl LagBook {
         side: Side,
         view: &'a GroupView,
     ) -> impl Iterator<Item = (TopicPartition, HeldPartition)> + 'a {
-        let topics = &self.side(side).topics;
+        let topics = &self.sides[side].topics;
         held::held_partitions(view, move |topic, partition| {
             topics.get(topic)?.standing.get(usize::try_from(partition).ok()?)?.held()
         })
@@ -174,39 +163,39 @@ impl LagBook {
     /// How the last stable offset of a partition stands below its high watermark, if it does.
     #[must_use]
     pub fn held_partition(&self, side: Side, tp: &TopicPartition) -> Option<HeldPartition> {
-        let topic = self.side(side).topics.get(&tp.topic)?;
+        let topic = self.sides[side].topics.get(&tp.topic)?;
         topic.standing.get(usize::try_from(tp.partition).ok()?)?.held()
     }
 
     /// A group's lag over time, oldest first.
     #[must_use]
     pub fn group_trend(&self, side: Side, group: &str) -> Vec<Option<u64>> {
-        self.side(side).groups.get(group).map(|g| g.trend.iter().copied().collect()).unwrap_or_default()
+        self.sides[side].groups.get(group).map(|g| g.trend.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Records a second written to a side (growth of the high watermarks).
     #[must_use]
     pub fn in_rate(&self, side: Side) -> Option<f64> {
-        sum_rates(self.side(side).topics.values().map(|t| growth_rate(&t.written)))
+        sum_rates(self.sides[side].topics.values().map(|t| growth_rate(&t.written)))
     }
 
     /// Records a second consumed on a side (growth of committed offsets). Groups without commits count nothing.
     #[must_use]
     pub fn out_rate(&self, side: Side) -> Option<f64> {
-        let rates: Vec<f64> = self.side(side).groups.values().filter_map(|g| growth_rate(&g.commits)).collect();
+        let rates: Vec<f64> = self.sides[side].groups.values().filter_map(|g| growth_rate(&g.commits)).collect();
         (!rates.is_empty()).then(|| rates.iter().sum())
     }
 
     /// Records a second written to a topic.
     #[must_use]
     pub fn topic_rate(&self, side: Side, topic: &str) -> Option<f64> {
-        growth_rate(&self.side(side).topics.get(topic)?.written)
+        growth_rate(&self.sides[side].topics.get(topic)?.written)
     }
 
     /// Records a second consumed by a group.
     #[must_use]
     pub fn group_rate(&self, side: Side, group: &str) -> Option<f64> {
-        growth_rate(&self.side(side).groups.get(group)?.commits)
+        growth_rate(&self.sides[side].groups.get(group)?.commits)
     }
 
     /// How long ago the end reached what the group reads now, ms: the largest over its partitions, estimated from the
@@ -214,7 +203,7 @@ impl LagBook {
     /// than the book, or the book has a hole there.
     #[must_use]
     pub fn time_lag_ms(&self, side: Side, view: &GroupView) -> Option<u64> {
-        let book = self.side(side);
+        let book = &self.sides[side];
         let seen = book.seen?;
         let mut worst = None;
         for (topic, partitions) in &view.offsets {
@@ -230,32 +219,32 @@ impl LagBook {
     /// How often the group's commits move while it has something to read, ms: the longest of the last few.
     #[must_use]
     pub fn commit_interval_ms(&self, side: Side, group: &str) -> Option<u64> {
-        self.side(side).groups.get(group)?.intervals.iter().copied().max()
+        self.sides[side].groups.get(group)?.intervals.iter().copied().max()
     }
 
     /// When a commit of the group last moved, as sampled without a hole since.
     #[must_use]
     pub fn commits_moved_at(&self, side: Side, group: &str) -> Option<At> {
-        self.side(side).groups.get(group)?.moved
+        self.sides[side].groups.get(group)?.moved
     }
 
     /// Since when the group's commits are watched without a hole.
     #[must_use]
     pub fn watched_since(&self, side: Side, group: &str) -> Option<At> {
-        self.side(side).groups.get(group)?.watched
+        self.sides[side].groups.get(group)?.watched
     }
 
     /// Something may be to read, and no commit has moved over some samples: whether it is any record is worth a look.
     #[must_use]
     pub fn stands_still(&self, side: Side, group: &str) -> bool {
-        let book = self.side(side).groups.get(group);
+        let book = self.sides[side].groups.get(group);
         book.and_then(|g| g.waiting).is_some_and(|(_, samples)| samples >= STILL_SAMPLES)
     }
 
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
     #[must_use]
     pub fn is_stuck(&self, side: Side, group: &str) -> bool {
-        let book = self.side(side);
+        let book = &self.sides[side];
         let (Some(g), Some(seen)) = (book.groups.get(group), book.seen) else { return false };
         let patience = STUCK_SPAN_MS.max(g.intervals.iter().max().copied().unwrap_or(0).saturating_mul(3));
         g.waiting.is_some_and(|(since, samples)| samples >= STUCK_SAMPLES && seen.since(since) >= patience)
@@ -495,7 +484,9 @@ mod tests {
             groups: [("g".into(), group)].into(),
             ..Default::default()
         };
-        Estate { blue: Observed::seen_at(view, At(at)), ..Default::default() }
+        let mut estate = Estate::default();
+        estate.clusters.blue = Observed::seen_at(view, At(at));
+        estate
     }
 
     #[test]
@@ -524,7 +515,7 @@ mod tests {
         assert!((book.in_rate(Side::Blue).unwrap() - 160.0 / 3.0).abs() < 0.01);
         assert!((book.group_rate(Side::Blue, "g").unwrap() - 80.0 / 3.0).abs() < 0.01);
         let estate = estate(3000, 260, 180);
-        let view = &estate.blue.value().unwrap().groups["g"];
+        let view = &estate.clusters.blue.value().unwrap().groups["g"];
         assert_eq!(book.time_lag_ms(Side::Blue, view), Some(1380), "the end passed 180 at 1.62 s, by interpolation");
         assert_eq!(book.in_rate(Side::Green), None, "green was never seen");
         assert_eq!(book.total(Side::Green), None);
@@ -547,13 +538,13 @@ mod tests {
     fn trouble_and_missing_ends_are_unknown_not_zero() {
         let mut book = LagBook::default();
         let mut e = estate(0, 10, 10);
-        if let Observed::Known { value, .. } = &mut e.blue {
+        if let Observed::Known { value, .. } = &mut e.clusters.blue {
             value.topics.get_mut("t").unwrap().partitions[0].lso = None;
         }
         book.observe(&e, At(0), 3000, &BTreeSet::new());
         assert_eq!((book.group_lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
         let mut e = estate(1000, 10, 10);
-        if let Observed::Known { value, .. } = &mut e.blue {
+        if let Observed::Known { value, .. } = &mut e.clusters.blue {
             value.groups.get_mut("g").unwrap().trouble = Some(Trouble::new("no coordinator", ""));
         }
         book.observe(&e, At(1000), 3000, &BTreeSet::new());
@@ -565,14 +556,14 @@ mod tests {
         let mut book = fed(&[(0, 100, 100), (1000, 150, 100), (2000, 200, 150)]);
         // An open transaction holds the last stable offset at 150, and how much lies behind it did not come.
         let mut e = estate(3000, 150, 150);
-        if let Observed::Known { value, .. } = &mut e.blue {
+        if let Observed::Known { value, .. } = &mut e.clusters.blue {
             value.topics.get_mut("t").unwrap().partitions[0].high_watermark = None;
         }
         book.observe(&e, At(3000), 3000, &BTreeSet::new());
         assert_eq!((book.group_lag(Side::Blue, "g"), book.total(Side::Blue)), (None, None));
         let e = estate(4000, 250, 200);
         book.observe(&e, At(4000), 3000, &BTreeSet::new());
-        let view = &e.blue.value().unwrap().groups["g"];
+        let view = &e.clusters.blue.value().unwrap().groups["g"];
         assert_eq!(book.time_lag_ms(Side::Blue, view), Some(1960), "what was sampled before it stands");
     }
 
@@ -601,10 +592,10 @@ mod tests {
     fn series_are_bounded() {
         let book = fed(&(0..500).map(|i| (i * 1000, i * 3, i * 3 - 5)).collect::<Vec<_>>());
         assert_eq!(book.group_trend(Side::Blue, "g").len(), TREND_LEN);
-        let ends = &book.blue.topics["t"].ends[0];
+        let ends = &book.sides.blue.topics["t"].ends[0];
         assert!(ends.fine.len() <= END_SAMPLES && ends.coarse.len() <= END_SAMPLES);
         let far = estate(499_000, 1497, 300);
-        let ms = book.time_lag_ms(Side::Blue, &far.blue.value().unwrap().groups["g"]).unwrap();
+        let ms = book.time_lag_ms(Side::Blue, &far.clusters.blue.value().unwrap().groups["g"]).unwrap();
         assert!((397_000..=400_000).contains(&ms), "coarser further back, but known: {ms}");
     }
 }

@@ -52,7 +52,7 @@ pub fn observe_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings
         blue_rate: rate(Side::Blue),
         green_rate: rate(Side::Green),
         shared: p.topics.iter().filter(|t| is_shared(sight, name, t)).cloned().collect(),
-        at: sight.estate.blue.at().min(sight.estate.green.at()),
+        at: sight.estate.clusters.blue.at().min(sight.estate.clusters.green.at()),
     }
 }
 
@@ -471,11 +471,11 @@ mod tests {
         let (mut estate, mut now) = (Estate::default(), At(0));
         for (second, offset) in looks {
             now = At(second * 1_000);
-            estate.blue = Observed::seen_at(blue(*offset), now);
+            estate.clusters.blue = Observed::seen_at(blue(*offset), now);
             lag.observe(&estate, now, 3_600_000, &BTreeSet::new());
         }
         let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
-        let seen = &estate.blue.value().unwrap().groups["loner"];
+        let seen = &estate.clusters.blue.value().unwrap().groups["loner"];
         reads_on(&sight, (Side::Blue, "loner"), seen, topic)
     }
 

@@ -320,7 +320,7 @@ pub(in crate::migration) fn match_topics(
     facts.warnings.extend(uneven.iter().map(|u| counts::describe_key_order(u, from.other())));
     facts.partitions = list_partitions(here, &all);
     let count = |t: &String| format!("{}:{}", visible_name(t), here.topics[t].partitions.len());
-    let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.on(from.other())));
+    let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.counts[from.other()]));
     let counts: Vec<String> = all.iter().map(|t| count(t) + &there(t).unwrap_or_default()).collect();
     facts.digest.insert("topics", counts.join(" "));
     facts.digest.insert("left out", visible_names(&facts.left));

@@ -28,7 +28,7 @@ impl Machine {
                     for (partition, at) in partitions {
                         let stable = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)?.lso);
                         let tp = TopicPartition::new(topic, *partition);
-                        let known = self.estate.blanks(side).get(&tp).filter(|b| b.is_of(cluster, topic));
+                        let known = self.estate.blanks[side].get(&tp).filter(|b| b.is_of(cluster, topic));
                         let from = known.map_or(at.offset, |b| b.move_past(at.offset));
                         let Some(to) = stable.filter(|to| *to > from && to.abs_diff(from) <= MOST) else { continue };
                         if wanted.len() < ASKED_AT_ONCE {

@@ -15,7 +15,7 @@ use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId, RunKind
 use crate::migration::facts::overrides::{Accepted, Override};
 use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::Stage;
-use crate::migration::facts::state::{Run, State, side_index};
+use crate::migration::facts::state::{Run, State};
 use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::drain::Drain;
 use crate::migration::rules::lag::LagBook;
@@ -487,7 +487,7 @@ impl Machine {
             let id = self.estate.side(side).value().and_then(|v| v.cluster_id.clone());
             if let Some(cluster_id) = id {
                 self.emit(CONTROLLER, Event::Pinned { side, cluster_id }, now);
-                debug_assert!(self.state.pins[side_index(side)].is_some());
+                debug_assert!(self.state.pins[side].is_some());
             }
         }
     }

@@ -474,7 +474,7 @@ mod tests {
             ..GroupView::default()
         };
         let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
-        machine.estate.green = Observed::seen_at(view, At(10));
+        machine.estate.clusters.green = Observed::seen_at(view, At(10));
         let next = machine.restore_offsets(2, Side::Green, At(10));
         let mut issued = std::iter::from_fn(|| machine.poll()).filter_map(|action| match action {
             Action::Do(issued) => Some(issued.effect),

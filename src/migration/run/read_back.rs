@@ -182,7 +182,7 @@ mod tests {
             ..GroupView::default()
         };
         let view = ClusterView { groups: [("g".to_owned(), group)].into(), ..ClusterView::default() };
-        machine.estate.green = Observed::seen_at(view, At(10));
+        machine.estate.clusters.green = Observed::seen_at(view, At(10));
         machine
     }
 

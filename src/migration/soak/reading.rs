@@ -39,7 +39,7 @@ impl GroupSoak {
     /// Takes the newest round on green in, if it is another one. Returns how many records the dead-letter topic holds
     /// when that is not written down yet: what it gains is counted from there.
     pub fn feed(&mut self, sight: &RuleContext<'_>, name: &str, criteria: &Criteria) -> Option<f64> {
-        let Observed::Known { at, value, .. } = &sight.estate.green else { return None };
+        let Observed::Known { at, value, .. } = &sight.estate.clusters.green else { return None };
         let at = *at;
         if self.seen == Some(at) {
             return None;
@@ -172,7 +172,7 @@ fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Res
 /// A topic that is not the one any more that a group was translated for when it came to green.
 pub(in crate::migration) fn find_recreated_topic<'a>(sight: &RuleContext<'a>, name: &str) -> Option<&'a str> {
     let run = sight.state.groups.get(name)?.run.and_then(|run| sight.state.runs.get(&run))?;
-    let topics = &sight.estate.green.value()?.topics;
+    let topics = &sight.estate.clusters.green.value()?.topics;
     let other = |(topic, id): &(&String, &String)| {
         let seen = topics.get(*topic).and_then(|t| t.id.as_ref());
         run.to == Side::Green && seen.is_some_and(|seen| seen != *id)

@@ -2,7 +2,7 @@
 
 use super::families as f;
 use super::{Page, count, number, seconds};
-use crate::base::{Observed, Side};
+use crate::base::{Observed, Side, Sides};
 use crate::estate::GroupState;
 use crate::report::words;
 use crate::snapshot::{GroupSide, SideView, Snapshot};
@@ -12,9 +12,9 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     page.add_states(&f::CLUSTER_STATE, words::CLUSTERS, sides().map(|(l, v)| (l, cluster_state(v, s))));
     page.add(&f::CLUSTER_AGE, sides().map(|(l, v)| (l, v.link.age_ms(s.now).map(seconds))));
     // What is stale, or of another cluster, is not said.
-    let seen = [&s.blue, &s.green].map(|v| v.why_untrusted(page.now, page.stale_ms).is_none());
+    let seen = Sides::from_fn(|side| s.side(side).why_untrusted(page.now, page.stale_ms).is_none());
     let mut add = |family, of: fn(&SideView) -> Option<f64>| {
-        page.add(family, sides().zip(seen).map(|((l, v), seen)| (l, of(v).filter(|_| seen))));
+        page.add(family, sides().map(|(l, v)| (l, of(v).filter(|_| seen[v.side]))));
     };
     add(&f::CLUSTER_BROKERS, |v| Some(f64::from(v.brokers.1)));
     add(&f::CLUSTER_BROKERS_UP, |v| Some(f64::from(v.brokers.0)));
@@ -38,8 +38,8 @@ fn cluster_state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
     }
 }
 
-fn write_unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
-    let sums = Side::BOTH.into_iter().zip(seen).map(|(side, seen)| {
+fn write_unlisted(page: &mut Page, s: &Snapshot, seen: Sides<bool>) {
+    let sums = Side::BOTH.into_iter().map(|side| {
         let of = s.groups.iter().filter(|g| !g.listed).map(|g| g.on_side(side));
         let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
         let found: Vec<&GroupSide> = of.filter(there).collect();
@@ -47,13 +47,13 @@ fn write_unlisted(page: &mut Page, s: &Snapshot, seen: [bool; 2]) {
         let told = |v: &&GroupSide| v.trouble.is_none() && v.at.is_some_and(|at| page.is_fresh(at));
         // ... and one with a commit where the end is not known has a lag that is not known either.
         let endless = s.groups.iter().filter(|g| !g.listed).flat_map(|g| &g.partitions).any(|p| {
-            let p = if side == Side::Blue { &p.blue } else { &p.green };
+            let p = p.on_side(side);
             p.committed.is_some() && p.end.is_none()
         });
-        let known = seen && !endless && found.iter().all(told);
+        let known = seen[side] && !endless && found.iter().all(told);
         let lag: u64 = found.iter().filter_map(|v| v.lag).sum();
         // What may be hidden is not counted.
-        let whole = seen && s.side(side).groups_hidden.is_none();
+        let whole = seen[side] && s.side(side).groups_hidden.is_none();
         (side.name(), whole.then(|| count(found.len())), (known && whole).then(|| number(lag)))
     });
     let sums: Vec<_> = sums.collect();

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::base::Side;
+use crate::base::{Side, Sides};
 
 /// The header that carries the send id.
 pub const ID_HEADER: &str = "demo-id";
@@ -42,10 +42,10 @@ pub struct WitnessReport {
 struct WitnessedSend {
     topic: u16,
     partition: i32,
-    /// Blue, green: meant for it, and not known to have failed.
-    meant: [bool; 2],
-    /// Blue, green: offset there, -1 while it is on its way.
-    offsets: [i64; 2],
+    /// Meant for it, and not known to have failed.
+    meant: Sides<bool>,
+    /// Offset there, -1 while it is on its way.
+    offsets: Sides<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -60,9 +60,9 @@ struct GroupLog {
     /// Where it stands: the next offset by side, topic and partition.
     positions: BTreeMap<(Side, u16, i32), i64>,
     /// The clusters it reads now.
-    active: [bool; 2],
+    active: Sides<bool>,
     /// The clusters it reads, or read last while it is off.
-    reads: [bool; 2],
+    reads: Sides<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -77,13 +77,6 @@ struct WitnessState {
 #[derive(Debug, Default)]
 pub struct Witness {
     inner: Mutex<WitnessState>,
-}
-
-fn side_index(side: Side) -> usize {
-    match side {
-        Side::Blue => 0,
-        Side::Green => 1,
-    }
 }
 
 impl Witness {
@@ -101,11 +94,9 @@ impl Witness {
     /// A send that is about to leave for these clusters.
     pub fn note_sending(&self, id: u64, topic: &str, partition: i32, sides: &[Side]) {
         let mut inner = self.lock();
-        let mut send =
-            WitnessedSend { topic: inner.topic_number(topic), partition, meant: [false; 2], offsets: [-1; 2] };
-        for side in sides {
-            send.meant[side_index(*side)] = true;
-        }
+        let meant = Sides::from_fn(|side| sides.contains(&side));
+        let offsets = Sides::from_fn(|_| -1);
+        let send = WitnessedSend { topic: inner.topic_number(topic), partition, meant, offsets };
         inner.remember(id, send);
     }
 
@@ -114,8 +105,8 @@ impl Witness {
         let mut inner = self.lock();
         if let Some(send) = inner.send_mut(id) {
             match offset {
-                Some(offset) => send.offsets[side_index(side)] = offset,
-                None => send.meant[side_index(side)] = false,
+                Some(offset) => send.offsets[side] = offset,
+                None => send.meant[side] = false,
             }
         }
     }
@@ -138,8 +129,8 @@ impl Witness {
     /// A group begins or ends reading a cluster. The last one it read stays its place while it is off.
     pub fn note_reading(&self, group: &str, side: Side, reads: bool) {
         if let Some(log) = self.lock().groups.get_mut(group) {
-            log.active[side_index(side)] = reads;
-            if log.active != [false; 2] {
+            log.active[side] = reads;
+            if log.active != Sides::default() {
                 log.reads = log.active;
             }
             if reads {
@@ -199,7 +190,7 @@ impl Witness {
         };
         for (id, send) in (inner.first..).zip(&inner.sends) {
             let Some(send) = send else { continue };
-            if !log.topics.contains(&send.topic) || log.has_seen(id) || send.meant == [false; 2] {
+            if !log.topics.contains(&send.topic) || log.has_seen(id) || send.meant == Sides::default() {
                 continue;
             }
             if log.still_comes(send) {
@@ -284,11 +275,11 @@ impl GroupLog {
     /// Whether an id that was not processed lies ahead on a cluster that the group reads, or is on its way there.
     fn still_comes(&self, send: &WitnessedSend) -> bool {
         // it has not begun yet: everything lies ahead of it
-        if self.reads == [false; 2] {
+        if self.reads == Sides::default() {
             return true;
         }
-        Side::BOTH.into_iter().filter(|s| self.reads[side_index(*s)] && send.meant[side_index(*s)]).any(|side| {
-            let offset = send.offsets[side_index(side)];
+        Side::BOTH.into_iter().filter(|s| self.reads[*s] && send.meant[*s]).any(|side| {
+            let offset = send.offsets[side];
             let position = self.positions.get(&(side, send.topic, send.partition));
             // on its way, or the group has not found its place yet
             offset < 0 || position.is_none_or(|p| offset >= *p)

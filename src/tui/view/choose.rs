@@ -81,7 +81,7 @@ fn describe_known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -
         }
         Strategy::Earliest => {
             let held = |p: &crate::snapshot::PartitionRow| {
-                let p = if to == Side::Green { p.green } else { p.blue };
+                let p = p.on_side(to);
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };
             let sum: Option<u64> = g.partitions.iter().map(held).sum();

@@ -39,7 +39,7 @@ pub fn draw(m: &Model, areas: [Rect; 2], buf: &mut Buffer) {
 /// The first frame: nothing is known, and it says what is being done.
 fn draw_waiting(m: &Model, side: Side, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
-    let host = &m.options.connecting[usize::from(side == Side::Green)];
+    let host = &m.options.connecting[side];
     let title = side_title(m, side, "", usize::from(area.width) - 4);
     let inside = draw_frame(theme, area, Role::Frame, title, buf);
     let cells = usize::from(inside.width).saturating_sub(16);

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use crate::base::sanitise::{visible_name, visible_text};
-use crate::base::{Observed, Side, Trouble};
+use crate::base::{Observed, Side, Sides, Trouble};
 use crate::migration::facts::stage::{Stage, WayBack};
 use crate::migration::soak::trigger::Arm;
 use crate::snapshot::{Arming, PhaseView, SideView, Snapshot};
@@ -203,7 +203,7 @@ fn phase_line<'t>(m: &'t Model, p: &PhaseView, names: PhaseNames, now: bool) -> 
 fn status_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let theme = m.theme();
     let Some(s) = &m.snapshot else {
-        let [blue, green] = &m.options.connecting;
+        let Sides { blue, green } = &m.options.connecting;
         return Row::new(theme)
             .gap(1)
             .put(Role::Dim, "connecting to ")

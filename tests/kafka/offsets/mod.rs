@@ -18,7 +18,7 @@ mod truth;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cutover::base::{Side, Trouble};
+use cutover::base::{Side, Sides, Trouble};
 use cutover::jobs::translate::{Purpose, TranslationProgressSink, Translator, WantedGroup};
 use cutover::kafka::control::Cluster;
 use cutover::kafka::properties::ClientProperties;
@@ -64,7 +64,7 @@ fn translate_with(
     let names = Arc::new(TopicNames::new(&plan));
     let cluster =
         |side: Side| Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &ClientProperties::default());
-    let translator = Translator::new(Arc::clone(&plan), names, Side::BOTH.map(cluster), Arc::default())?;
+    let translator = Translator::new(Arc::clone(&plan), names, Sides::from_fn(cluster), Arc::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let topics = BTreeSet::new();
     let wanted = WantedGroup { group, chosen: None, topics: &topics };

@@ -1,6 +1,6 @@
 //! The plan of the group's world, and the words of commands.
 
-use cutover::base::Side;
+use cutover::base::{Side, Sides};
 use cutover::migration::facts::command::{Command, Subject};
 use cutover::migration::facts::overrides::Override;
 use cutover::migration::facts::settings::{Criteria, GroupSettings, Mode, ProducerSettings, Settings};
@@ -35,8 +35,7 @@ pub fn settings() -> Settings {
     };
     Settings {
         name: "test".into(),
-        blue_cluster_id: None,
-        green_cluster_id: None,
+        cluster_ids: Sides::default(),
         stale_after_ms: 5000,
         zero_age_ms: 5000,
         sample_gap_ms: 2500,

@@ -526,14 +526,13 @@ impl driver::World for World {
     fn estate(&self, last: &Estate) -> Estate {
         let mut e = last.clone();
         for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen_at(self.cluster(side), self.now);
+            e.clusters[side] = Observed::seen_at(self.cluster(side), self.now);
         }
         for side in Side::BOTH {
             match self.mute[at(side)] {
-                true => e
-                    .plane_mut(side)
+                true => e.planes[side]
                     .note_failure(cutover::base::Trouble::new("TLS handshake failed", "check security.protocol")),
-                false => *e.plane_mut(side) = Observed::seen_at((), self.now),
+                false => e.planes[side] = Observed::seen_at((), self.now),
             }
         }
         if self.manual {
@@ -547,8 +546,7 @@ impl driver::World for World {
             let seen = |(open_from, h): (i64, TransactionHolder)| {
                 Observed::seen_at(Answered::Told(vec![TransactionHolder { open_from, ..h }]), self.now)
             };
-            *e.holders_mut(side) =
-                told.map(seen).into_iter().map(|seen| (TopicPartition::new(TOPIC, 0), seen)).collect();
+            e.holders[side] = told.map(seen).into_iter().map(|seen| (TopicPartition::new(TOPIC, 0), seen)).collect();
         }
         if !self.flag_manual {
             e.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));

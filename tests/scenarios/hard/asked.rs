@@ -1,5 +1,6 @@
 //! The plan of the pipeline's world, and the words of commands.
 
+use cutover::base::Sides;
 use cutover::migration::eos::GreenOnly;
 use cutover::migration::facts::command::Command;
 use cutover::migration::facts::overrides::Override;
@@ -24,10 +25,12 @@ pub fn settings() -> Settings {
         topics: vec![TOPIC.into()],
         has_flag: true,
         flag_words: "flags.json ledger-cluster".into(),
-        transactional_blue: vec!["ledger-1".into(), "ledger-2".into()],
-        transactional_green: vec!["psc-1".into(), "psc-2".into()],
+        transactional_ids: Sides {
+            blue: vec!["ledger-1".into(), "ledger-2".into()],
+            green: vec!["psc-1".into(), "psc-2".into()],
+        },
         reads: Some(vec![COUPLED.into()]),
-        principals: [Some("User:ledger".into()), Some("User:psc".into())],
+        principals: Sides { blue: Some("User:ledger".into()), green: Some("User:psc".into()) },
         still_ms: 5000,
         drain_timeout_ms: 90_000,
         commit_timeout_ms: 60_000,

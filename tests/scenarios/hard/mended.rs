@@ -1,6 +1,6 @@
 //! What happens at one moment of a run: between two of its steps.
 
-use cutover::base::{Side, TopicPartition};
+use cutover::base::{Side, Sides, TopicPartition};
 use cutover::estate::FlagState;
 use cutover::migration::facts::effect::{Effect, Outcome};
 use cutover::migration::facts::event::Event;
@@ -25,7 +25,7 @@ fn soaking(settings: Settings) -> Driver {
 
 fn no_principal() -> Settings {
     let mut settings = settings();
-    settings.producers.values_mut().for_each(|p| p.principals = [None, None]);
+    settings.producers.values_mut().for_each(|p| p.principals = Sides::default());
     settings
 }
 

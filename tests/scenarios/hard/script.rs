@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 
-use cutover::base::{Observed, Side};
+use cutover::base::{Observed, Side, Sides};
 use cutover::estate::WindowView;
 use cutover::migration::eos::HardGateRow;
 use cutover::migration::facts::command::{Command, Subject};
@@ -109,10 +109,10 @@ impl Scripted for World {
         let p = s.producers.get_mut(PRODUCER).unwrap();
         match rest.split_whitespace().collect::<Vec<_>>().as_slice() {
             ["second_person"] => p.needs_approval = true,
-            ["no_principal"] => p.principals = [None, None],
+            ["no_principal"] => p.principals = Sides::default(),
             ["no_reads"] => p.reads = Some(Vec::new()),
             ["unlisted_reader"] => drop(s.groups.remove(READER)),
-            ["same_ids"] => p.transactional_green.clone_from(&p.transactional_blue),
+            ["same_ids"] => p.transactional_ids.green = p.transactional_ids.blue.clone(),
             ["no_flag"] => p.has_flag = false,
             ["still", n] => p.still_ms = number(n) * 1000,
             ["drain_timeout", n] => p.drain_timeout_ms = number(n) * 1000,
@@ -171,7 +171,7 @@ impl Scripted for World {
                 let green = w.records(Side::Green, 0, 0, usize::MAX).len();
                 format!("{}", green > 0)
             }
-            "estate" => match d.estate.eos_look(Side::Blue, PRODUCER) {
+            "estate" => match d.estate.eos.blue.get(PRODUCER) {
                 Some(Observed::Known { .. }) => "known".into(),
                 _ => "none".into(),
             },

@@ -548,14 +548,13 @@ impl driver::World for World {
     fn estate(&self, last: &Estate) -> Estate {
         let mut e = last.clone();
         for side in Side::BOTH.into_iter().filter(|s| !self.hidden[at(*s)]) {
-            *e.side_mut(side) = Observed::seen_at(self.cluster(side), self.now);
-            let looks = if side == Side::Blue { &mut e.eos_blue } else { &mut e.eos_green };
-            looks.insert(PRODUCER.into(), Observed::seen_at(self.look(side), self.now));
+            e.clusters[side] = Observed::seen_at(self.cluster(side), self.now);
+            e.eos[side].insert(PRODUCER.into(), Observed::seen_at(self.look(side), self.now));
         }
         e.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));
         e.switches.insert(READER.into(), Observed::seen_at(cutover::estate::SwitchState::Blue, self.now));
         e.windows = self.window.clone().into_iter().collect();
-        Side::BOTH.into_iter().for_each(|side| *e.plane_mut(side) = Observed::seen_at((), self.now));
+        Side::BOTH.into_iter().for_each(|side| e.planes[side] = Observed::seen_at((), self.now));
         e
     }
 

@@ -7,7 +7,7 @@ mod world;
 
 use std::collections::VecDeque;
 
-use cutover::base::Side;
+use cutover::base::{Side, Sides};
 use cutover::migration::facts::command::{Command, Level, Subject};
 use cutover::migration::facts::effect::Outcome;
 use cutover::migration::facts::event::{Event, JournalEntry};
@@ -50,8 +50,7 @@ fn settings() -> Settings {
     };
     Settings {
         name: "test".into(),
-        blue_cluster_id: Some("blue-id".into()),
-        green_cluster_id: Some("green-id".into()),
+        cluster_ids: Sides::from_fn(|side| Some(format!("{side}-id"))),
         stale_after_ms: 5000,
         zero_age_ms: 5000,
         sample_gap_ms: 5000,

@@ -242,8 +242,8 @@ impl World {
     pub fn estate(&self) -> Estate {
         let mut estate = Estate::default();
         for side in Side::BOTH {
-            *estate.side_mut(side) = Observed::seen_at(self.clusters[at(side)].view_cluster(), self.now);
-            *estate.plane_mut(side) = Observed::seen_at((), self.now);
+            estate.clusters[side] = Observed::seen_at(self.clusters[at(side)].view_cluster(), self.now);
+            estate.planes[side] = Observed::seen_at((), self.now);
         }
         estate.switches.insert(GROUP.into(), Observed::seen_at(self.switch, self.now));
         estate.flags.insert(PRODUCER.into(), Observed::seen_at(self.flag, self.now));

@@ -102,9 +102,12 @@ impl ProducerCut<'_> {
         if self.ids(self.source_side()).contains(id) {
             return Some(format!("{} on {}", visible_name(self.name), self.source_side()));
         }
-        let other = self.sight.settings.producers.iter().find(|(name, p)| {
-            *name != self.name && (p.transactional_blue.contains(id) || p.transactional_green.contains(id))
-        });
+        let other = self
+            .sight
+            .settings
+            .producers
+            .iter()
+            .find(|(name, p)| *name != self.name && p.transactional_ids.iter().any(|(_, ids)| ids.contains(id)));
         other.map(|(name, _)| visible_name(name))
     }
 
@@ -146,7 +149,7 @@ impl ProducerCut<'_> {
     }
 
     pub(in crate::migration::eos) fn check_topics(&self) -> HardGateRow {
-        let at = self.sight.estate.blue.at().min(self.sight.estate.green.at());
+        let at = self.sight.estate.clusters.blue.at().min(self.sight.estate.clusters.green.at());
         let row = HardGateRow::new(RowId::Topics, "topics on both, written by it alone", at);
         for side in Side::BOTH {
             if let Err(refusal) = self.sight.fresh_cluster(side) {

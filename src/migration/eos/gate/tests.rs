@@ -1,5 +1,5 @@
 use super::*;
-use crate::base::{TopicPartition, Trouble};
+use crate::base::{Sides, TopicPartition, Trouble};
 use crate::estate::exactly_once::Ends;
 use crate::estate::transactions::{Answer, ProducerView, Since, TransactionState, TransactionView, Unavailable};
 use crate::estate::{
@@ -61,8 +61,10 @@ impl World {
         let producer = ProducerSettings {
             topics: vec!["ledger".into()],
             has_flag: true,
-            transactional_blue: vec!["ledger-1".into(), "ledger-2".into()],
-            transactional_green: vec!["psc-1".into(), "psc-2".into()],
+            transactional_ids: Sides {
+                blue: vec!["ledger-1".into(), "ledger-2".into()],
+                green: vec!["psc-1".into(), "psc-2".into()],
+            },
             still_ms: 10_000,
             keep_blue_ms: 259_200_000,
             reads: Some(Vec::new()),
@@ -85,8 +87,7 @@ impl World {
         };
         let settings = Settings {
             name: "t".into(),
-            blue_cluster_id: None,
-            green_cluster_id: None,
+            cluster_ids: Sides::default(),
             stale_after_ms: 5_000,
             zero_age_ms: 30_000,
             sample_gap_ms: 60_000,
@@ -109,14 +110,14 @@ impl World {
             ..EosLook::default()
         };
         let window = WindowView { name: "sunday".into(), open_until: Some(NOW.plus(WORST + 1)), opens: None };
+        let green = ClusterView { cluster_id: Some("d".into()), ..cluster("604800000") };
         let estate = Estate {
-            blue: Observed::seen_at(blue, NOW),
-            green: Observed::seen_at(ClusterView { cluster_id: Some("d".into()), ..cluster("604800000") }, NOW),
+            clusters: Sides { blue, green }.map(|view| Observed::seen_at(view, NOW)),
             flags: [("ledger".to_owned(), Observed::seen_at(FlagState::Blue, NOW))].into(),
-            eos_blue: [("ledger".to_owned(), Observed::seen_at(blue_look, NOW))].into(),
-            eos_green: [("ledger".to_owned(), Observed::seen_at(green_look, NOW))].into(),
+            eos: Sides { blue: blue_look, green: green_look }
+                .map(|look| [("ledger".to_owned(), Observed::seen_at(look, NOW))].into()),
             windows: vec![window],
-            planes: [Observed::seen_at((), NOW), Observed::seen_at((), NOW)],
+            planes: Sides::from_fn(|_| Observed::seen_at((), NOW)),
             ..Estate::default()
         };
         World { settings, state: State::default(), estate, lag: LagBook::default() }
@@ -127,15 +128,14 @@ impl World {
     }
 
     fn look(&mut self, side: Side) -> &mut EosLook {
-        let looks = if side == Side::Blue { &mut self.estate.eos_blue } else { &mut self.estate.eos_green };
-        match looks.get_mut("ledger") {
+        match self.estate.eos[side].get_mut("ledger") {
             Some(Observed::Known { value, .. }) => value,
             _ => unreachable!("the world has looks"),
         }
     }
 
     pub fn on(&mut self, side: Side) -> &mut ClusterView {
-        match self.estate.side_mut(side) {
+        match &mut self.estate.clusters[side] {
             Observed::Known { value, .. } => value,
             Observed::Absent { .. } => unreachable!("the world is seen"),
         }
@@ -149,8 +149,7 @@ impl World {
         self.producer().reads = Some(vec!["app".into()]);
         let feeder = ProducerSettings {
             topics: vec!["in".into()],
-            transactional_blue: vec!["in-1".into()],
-            transactional_green: vec!["in-2".into()],
+            transactional_ids: Sides { blue: vec!["in-1".into()], green: vec!["in-2".into()] },
             ..ProducerSettings::default()
         };
         self.settings.producers.insert("feeder".into(), feeder);
@@ -248,9 +247,9 @@ fn each_row_fails_for_its_own_reason() {
         ),
         (|w| w.estate.flags.clear(), RowId::Flag, "UNKNOWN", "can't be read"),
         (|w| w.producer().has_flag = false, RowId::Flag, "FAIL", "no flag"),
-        (|w| w.producer().transactional_green.clear(), RowId::NewIds, "FAIL", "no transactional ids on green"),
+        (|w| w.producer().transactional_ids.green.clear(), RowId::NewIds, "FAIL", "no transactional ids on green"),
         (
-            |w| w.producer().transactional_green.push("ledger-1".into()),
+            |w| w.producer().transactional_ids.green.push("ledger-1".into()),
             RowId::NewIds,
             "FAIL",
             "ledger-1 is an id of ledger on blue too",
@@ -315,7 +314,7 @@ fn each_row_fails_for_its_own_reason() {
             "FAIL",
             "pid 99, none of its ids",
         ),
-        (|w| w.estate.eos_blue.clear(), RowId::Transactions, "UNKNOWN", "not asked"),
+        (|w| w.estate.eos.blue.clear(), RowId::Transactions, "UNKNOWN", "not asked"),
         (|w| w.settings.groups.clear(), RowId::Readers, "FAIL", "enrich reads its topics"),
         (|w| w.settings.groups.get_mut("enrich").unwrap().mode = Mode::Overlap, RowId::Readers, "FAIL", "overlap"),
         (|w| w.settings.groups.get_mut("enrich").unwrap().has_switch = false, RowId::Readers, "FAIL", "no switch"),

@@ -24,7 +24,7 @@ fn world(side: Side, id: &str, looks: &[(i64, i64)]) -> World {
         world.on(side).groups.insert(id.to_owned(), group);
         let (view, at) = (world.on(side).clone(), At(NOW.0 - ago));
         let mut estate = Estate::default();
-        *estate.side_mut(side) = Observed::seen_at(view, at);
+        estate.clusters[side] = Observed::seen_at(view, at);
         world.lag.observe(&estate, at, 3_600_000, &BTreeSet::new());
     }
     world
