@@ -39,15 +39,10 @@ fn placeholder_text(names: &MessageNames, message: &Message, word: &str) -> Opti
     let text = match word {
         "event" => news.event.to_string(),
         "migration" => visible_name(&names.migration),
-        "subject" => describe_subject(&news.subject),
-        "group" => match &news.subject {
-            Subject::Group(group) => visible_name(group),
-            _ => String::new(),
-        },
-        "producer" => match &news.subject {
-            Subject::Producer(producer) => visible_name(producer),
-            _ => String::new(),
-        },
+        "subject" => news.subject.to_string(),
+        "group" if matches!(news.subject, Subject::Group(_)) => news.subject.short_name(),
+        "producer" if matches!(news.subject, Subject::Producer(_)) => news.subject.short_name(),
+        "group" | "producer" => String::new(),
         "team" => visible_name(names.team_of(&news.subject).unwrap_or_default()),
         "severity" => severity_word(news.severity).to_owned(),
         "action" => if news.resolves() { "resolve" } else { "trigger" }.to_owned(),
@@ -146,15 +141,6 @@ fn shorten_text(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
-    }
-}
-
-fn describe_subject(subject: &Subject) -> String {
-    match subject {
-        Subject::Migration => "the migration".into(),
-        Subject::Cluster(side) => side.name().into(),
-        Subject::Group(group) => format!("group {}", visible_name(group)),
-        Subject::Producer(producer) => format!("producer {}", visible_name(producer)),
     }
 }
 

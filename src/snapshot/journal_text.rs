@@ -247,12 +247,12 @@ impl JournalText {
             }
             Event::GateTurned { group, metric, gate } => describe_gate_turn(group, *metric, gate),
             Event::PhaseTurned { number, name, done, total } => describe_phase_turn(*number, name, *done, *total),
-            Event::Held { subject, why } => format!("{} held: {why}", describe_subject(subject)),
-            Event::Resumed { subject } => format!("{} resumed", describe_subject(subject)),
+            Event::Held { subject, why } => format!("{subject} held: {why}"),
+            Event::Resumed { subject } => format!("{subject} resumed"),
             Event::Compared { what, verdict, counts, .. } => {
                 format!("compared {what}: {verdict}; {}", describe_counts(counts))
             }
-            Event::Noticed { subject, what } => format!("{}: {what}", describe_subject(subject)),
+            Event::Noticed { subject, what } => format!("{subject}: {what}"),
             Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => {
                 describe_replay(event)
             }
@@ -265,7 +265,7 @@ impl JournalText {
         else {
             return String::new();
         };
-        let mut words = format!("{} of {} starts", self.describe_run(*run), describe_subject(subject));
+        let mut words = format!("{} of {subject} starts", self.describe_run(*run));
         if *dry_run {
             words.push_str(", dry run");
         }
@@ -305,12 +305,11 @@ fn describe_request(kind: RunKind, name: &str, command: &Command) -> String {
     }
 }
 
-/// A subject's name alone.
+/// What an order is about, in a sentence: a group's or a producer's name alone.
 fn bare_name(subject: &Subject) -> String {
     match subject {
-        Subject::Migration => "the migration".into(),
-        Subject::Cluster(side) => side.name().into(),
-        Subject::Group(name) | Subject::Producer(name) => visible_name(name),
+        Subject::Group(_) | Subject::Producer(_) => subject.short_name(),
+        Subject::Migration | Subject::Cluster(_) => subject.to_string(),
     }
 }
 
@@ -351,17 +350,6 @@ fn describe_replay(event: &Event) -> String {
             format!("replay {}: stopped after {carried} records: {why}", visible_name(replay))
         }
         _ => String::new(),
-    }
-}
-
-/// `group loan-ledger`, `producer loan-api`, `blue`, `the migration`.
-#[must_use]
-pub fn describe_subject(subject: &Subject) -> String {
-    match subject {
-        Subject::Migration => "the migration".into(),
-        Subject::Cluster(side) => side.name().into(),
-        Subject::Group(group) => format!("group {group}", group = visible_name(group)),
-        Subject::Producer(producer) => format!("producer {producer}", producer = visible_name(producer)),
     }
 }
 

@@ -469,7 +469,7 @@ impl Model {
                 filter.matches(&[
                     &l.text,
                     &visible_name(&l.actor),
-                    &l.subject.as_ref().map_or(String::new(), words::describe_subject),
+                    &l.subject.as_ref().map_or_else(String::new, |s| s.short_name()),
                 ])
             })
             .collect()
@@ -480,7 +480,7 @@ impl Model {
     pub fn notices(&self) -> Vec<&Notice> {
         let Some(s) = &self.snapshot else { return Vec::new() };
         let filter = Filter::new(self.filter(Pane::Notices));
-        s.notices.iter().filter(|n| filter.matches(&[&n.trouble.what, &words::describe_subject(&n.subject)])).collect()
+        s.notices.iter().filter(|n| filter.matches(&[&n.trouble.what, &n.subject.short_name()])).collect()
     }
 
     /// A group of the snapshot by id.

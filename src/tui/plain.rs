@@ -83,12 +83,12 @@ pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     for n in &next.notices {
         if before.is_none_or(|b| !b.notices.iter().any(|x| x.says_as(n))) {
             let what = words::to_sentence(&n.trouble.what, &n.trouble.advice);
-            out.push(format!("notice: {}: {what}", words::describe_subject(&n.subject)));
+            out.push(format!("notice: {}: {what}", n.subject.short_name()));
         }
     }
     let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
     for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
-        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", words::describe_subject(s)));
+        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", s.short_name()));
         out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, visible_name(&l.actor)));
     }
     let stamp = text::format_clock(next.now.0);

@@ -7,7 +7,6 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Side};
 use crate::estate::{FlagState, GroupKind, GroupState};
 use crate::migration::eos::EosView;
-use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::RunKind;
 use crate::migration::facts::stage::{MovePhase, SideState, Stage, WayBack};
 use crate::migration::rules::rollback::ESTIMATE_AGE_MS;
@@ -28,16 +27,6 @@ pub struct Word {
 impl Word {
     fn new(word: impl Into<String>, role: Role, mark: Option<Glyph>) -> Self {
         Self { word: word.into(), role, mark }
-    }
-}
-
-/// A subject in words: its name made visible.
-#[must_use]
-pub fn describe_subject(s: &Subject) -> String {
-    match s {
-        Subject::Migration => "migration".into(),
-        Subject::Cluster(side) => side.name().into(),
-        Subject::Group(name) | Subject::Producer(name) => visible_name(name),
     }
 }
 

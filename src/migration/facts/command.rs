@@ -1,9 +1,11 @@
 //! What an operator may ask, and the confirmation it needs.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::overrides::{GateName, HeldGate, Override};
-use crate::base::sanitise::is_legible;
+use crate::base::sanitise::{is_legible, visible_name};
 use crate::base::{Side, Trouble};
 use crate::estate::FlagState;
 use crate::migration::eos::{GreenOnly, HardGateRow};
@@ -134,6 +136,31 @@ pub enum Subject {
     Group(String),
     /// A producer, by its name in the plan.
     Producer(String),
+}
+
+impl Subject {
+    /// Its name alone, made visible, where there is no room or no need to say what it is: `loan-ledger`, `blue`, `migration`.
+    #[must_use]
+    pub fn short_name(&self) -> String {
+        match self {
+            Subject::Migration => "migration".into(),
+            Subject::Cluster(side) => side.name().into(),
+            Subject::Group(name) | Subject::Producer(name) => visible_name(name),
+        }
+    }
+}
+
+/// `group loan-ledger`, `producer loan-api`, `blue`, `the migration`; names are made visible.
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.short_name();
+        match self {
+            Subject::Migration => write!(f, "the {name}"),
+            Subject::Cluster(_) => f.write_str(&name),
+            Subject::Group(_) => write!(f, "group {name}"),
+            Subject::Producer(_) => write!(f, "producer {name}"),
+        }
+    }
 }
 
 impl Command {
@@ -388,7 +415,18 @@ pub fn shell_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shell_word;
+    use super::{Side, Subject, shell_word};
+
+    #[test]
+    fn a_subject_says_what_it_is() {
+        let of = |subject: Subject| [subject.to_string(), subject.short_name()];
+        assert_eq!(of(Subject::Migration), ["the migration", "migration"]);
+        assert_eq!(of(Subject::Cluster(Side::Green)), ["green", "green"]);
+        assert_eq!(of(Subject::Group("loan-audit".into())), ["group loan-audit", "loan-audit"]);
+        let [long, short] = of(Subject::Producer("a\u{202e}b".into()));
+        assert_eq!(long, format!("producer {short}"));
+        assert!(!short.contains('\u{202e}'), "{short:?}");
+    }
 
     #[test]
     fn a_hostile_group_id_is_one_word_of_a_shell() {

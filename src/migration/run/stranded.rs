@@ -210,11 +210,6 @@ impl Machine {
     /// Shows on every output where a stranded run stands. Nothing is journalled: nothing can be. `started` is what came
     /// of [`Stranded::start`]; `why` is why the journal can't be written.
     pub fn show_stranded(&mut self, stranded: &Stranded, started: Option<Outcome>, why: &Trouble, now: At) {
-        let (what, name) = match &stranded.subject {
-            Subject::Group(name) => ("group", name.as_str()),
-            Subject::Producer(name) => ("producer", name.as_str()),
-            Subject::Migration | Subject::Cluster(_) => ("", ""),
-        };
         let home = stranded.start.as_ref().map(|(side, _)| *side);
         let then = format!("{}; then start cutover again and continue, or roll back", why.advice);
         let by_hand = |side: Side| format!("start it on {side} by hand now, then: {then}");
@@ -233,7 +228,7 @@ impl Machine {
             (Some(side), _) => (stranded.stands.clone(), by_hand(side)),
             (None, _) => (stranded.stands.clone(), self.advice_of(stranded, then)),
         };
-        let why = format!("{}; {what} {name}: {stands}", why.what, name = visible_name(name));
+        let why = format!("{}; {}: {stands}", why.what, stranded.subject);
         let event = Event::needs_operator(stranded.run, why, advice);
         // Only in memory: screens and verbs show it, the next start finds out by itself.
         let entry = JournalEntry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };

@@ -200,12 +200,12 @@ pub(super) fn carry_out_line(m: &mut Model, saying: &Saying, typed: &str) -> Res
             if why.is_empty() {
                 return Err("say why, after the word: the next person reads it in the journal".to_owned());
             }
-            let about = format!("hold {}", words::describe_subject(subject));
+            let about = format!("hold {}", subject.short_name());
             Ok(send_command(m, Command::Hold { subject: subject.clone(), why }, &about))
         }
         _ if typed.trim_end() != word => Err(format!("type {word} and enter, or esc")),
         Saying::Resume(subject) => {
-            let about = format!("resume {}", words::describe_subject(subject));
+            let about = format!("resume {}", subject.short_name());
             Ok(send_command(m, Command::Resume { subject: subject.clone() }, &about))
         }
         Saying::StopDiff => Ok(verify::stop_diff(m)),

@@ -92,7 +92,7 @@ fn side_of(c: &Command) -> Option<Side> {
 
 /// A title before the controller has given one.
 fn describe_command(c: &Command) -> String {
-    let subject = words::describe_subject(&c.subject());
+    let subject = c.subject().short_name();
     match c {
         Command::CutOver { .. } => format!("Cut over {subject} to GREEN"),
         Command::RollBack { .. } => format!("Roll back {subject} to BLUE"),

@@ -7,8 +7,8 @@ use super::line::{Row, draw_rule, visible_range};
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{JournalLine, Severity};
 use crate::tui::model::Model;
+use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
-use crate::tui::{text, words};
 
 /// Draws the journal.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
@@ -58,7 +58,7 @@ const INSET: usize = 4;
 /// All of an entry's words, in at most `most` lines, where its row has no room for them.
 fn whole_entry_lines(m: &Model, l: &JournalLine, area: Rect, most: usize) -> Vec<String> {
     let width = usize::from(area.width);
-    let subject = l.subject.as_ref().map_or(String::new(), words::describe_subject);
+    let subject = l.subject.as_ref().map_or_else(String::new, |s| s.short_name());
     let actor = visible_name(&l.actor);
     let cut = text::width(&l.text) > text_cells(area)
         || text::width(&subject) > about_width(area)
@@ -100,7 +100,7 @@ fn about_width(area: Rect) -> usize {
 /// Who, and about what, of entries that stand one below the other.
 fn shorten_names<'a>(m: &Model, lines: impl Iterator<Item = &'a JournalLine>, area: Rect) -> Vec<[String; 2]> {
     let ellipsis = m.theme().glyph(Glyph::Ellipsis);
-    let about_of = |l: &JournalLine| l.subject.as_ref().map_or(String::new(), words::describe_subject);
+    let about_of = |l: &JournalLine| l.subject.as_ref().map_or_else(String::new, |s| s.short_name());
     let (actors, subjects): (Vec<String>, Vec<String>) = lines.map(|l| (visible_name(&l.actor), about_of(l))).unzip();
     let actors = text::shorten_apart(&actors, who_width(area), ellipsis);
     let subjects = text::shorten_apart(&subjects, about_width(area), ellipsis);
@@ -147,7 +147,7 @@ pub fn draw_notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let advice = wrapped(&rows[at].trouble.advice, most - what.len());
     let height = usize::from(area.height).saturating_sub(advice.len() + what.len() + usize::from(narrow));
     let range = visible_range(rows.len(), at, height.max(1));
-    let subjects: Vec<String> = rows[range.clone()].iter().map(|n| words::describe_subject(&n.subject)).collect();
+    let subjects: Vec<String> = rows[range.clone()].iter().map(|n| n.subject.short_name()).collect();
     let subjects = text::shorten_apart(&subjects, SUBJECT, theme.glyph(Glyph::Ellipsis));
     let mut y = 0;
     for (i, subject) in range.zip(&subjects) {

@@ -95,12 +95,12 @@ pub fn draw_say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&st
     let cells = box_width(over);
     let (title, does, ask) = match saying {
         Saying::Hold(subject) => (
-            format!("Hold {}", words::describe_subject(subject)),
+            format!("Hold {}", subject.short_name()),
             "Nothing starts while it is held; a running action stops before its next effect.".to_owned(),
             "Why? It goes into the journal, for the next person. Type hold, then why; enter holds it, esc leaves.",
         ),
         Saying::Resume(subject) => (
-            format!("Resume {}", words::describe_subject(subject)),
+            format!("Resume {}", subject.short_name()),
             describe_resume(m, subject),
             "Type resume and enter to go on, esc leaves it held.",
         ),
@@ -152,13 +152,7 @@ pub fn draw_pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input
     let ask = "Why may it be passed over? It goes into the journal; the phrase to type then names what it costs.";
     rows.extend(wrapped(Role::Text, ask));
     rows.push((typed_line(m, input, cells), false));
-    draw_box(
-        m,
-        &format!("Pass over the gate {gate} for {}", words::describe_subject(&command.subject())),
-        rows,
-        over,
-        buf,
-    );
+    draw_box(m, &format!("Pass over the gate {gate} for {}", command.subject().short_name()), rows, over, buf);
 }
 
 /// Leaving although something stops that nobody else carries on.
@@ -263,7 +257,7 @@ fn list_stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
     let mut rows: Vec<_> = h
         .runs
         .iter()
-        .map(|(subject, run)| (words::describe_subject(subject), Role::Text, run.and_then(step).unwrap_or_default()))
+        .map(|(subject, run)| (subject.short_name(), Role::Text, run.and_then(step).unwrap_or_default()))
         .collect();
     rows.extend(h.countdowns.iter().map(|c| {
         let left = c.acts_at.map_or(0, |at| at.since(m.clock()));
