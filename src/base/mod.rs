@@ -1,6 +1,7 @@
 //! Nouns that know no neighbour: times, sides, partitions, what was observed of something and why it was not, and the
 //! gates that every string from outside passes.
 
+mod actor;
 mod observed;
 pub(crate) mod quiet;
 pub mod redact;
@@ -10,6 +11,7 @@ mod time;
 mod topic;
 mod trouble;
 
+pub use actor::{Actor, Person};
 pub use observed::{Freshness, Observed};
 pub use side::{Side, Sides};
 pub use time::{At, format_duration};

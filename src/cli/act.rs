@@ -2,8 +2,8 @@
 
 use super::args::{GlobalArgs, GroupArgs, GroupVerb, HardArgs, MoveArgs, ProducerArgs, ProducerVerb, RouteArg};
 use super::{Error, Exit, attach_or_host, build_options, load_plan, print_json, print_text, runtime};
-use crate::base::Trouble;
 use crate::base::sanitise::visible_text;
+use crate::base::{Person, Trouble};
 use crate::controller::headless::{RunReport, execute, hold_subject};
 use crate::controller::run::Handle;
 use crate::estate::FlagState;
@@ -89,7 +89,7 @@ fn carry_out(global: &GlobalArgs, command: Command, yes: Option<&str>) -> Result
 
 /// A command of a controller in another process goes on without the shell that asked for it. Ctrl-C holds it there, as it
 /// would end it here; a hangup takes nothing along.
-async fn hold_or_leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &str) {
+async fn hold_or_leave(handle: &mut Handle, subject: &Subject, how: Interrupt, actor: &Person) {
     let resume = match subject {
         Subject::Producer(name) => format!("cutover producer resume {}", shell_word(name)),
         Subject::Group(name) => format!("cutover group resume {}", shell_word(name)),

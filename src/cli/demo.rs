@@ -11,7 +11,7 @@ use super::args::{DemoArgs, GlobalArgs};
 use super::look::wait_until_seen;
 use super::{Error, Exit, actor, build_options, cockpit, print_json, runtime};
 use crate::base::sanitise::visible_path;
-use crate::base::{Side, Trouble};
+use crate::base::{Person, Side, Trouble};
 use crate::controller::headless::{RunReport, execute};
 use crate::controller::run::{Controller, Handle};
 use crate::estate::FlagState;
@@ -115,7 +115,7 @@ fn run_headless(
 async fn play_story(
     handle: &mut Handle,
     estate: &DemoEstate,
-    actor: &str,
+    actor: &Person,
     predicted: &NewestPrediction,
 ) -> Result<Vec<Chapter>, Error> {
     wait_until_seen(handle).await?;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path, visible_text};
+use crate::base::{Person, Trouble};
 use crate::controller::expose::{self, Exposition, Listening};
 use crate::controller::link::{attach::attach_to_controller, serve::share_controller};
 use crate::controller::run::{Controller, Handle};
@@ -272,7 +272,7 @@ fn host_controller(plan: Plan, options: Options, open: bool, metrics: Option<Lis
 }
 
 /// Who acts: `user@host`, as the journal names it.
-fn actor() -> String {
+fn actor() -> Person {
     LeaseHolder::this_process(Clock.now()).actor()
 }
 

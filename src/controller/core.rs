@@ -31,7 +31,7 @@ use super::meter::{self, Questions};
 use super::notifier::Notifier;
 use super::observe::{self, GroupFocus, Observation, TimedObservation};
 use super::present::{self, Scene};
-use crate::base::{At, Observed, Side, Trouble};
+use crate::base::{At, Observed, Person, Side, Trouble};
 use crate::estate::{Estate, WindowView};
 use crate::jobs::compare::sample;
 use crate::jobs::compare::sample::Sampled;
@@ -288,7 +288,7 @@ impl Core {
         self.herald.start();
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             let opened = Event::Opened {
-                actor: self.options.actor.clone(),
+                actor: self.options.actor.to_string(),
                 pid: std::process::id(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],
@@ -467,7 +467,7 @@ impl Core {
                 let late = refuse_if_late(&command, asked, now);
                 let room = self.check_room(&command).await;
                 let mut result =
-                    late.and(room).and_then(|()| self.execute_command(&command, &actor, &typed, facts.as_deref(), now));
+                    late.and(room).and_then(|()| self.execute_command(&command, actor, &typed, facts.as_deref(), now));
                 // The start of the run is durable, and in the picture, before anybody is told that it was taken.
                 self.carry_out_actions().await;
                 if let (Ok(_), Some(why)) = (&result, &self.unwritable) {
@@ -509,7 +509,7 @@ impl Core {
     fn execute_command(
         &mut self,
         command: &Command,
-        actor: &str,
+        actor: Person,
         typed: &str,
         facts: Option<&str>,
         now: At,
@@ -520,7 +520,7 @@ impl Core {
                 "use the session that holds the journal",
             ));
         }
-        self.machine.handle_command(command, actor, typed, facts, now)
+        self.machine.handle_command(command, &actor.into(), typed, facts, now)
     }
 
     fn note_progress(&mut self, murmur: EffectProgress) {
@@ -572,7 +572,7 @@ impl Core {
         self.keep_samples().await;
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
             let actor = self.options.actor.clone();
-            self.write_entry(actor.clone(), Event::Closed { actor }).await;
+            self.write_entry(actor.clone(), Event::Closed { actor: actor.into() }).await;
         }
         self.publish();
         self.herald.end().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::run::Handle;
 use crate::base::sanitise::{quoted_name, visible_name};
-use crate::base::{Observed, Side};
+use crate::base::{Observed, Person, Side};
 use crate::migration::eos::{EosView, GreenOnly, HardGateRow};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::RunId;
@@ -41,7 +41,7 @@ const CONFIRMATIONS: u32 = 20;
 pub async fn execute(
     handle: &mut Handle,
     command: Command,
-    actor: &str,
+    actor: &Person,
     yes: Option<&str>,
     progress: &mut dyn FnMut(&str),
 ) -> RunReport {
@@ -78,7 +78,7 @@ pub async fn estimate_groups(
     groups: &[String],
     to: Side,
     chosen: Option<&Chosen>,
-    actor: &str,
+    actor: &Person,
     progress: &mut dyn FnMut(&str),
 ) -> Vec<(String, Result<GroupTranslation, Refusal>)> {
     let mut driver = CommandDriver { handle, next_id: 1, progress };
@@ -140,7 +140,7 @@ pub async fn show_values(
 
 /// Holds what a command that nobody waits for any more has under way: nothing of it starts from here. Tells whether there
 /// was anything.
-pub async fn hold_subject(handle: &mut Handle, subject: &Subject, why: &str, actor: &str) -> Result<bool, Refusal> {
+pub async fn hold_subject(handle: &mut Handle, subject: &Subject, why: &str, actor: &Person) -> Result<bool, Refusal> {
     let snapshot = handle.snapshot();
     let runs = match subject {
         Subject::Group(name) => snapshot.groups.iter().find(|g| g.group == *name).and_then(|g| g.run.as_ref()),
@@ -172,7 +172,7 @@ impl CommandDriver<'_> {
     async fn confirm(
         &mut self,
         command: &Command,
-        actor: &str,
+        actor: &Person,
         yes: Option<&str>,
     ) -> Result<(Prepared, Option<RunId>), RefusedCommand> {
         let mut last = None;
@@ -225,12 +225,12 @@ impl CommandDriver<'_> {
     async fn order(
         &mut self,
         command: &Command,
-        actor: &str,
+        actor: &Person,
         typed: String,
         prepared: &Prepared,
     ) -> Result<Option<RunId>, Refusal> {
         let id = self.take_id();
-        let (command, actor, facts) = (command.clone(), actor.to_owned(), Some(prepared.facts.clone()));
+        let (command, actor, facts) = (command.clone(), actor.clone(), Some(prepared.facts.clone()));
         let asked = Clock.now();
         match self.ask(Ask::Execute { id, command, actor, typed, facts, asked }, id).await? {
             Reply::Executed { result, .. } => result,
@@ -281,7 +281,7 @@ impl CommandDriver<'_> {
     }
 
     /// Waits for the estimate that the dialog shows, where there is one to be had.
-    async fn measure_for_dialog(&mut self, command: &Command, actor: &str) {
+    async fn measure_for_dialog(&mut self, command: &Command, actor: &Person) {
         let (group, to) = match command {
             Command::CutOver { group, .. } => (group, Side::Green),
             // Without green there is nothing to measure.
@@ -309,8 +309,8 @@ impl CommandDriver<'_> {
     }
 
     /// Orders a measurement; the answer is not waited for.
-    async fn order_measurement(&mut self, command: Command, actor: &str) -> Result<u64, Refusal> {
-        let (id, actor) = (self.take_id(), actor.to_owned());
+    async fn order_measurement(&mut self, command: Command, actor: &Person) -> Result<u64, Refusal> {
+        let (id, actor) = (self.take_id(), actor.clone());
         let (typed, facts, asked) = (String::new(), None, Clock.now());
         let ask = Ask::Execute { id, command, actor, typed, facts, asked };
         self.handle.asks.send(ask).await.map_err(|_| controller_gone())?;

@@ -168,7 +168,7 @@ fn header(scene: &Scene<'_>) -> Header {
     Header {
         migration: plan.name.clone(),
         arming: scene.arming.clone(),
-        controller: scene.options.actor.clone(),
+        controller: scene.options.actor.to_string(),
         pid: std::process::id(),
         journal: visible_path(&plan.journal),
         plan: plan.file.as_ref().map_or_else(|| "(none)".to_owned(), |f| visible_path(f)),

@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trouble::READ_ONLY;
 use crate::base::sanitise::{visible_name, visible_path};
-use crate::base::{At, Trouble};
-use crate::migration::soak::firing::by_trigger;
+use crate::base::{At, Person, Trouble};
 
 /// Holder information larger than this is not ours, bytes.
 const MAX_HOLDER: u64 = 4096;
@@ -55,16 +54,20 @@ impl LeaseHolder {
 
     /// `user@host`, the actor of what this process does, as it is: a name like any other.
     #[must_use]
-    pub fn actor(&self) -> String {
-        // Whoever starts cutover sets `$USER`: no person may pass for a trigger, whose rollbacks count differently.
-        let person = if by_trigger(&self.user) { "user " } else { "" };
-        format!("{person}{}@{}", self.user, self.host)
+    pub fn actor(&self) -> Person {
+        Person::new(format!("{}@{}", self.user, self.host))
     }
 }
 
 impl fmt::Display for LeaseHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (pid {}, cutover {}", visible_name(&self.actor()), self.pid, visible_name(&self.version))?;
+        write!(
+            f,
+            "{} (pid {}, cutover {}",
+            visible_name(self.actor().as_str()),
+            self.pid,
+            visible_name(&self.version)
+        )?;
         match jiff::Timestamp::from_millisecond(self.since.0) {
             Ok(since) => write!(f, ", since {} UTC)", since.strftime("%Y-%m-%d %H:%M")),
             Err(_) => f.write_str(")"),

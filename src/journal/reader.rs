@@ -78,7 +78,7 @@ impl RawEntry {
     fn into_entry(self) -> Result<JournalEntry, ChainBreak> {
         let event: Event = serde_json::from_str(&self.event)
             .map_err(|e| ChainBreak { seq: self.seq, why: format!("this version can't read its event: {e}") })?;
-        Ok(JournalEntry { seq: self.seq, at: self.at, actor: self.actor, event })
+        Ok(JournalEntry { seq: self.seq, at: self.at, actor: self.actor.into(), event })
     }
 
     /// Checks the entry against the one before it.

@@ -98,13 +98,13 @@ fn a_second_process_reads_only_and_says_who_holds_it() {
 
 #[test]
 fn nobody_passes_for_a_trigger_by_his_user_name() {
-    let named = |user: &str| LeaseHolder { user: user.into(), ..me() }.actor();
+    let named = |user: &str| LeaseHolder { user: user.into(), ..me() }.actor().to_string();
     assert!(
         named("trigger green-stalls").starts_with("user trigger green-stalls@"),
         "{}",
         named("trigger green-stalls")
     );
-    assert!(!crate::migration::soak::firing::by_trigger(&named("trigger green-stalls")));
+    assert!(!crate::base::Actor::from(named("trigger green-stalls")).is_trigger());
     assert!(named("triggerhappy").starts_with("triggerhappy@"));
 }
 

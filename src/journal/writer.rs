@@ -13,7 +13,7 @@ use super::reader::{APPLICATION_ID, BUSY, Reader, SCHEMA};
 use super::reserve::{DiskRoom, Reserve, free_room};
 use super::trouble::sqlite_trouble;
 use crate::base::sanitise::visible_path;
-use crate::base::{At, Trouble};
+use crate::base::{Actor, At, Trouble};
 use crate::migration::facts::event::{Event, JournalEntry};
 
 pub(super) const COLUMNS: &str = "seq, at, actor, event, prev, hash";
@@ -130,7 +130,7 @@ impl Journal {
     /// # Errors
     /// It could not be written: disk full, lock file removed, written to by someone without the lease. After an error
     /// the entry may be in the file or not; the journal stays usable.
-    pub fn append(&mut self, at: At, actor: &str, event: &Event) -> Result<JournalEntry, Trouble> {
+    pub fn append(&mut self, at: At, actor: impl Into<Actor>, event: &Event) -> Result<JournalEntry, Trouble> {
         let mut written = self.append_all(at, actor, std::slice::from_ref(event))?;
         written.pop().ok_or_else(|| Trouble::new("nothing was written to the journal", ""))
     }
@@ -139,7 +139,13 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`].
-    pub fn append_all(&mut self, at: At, actor: &str, events: &[Event]) -> Result<Vec<JournalEntry>, Trouble> {
+    pub fn append_all(
+        &mut self,
+        at: At,
+        actor: impl Into<Actor>,
+        events: &[Event],
+    ) -> Result<Vec<JournalEntry>, Trouble> {
+        let actor = actor.into();
         self.lease.check()?;
         let texts: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
         let texts =
@@ -148,13 +154,13 @@ impl Journal {
         let expected = self.last.take();
         let path = self.reader.path.clone();
         let failed = |e: rusqlite::Error| sqlite_trouble(&path, "write to", &e);
-        let mut written = self.insert(at, actor, &texts, expected.as_ref());
+        let mut written = self.insert(at, &actor.text(), &texts, expected.as_ref());
         if let Err(Unwritten::Sqlite(e)) = &written
             && is_full(e)
             && self.reserve.give_up()
         {
             tracing::warn!("the disk is full: the journal's reserve is given up for what is under way");
-            written = self.insert(at, actor, &texts, expected.as_ref());
+            written = self.insert(at, &actor.text(), &texts, expected.as_ref());
         }
         let last = match written {
             Ok(last) => last,
@@ -172,8 +178,7 @@ impl Journal {
         self.note.write(&last);
         self.last = Some(last);
         let first = last.seq + 1 - events.len() as u64;
-        let entry =
-            |(seq, event): (u64, &Event)| JournalEntry { seq, at, actor: actor.to_owned(), event: event.clone() };
+        let entry = |(seq, event): (u64, &Event)| JournalEntry { seq, at, actor: actor.clone(), event: event.clone() };
         Ok((first..).zip(events).map(entry).collect())
     }
 

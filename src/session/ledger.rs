@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::clock::{Clock, Stopwatch};
 use super::lease::WriteLease;
 use super::options::{Options, Want};
-use crate::base::{At, Trouble};
+use crate::base::{Actor, At, Trouble};
 use crate::journal::{DiskRoom, Journal, LeaseHolder, Opened, Reader, is_read_only};
 use crate::migration::facts::event::{Event, JournalEntry};
 use crate::migration::soak::watch::{KeptSamples, UnsavedSeries};
@@ -69,12 +69,13 @@ impl Ledger {
     }
 
     /// Writes a fact. Errors: it could not be written; nothing may be done then.
-    pub async fn append(&mut self, at: At, actor: String, event: Event) -> Result<JournalEntry, Trouble> {
+    pub async fn append(&mut self, at: At, actor: impl Into<Actor>, event: Event) -> Result<JournalEntry, Trouble> {
+        let actor = actor.into();
         if let Some(rehearsed) = &mut self.rehearsed {
             *rehearsed += 1;
             return Ok(JournalEntry { seq: self.last + *rehearsed, at, actor, event });
         }
-        let written = self.on_writer("writing the journal", move |journal| journal.append(at, &actor, &event)).await?;
+        let written = self.on_writer("writing the journal", move |journal| journal.append(at, actor, &event)).await?;
         let entry = written
             .ok_or_else(|| Trouble::new("this session does not hold the journal", "use the session that holds it"))?;
         self.last = entry.seq;

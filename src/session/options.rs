@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::crash::CrashAt;
-use crate::base::Trouble;
+use crate::base::{Person, Trouble};
 use crate::migration::facts::event::JournalEntry;
 use crate::snapshot::{Arming, Witnessed};
 
@@ -32,8 +32,8 @@ pub const ASKED_FOR: &str = "asked for with --read-only";
 pub struct Options {
     /// May it change anything?
     pub want: Want,
-    /// Who starts it: user@host.
-    pub actor: String,
+    /// Who starts it.
+    pub actor: Person,
     /// Pause between two rounds of looking at a cluster, ms.
     pub poll_ms: u64,
     /// Pause between two looks at a group that a run waits for, ms.
@@ -50,7 +50,7 @@ pub struct Options {
 
 impl Options {
     /// Defaults: a round a second, a focused look every 250 ms, no hooks.
-    pub fn new(want: Want, actor: impl Into<String>) -> Self {
+    pub fn new(want: Want, actor: impl Into<Person>) -> Self {
         let (said, actor) = (Vec::new(), actor.into());
         Self { want, actor, poll_ms: 1_000, focus_ms: 250, witness: None, on_entry: None, said, crash_at: None }
     }

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::JournalLine;
-use crate::base::TopicPartition;
 use crate::base::redact::hide_secrets;
 use crate::base::sanitise::{visible_name, visible_names, visible_text};
+use crate::base::{Actor, TopicPartition};
 use crate::estate::acl::Acl;
 use crate::migration::eos::PartitionSeam;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{ComparedCounts, DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::overrides::{Accepted, GateName};
-use crate::migration::run::machine::CONTROLLER;
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::firing::describe_fired_trigger;
 use crate::migration::tell::edges::{describe_gate_turn, describe_phase_turn};
@@ -36,7 +35,7 @@ impl JournalText {
         JournalLine {
             seq: entry.seq,
             at: entry.at,
-            actor: entry.actor.clone(),
+            actor: entry.actor.to_string(),
             subject: self.subject_of(&entry.event),
             // An earlier version may have journalled a secret, and a person's reason may hold one.
             text: visible_text(&hide_secrets(&self.describe_event(&entry.event))),
@@ -46,7 +45,7 @@ impl JournalText {
 
     /// The command that an entry carries, in a few words; `None` where nobody asked for anything.
     fn describe_act(&self, entry: &JournalEntry) -> Option<String> {
-        if entry.actor == CONTROLLER {
+        if entry.actor == Actor::Controller {
             return None;
         }
         Some(match &entry.event {
@@ -531,7 +530,7 @@ mod tests {
         let start = |kind, command| Event::started(7, kind, command);
         let back = start(RunKind::RollBack, Command::roll_back("loan-audit"));
         assert_eq!(said("trigger green-lag", back.clone()).as_deref(), Some("roll back loan-audit"));
-        assert_eq!(said(CONTROLLER, back), None, "what the controller begins by itself nobody asked for");
+        assert_eq!(said("controller", back), None, "what the controller begins by itself nobody asked for");
         assert_eq!(said("ada@bastion", Event::Continued { run: 7 }).as_deref(), Some("continue loan-audit"));
         let route = Command::route("loan-api", crate::estate::FlagState::Dual);
         let routed = said("ada@bastion", start(RunKind::Route, route));

@@ -11,7 +11,7 @@ pub mod journal_text;
 pub use place::GroupPlace;
 pub use verify::*;
 
-use crate::base::{At, Observed, Side, TopicPartition, Trouble};
+use crate::base::{At, Observed, Person, Side, TopicPartition, Trouble};
 use crate::estate::{FlagState, GroupKind, GroupState, MemberView, SwitchState};
 use crate::migration::eos::{EosView, HardGateRow};
 use crate::migration::facts::command::{Command, Offer, Prepared, Refusal, Subject};
@@ -368,8 +368,8 @@ pub enum Ask {
         id: u64,
         /// What is to be done.
         command: Command,
-        /// Who asks: user@host.
-        actor: String,
+        /// Who asks.
+        actor: Person,
         /// What was typed; empty for a key.
         typed: String,
         /// `Prepared::facts` of the dialog that was confirmed; `None` for commands that need no dialog.
@@ -425,8 +425,8 @@ pub enum Ask {
         span: DiffSpan,
         /// Go on with the very same diff, which was stopped.
         resume: bool,
-        /// Who asks: user@host.
-        actor: String,
+        /// Who asks.
+        actor: Person,
     },
     /// Stop the diff that is under way; what it has read is kept, so that it can go on.
     StopDiff {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::sanitise::{visible_name, visible_text};
-use crate::base::{At, Side, Trouble};
+use crate::base::{At, Person, Side, Trouble};
 pub use crate::diff::asked::{DiffProgress, DiffScope as DiffWhat, Span as DiffSpan};
 pub use crate::diff::build_document;
 pub use crate::diff::{DiffCounts, DiffVerdict};
@@ -26,7 +26,7 @@ pub struct DiffView {
     /// When it began.
     pub began: At,
     /// Who asked for it.
-    pub actor: String,
+    pub actor: Person,
     /// How far it is.
     pub state: DiffState,
 }
@@ -342,7 +342,7 @@ mod tests {
     fn a_sentence_tells_two_names_apart_and_drives_no_terminal() {
         let said = |group: &str, state: DiffState| {
             let what = DiffWhat::Group(group.to_owned());
-            let (began, actor) = (At(0), "a@b".to_owned());
+            let (began, actor) = (At(0), "a@b".into());
             DiffView { what, span: DiffSpan::Comparable, source: Side::Blue, began, actor, state }.describe_state()
         };
         let stopped = |group: &str| said(group, DiffState::Stopped { at: At(0) });

@@ -4,7 +4,7 @@
 use tui_input::Input;
 
 use super::model::Tone;
-use crate::base::{At, Side};
+use crate::base::{At, Person, Side};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::offsets::Chosen;
 use crate::snapshot::{Ask, GroupRow};
@@ -167,7 +167,7 @@ impl Dialog {
     }
 
     /// What is sent when what was typed is the phrase; else the remark says what is missing.
-    pub fn confirm(&mut self, actor: &str, id: u64, now: At) -> Option<Ask> {
+    pub fn confirm(&mut self, actor: &Person, id: u64, now: At) -> Option<Ask> {
         let prepared = self.prepared.as_ref()?;
         let facts = prepared.facts.clone();
         if self.renewed.is_some() {
@@ -191,7 +191,7 @@ impl Dialog {
         Some(Ask::Execute {
             id,
             command: self.command.clone(),
-            actor: actor.to_owned(),
+            actor: actor.clone(),
             typed,
             facts: Some(facts),
             asked: now,

@@ -13,7 +13,7 @@ use super::partitions::{self, PartitionTable};
 use super::theme::{Role, Theme};
 use super::{text, words};
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Sides, TopicPartition};
+use crate::base::{At, Person, Sides, TopicPartition};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::overrides::GateName;
@@ -36,8 +36,8 @@ pub const DEAF_MS: u64 = 2_000;
 pub struct ScreenOptions {
     /// Looks.
     pub theme: Theme,
-    /// Who sits here: user@host; goes into the journal with every command.
-    pub actor: String,
+    /// Who sits here; goes into the journal with every command.
+    pub actor: Person,
     /// Started with `--read-only`: no command that changes anything is offered.
     pub read_only: bool,
     /// Name of the migration, for the first frame.

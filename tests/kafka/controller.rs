@@ -96,7 +96,7 @@ impl World {
     async fn moves(&self, handle: &mut Handle, command: Command, what: &str) {
         self.mark();
         let say = &mut |line: &str| println!("{line}");
-        let report = headless::execute(handle, command, "ada@bastion", Some(&self.group), say).await;
+        let report = headless::execute(handle, command, &"ada@bastion".into(), Some(&self.group), say).await;
         assert_eq!(report.exit_code, 0, "{report:?}");
         let run = report.run.unwrap();
         let (promised, limit) = (run.predicted_re_read.unwrap(), run.max_re_read.unwrap());

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use cutover::base::{At, Observed, Side, Sides, Trouble};
+use cutover::base::{Actor, At, Observed, Person, Side, Sides, Trouble};
 use cutover::estate::Estate;
 use cutover::migration::facts::command::{Command, Level, Refusal, Subject};
 use cutover::migration::facts::effect::{Effect, EffectResult, IssuedEffect, Outcome};
@@ -140,7 +140,7 @@ impl<W: World> Driver<W> {
         }
     }
 
-    fn write(&mut self, actor: String, event: Event) {
+    fn write(&mut self, actor: Actor, event: Event) {
         let seq = self.journal.len() as u64 + 1;
         let intent = matches!(event, Event::Intent { .. });
         self.dead |= self.die_on.as_deref() == Some(crate::script::word(&event).as_str());
@@ -209,7 +209,7 @@ impl<W: World> Driver<W> {
 
     /// Confirms a dialog that showed these facts.
     pub fn confirm(&mut self, command: &Command, phrase: &str, facts: &str) -> Result<Option<u64>, Refusal> {
-        let (actor, now) = (self.actor.clone(), self.now());
+        let (actor, now) = (Person::new(self.actor.clone()).into(), self.now());
         let result = self.machine.handle_command(command, &actor, phrase, Some(facts), now);
         self.pump();
         result

@@ -54,7 +54,7 @@ fn only_the_phrase_executes_and_the_facts_go_with_it() {
     let cmds = press(&mut m, &["green loan-audit", "enter"]);
     assert!(
         matches!(&cmds[..], [Cmd::Ask(Ask::Execute { command: Command::CutOver { group, .. }, typed, facts, actor, .. })]
-            if group == "loan-audit" && typed == "green loan-audit" && facts.as_deref() == Some("f00d") && actor == "ana@bastion"),
+            if group == "loan-audit" && typed == "green loan-audit" && facts.as_deref() == Some("f00d") && actor.as_str() == "ana@bastion"),
         "{cmds:?}"
     );
     let id = question(&cmds);
@@ -131,7 +131,7 @@ fn until_a_picture_shows_what_came_of_a_command_nothing_stops_the_controller() {
     assert!(stops(&m), "it was refused");
     let (mut m, id) = sent(idle());
     let command = Command::cut_over("loan-audit");
-    let (actor, typed) = ("ana@bastion".to_owned(), String::new());
+    let (actor, typed) = ("ana@bastion".into(), String::new());
     let asked = m.now;
     update(&mut m, Msg::Unsent(Ask::Execute { id, command, actor, typed, facts: None, asked }));
     assert!(stops(&m), "it was not sent at all");

@@ -174,7 +174,7 @@ pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
 fn started(cmds: &[Cmd]) -> Vec<(DiffWhat, DiffSpan, bool)> {
     let start = |c: &Cmd| match c {
         Cmd::Ask(Ask::StartDiff { what, span, resume, actor, .. }) => {
-            assert_eq!(actor, "ana@bastion");
+            assert_eq!(actor.as_str(), "ana@bastion");
             Some((what.clone(), *span, *resume))
         }
         _ => None,

@@ -111,7 +111,7 @@ fn scene(mut m: Model, evil: Poison, known: &mut BTreeMap<String, (Snapshot, usi
     if let Some(flash) = &mut m.flash {
         flash.text = evil(&flash.text);
     }
-    m.options.actor = evil(&m.options.actor);
+    m.options.actor = evil(m.options.actor.as_str()).into();
     m.options.migration = evil(&m.options.migration);
     m.options.connecting = m.options.connecting.map(|c| evil(&c));
     m.options.zone = evil(&m.options.zone);

@@ -56,7 +56,8 @@ fn stage(snapshot: &Snapshot, group: &str) -> Stage {
 }
 
 pub async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
-    let report = headless::execute(handle, command, "ada@bastion", Some(name), &mut |line| println!("{line}")).await;
+    let report =
+        headless::execute(handle, command, &"ada@bastion".into(), Some(name), &mut |line| println!("{line}")).await;
     println!("=> {} {}", report.exit_code, report.summary);
     report
 }
@@ -218,7 +219,7 @@ async fn a_dry_run_walks_beside_the_session_that_holds_the_journal() {
     first.shutdown().await;
     let entries = cutover::journal::Reader::open(&demo.plan().journal).unwrap().entries(1).unwrap();
     let of_the_dry_run = |e: &&cutover::migration::facts::event::JournalEntry| {
-        e.actor == "ben@bastion" || matches!(e.event, cutover::migration::facts::event::Event::RunStarted { .. })
+        e.actor == "ben@bastion".into() || matches!(e.event, cutover::migration::facts::event::Event::RunStarted { .. })
     };
     assert_eq!(entries.iter().find(of_the_dry_run), None, "a dry run beside another session journals nothing");
     assert!(entries.iter().enumerate().all(|(i, e)| e.seq == i as u64 + 1));
@@ -253,7 +254,7 @@ async fn begin(handle: &mut Handle, group: &str, run: u64) {
         }
     };
     let Level::Typed(typed) = prepared.level else { panic!("no phrase") };
-    let (command, actor) = (prepared.command, "ada@bastion".to_owned());
+    let (command, actor) = (prepared.command, "ada@bastion".into());
     handle
         .asks
         .send(Ask::Execute { id: 2, command, actor, typed, facts: Some(prepared.facts), asked: now() })

@@ -78,7 +78,7 @@ async fn a_screen_that_only_looks_changes_nothing_and_another_plan_is_refused() 
     let mut first = hosted(demo.plan());
     let mut looking = attached(&demo.plan(), Want::ReadOnly).await;
     assert!(matches!(looking.snapshot().header.arming, Arming::ReadOnly { .. }));
-    let (command, actor) = (hold("no"), "eve@bastion".to_owned());
+    let (command, actor) = (hold("no"), "eve@bastion".into());
     let ask = Ask::Execute { id: 9, command, actor, typed: String::new(), facts: None, asked: now() };
     looking.asks.send(ask).await.unwrap();
     let Some(Reply::Executed { id: 9, result: Err(refused) }) = looking.replies.recv().await else {

@@ -81,7 +81,7 @@ async fn a_diff_runs_beside_everything_else_and_is_journalled() {
     let entries = Reader::open(&journal).unwrap().entries(1).unwrap();
     let compared: Vec<_> = entries.iter().filter(|e| matches!(e.event, Event::Compared { .. })).collect();
     let [entry] = compared[..] else { panic!("{compared:?}") };
-    assert_eq!(entry.actor, "ada@bastion");
+    assert_eq!(entry.actor, "ada@bastion".into());
     let Event::Compared { subject, counts, verdict, .. } = &entry.event else { unreachable!() };
     assert_eq!((subject, counts.equal), (&Subject::Group("loan-audit".into()), result.found.equal));
     assert_eq!(*verdict, result.said);

@@ -39,7 +39,7 @@ pub fn carry_out(dir: &Path, command: Command, crash_at: Option<cutover::session
     runtime.block_on(async {
         let mut handle = Controller::start(plan, Options { crash_at, ..Options::new(Want::Armed, "ada@bastion") });
         let say = &mut |line: &str| println!("  {line}");
-        let report = headless::execute(&mut handle, command, "ada@bastion", Some(&name), say).await;
+        let report = headless::execute(&mut handle, command, &"ada@bastion".into(), Some(&name), say).await;
         handle.shutdown().await;
         report
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use super::{Core, ESTIMATE_AGE_MS, Measurement, MeasurementOrder};
-use crate::base::{At, Side, Trouble};
+use crate::base::{Actor, At, Side, Trouble};
 use crate::controller::eos::watch::EosFocus;
 use crate::controller::observe::GroupFocus;
 use crate::controller::present;
@@ -47,12 +47,12 @@ impl Core {
     }
 
     /// Writes an entry. When the journal can't be written, nothing is done any more: not one effect without its intent on disk.
-    pub(super) async fn write_entry(&mut self, actor: String, event: Event) -> bool {
-        self.write_entry_at(Clock.now(), actor, event).await
+    pub(super) async fn write_entry(&mut self, actor: impl Into<Actor>, event: Event) -> bool {
+        self.write_entry_at(Clock.now(), actor.into(), event).await
     }
 
     /// The same for what became true at `at`.
-    async fn write_entry_at(&mut self, at: At, actor: String, event: Event) -> bool {
+    async fn write_entry_at(&mut self, at: At, actor: Actor, event: Event) -> bool {
         if let Event::Intent { issued, .. } = &event {
             crash::abort_if_at(self.options.crash_at.as_ref(), Boundary::Before, &issued.key);
         }
@@ -154,7 +154,7 @@ impl Core {
     pub(super) async fn keep_estimate_fresh(&mut self, now: At) {
         let Some(watched) = &self.watching else { return };
         let Some(command) = present::due_measurement(&self.machine, watched, now, ESTIMATE_AGE_MS) else { return };
-        if self.machine.handle_command(&command, &self.options.actor.clone(), "", None, now).is_ok() {
+        if self.machine.handle_command(&command, &self.options.actor.clone().into(), "", None, now).is_ok() {
             self.carry_out_actions().await;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
-use crate::base::{Side, Trouble};
+use crate::base::{Person, Side, Trouble};
 use crate::diff::asked::DiffProgress;
 use crate::jobs::compare as diff;
 use crate::jobs::compare::{DiffFailure, DiffRequest, Ended, finish_diff};
@@ -41,7 +41,7 @@ impl Core {
         what: DiffWhat,
         span: DiffSpan,
         resume: bool,
-        actor: String,
+        actor: Person,
     ) -> Result<(), Refusal> {
         if let Some(running) = self.comparing.view.as_ref().filter(|_| !self.comparing.tasks.is_empty()) {
             let words = running.what.describe();

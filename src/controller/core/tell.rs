@@ -36,7 +36,7 @@ impl Core {
             turned.extend(self.turns.turn_gates(group, &self.machine.gate_rows(group, now), now));
         }
         for event in turned {
-            if !self.write_entry(CONTROLLER.into(), event).await {
+            if !self.write_entry(CONTROLLER, event).await {
                 return;
             }
         }

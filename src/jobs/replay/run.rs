@@ -62,7 +62,7 @@ pub async fn run_replay(
     }
     let ended = session.run_to_end(&mut ledger, ui, &mut report).await;
     if session.lease.is_some() {
-        let closed = Event::Closed { actor: options.actor.clone() };
+        let closed = Event::Closed { actor: options.actor.to_string() };
         if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), closed).await {
             report.warnings.push(why.what);
         }
@@ -93,7 +93,7 @@ struct ReplayPreview {
 impl ReplaySession<'_> {
     fn opened_event(&self) -> Event {
         Event::Opened {
-            actor: self.options.actor.clone(),
+            actor: self.options.actor.to_string(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
             clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],

@@ -9,7 +9,7 @@ use super::view::describe_green_only;
 use super::{GreenOnly, HardGateRow, RowId};
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::{At, Side};
+use crate::base::{Actor, At, Side};
 use crate::estate::{BrokerView, FlagState};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::{Event, RunId, RunKind};
@@ -351,13 +351,13 @@ impl Machine {
     }
 
     /// The second person is another one than who starts it.
-    pub(in crate::migration) fn check_second_person(&self, command: &Command, actor: &str) -> Result<(), Refusal> {
+    pub(in crate::migration) fn check_second_person(&self, command: &Command, actor: &Actor) -> Result<(), Refusal> {
         let Command::HardCut { producer, .. } = command else { return Ok(()) };
         let asked = self.settings.producers.get(producer).is_some_and(|p| p.needs_approval);
-        let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| a.by.as_str());
+        let by = self.state.producers.get(producer).and_then(|p| p.approved.as_ref()).map(|a| &a.by);
         match by {
-            Some(by) if asked && person_of(by) == person_of(actor) => Err(Refusal::holds(
-                format!("{by} agreed to it, and can't be both persons", by = visible_name(by)),
+            Some(by) if asked && by.is_same_as(actor) => Err(Refusal::holds(
+                format!("{by} agreed to it, and can't be both persons", by = visible_name(&by.text())),
                 "another person starts it, or agrees to it",
             )),
             _ => Ok(()),
@@ -422,18 +422,18 @@ impl Machine {
     /// Journals that a rollback leaves behind what was written on blue past the seam.
     pub(super) fn pass_over_written(&mut self, id: RunId, name: &str, now: At) {
         let Some(run) = self.state.runs.get(&id).filter(|r| r.kind == RunKind::HardBack) else { return };
-        let by = run.actor.clone();
+        let by = run.actor.to_string();
         let Some(what) = self.describe_written_behind(name) else { return };
         let passed = PassedOver { gate: GateName::Missing, what, by, reason: String::new() };
         self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
     }
 
     /// Journals that somebody agrees, to what is true now.
-    pub(in crate::migration) fn record_approval(&mut self, name: &str, actor: &str, now: At) {
+    pub(in crate::migration) fn record_approval(&mut self, name: &str, actor: &Actor, now: At) {
         let Some(plan) = self.settings.producers.get(name) else { return };
         let sight = self.rule_context(now);
         let facts = ProducerCut { sight: &sight, name, plan, to: Side::Green }.approval_facts();
-        self.emit(actor, Event::Approved { producer: name.to_owned(), facts }, now);
+        self.emit(actor.clone(), Event::Approved { producer: name.to_owned(), facts }, now);
     }
 
     fn broker_addresses(&self, side: Side) -> String {
@@ -463,12 +463,6 @@ fn overridden_rows(command: &Command) -> Result<BTreeSet<RowId>, Refusal> {
         }
     }
     Ok(RowId::list_overridden(|gate| command.overrides().iter().any(|o| o.gate == gate)))
-}
-
-/// Who an actor is, whatever host they sit at. An actor is what a session says of itself: this reminds honest people
-/// that two are asked for, and keeps nobody out who can run as somebody else.
-fn person_of(actor: &str) -> &str {
-    actor.rsplit_once('@').map_or(actor, |(user, _)| user)
 }
 
 /// The same by hand, without secrets.

@@ -89,7 +89,7 @@ impl Machine {
         now: At,
     ) -> Result<(), Refusal> {
         let run = &self.state.runs[&id];
-        let (to, by, accepted) = (run.to, run.actor.clone(), run.accepted.clone());
+        let (to, by, accepted) = (run.to, run.actor.to_string(), run.accepted.clone());
         let named = |row: &HardGateRow| accepted.iter().find(|a| Some(a.gate) == row.id.gate_name());
         let overridden = RowId::list_overridden(|gate| accepted.iter().any(|a| a.gate == gate));
         let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });

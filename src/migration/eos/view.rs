@@ -79,7 +79,7 @@ impl Machine {
             denied: state.and_then(|p| p.denied.get(&left)).is_some_and(|acls| !acls.is_empty()),
             green_only: self.green_only(name),
             kept_until: since.map(|since| since.plus(plan.keep_blue_ms)),
-            approved_by: state.and_then(|p| p.approved.as_ref()).map(|a| a.by.clone()),
+            approved_by: state.and_then(|p| p.approved.as_ref()).map(|a| a.by.to_string()),
             lose: self.most_lost(name, now),
         })
     }

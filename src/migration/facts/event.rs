@@ -8,7 +8,7 @@ use super::command::{Command, Subject};
 use super::effect::{IssuedEffect, Outcome};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::WayBack;
-use crate::base::{At, Side, TopicPartition};
+use crate::base::{Actor, At, Side, TopicPartition};
 use crate::migration::eos::{PartitionSeam, Rogue};
 use crate::migration::rules::gate::Gate;
 use crate::migration::rules::reads::{RememberedReads, RunTopics};
@@ -436,8 +436,8 @@ pub struct JournalEntry {
     pub seq: u64,
     /// When it was written.
     pub at: At,
-    /// Who caused it: user@host, or `controller`.
-    pub actor: String,
+    /// Who caused it.
+    pub actor: Actor,
     /// The fact.
     pub event: Event,
 }

@@ -7,13 +7,13 @@ use super::effect::{Effect, IssuedEffect, Outcome};
 use super::event::{DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
-use crate::base::{At, Side, Sides};
+use crate::base::{Actor, At, Side, Sides};
 use crate::estate::FlagState;
 use crate::estate::acl::Acl;
 use crate::migration::eos::{FencedId, PartitionSeam, Rogue, Seams};
 use crate::migration::rules::reads::{RememberedReads, RunTopics};
 use crate::migration::soak::criteria::Metric;
-use crate::migration::soak::firing::{Fired, by_trigger};
+use crate::migration::soak::firing::Fired;
 use crate::offsets::verdict::GroupTranslation;
 
 /// Remarks kept for screens.
@@ -100,7 +100,7 @@ pub struct ProducerState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// Who.
-    pub by: String,
+    pub by: Actor,
     /// When.
     pub at: At,
     /// The facts that were agreed to.
@@ -152,7 +152,7 @@ pub struct Run {
     /// As given.
     pub command: Command,
     /// Who started it.
-    pub actor: String,
+    pub actor: Actor,
     /// When.
     pub started: At,
     /// Changes nothing.
@@ -302,7 +302,7 @@ impl State {
                 (p.rest, p.alarm) = (Stage::Complete { at }, None);
             }
             Event::Approved { producer, facts } => self.apply_approval(producer, facts, entry),
-            Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.clone(), why.clone()))),
+            Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.to_string(), why.clone()))),
             Event::Resumed { subject } => self.set_held(subject, None),
             Event::Reads { group, side, reads } => {
                 let g = self.groups.entry(group.clone()).or_default();
@@ -321,7 +321,7 @@ impl State {
             event => {
                 let Some(id) = event.run() else { return };
                 if let (Event::Continued { .. }, Some(run)) = (event, self.runs.get_mut(&id)) {
-                    run.went_on += u32::from(by_trigger(&entry.actor));
+                    run.went_on += u32::from(entry.actor.is_trigger());
                 }
                 self.apply_run_event(id, event, at);
             }
@@ -410,7 +410,7 @@ impl State {
                             g.baselines.clear();
                             g.rolled_back_by_trigger = false;
                         }
-                        RunKind::RollBack => g.rolled_back_by_trigger |= by_trigger(&entry.actor),
+                        RunKind::RollBack => g.rolled_back_by_trigger |= entry.actor.is_trigger(),
                         _ => {}
                     }
                 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Observed, Side, TopicPartition, Trouble};
+use crate::base::{Actor, At, Observed, Side, TopicPartition, Trouble};
 use crate::estate::Estate;
 use crate::estate::exactly_once::Stillness;
 use crate::migration::eos::Rogue;
@@ -25,7 +25,7 @@ use crate::offsets::strategy::{Chosen, Strategy};
 use crate::offsets::verdict::GroupTranslation;
 
 /// Who writes what nobody typed.
-pub const CONTROLLER: &str = "controller";
+pub const CONTROLLER: Actor = Actor::Controller;
 
 /// What a session may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,8 +44,8 @@ pub enum Action {
     Journal {
         /// When it became true for this machine: the entry has this time, or a replay would see another one.
         at: At,
-        /// Who caused it: user@host, or `controller`.
-        actor: String,
+        /// Who caused it.
+        actor: Actor,
         /// The fact.
         event: Event,
     },
@@ -79,7 +79,7 @@ pub(in crate::migration) struct RunStart<'a> {
     /// As given.
     pub command: &'a Command,
     /// Who asks.
-    pub actor: &'a str,
+    pub actor: &'a Actor,
     /// What was typed.
     pub typed: &'a str,
     /// Gates that were passed over with it.
@@ -294,7 +294,7 @@ impl Machine {
     pub fn handle_command(
         &mut self,
         command: &Command,
-        actor: &str,
+        actor: &Actor,
         typed: &str,
         facts: Option<&str>,
         now: At,
@@ -313,11 +313,11 @@ impl Machine {
                 None
             }
             Command::Hold { subject, why } => {
-                self.emit(actor, Event::Held { subject: subject.clone(), why: why.clone() }, now);
+                self.emit(actor.clone(), Event::Held { subject: subject.clone(), why: why.clone() }, now);
                 None
             }
             Command::Resume { subject } => {
-                self.emit(actor, Event::Resumed { subject: subject.clone() }, now);
+                self.emit(actor.clone(), Event::Resumed { subject: subject.clone() }, now);
                 self.count_anew(Some(subject), now);
                 None
             }
@@ -333,7 +333,7 @@ impl Machine {
             },
             Command::ContinueProducer { producer } => self.go_on(&Subject::Producer(producer.clone()), actor, now),
             Command::CompleteProducer { producer } => {
-                self.emit(actor, Event::ProducerCompleted { producer: producer.clone() }, now);
+                self.emit(actor.clone(), Event::ProducerCompleted { producer: producer.clone() }, now);
                 None
             }
             Command::Approve { producer } => {
@@ -400,12 +400,12 @@ impl Machine {
     }
 
     /// A person said go on: what is unknown is observed first, what is evidence starts anew.
-    pub(in crate::migration) fn go_on(&mut self, subject: &Subject, actor: &str, now: At) -> Option<RunId> {
+    pub(in crate::migration) fn go_on(&mut self, subject: &Subject, actor: &Actor, now: At) -> Option<RunId> {
         let id = self.state.last_run_of(subject)?.id;
         if let Subject::Producer(p) = subject {
             self.forgive_alarm(p);
         }
-        self.emit(actor, Event::Continued { run: id }, now);
+        self.emit(actor.clone(), Event::Continued { run: id }, now);
         self.end_countdown(id);
         if let Subject::Group(g) = subject {
             self.soaking.forgive_intruder(g);
@@ -442,7 +442,7 @@ impl Machine {
             dry_run: self.session.dry_run || replaced.is_some_and(|(_, dry)| dry),
             accepted,
         };
-        self.emit(actor, event, now);
+        self.emit(actor.clone(), event, now);
         self.record_baselines(run, now);
         if let Some((old, _)) = replaced {
             self.emit(CONTROLLER, Event::RunEnded { run: old, end: RunEnd::ReplacedBy(run) }, now);
@@ -453,9 +453,9 @@ impl Machine {
     }
 
     /// Writes a fact: folded at once, journalled before any action that follows.
-    pub(in crate::migration) fn emit(&mut self, actor: &str, event: Event, now: At) {
+    pub(in crate::migration) fn emit(&mut self, actor: Actor, event: Event, now: At) {
         self.seq += 1;
-        let entry = JournalEntry { seq: self.seq, at: now, actor: actor.to_string(), event };
+        let entry = JournalEntry { seq: self.seq, at: now, actor, event };
         self.state.apply(&entry);
         self.queue.push_back(Action::Journal { at: now, actor: entry.actor, event: entry.event });
     }

@@ -420,7 +420,7 @@ pub(in crate::migration) fn committed_metadata<'a>(
 /// A gate that holds: passed over if that was accepted, at this price.
 pub(in crate::migration) fn pass_over(run: &Run, held: HeldGate) -> Result<PassedOver, (String, String)> {
     match overrides::find_acceptance(&held, &run.accepted) {
-        Ok(a) => Ok(PassedOver { gate: a.gate, what: held.why, by: run.actor.clone(), reason: a.reason.clone() }),
+        Ok(a) => Ok(PassedOver { gate: a.gate, what: held.why, by: run.actor.to_string(), reason: a.reason.clone() }),
         Err(Some(most)) => Err((format!("{}, and at most {most} were accepted", held.why), held.advice())),
         Err(None) => {
             let advice = held.advice();

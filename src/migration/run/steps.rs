@@ -249,7 +249,7 @@ impl Machine {
             self.emit(CONTROLLER, Event::Noticed { subject, what }, now);
             let accepted = Vec::new();
             return Some(
-                self.start_run(RunStart { kind, command: &command, actor: CONTROLLER, typed: "", accepted }, now),
+                self.start_run(RunStart { kind, command: &command, actor: &CONTROLLER, typed: "", accepted }, now),
             );
         }
         let advice = match (moving, advice.is_empty()) {

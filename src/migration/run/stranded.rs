@@ -231,7 +231,7 @@ impl Machine {
         let why = format!("{}; {}: {stands}", why.what, stranded.subject);
         let event = Event::needs_operator(stranded.run, why, advice);
         // Only in memory: screens and verbs show it, the next start finds out by itself.
-        let entry = JournalEntry { seq: 0, at: now, actor: CONTROLLER.to_owned(), event };
+        let entry = JournalEntry { seq: 0, at: now, actor: CONTROLLER, event };
         self.state.apply(&entry);
     }
 

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::trigger::{Arm, TriggerRow, TriggerState};
-use crate::base::At;
-use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
+use crate::base::{Actor, At, format_duration};
 use crate::migration::facts::command::{Command, Level, Refusal, Subject};
 use crate::migration::facts::event::{Event, RunId, RunKind};
 use crate::migration::facts::stage::{Stage, WayBack};
@@ -96,7 +95,7 @@ impl Machine {
     /// After a restart: whether a run that stands unfinished goes on by itself. It is noted if so.
     pub(in crate::migration) fn goes_on_by_itself(&mut self, id: RunId, now: At) -> bool {
         let Some(run) = self.state.runs.get(&id) else { return false };
-        let mine = run.kind == RunKind::RollBack && by_trigger(&run.actor) && run.went_on < GOES_ON;
+        let mine = run.kind == RunKind::RollBack && run.actor.is_trigger() && run.went_on < GOES_ON;
         let Some(group) = run.group().filter(|_| mine && !self.session.dry_run).map(str::to_owned) else {
             return false;
         };
@@ -261,7 +260,7 @@ impl Machine {
                 (Level::Typed(phrase), None) => phrase.clone(),
                 (_, None) => String::new(),
             };
-            self.handle_command(&command, &trigger_actor(trigger), &typed, Some(&prepared.facts), now)
+            self.handle_command(&command, &Actor::Trigger(trigger.clone()), &typed, Some(&prepared.facts), now)
         });
         if let Err(refusal) = started {
             self.ask_a_person(group, trigger, format!("the rollback can't start: {}", refusal.why), now);
@@ -295,7 +294,10 @@ impl Machine {
                 let held = self.state.holder(&subject).cloned();
                 all.push(Countdown {
                     group: group.clone(),
-                    trigger: run.actor.strip_prefix(TRIGGER).unwrap_or_default().to_owned(),
+                    trigger: match &run.actor {
+                        Actor::Trigger(trigger) => trigger.clone(),
+                        Actor::Person(_) | Actor::Controller => String::new(),
+                    },
                     why: format!("a restart interrupted it at step {}", run.step + 1),
                     arm: Arm::Armed,
                     acts_at: (held.is_none() && self.session.read_only.is_none()).then_some(at),
@@ -321,20 +323,6 @@ impl Machine {
         all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
         all
     }
-}
-
-/// What the actor of everything that a trigger starts begins with; a person's has an `@`.
-const TRIGGER: &str = "trigger ";
-
-/// Who starts what a trigger starts.
-fn trigger_actor(trigger: &str) -> String {
-    format!("{TRIGGER}{trigger}")
-}
-
-/// Whether a trigger started it, by the actor of the entry.
-#[must_use]
-pub fn by_trigger(actor: &str) -> bool {
-    actor.starts_with(TRIGGER)
 }
 
 impl Countdown {

@@ -323,7 +323,7 @@ mod tests {
         assert_eq!(turns.turn_phases(&unknown, true, at(0)), []);
         assert_eq!(turns.turn_phases(&unknown, true, at(900)), [], "what is not looked at is never complete");
         let mut turns = Edges::default();
-        let entry = |event: &Event| JournalEntry { seq: 1, at: At(0), actor: String::new(), event: event.clone() };
+        let entry = |event: &Event| JournalEntry { seq: 1, at: At(0), actor: "".into(), event: event.clone() };
         assert_eq!(turns.turn_phases(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
         assert_eq!(turns.turn_phases(&phase(3, 3), true, at(0)), []);
         let told = turns.turn_phases(&phase(3, 3), true, at(30));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{At, Trouble};
+use crate::base::{Actor, At, Trouble};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::notice::Severity;
@@ -13,7 +13,6 @@ use crate::migration::facts::stage::Stage;
 use crate::migration::facts::state::State;
 use crate::migration::rules::gate::Gate;
 use crate::migration::soak::criteria::Metric;
-use crate::migration::soak::firing::by_trigger;
 use crate::migration::soak::trigger::Arm;
 
 /// A shadow trigger that fires again within this time of when it was told is no news, ms: one that flaps must not spam.
@@ -207,7 +206,7 @@ impl Notification {
         Some(Notification {
             seq: last.seq,
             at: last.at,
-            actor: crate::migration::run::machine::CONTROLLER.into(),
+            actor: Actor::Controller.to_string(),
             topics: Vec::new(),
             event: NotificationEvent::Summary,
             severity: worst.severity,
@@ -305,7 +304,7 @@ impl Notifications {
         Some(Notification {
             seq: entry.seq,
             at: entry.at,
-            actor: entry.actor.clone(),
+            actor: entry.actor.to_string(),
             topics: piece.topics.to_vec(),
             event: piece.event,
             severity: piece.severity,
@@ -415,18 +414,16 @@ impl Notifications {
     }
 
     /// What an entry of a run comes to; `open`: the run was under way before it.
-    fn draft_of_run(&self, event: &Event, actor: &str, open: bool) -> Option<NotificationDraft> {
+    fn draft_of_run(&self, event: &Event, actor: &Actor, open: bool) -> Option<NotificationDraft> {
         use {NotificationEvent as H, NotificationTopic as T, Severity as S};
         let (kind, subject, dry_run) = self.runs.get(&event.run()?)?;
         if *dry_run {
             return None;
         }
         let (topics, event, severity): (&'static [NotificationTopic], _, _) = match event {
-            Event::RunStarted { .. } if by_trigger(actor) => (&[T::Run, T::Trigger], H::RunStarted, S::Fail),
+            Event::RunStarted { .. } if actor.is_trigger() => (&[T::Run, T::Trigger], H::RunStarted, S::Fail),
             // nobody asked for it: a move that can't go on is given back
-            Event::RunStarted { .. } if actor == crate::migration::run::machine::CONTROLLER => {
-                (&[T::Run], H::RunStarted, S::Warn)
-            }
+            Event::RunStarted { .. } if *actor == Actor::Controller => (&[T::Run], H::RunStarted, S::Warn),
             Event::RunStarted { .. } => (&[T::Run], H::RunStarted, S::Info),
             Event::PointOfNoReturn { .. } => (&[T::Stage], H::NoReturn, S::Info),
             Event::NeedsOperator { .. } if open => (&[T::Alarm], H::NeedsOperator, S::Fail),

@@ -3,7 +3,7 @@
 use super::prepare::plain_dialog;
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::base::{At, Side};
+use crate::base::{Actor, At, Side};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal};
 use crate::migration::facts::event::Event;
 use crate::migration::facts::overrides::{GateName, HeldGate, Override, PassedOver};
@@ -113,16 +113,16 @@ impl Machine {
     }
 
     /// Writes down that a soak is complete, and what was passed over for it.
-    pub(in crate::migration) fn complete_soak(&mut self, group: &str, overrides: &[Override], actor: &str, now: At) {
+    pub(in crate::migration) fn complete_soak(&mut self, group: &str, overrides: &[Override], actor: &Actor, now: At) {
         let run = self.state.groups.get(group).and_then(|g| g.run);
         let held = self.find_expired_gate(group, now);
         let said = held.and_then(|held| Some((overrides.iter().find(|o| o.gate == held.gate)?, held)));
         if let (Some(run), Some((over, held))) = (run, said) {
-            let (by, reason) = (actor.to_owned(), over.reason.clone());
+            let (by, reason) = (actor.to_string(), over.reason.clone());
             let passed = PassedOver { gate: held.gate, what: held.why, by, reason };
-            self.emit(actor, Event::PassedOver { run, passed }, now);
+            self.emit(actor.clone(), Event::PassedOver { run, passed }, now);
         }
-        self.emit(actor, Event::Completed { group: group.to_owned() }, now);
+        self.emit(actor.clone(), Event::Completed { group: group.to_owned() }, now);
     }
 
     /// What ends with a soak that is declared complete.

@@ -131,7 +131,7 @@ impl Machine {
             run: run.id,
             kind: run.kind,
             to: run.to,
-            actor: run.actor.clone(),
+            actor: run.actor.to_string(),
             started: run.started,
             dry_run: run.dry_run,
             no_return_after: runbook::no_return_after(run.kind, &steps),

@@ -274,7 +274,7 @@ fn find_last_act(m: &Model, s: &Snapshot) -> Option<LastAct> {
         actor: visible_name(&line.actor),
         age: text::format_age(ms),
         what: visible_text(line.act.as_deref().unwrap_or_default()),
-        news: ms < NEWS_MS && line.actor != m.options.actor,
+        news: ms < NEWS_MS && line.actor != m.options.actor.as_str(),
     })
 }
 

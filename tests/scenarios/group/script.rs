@@ -183,7 +183,9 @@ impl Scripted for World {
                 let text: Vec<String> = all.iter().map(|c| c.describe_countdown(w.now)).collect();
                 return if is == "none" && text.is_empty() { Ok(()) } else { has(&text.join(" | "), is) };
             }
-            "actor" => d.machine.state().last_run_of(&World::subject()).map(|r| r.actor.clone()).unwrap_or_default(),
+            "actor" => {
+                d.machine.state().last_run_of(&World::subject()).map(|r| r.actor.to_string()).unwrap_or_default()
+            }
             "running" => w.runs_on().iter().map(|s| s.name()).collect::<Vec<_>>().join(" "),
             "lost" => w.lost.to_string(),
             "re_read" => w.re_read.to_string(),

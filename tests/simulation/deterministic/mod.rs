@@ -135,7 +135,8 @@ impl Run {
     fn ask(&mut self, command: &Command) -> bool {
         let Ok(prepared) = self.machine.prepare(command, self.world.now) else { return false };
         let typed = if let Level::Typed(phrase) = &prepared.level { phrase.clone() } else { String::new() };
-        let taken = self.machine.handle_command(command, "ann@bastion", &typed, Some(&prepared.facts), self.world.now);
+        let taken =
+            self.machine.handle_command(command, &"ann@bastion".into(), &typed, Some(&prepared.facts), self.world.now);
         self.pump();
         taken.is_ok()
     }

@@ -219,7 +219,7 @@ fn write_journal(path: &Path) {
     };
     for (event, at) in events().into_iter().zip(1_700_000_000_000..) {
         let event: Event = serde_json::from_value(event.clone()).unwrap_or_else(|e| panic!("{e}: {event}"));
-        journal.append(At(at), &name("e30"), &event).expect("the append");
+        journal.append(At(at), name("e30"), &event).expect("the append");
     }
 }
 

@@ -139,11 +139,11 @@ impl ProducerCut<'_> {
         let state = self.sight.state.producers.get(self.name);
         match state.and_then(|p| p.approved.as_ref()) {
             Some(approval) if approval.facts == self.approval_facts() => {
-                row.value(format!("{} agreed", visible_name(&approval.by)))
+                row.value(format!("{} agreed", visible_name(&approval.by.text())))
             }
             Some(approval) => row.hold(
                 0,
-                format!("the facts changed since {} agreed", visible_name(&approval.by)),
+                format!("the facts changed since {} agreed", visible_name(&approval.by.text())),
                 format!("another person looks again: `cutover producer approve {}`", shell_word(self.name)),
             ),
             None => row.hold(

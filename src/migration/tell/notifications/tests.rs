@@ -77,7 +77,7 @@ fn told(entries: &[(&str, Event)]) -> Vec<String> {
     let tell = |(i, (actor, event)): (usize, &(&str, Event))| {
         let at = At(i64::try_from(i).unwrap() * 60_000);
         let seq = u64::try_from(i).unwrap() + 1;
-        let entry = JournalEntry { seq, at, actor: (*actor).to_owned(), event: event.clone() };
+        let entry = JournalEntry { seq, at, actor: (*actor).into(), event: event.clone() };
         room.take_entry(&entry, "words").map_or_else(String::new, |n| {
             assert_eq!((n.seq, n.at, n.actor.as_str()), (seq, at, *actor));
             let topics: Vec<String> = n.topics.iter().map(ToString::to_string).collect();
