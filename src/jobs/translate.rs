@@ -279,14 +279,8 @@ impl TranslatorCore {
             let after_max_ms = config.and_then(after_max_ms);
             match self.count_partitions(topic, ways, source, target) {
                 Err((count, why)) => {
-                    let gone = |p| {
-                        PartitionPlan::unmappable(
-                            TopicPartition::new(topic, p),
-                            &strategy.to_string(),
-                            &why,
-                            Clock.now(),
-                        )
-                    };
+                    let gone =
+                        |p| PartitionPlan::unmappable(TopicPartition::new(topic, p), strategy, &why, Clock.now());
                     plans.extend((0..count.max(1)).map(gone));
                 }
                 Ok((source, target)) if source != target => {

@@ -6,6 +6,8 @@ pub mod mm2;
 
 pub use mm2::Claim;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
@@ -61,6 +63,58 @@ impl Strategy {
     }
 }
 
+/// What made the translation of a partition. As text, and so in journals and in JSON: `align`, `seam`, `last-known`, ...
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum TranslatedBy {
+    /// A strategy.
+    Strategy(Strategy),
+    /// What was known last of a side that can't be seen.
+    LastKnown,
+    /// A word of another version: it is shown, and nothing is concluded from it.
+    Other(String),
+}
+
+const LAST_KNOWN: &str = "last-known";
+
+impl From<String> for TranslatedBy {
+    fn from(text: String) -> Self {
+        match text.parse() {
+            Ok(strategy) => TranslatedBy::Strategy(strategy),
+            Err(_) if text == LAST_KNOWN => TranslatedBy::LastKnown,
+            Err(_) => TranslatedBy::Other(text),
+        }
+    }
+}
+
+impl From<&str> for TranslatedBy {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl From<Strategy> for TranslatedBy {
+    fn from(strategy: Strategy) -> Self {
+        TranslatedBy::Strategy(strategy)
+    }
+}
+
+impl From<TranslatedBy> for String {
+    fn from(by: TranslatedBy) -> Self {
+        by.to_string()
+    }
+}
+
+impl fmt::Display for TranslatedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TranslatedBy::Strategy(strategy) => strategy.fmt(f),
+            TranslatedBy::LastKnown => f.write_str(LAST_KNOWN),
+            TranslatedBy::Other(text) => f.write_str(text),
+        }
+    }
+}
+
 /// An operator's choice of a strategy for one group, over what the topics' rules say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
@@ -111,14 +165,14 @@ impl StrategyFacts {
 
     fn build_plan(
         &self,
-        strategy: &str,
+        strategy: Strategy,
         verdict: Verdict,
         offset: Option<i64>,
         evidence: impl Into<String>,
     ) -> PartitionPlan {
         PartitionPlan {
             tp: self.tp.clone(),
-            strategy: strategy.to_owned(),
+            strategy: strategy.into(),
             source: SourcePosition {
                 committed: self.committed,
                 log_start: self.source.log_start,
@@ -141,7 +195,7 @@ impl StrategyFacts {
         }
     }
 
-    fn build_unmappable(&self, strategy: &str, why: impl Into<String>) -> PartitionPlan {
+    fn build_unmappable(&self, strategy: Strategy, why: impl Into<String>) -> PartitionPlan {
         PartitionPlan { why: Some(why.into()), ..self.build_plan(strategy, Verdict::Unmappable, None, "") }
     }
 
@@ -163,15 +217,15 @@ impl StrategyFacts {
 /// counted). Offsets alone do not tell: the last ones may be transaction markers.
 #[must_use]
 pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) -> PartitionPlan {
-    const WORD: &str = "seam";
+    const BY: Strategy = Strategy::Seam;
     let at = match facts.find_position() {
         Ok(at) => at,
-        Err(why) => return facts.build_unmappable(WORD, why),
+        Err(why) => return facts.build_unmappable(BY, why),
     };
     if facts.source.end < seam.source {
         let end = facts.source.end;
         return facts.build_unmappable(
-            WORD,
+            BY,
             format!(
                 "the source ends at {end}, before the seam {}: a transaction is open there, or it is another log than \
                  the one that was cut",
@@ -184,20 +238,20 @@ pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) ->
         Some(0) => {}
         Some(n) => {
             return facts.build_unmappable(
-                WORD,
+                BY,
                 format!("{n} records below the seam {} are not consumed: drain the group first", seam.source),
             );
         }
         None => {
             return facts.build_unmappable(
-                WORD,
+                BY,
                 format!("committed {at} is below the seam {}, and what lies between was not read", seam.source),
             );
         }
     }
     if seam.target > facts.target.high_watermark {
         return facts.build_unmappable(
-            WORD,
+            BY,
             format!(
                 "the seam {} is beyond the target's end {}: the log was truncated or the topic recreated",
                 seam.target, facts.target.high_watermark
@@ -206,12 +260,12 @@ pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) ->
     }
     if at > seam.source {
         return facts.build_unmappable(
-            WORD,
+            BY,
             format!("committed {at} is beyond the seam {}: something was written to the source after its writers were stopped", seam.source),
         );
     }
     let expired = facts.target.log_start - seam.target;
-    let mut plan = facts.build_plan(WORD, Verdict::Proven, Some(seam.target), "journalled seam");
+    let mut plan = facts.build_plan(BY, Verdict::Proven, Some(seam.target), "journalled seam");
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     if expired > 0 {
         plan.target.offset = Some(facts.target.log_start);
@@ -234,21 +288,21 @@ pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) ->
 /// would also agree when shifted, so they prove nothing.
 #[must_use]
 pub fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
-    const WORD: &str = "identity";
+    const BY: Strategy = Strategy::Identity;
     let at = match facts.find_position() {
         Ok(at) if at < facts.source.log_start => {
             return facts.build_unmappable(
-                WORD,
+                BY,
                 format!("committed {at} is below the source's log start {}", facts.source.log_start),
             );
         }
         Ok(at) => at,
-        Err(why) => return facts.build_unmappable(WORD, why),
+        Err(why) => return facts.build_unmappable(BY, why),
     };
     if at > facts.target.end {
         let behind = facts.source.end.saturating_sub(facts.target.end);
         return facts.build_unmappable(
-            WORD,
+            BY,
             format!("the mirror is {behind} offsets behind, at {}: wait for it", facts.target.end),
         );
     }
@@ -261,12 +315,12 @@ pub fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &LogWind
     {
         let offset = ours.get(i).into_iter().chain(theirs.get(i)).map(|r| r.offset).min().unwrap_or(from);
         return facts.build_unmappable(
-            WORD,
+            BY,
             format!("offset {offset} holds different records on both clusters: this is no mirror of it"),
         );
     }
     let mut plan =
-        facts.build_plan(WORD, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
+        facts.build_plan(BY, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     plan.read = (source.len() as u64, target.len() as u64);
     let empty = facts.source.end == facts.source.log_start && facts.target.end == facts.target.log_start;
@@ -311,6 +365,22 @@ mod tests {
         let records: Vec<Rec> =
             (from..).zip(payloads).map(|(offset, id)| Rec { offset, ts: offset, id: Identity(*id) }).collect();
         LogWindow::from_records(from, from + payloads.len() as i64, &records).unwrap()
+    }
+
+    #[test]
+    fn every_word_of_a_translation_is_written_as_it_was_read() {
+        for (word, by) in [
+            ("seam", Strategy::Seam.into()),
+            ("align", Strategy::Align.into()),
+            ("auto", Strategy::Auto.into()),
+            ("last-known", TranslatedBy::LastKnown),
+            ("Seam", TranslatedBy::Other("Seam".to_owned())),
+            ("of a later version", TranslatedBy::Other("of a later version".to_owned())),
+        ] {
+            let json = serde_json::to_string(word).unwrap();
+            assert_eq!(serde_json::from_str::<TranslatedBy>(&json).unwrap(), by);
+            assert_eq!((serde_json::to_string(&by).unwrap(), by.to_string()), (json, word.to_owned()));
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
+use super::strategy::TranslatedBy;
 use crate::base::{At, TopicPartition};
 
 /// How far a translated offset can be trusted; from the best to the worst, so that the worst of several is their maximum.
@@ -150,8 +151,8 @@ pub struct PartitionPlan {
     /// Topic and partition, by its name on the source.
     #[serde(flatten)]
     pub tp: TopicPartition,
-    /// The strategy that made it, in the plan's word: `align`, `seam`, `identity`, ...
-    pub strategy: String,
+    /// What made it.
+    pub strategy: TranslatedBy,
     /// What the group had on the source.
     pub source: SourcePosition,
     /// What it gets on the target.
@@ -190,10 +191,10 @@ pub struct PartitionPlan {
 impl PartitionPlan {
     /// A partition of which nothing safe can be said: a topic that the target lacks, another partition count, ...
     #[must_use]
-    pub fn unmappable(tp: TopicPartition, strategy: &str, why: impl Into<String>, at: At) -> Self {
+    pub fn unmappable(tp: TopicPartition, strategy: impl Into<TranslatedBy>, why: impl Into<String>, at: At) -> Self {
         PartitionPlan {
             tp,
-            strategy: strategy.to_owned(),
+            strategy: strategy.into(),
             source: SourcePosition::default(),
             target: TargetPosition::default(),
             verdict: Verdict::Unmappable,

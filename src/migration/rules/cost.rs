@@ -14,7 +14,7 @@ use crate::migration::facts::event::RunKind;
 use crate::migration::facts::overrides;
 use crate::migration::facts::overrides::{Accepted, GateName, HeldGate, Override};
 use crate::migration::run::machine::Machine;
-use crate::offsets::strategy::Chosen;
+use crate::offsets::strategy::{Chosen, Strategy};
 use crate::offsets::verdict::GroupTranslation;
 
 impl Machine {
@@ -114,7 +114,7 @@ impl Machine {
         };
         if let Some(why) = overrides::describe_impossible(plan, to) {
             // A seam is reached by reading on.
-            if plan.partitions.iter().any(|p| p.target.offset.is_none() && p.strategy == "seam") {
+            if plan.partitions.iter().any(|p| p.target.offset.is_none() && p.strategy == Strategy::Seam.into()) {
                 return Err(Refusal::holds(
                     format!("measured {} ago: {why}", format_duration(age)),
                     "let it read on, then measure",

@@ -27,10 +27,8 @@ use crate::migration::rules::cost;
 use crate::migration::rules::drain::committed_offsets;
 use crate::migration::rules::group;
 use crate::migration::rules::group::PreflightFacts;
+use crate::offsets::strategy::TranslatedBy;
 use crate::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Verdict};
-
-/// The strategy's word in plans.
-const STRATEGY: &str = "last-known";
 
 /// Whether a run goes back without green.
 #[must_use]
@@ -57,7 +55,7 @@ fn plan_partition(
     has: Option<i64>,
     at: At,
 ) -> Result<PartitionPlan, String> {
-    let none = |why: &str| PartitionPlan::unmappable(tp.clone(), STRATEGY, why, at);
+    let none = |why: &str| PartitionPlan::unmappable(tp.clone(), TranslatedBy::LastKnown, why, at);
     let (Some(log_start), Some(stable)) = (log.log_start, log.lso) else {
         return Err(format!("the ends of {tp} on blue are not known now"));
     };

@@ -16,19 +16,18 @@ const SHOWN: usize = 2;
 const MIRRORED: usize = 8;
 
 impl Translation {
-    /// The plan's word for what was done.
-    fn strategy_word(&self) -> String {
+    /// What was done.
+    fn effective_strategy(&self) -> Strategy {
         match self.params.strategy {
             Strategy::Auto if self.params.seam.is_some() => Strategy::Seam,
             Strategy::Auto => Strategy::Align,
             other => other,
         }
-        .to_string()
     }
 
     /// Nothing safe can be said.
     pub(super) fn plan_unmappable(&self, why: impl Into<String>) -> PartitionPlan {
-        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), &self.strategy_word(), why, self.now);
+        let mut plan = PartitionPlan::unmappable(self.params.tp.clone(), self.effective_strategy(), why, self.now);
         plan.source.committed = self.params.committed;
         if let Some(ends) = self.source.ends {
             (plan.source.log_start, plan.source.end) = (ends.log_start, ends.end);
@@ -70,7 +69,7 @@ impl Translation {
         }
         PartitionPlan {
             tp: self.params.tp.clone(),
-            strategy: self.strategy_word(),
+            strategy: self.effective_strategy().into(),
             source: SourcePosition { committed: self.params.committed, log_start: source.log_start, end: source.end },
             target: TargetPosition { offset: Some(a.offset), log_start: target.log_start, end: target.end },
             verdict,

@@ -24,7 +24,7 @@ fn latest_says_what_it_skips() {
     let mut fake = Fake::twin(40);
     let plan = fake.run(with(Strategy::Latest, 30));
     assert_eq!(figures(&plan), (Verdict::Guess, Some(40), Some(0), Some(10)));
-    assert_eq!((plan.strategy.as_str(), plan.missing_ranges.clone()), ("latest", vec![(30, 40)]));
+    assert_eq!((plan.strategy.clone(), plan.missing_ranges.clone()), (Strategy::Latest.into(), vec![(30, 40)]));
     let missing = plan.times.missing.unwrap();
     assert_eq!((missing.first, missing.last), (At(T0 + 30_000), At(T0 + 39_000)));
     assert!(why(&plan).contains("skips 10 unconsumed records, 9 s of them"), "{}", why(&plan));
@@ -131,7 +131,7 @@ fn a_seam_is_held_against_the_records_around_it() {
     assert_eq!(figures(&plan), (Verdict::Proven, Some(0), Some(0), Some(0)));
     assert_eq!((plan.cut.source.len(), plan.cut.target.len()), (2, 2));
     let auto = cut_over().run(Params { strategy: Strategy::Auto, ..seam.clone() });
-    assert_eq!((auto.strategy.as_str(), figures(&auto)), ("seam", figures(&plan)));
+    assert_eq!((auto.strategy.clone(), figures(&auto)), (Strategy::Seam.into(), figures(&plan)));
     let behind = cut_over().run(Params { committed: Some(17), ..seam.clone() });
     assert_eq!(behind.verdict, Verdict::Unmappable);
     assert!(why(&behind).contains("3 records below the seam"), "{}", why(&behind));
@@ -174,7 +174,7 @@ fn auto_names_the_evidence_and_claims_no_more_than_the_contents() {
     let auto = |committed| with(Strategy::Auto, committed);
     let plan = Fake::twin(40).run(auto(30));
     assert_eq!(
-        (plan.strategy.as_str(), plan.evidence.as_str()),
+        (plan.strategy.to_string().as_str(), plan.evidence.as_str()),
         ("align", "same offsets, content, 40 records compared")
     );
     let mut shifted = Fake::twin(40);

@@ -71,7 +71,7 @@ fn describe_known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -
     let Some(option) = option else {
         // By what the plan's own was measured.
         let plan = g.estimate.as_ref().filter(|_| g.estimate_to == Some(to) && g.estimate_chosen.is_none())?.value()?;
-        let used: BTreeSet<&str> = plan.partitions.iter().map(|p| p.strategy.as_str()).collect();
+        let used: BTreeSet<String> = plan.partitions.iter().map(|p| p.strategy.to_string()).collect();
         return (!used.is_empty()).then(|| used.into_iter().collect::<Vec<_>>().join(", "));
     };
     match option {

@@ -100,7 +100,7 @@ fn detail_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> 
         rows.extend(said("why", Role::Hold, why, MAX_WHY));
     }
     let found = match (p.evidence.is_empty(), p.read) {
-        (true, _) => p.strategy.clone(),
+        (true, _) => p.strategy.to_string(),
         (false, (0, 0)) => format!("{}: {}", p.strategy, p.evidence),
         (false, (a, b)) => {
             let (a, b) = (text::format_count(a), text::format_count(b));

@@ -168,7 +168,10 @@ fn a_mirror_and_a_seam_are_borne_out_by_the_records() {
         plan
     };
     let plan = seam(100, 100);
-    assert_eq!((figures(&plan), plan.strategy.as_str()), ((Verdict::Proven, Some(0), Some(0), Some(0)), "seam"));
+    assert_eq!(
+        (figures(&plan), plan.strategy.to_string().as_str()),
+        ((Verdict::Proven, Some(0), Some(0), Some(0)), "seam")
+    );
     let behind = seam(100, 90);
     assert_eq!((behind.verdict, behind.target.offset), (Verdict::Unmappable, None));
     let early = seam(95, 95);

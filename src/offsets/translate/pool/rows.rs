@@ -18,7 +18,7 @@ impl Pool {
 
     pub(super) fn plan_unmappable(&self, why: &str) -> Vec<PartitionPlan> {
         let plan = |p: usize| {
-            let mut plan = PartitionPlan::unmappable(self.topic_partition(p), "align", why, self.now);
+            let mut plan = PartitionPlan::unmappable(self.topic_partition(p), Strategy::Align, why, self.now);
             plan.source = self.source_position(p);
             (plan.target.log_start, plan.target.end) =
                 self.target.get(p).and_then(|s| s.ends).map_or((-1, -1), |e| (e.log_start, e.end));
@@ -86,7 +86,7 @@ impl Pool {
             let ours = a.sources.get(p).cloned().unwrap_or_default();
             PartitionPlan {
                 tp: self.topic_partition(p),
-                strategy: Strategy::Align.to_string(),
+                strategy: Strategy::Align.into(),
                 source: self.source_position(p),
                 target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
                     offset: Some(t.offset),
