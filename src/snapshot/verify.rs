@@ -86,8 +86,28 @@ pub struct DiffResult {
     pub left_out: usize,
     /// The whole document, with every range; `None` when it could not be written (the words beside it say why).
     pub file: Option<String>,
-    /// What to do next, a line each; a command line begins with `cutover`.
-    pub next: Vec<String>,
+    /// What to do next, a line each.
+    pub next: Vec<DiffAdvice>,
+}
+
+/// What can be done after a diff.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiffAdvice {
+    /// A command line, which can be copied as it stands.
+    Command(String),
+    /// In words.
+    Words(String),
+}
+
+impl DiffAdvice {
+    /// The line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            DiffAdvice::Command(text) | DiffAdvice::Words(text) => text,
+        }
+    }
 }
 
 /// A topic, or one of its partitions.
@@ -97,8 +117,10 @@ pub struct DiffRow {
     pub topic: String,
     /// The partition; `None` for the topic as a whole.
     pub partition: Option<i32>,
-    /// What can be said of it, in words.
-    pub said: String,
+    /// What can be said of it; `None` of a partition, which speaks by its findings.
+    pub verdict: Option<DiffVerdict>,
+    /// Whether everything of it could be compared.
+    pub known: bool,
     /// What was found in it, summed.
     pub found: DiffCounts,
     /// Everything it says: findings with their ranges, what is unknown and why, remarks.
@@ -140,7 +162,7 @@ impl DiffView {
                 ];
                 let counts: String =
                     counts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {what}")).collect();
-                let next = result.next.first().map_or(String::new(), |next| format!("; next: {next}"));
+                let next = result.next.first().map_or(String::new(), |next| format!("; next: {}", next.text()));
                 visible_text(&format!("{about}: {}, {} equal{counts}{next}", result.said, f.equal))
             }
         }

@@ -5,7 +5,7 @@ use super::model::{Model, Overlay, Screen, ScreenFocus, Tone};
 use super::update::Cmd;
 use crate::base::At;
 use crate::migration::facts::command::Subject;
-use crate::snapshot::{Ask, DiffSpan, DiffState, DiffView, DiffWhat};
+use crate::snapshot::{Ask, DiffAdvice, DiffSpan, DiffState, DiffView, DiffWhat};
 
 /// Which records, in the dialog: in words, and how long ago they begin, ms (`None`: where both logs do).
 pub const RANGES: [(&str, Option<u64>); 5] = [
@@ -106,7 +106,10 @@ pub fn stop_diff(m: &mut Model) -> Vec<Cmd> {
 #[must_use]
 pub fn replay_command(view: &DiffView) -> Option<&str> {
     match &view.state {
-        DiffState::Done { result, .. } => result.next.iter().map(String::as_str).find(|l| l.starts_with("cutover ")),
+        DiffState::Done { result, .. } => result.next.iter().find_map(|next| match next {
+            DiffAdvice::Command(line) => Some(line.as_str()),
+            DiffAdvice::Words(_) => None,
+        }),
         _ => None,
     }
 }

@@ -12,7 +12,9 @@ use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::writer::{Outgoing, RecordWriter};
 use cutover::plan::Plan;
 use cutover::session::options::{Options, Want};
-use cutover::snapshot::{Ask, DiffSpan, DiffState, DiffWhat, Fidelity, FidelityVerdict, ProducerRow, Reply, Snapshot};
+use cutover::snapshot::{
+    Ask, DiffAdvice, DiffSpan, DiffState, DiffWhat, Fidelity, FidelityVerdict, ProducerRow, Reply, Snapshot,
+};
 use serde_json::Value;
 
 use crate::support::faulty::Faulty;
@@ -87,7 +89,8 @@ async fn the_cockpit_finds_what_is_missing_and_its_command_carries_it() {
     assert_eq!(ranges, truth.missing);
 
     // The command as it stands there, with the confirmation.
-    let command = result.next.iter().find(|l| l.starts_with("cutover replay ")).expect("a command");
+    let command =
+        result.next.iter().map(DiffAdvice::text).find(|l| l.starts_with("cutover replay ")).expect("a command");
     println!("{command}");
     let words = command.strip_prefix("cutover ").expect("ours").split(' ').map(ToOwned::to_owned);
     let args: Vec<String> =

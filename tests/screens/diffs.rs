@@ -3,8 +3,8 @@
 use cutover::base::{Side, Trouble};
 use cutover::migration::facts::command::Refusal;
 use cutover::snapshot::{
-    Ask, DiffCounts, DiffProgress, DiffResult, DiffRow, DiffSpan, DiffState, DiffVerdict, DiffView, DiffWhat, Reply,
-    Snapshot,
+    Ask, DiffAdvice, DiffCounts, DiffProgress, DiffResult, DiffRow, DiffSpan, DiffState, DiffVerdict, DiffView,
+    DiffWhat, Reply, Snapshot,
 };
 use cutover::tui::model::{Model, Overlay, Screen};
 use cutover::tui::theme::Glyphs;
@@ -43,7 +43,13 @@ fn running(held_back: Option<&str>) -> DiffState {
 
 fn row(topic: &str, partition: Option<i32>, said: &str, found: DiffCounts, lines: &[&str]) -> DiffRow {
     let lines = lines.iter().map(|l| (*l).to_owned()).collect();
-    DiffRow { topic: topic.into(), partition, said: said.into(), found, lines }
+    let (verdict, known) = match (partition, said) {
+        (Some(_), _) => (None, true),
+        (None, "CLEAN") => (Some(DiffVerdict::Clean), true),
+        (None, "UNKNOWN") => (Some(DiffVerdict::Unknown), false),
+        (None, said) => (Some(DiffVerdict::Differs), said == "DIFFERS"),
+    };
+    DiffRow { topic: topic.into(), partition, verdict, known, found, lines }
 }
 
 /// Everything that can be said at once; without what is unknown a replay can mend it.
@@ -87,10 +93,11 @@ fn differs(unknown: bool) -> DiffState {
         row("loan-fees", None, "CLEAN", clean, &["24 of 24 partitions without a finding"]),
     ];
     let next = match unknown {
-        true => {
+        true => DiffAdvice::Words(
             "a replay takes no document with something unknown: see to that, or verify the topics that are known by themselves"
-        }
-        false => "cutover replay --from-diff .cutover/diff-group_loan-audit.json",
+                .into(),
+        ),
+        false => DiffAdvice::Command("cutover replay --from-diff .cutover/diff-group_loan-audit.json".into()),
     };
     let rows = rows.into_iter().skip(usize::from(!unknown)).collect();
     let result = DiffResult {
@@ -105,8 +112,10 @@ fn differs(unknown: bool) -> DiffState {
         left_out: 0,
         file: Some(".cutover/diff-group_loan-audit.json".into()),
         next: vec![
-            next.into(),
-            "what is only on green, doubled or out of order no replay mends: readers meet it as it is".into(),
+            next,
+            DiffAdvice::Words(
+                "what is only on green, doubled or out of order no replay mends: readers meet it as it is".into(),
+            ),
         ],
     };
     DiffState::Done { at: ago(12_000), result: Box::new(result) }
@@ -125,7 +134,7 @@ fn clean() -> DiffState {
         rows: vec![row("loan-events", None, "CLEAN", found, &["12 of 12 partitions without a finding"])],
         left_out: 0,
         file: Some(".cutover/diff-group_loan-audit.json".into()),
-        next: vec!["nothing to do".into()],
+        next: vec![DiffAdvice::Words("nothing to do".into())],
     };
     DiffState::Done { at: ago(200_000), result: Box::new(result) }
 }

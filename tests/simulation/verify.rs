@@ -84,7 +84,7 @@ async fn a_diff_runs_beside_everything_else_and_is_journalled() {
     assert_eq!(entry.actor, "ada@bastion".into());
     let Event::Compared { subject, counts, verdict, .. } = &entry.event else { unreachable!() };
     assert_eq!((subject, counts.equal), (&Subject::Group("loan-audit".into()), result.found.equal));
-    assert_eq!(*verdict, result.said);
+    assert_eq!(verdict.to_string(), result.said);
     let left = std::fs::read_dir(journal.with_file_name("diff")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "nothing but the document stays behind");
 }

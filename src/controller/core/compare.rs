@@ -1,5 +1,6 @@
 //! One diff at a time, beside everything else: it only reads, and the loop never waits for it.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +9,15 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
 use crate::base::{Person, Side, Trouble};
+use crate::diff::DiffVerdict;
 use crate::diff::asked::DiffProgress;
 use crate::jobs::compare as diff;
 use crate::jobs::compare::{DiffFailure, DiffRequest, Ended, finish_diff};
-use crate::migration::facts::command::Refusal;
-use crate::migration::facts::event::{ComparedCounts, Event};
+use crate::migration::facts::command::{Refusal, Subject};
+use crate::migration::facts::event::{ComparedCounts, ComparedVerdict, Event};
 use crate::replay::Ranges;
 use crate::session::clock::Clock;
-use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Severity};
+use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Notice, Severity};
 
 /// How long a diff that was told to stop may take to save when the controller ends.
 const LAST_SAVE: Duration = Duration::from_secs(20);
@@ -30,6 +32,8 @@ pub(super) struct CurrentDiff {
     pub view: Option<DiffView>,
     /// The one that runs; never more.
     pub tasks: JoinSet<DiffOutcome>,
+    /// What people were told of earlier ones, by what was compared: another diff of the same takes it back.
+    told: Vec<(DiffWhat, Notice)>,
     stop: Arc<AtomicBool>,
     progress: Arc<Mutex<Option<DiffProgress>>>,
 }
@@ -113,8 +117,8 @@ impl Core {
         let stopped = self.comparing.stop.load(Ordering::Relaxed);
         let Some(view) = &mut self.comparing.view else { return };
         let (at, words, subject, actor) = (Clock.now(), view.what.describe(), view.subject(), view.actor.clone());
-        let about = format!("verify {words}: ");
-        self.notices.retain(|n| !n.trouble.what.starts_with(&about));
+        let (about, what) = (format!("verify {words}: "), view.what.clone());
+        take_back_notices(&what, &mut self.comparing.told, &mut self.notices);
         match came {
             Ok(None) => view.state = DiffState::Stopped { at },
             Err(_) if stopped => view.state = DiffState::Stopped { at },
@@ -122,28 +126,34 @@ impl Core {
                 let trouble = broken.trouble().clone();
                 view.state = DiffState::Failed { at, trouble: trouble.clone() };
                 let notice = Trouble::new(format!("{about}{}", trouble.what), trouble.advice);
-                self.add_notice(Severity::Warn, subject, notice);
+                self.notice_diff(what, subject, notice);
             }
             Ok(Some((result, unknown_topics))) => {
                 let counts = to_compared(&result, unknown_topics);
                 let event = Event::Compared {
                     subject: subject.clone(),
                     what: format!("{words}, {}", view.span.describe()),
-                    verdict: result.said.clone(),
+                    verdict: compared_verdict(&result),
                     counts,
                 };
                 let clean = result.known && !result.found.differs();
                 let notice = Trouble::new(
                     format!("{about}{}; {}", result.said, crate::snapshot::journal_text::describe_counts(&counts)),
-                    result.next.first().cloned().unwrap_or_default(),
+                    result.next.first().map(|next| next.text().to_owned()).unwrap_or_default(),
                 );
                 view.state = DiffState::Done { at, result };
                 if !clean {
-                    self.add_notice(Severity::Warn, subject, notice);
+                    self.notice_diff(what, subject, notice);
                 }
                 self.write_entry(actor, event).await;
             }
         }
+    }
+
+    fn notice_diff(&mut self, what: DiffWhat, subject: Subject, trouble: Trouble) {
+        let notice = Notice { at: Clock.now(), severity: Severity::Warn, subject, trouble };
+        self.comparing.told.push((what, notice.clone()));
+        self.push_notice(notice);
     }
 
     /// The controller ends: the diff saves what it has.
@@ -157,6 +167,22 @@ impl Core {
     }
 }
 
+/// Takes back what was said of earlier diffs of the same. What is no notice any more, because newer ones took its place, is
+/// forgotten with it, so that no more is kept than there are notices.
+fn take_back_notices(what: &DiffWhat, told: &mut Vec<(DiffWhat, Notice)>, notices: &mut VecDeque<Notice>) {
+    notices.retain(|n| !told.iter().any(|(of, said)| of == what && said.says_as(n)));
+    told.retain(|(_, said)| notices.iter().any(|n| said.says_as(n)));
+}
+
+fn compared_verdict(result: &DiffResult) -> ComparedVerdict {
+    match (result.verdict, result.known) {
+        (DiffVerdict::Clean, _) => ComparedVerdict::Clean,
+        (DiffVerdict::Unknown, _) => ComparedVerdict::Unknown,
+        (DiffVerdict::Differs, true) => ComparedVerdict::Differs,
+        (DiffVerdict::Differs, false) => ComparedVerdict::DiffersAndUnknown,
+    }
+}
+
 fn to_compared(result: &DiffResult, unknown_topics: u64) -> ComparedCounts {
     let f = &result.found;
     ComparedCounts {
@@ -167,5 +193,30 @@ fn to_compared(result: &DiffResult, unknown_topics: u64) -> ComparedCounts {
         reordered: f.reordered,
         unsettled: f.unsettled,
         unknown_topics,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::At;
+
+    #[test]
+    fn a_diff_takes_back_what_was_said_of_earlier_ones_of_the_same_only() {
+        let notice = |what: &str| Notice {
+            at: At(1),
+            severity: Severity::Warn,
+            subject: Subject::Migration,
+            trouble: Trouble::new(what, ""),
+        };
+        let topics = |name: &str| DiffWhat::Topics(vec![name.to_owned()]);
+        // A name may begin as the words of another notice do.
+        let (one, other) = (notice("verify topic a: DIFFERS"), notice("verify topic a: b: DIFFERS"));
+        let foreign = notice("verify topic a: is said by somebody else");
+        let mut told = vec![(topics("a"), one.clone()), (topics("a: b"), other.clone()), (topics("c"), notice("gone"))];
+        let mut notices: VecDeque<Notice> = [one, other.clone(), foreign.clone()].into();
+        take_back_notices(&topics("a"), &mut told, &mut notices);
+        assert_eq!(notices, [other.clone(), foreign]);
+        assert_eq!(told, [(topics("a: b"), other)]);
     }
 }

@@ -9,7 +9,7 @@ use crate::diff::{DiffCounts, DiffReport, DiffVerdict, PartitionDiff, TopicDiff}
 use crate::migration::facts::command::shell_word;
 use crate::plan::Plan;
 use crate::session::export;
-use crate::snapshot::{DIFF_RANGES, DIFF_ROWS, DiffResult, DiffRow, DiffWhat};
+use crate::snapshot::{DIFF_RANGES, DIFF_ROWS, DiffAdvice, DiffResult, DiffRow, DiffWhat};
 
 /// Most reasons and remarks of one topic that are written out.
 const SAID: usize = 20;
@@ -73,7 +73,8 @@ fn row_of_topic(report: &DiffReport, t: &TopicDiff) -> DiffRow {
     if !t.partitions.is_empty() {
         lines.push(format!("{clean} of {} partitions without a finding", t.partitions.len()));
     }
-    DiffRow { topic: t.topic.clone(), partition: None, said: t.describe_verdict(), found: t.found, lines }
+    let (verdict, known) = (Some(t.verdict), t.unknown.is_empty());
+    DiffRow { topic: t.topic.clone(), partition: None, verdict, known, found: t.found, lines }
 }
 
 fn row_of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> DiffRow {
@@ -81,12 +82,13 @@ fn row_of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> Di
     let findings = p.describe_findings(report.source, report.target);
     let lines =
         findings.iter().map(|(what, spans)| format!("{} {what}: {}", spans.count, spans.describe_ranges(DIFF_RANGES)));
-    let said = if found.differs() { DiffVerdict::Differs.to_string() } else { String::new() };
-    DiffRow { topic: t.topic.clone(), partition: Some(p.partition), said, found, lines: lines.collect() }
+    let (verdict, known) = (None, t.unknown.is_empty());
+    DiffRow { topic: t.topic.clone(), partition: Some(p.partition), verdict, known, found, lines: lines.collect() }
 }
 
 /// What to do next. A command can be copied as it stands.
-fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<String> {
+fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<DiffAdvice> {
+    let words = |text: String| DiffAdvice::Words(text);
     let found = report.total_counts();
     let mut lines = Vec::new();
     let truncated = report.topics.iter().flat_map(|t| &t.partitions).any(|p| p.missing.truncated);
@@ -94,12 +96,11 @@ fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>
         _ if found.missing == 0 => {}
         _ if !report.is_known() => {
             let one = "verify the topics that are known by themselves";
-            lines.push(format!("a replay takes no document with something unknown: see to that, or {one}"));
+            lines.push(words(format!("a replay takes no document with something unknown: see to that, or {one}")));
         }
         _ if truncated => {
-            lines.push(
-                "too many ranges for a document: carry topic by topic, `cutover replay --topic T --from-time M`".into(),
-            );
+            let by_topic = "carry topic by topic, `cutover replay --topic T --from-time M`";
+            lines.push(words(format!("too many ranges for a document: {by_topic}")));
         }
         Ok(path) => {
             let mut command = "cutover replay".to_owned();
@@ -110,23 +111,24 @@ fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>
             if report.source == Side::Green {
                 command += " --from green";
             }
-            lines.push(command);
+            lines.push(DiffAdvice::Command(command));
         }
-        Err(trouble) => lines.push(format!("the document of the ranges was not written: {}", trouble.what)),
+        Err(trouble) => lines.push(words(format!("the document of the ranges was not written: {}", trouble.what))),
     }
     let beyond = found.only_target + found.duplicated_source + found.duplicated_target + found.reordered;
     if beyond > 0 {
         let target = report.target;
-        lines.push(format!(
+        lines.push(words(format!(
             "what is only on {target}, doubled or out of order no replay mends: readers meet it as it is"
-        ));
+        )));
     }
     if found.unsettled > 0 {
-        lines.push(format!("{} records may still arrive: verify again once they are settled", found.unsettled));
+        lines.push(words(format!("{} records may still arrive: verify again once they are settled", found.unsettled)));
     }
     if lines.is_empty() {
         let nothing = report.worst_verdict() == DiffVerdict::Clean;
-        lines.push(if nothing { "nothing to do" } else { "see to what is unknown, and verify again" }.to_owned());
+        let rest = if nothing { "nothing to do" } else { "see to what is unknown, and verify again" };
+        lines.push(words(rest.to_owned()));
     }
     lines
 }

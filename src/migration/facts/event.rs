@@ -1,6 +1,7 @@
 //! Facts worth a journal entry. State is `fold(events)`: nothing else survives a restart.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,52 @@ pub struct DrainProof {
     /// Nobody was ever in the group (`assign()`): that its commits stood still is all that proves it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
+}
+
+/// What a diff came to. As text, and so in a journal: `CLEAN`, `DIFFERS`, `UNKNOWN`, `DIFFERS+UNKNOWN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum ComparedVerdict {
+    /// Everything that was compared is on both.
+    Clean,
+    /// It is not.
+    Differs,
+    /// Not known, which is never a pass.
+    Unknown,
+    /// It is not, and beside that not everything is known.
+    DiffersAndUnknown,
+    /// A word of another version: it is shown, and passes for nothing.
+    Other(String),
+}
+
+impl From<String> for ComparedVerdict {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "CLEAN" => ComparedVerdict::Clean,
+            "DIFFERS" => ComparedVerdict::Differs,
+            "UNKNOWN" => ComparedVerdict::Unknown,
+            "DIFFERS+UNKNOWN" => ComparedVerdict::DiffersAndUnknown,
+            _ => ComparedVerdict::Other(text),
+        }
+    }
+}
+
+impl From<ComparedVerdict> for String {
+    fn from(verdict: ComparedVerdict) -> Self {
+        verdict.to_string()
+    }
+}
+
+impl fmt::Display for ComparedVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ComparedVerdict::Clean => "CLEAN",
+            ComparedVerdict::Differs => "DIFFERS",
+            ComparedVerdict::Unknown => "UNKNOWN",
+            ComparedVerdict::DiffersAndUnknown => "DIFFERS+UNKNOWN",
+            ComparedVerdict::Other(text) => text,
+        })
+    }
 }
 
 /// What a diff counted, records; both sides together where no side is named.
@@ -415,8 +462,8 @@ pub enum Event {
         subject: Subject,
         /// What was compared, and which of its records, in words.
         what: String,
-        /// CLEAN, DIFFERS, UNKNOWN or DIFFERS+UNKNOWN.
-        verdict: String,
+        /// What it came to.
+        verdict: ComparedVerdict,
         /// How many records of each kind.
         counts: ComparedCounts,
     },
@@ -486,6 +533,26 @@ impl Event {
             | Event::Continued { run }
             | Event::RunEnded { run, .. } => Some(*run),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_of_any_version_is_read_and_written_as_it_was() {
+        for (word, verdict) in [
+            ("CLEAN", ComparedVerdict::Clean),
+            ("DIFFERS", ComparedVerdict::Differs),
+            ("UNKNOWN", ComparedVerdict::Unknown),
+            ("DIFFERS+UNKNOWN", ComparedVerdict::DiffersAndUnknown),
+            ("clean", ComparedVerdict::Other("clean".to_owned())),
+        ] {
+            let json = serde_json::to_string(word).unwrap();
+            assert_eq!(serde_json::from_str::<ComparedVerdict>(&json).unwrap(), verdict);
+            assert_eq!((serde_json::to_string(&verdict).unwrap(), verdict.to_string()), (json, word.to_owned()));
         }
     }
 }

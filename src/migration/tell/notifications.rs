@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Actor, At, Trouble};
 use crate::migration::facts::command::Subject;
-use crate::migration::facts::event::{Event, JournalEntry, RunEnd, RunId, RunKind};
+use crate::migration::facts::event::{ComparedVerdict, Event, JournalEntry, RunEnd, RunId, RunKind};
 use crate::migration::facts::notice::Severity;
 use crate::migration::facts::stage::Stage;
 use crate::migration::facts::state::State;
@@ -388,7 +388,7 @@ impl Notifications {
             }
             Event::Noticed { subject, .. } => piece(&[T::Note], H::Noticed, S::Warn, subject, about("note", subject)),
             Event::Compared { subject, verdict, .. } => {
-                let severity = if verdict == "CLEAN" { S::Info } else { S::Warn };
+                let severity = if *verdict == ComparedVerdict::Clean { S::Info } else { S::Warn };
                 piece(&[T::Diff], H::Compared, severity, subject, about("diff", subject))
             }
             Event::ReplayStarted { replay, .. } | Event::ReplayResumed { replay } => {

@@ -8,7 +8,7 @@ use super::line::{self, Row, visible_range};
 use super::prompts::{box_width, draw_box};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
-use crate::snapshot::{DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
+use crate::snapshot::{DiffAdvice, DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
 use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::verify::RANGES;
@@ -187,9 +187,9 @@ fn result_lines<'t>(m: &'t Model, target: Side, result: &DiffResult, area: Rect,
         rows.extend(labelled_lines(m, "", Role::Fail, &found.join(", "), area, if whole { WHOLE } else { 2 }));
     }
     for (i, next) in result.next.iter().enumerate() {
-        let role = if next.starts_with("cutover ") { Role::Strong } else { Role::Text };
+        let role = if matches!(next, DiffAdvice::Command(_)) { Role::Strong } else { Role::Text };
         let room = if whole { WHOLE } else { NEXT.saturating_sub(i).max(1) };
-        rows.extend(labelled_lines(m, if i == 0 { "next" } else { "" }, role, next, area, room));
+        rows.extend(labelled_lines(m, if i == 0 { "next" } else { "" }, role, next.text(), area, room));
     }
     rows
 }
@@ -274,16 +274,16 @@ fn row_line<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width:
     let name = r.partition.map_or_else(|| topic.to_owned(), |p| format!("  partition {p}"));
     let (cells, number, count) = column_widths(width);
     let row = row.left(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
-    let (role, said) = match (r.partition, r.said.as_str()) {
-        (None, "CLEAN") => (Role::Ok, "CLEAN"),
-        (None, "UNKNOWN") => (Role::Unknown, "UNKNOWN"),
-        (None, "DIFFERS+UNKNOWN") => (Role::Fail, "DIFFERS?"),
-        (None, "DIFFERS") => (Role::Fail, "DIFFERS"),
-        _ => (Role::Dim, ""),
+    let (role, said) = match (r.verdict, r.known) {
+        (Some(DiffVerdict::Clean), _) => (Role::Ok, "CLEAN"),
+        (Some(DiffVerdict::Unknown), _) => (Role::Unknown, "UNKNOWN"),
+        (Some(DiffVerdict::Differs), false) => (Role::Fail, "DIFFERS?"),
+        (Some(DiffVerdict::Differs), true) => (Role::Fail, "DIFFERS"),
+        (None, _) => (Role::Dim, ""),
     };
     let row = row.left(role, said, VERDICT);
     let f = &r.found;
-    if r.partition.is_none() && f.read == 0 && said == "UNKNOWN" {
+    if f.read == 0 && r.verdict == Some(DiffVerdict::Unknown) {
         return row.gap(2).put(Role::Unknown, "nothing of it was compared");
     }
     let numbers = [
