@@ -12,7 +12,9 @@ use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{At, Cause, Observed, Side, Sides, Trouble};
 use crate::estate::{Estate, FlagState};
 use crate::migration::facts::command::Command;
+use crate::migration::facts::event::RunId;
 use crate::migration::facts::stage::Stage;
+use crate::migration::facts::state::JournalledEffect;
 use crate::migration::rules::producer::is_moving;
 use crate::migration::run::machine::{Machine, SessionMode};
 use crate::plan::calendar::Calendar;
@@ -52,6 +54,13 @@ pub(super) struct Scene<'a> {
 const CALENDAR_MS: u64 = 60_000;
 /// How far ahead the openings of windows are told, ms: each opens within that time.
 const AHEAD_MS: u64 = 22 * 86_400_000;
+
+impl Scene<'_> {
+    /// The effects of a run, oldest first.
+    fn effects_of(&self, run: RunId) -> &[JournalledEffect] {
+        self.machine.state().runs.get(&run).map_or(&[], |r| r.effects.as_slice())
+    }
+}
 
 /// The plan's calendar, made anew now and then: time zones cost too much for every picture.
 #[derive(Debug, Default)]

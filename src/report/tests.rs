@@ -6,7 +6,7 @@ use super::{json, log, prometheus, text};
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::{FlagState, GroupKind, GroupState, SwitchState};
 use crate::migration::facts::settings::Mode;
-use crate::migration::facts::stage::{Stage, WayBack};
+use crate::migration::facts::stage::{NextStep, Stage, WayBack};
 use crate::snapshot::calendar::Calendar;
 use crate::snapshot::{
     Arming, Fidelity, GroupRow, GroupSide, Header, ObservedWriting, PartitionRow, PartitionSide, PhaseView,
@@ -71,7 +71,7 @@ fn group(blue: GroupSide) -> GroupRow {
         measuring: false,
         witnessed: None,
         way_back: WayBack::Exact,
-        next: "ready  c".into(),
+        next: NextStep::ready("ready  c"),
         offers: Vec::new(),
         gates: Vec::new(),
         triggers: Vec::new(),
@@ -92,7 +92,7 @@ fn producer() -> ProducerRow {
         disagreement: None,
         side_state: None,
         run: None,
-        next: "ready for green  r".into(),
+        next: NextStep::ready("ready for green  r"),
         offers: Vec::new(),
         eos: None,
     }

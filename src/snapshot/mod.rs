@@ -17,7 +17,7 @@ use crate::migration::eos::{EosView, HardGateRow};
 use crate::migration::facts::command::{Command, Offer, Prepared, Refusal, Subject};
 pub use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Mode;
-use crate::migration::facts::stage::{RunView, SideState, Stage, WayBack};
+use crate::migration::facts::stage::{NextStep, RunView, SideState, Stage, WayBack};
 pub use crate::migration::rules::phase::PhaseView;
 pub use crate::migration::rules::producer::ObservedWriting;
 pub use crate::migration::soak::criteria::GateRow;
@@ -269,8 +269,8 @@ pub struct GroupRow {
     pub witnessed: Option<Witnessed>,
     /// The rollback verdict.
     pub way_back: WayBack,
-    /// The next step in a few words, e.g. `ready  c`, `wait Empty 4s`.
-    pub next: String,
+    /// The next step.
+    pub next: NextStep,
     /// What can be asked of it now.
     pub offers: Vec<Offer>,
     /// The criteria of its soak; empty while it does not soak.
@@ -323,8 +323,8 @@ pub struct ProducerRow {
     pub side_state: Option<SideState>,
     /// The run that is under way, or the last one.
     pub run: Option<RunView>,
-    /// The next step in a few words.
-    pub next: String,
+    /// The next step.
+    pub next: NextStep,
     /// What can be asked of it now.
     pub offers: Vec<Offer>,
     /// Exactly-once: where it stands, and the rows of its gates.

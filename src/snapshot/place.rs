@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{GroupRow, GroupSide, PartitionRow, PartitionSide, SideView, Snapshot};
 use crate::base::{At, Freshness, Observed, Side, Sides, Trouble};
 use crate::estate::GroupState;
-use crate::migration::facts::stage::{Stage, WayBack};
+use crate::migration::facts::stage::{NextStep, Stage, WayBack};
 
 /// Where a group that nobody has moved is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -131,8 +131,8 @@ impl Snapshot {
 
     /// What comes next for a group or producer, likewise: nothing is ready while that can't be known.
     #[must_use]
-    pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
-        if next.starts_with("ready") && self.why_untrusted(self.now).is_some() { "not known" } else { next }
+    pub fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
+        if next.ready && self.why_untrusted(self.now).is_some() { "not known" } else { &next.words }
     }
 }
 

@@ -19,6 +19,18 @@ pub const YES: &str = "yes";
 /// An estimate older than this is measured again when a dialog opens, ms.
 pub const ESTIMATE_FRESH_MS: u64 = 5_000;
 
+/// What something was asked for, and so what is said of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum AskPurpose {
+    /// What comes of it is seen where it was asked for: only a refusal is told.
+    #[default]
+    Seen,
+    /// A measurement: its figures appear by themselves, and a dialog goes without them where it was refused.
+    Measurement,
+    /// A command, in a word or two: it is said that it was done.
+    Command(String),
+}
+
 /// What the dialog waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tui_input::Input;
 
 use super::choose::Choose;
-use super::dialog::Dialog;
+use super::dialog::{AskPurpose, Dialog};
 use super::filter::Filter;
 use super::hosting::{Sent, is_doing};
 use super::partitions::{self, PartitionTable};
@@ -17,7 +17,7 @@ use crate::base::{At, Person, Sides, TopicPartition};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::overrides::GateName;
-use crate::migration::facts::stage::{SideState, Stage};
+use crate::migration::facts::stage::{NextStep, SideState, Stage};
 use crate::offsets::Cut;
 use crate::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice, ProducerRow, Snapshot};
 
@@ -296,7 +296,7 @@ pub struct Model {
     /// The controller has stopped sending.
     pub controller_gone: bool,
     /// Questions whose answers are waited for, with what to say of them.
-    pub pending: BTreeMap<u64, String>,
+    pub pending: BTreeMap<u64, AskPurpose>,
     /// Commands whose effect no picture shows yet.
     pub sent: Sent,
     /// Next question number.
@@ -377,8 +377,8 @@ impl Model {
 
     /// What comes next for a group or producer as its row shows it now: nothing is ready while that can't be known.
     #[must_use]
-    pub fn next_of<'a>(&self, next: &'a str) -> &'a str {
-        if next.starts_with("ready") && self.why_untrusted().is_some() { "not known" } else { next }
+    pub fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
+        if next.ready && self.why_untrusted().is_some() { "not known" } else { &next.words }
     }
 
     /// The way back of a group as its row shows it now.
@@ -437,7 +437,8 @@ impl Model {
             .groups
             .iter()
             .filter(|g| {
-                filter.matches(&[&visible_name(&g.group), &visible_name(&g.team), &words::group_state(g).word, &g.next])
+                let (name, team) = (visible_name(&g.group), visible_name(&g.team));
+                filter.matches(&[&name, &team, &words::group_state(g).word, &g.next.words])
             })
             .collect();
         rows.sort_by_key(|g| group_rank(g));
@@ -452,7 +453,9 @@ impl Model {
         let mut rows: Vec<&ProducerRow> = s
             .producers
             .iter()
-            .filter(|p| filter.matches(&[&visible_name(&p.name), &visible_name(&p.team), &p.topics.join(" "), &p.next]))
+            .filter(|p| {
+                filter.matches(&[&visible_name(&p.name), &visible_name(&p.team), &p.topics.join(" "), &p.next.words])
+            })
             .collect();
         rows.sort_by_key(|p| producer_rank(p));
         rows
@@ -557,13 +560,13 @@ impl Model {
     }
 
     /// A fresh question number, remembered with what to say of it.
-    pub fn ask_id(&mut self, about: &str) -> u64 {
+    pub fn ask_id(&mut self, about: AskPurpose) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_first();
         }
-        self.pending.insert(id, about.to_owned());
+        self.pending.insert(id, about);
         id
     }
 

@@ -8,7 +8,7 @@ use tui_input::backend::crossterm::EventHandler;
 
 use super::actions::{self, KeyAction, Readiness};
 use super::choose::ChoiceStep;
-use super::dialog::{self, Phase};
+use super::dialog::{self, AskPurpose, Phase};
 use super::model::{Model, Overlay, RecordValues, ScreenFocus, Tone};
 use super::words;
 use crate::base::At;
@@ -294,7 +294,7 @@ fn ask_with_new_measurement(m: &mut Model) -> Vec<Cmd> {
         return Vec::new();
     }
     let command = d.command.clone();
-    let id = m.ask_id("what would it do");
+    let id = m.ask_id(AskPurpose::Seen);
     if let Some(Overlay::Confirm(d)) = &mut m.overlay {
         (d.refreshing, d.measured_at) = (Some(id), at);
     }
@@ -352,7 +352,7 @@ fn on_reply(m: &mut Model, reply: Reply) -> Vec<Cmd> {
 
 /// A command that needs no confirmation is sent as soon as it is known to need none.
 fn confirm_at_once(m: &mut Model) -> Vec<Cmd> {
-    let id = m.ask_id("run");
+    let id = m.ask_id(AskPurpose::Command("run".to_owned()));
     let Some(Overlay::Confirm(d)) = &mut m.overlay else { return Vec::new() };
     d.confirm(&m.options.actor, id, m.now).map(Cmd::Ask).into_iter().collect()
 }
@@ -387,18 +387,18 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
             }
         };
     }
-    if about == "measuring"
+    if about == AskPurpose::Measurement
         && let (Err(r), Some(Overlay::Confirm(d))) = (&result, &mut m.overlay)
     {
         d.no_estimate = Some(words::to_sentence(&r.why, &r.advice));
         return Vec::new();
     }
-    match result {
-        Ok(_) if about.is_empty() || about == "measuring" => {}
+    match (result, about) {
+        (Ok(_), AskPurpose::Seen | AskPurpose::Measurement) => {}
         // Its dialog was closed before the answer: it was taken, and is not done.
-        Ok(Some(run)) => m.show_message(Tone::Plain, format!("run {run} started")),
-        Ok(_) => m.show_message(Tone::Plain, format!("{about}: done")),
-        Err(r) => m.show_message(Tone::Hold, words::to_sentence(&r.why, &r.advice)),
+        (Ok(Some(run)), AskPurpose::Command(_)) => m.show_message(Tone::Plain, format!("run {run} started")),
+        (Ok(None), AskPurpose::Command(about)) => m.show_message(Tone::Plain, format!("{about}: done")),
+        (Err(r), _) => m.show_message(Tone::Hold, words::to_sentence(&r.why, &r.advice)),
     }
     Vec::new()
 }
@@ -448,7 +448,7 @@ fn on_tick(m: &mut Model) -> Vec<Cmd> {
 fn renew_dialog(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Confirm(d)) = &m.overlay else { return Vec::new() };
     let command = d.command.clone();
-    let id = m.ask_id("what would it do");
+    let id = m.ask_id(AskPurpose::Seen);
     let mut cmds = vec![Cmd::Ask(Ask::Prepare { id, command: command.clone() })];
     cmds.extend(actions::measure_anew(m, &command));
     let now = m.now;

@@ -1,6 +1,7 @@
 //! Asking for a diff: what is compared, and over which range. Plain values; the controller does it.
 
 use super::choose::parse_moment;
+use super::dialog::AskPurpose;
 use super::model::{Model, Overlay, Screen, ScreenFocus, Tone};
 use super::update::Cmd;
 use crate::base::At;
@@ -80,7 +81,7 @@ pub fn ask_range(m: &mut Model, what: DiffWhat) -> Vec<Cmd> {
 
 /// Sends for a diff, and shows its screen.
 pub fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec<Cmd> {
-    let id = m.ask_id("verify");
+    let id = m.ask_id(AskPurpose::Seen);
     let actor = m.options.actor.clone();
     go_to_diff(m);
     m.diff_at = 0;
@@ -97,7 +98,7 @@ pub fn go_to_diff(m: &mut Model) {
 
 /// Stops the diff that runs.
 pub fn stop_diff(m: &mut Model) -> Vec<Cmd> {
-    let id = m.ask_id("");
+    let id = m.ask_id(AskPurpose::Seen);
     m.show_message(Tone::Plain, "stopping; what was read is kept");
     vec![Cmd::Ask(Ask::StopDiff { id })]
 }

@@ -5,7 +5,7 @@ use cutover::estate::FlagState;
 use cutover::migration::eos::{EosView, FencedId, GreenOnly, HardGateRow, PartitionSeam, RowId};
 use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, StepLine};
 use cutover::migration::facts::event::RunKind;
-use cutover::migration::facts::stage::{MovePhase, RunView, SideState, Stage, StepState};
+use cutover::migration::facts::stage::{MovePhase, NextStep, RunView, SideState, Stage, StepState};
 use cutover::migration::rules::gate::Gate;
 use cutover::snapshot::{ProducerRow, Reply, Snapshot};
 use cutover::tui::model::Model;
@@ -157,7 +157,7 @@ fn ledger(eos: EosView, run: Option<RunView>, side_state: Option<SideState>) -> 
         (Stage::Moving { .. }, _) => "held 3s of 10s".into(),
         (Stage::Soaking { .. }, _) => "way back kept 71h48m".into(),
         (_, Some(why)) => why.into(),
-        _ => "ready for the hard cutover".into(),
+        _ => NextStep::ready("ready for the hard cutover"),
     };
     (p.eos, p.run, p.side_state) = (Some(Box::new(eos)), run, side_state);
     p

@@ -166,7 +166,7 @@ async fn who_looks_on_believes_the_journal_again_once_it_can_be_read() {
     until(&mut looking, "blue seen", |s| s.blue.cluster_id.is_some() && s.header.journal_trouble.is_none()).await;
     // As it may look while it is made, or while a disk fails.
     std::fs::write(&journal, "this is no journal. ".repeat(500)).unwrap();
-    let next = |s: &Snapshot| s.groups.iter().find(|g| g.group == GROUP).unwrap().next.clone();
+    let next = |s: &Snapshot| s.groups.iter().find(|g| g.group == GROUP).unwrap().next.words.clone();
     let doubt = until(&mut looking, "the trouble", |s| s.header.journal_trouble.is_some()).await;
     assert_eq!(next(&doubt), "journal damaged");
     std::fs::rename(&aside, &journal).unwrap();

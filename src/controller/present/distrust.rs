@@ -13,7 +13,7 @@ pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
     for group in snapshot.groups.iter_mut().filter(|g| g.listed) {
         group.way_back = WayBack::Unknown { why: unknown() };
         group.side_state = Some(needs());
-        group.next = "journal damaged".to_owned();
+        group.next = "journal damaged".into();
         group.offers.clear();
         group.run = None;
         group.triggers.clear();
@@ -24,7 +24,7 @@ pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
     }
     for producer in &mut snapshot.producers {
         producer.side_state = Some(needs());
-        producer.next = "journal damaged".to_owned();
+        producer.next = "journal damaged".into();
         producer.offers.clear();
         (producer.run, producer.eos) = (None, None);
     }

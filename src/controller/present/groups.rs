@@ -9,6 +9,7 @@ use crate::estate::{ClusterView, GroupKind, GroupView};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::settings::Mode;
 use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
+use crate::migration::facts::state::JournalledEffect;
 use crate::migration::rules::context::RuleContext;
 use crate::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 
@@ -65,7 +66,7 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
     let partitions = partition_rows(scene, sight, planned.map_or(&[], |g| &g.topics), committed);
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
-        apply_progress(run, scene.progress);
+        apply_progress(run, scene.effects_of(run.run), scene.progress);
     }
     GroupRow {
         team: planned.map(|g| g.team.clone()).unwrap_or_default(),
@@ -221,11 +222,10 @@ fn partition_side(
 }
 
 /// What an effect under way says of itself stands in place of what its step waits for.
-pub(super) fn apply_progress(run: &mut RunView, progress: &BTreeMap<String, String>) {
-    let prefix = format!("{}/", run.run);
-    for (key, words) in progress.iter().filter(|(key, _)| key.starts_with(&prefix)) {
-        let step = key[prefix.len()..].split('/').next().and_then(|s| s.parse::<usize>().ok());
-        if let Some((_, StepState::Doing { waiting, .. })) = step.and_then(|s| run.steps.get_mut(s)) {
+pub(super) fn apply_progress(view: &mut RunView, effects: &[JournalledEffect], progress: &BTreeMap<String, String>) {
+    for effect in effects {
+        let step = view.steps.get_mut(effect.step);
+        if let (Some(words), Some((_, StepState::Doing { waiting, .. }))) = (progress.get(&effect.issued.key), step) {
             waiting.clone_from(words);
         }
     }
@@ -234,7 +234,10 @@ pub(super) fn apply_progress(run: &mut RunView, progress: &BTreeMap<String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estate::{Committed, PartitionView, TopicView};
+    use crate::base::At;
+    use crate::estate::{Committed, PartitionView, SwitchState, TopicView};
+    use crate::migration::facts::effect::{Effect, IssuedEffect};
+    use crate::migration::facts::event::RunKind;
 
     #[test]
     fn without_the_high_watermark_a_partition_has_no_lag() {
@@ -252,5 +255,42 @@ mod tests {
         assert_eq!(row(Some(90)), (Some(40), Some(90), Some(50), Some(0), None));
         let why = "the end of t-0 on blue is not known: blue broker 1 did not answer".to_owned();
         assert_eq!(row(None), (Some(40), None, None, None, Some(why)));
+    }
+
+    #[test]
+    fn an_effect_under_way_speaks_for_its_own_step_only() {
+        let doing = |waiting: &str| StepState::Doing { since: At(0), waiting: waiting.into() };
+        let mut view = RunView {
+            run: 1,
+            kind: RunKind::CutOver,
+            to: Side::Green,
+            actor: "ada@bastion".into(),
+            started: At(0),
+            dry_run: false,
+            steps: vec![("stop".into(), doing("under way")), ("translate".into(), doing("under way"))],
+            no_return_after: None,
+            predicted_re_read: None,
+            max_re_read: None,
+            deadline: None,
+            because: None,
+            offsets: None,
+            passed_over: Vec::new(),
+        };
+        let effect = |key: &str, step| JournalledEffect {
+            issued: IssuedEffect {
+                key: key.into(),
+                effect: Effect::SetSwitch { group: "g".into(), to: SwitchState::Off },
+            },
+            step,
+            at: At(0),
+            outcome: None,
+        };
+        // The key is whatever the journal has: the step is what the effect says.
+        let effects = [effect("1/0/1", 0), effect("of another version", 1)];
+        let progress =
+            BTreeMap::from([("of another version".to_owned(), "4 of 9".to_owned()), ("2/0/1".into(), "x".into())]);
+        apply_progress(&mut view, &effects, &progress);
+        let waiting: Vec<&StepState> = view.steps.iter().map(|(_, state)| state).collect();
+        assert_eq!(waiting, [&doing("under way"), &doing("4 of 9")]);
     }
 }

@@ -21,7 +21,7 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
     let ids = &plan.transactional_ids;
     let mut run = machine.run_view(&subject);
     if let Some(run) = &mut run {
-        apply_progress(run, scene.progress);
+        apply_progress(run, scene.effects_of(run.run), scene.progress);
     }
     ProducerRow {
         name: plan.name.clone(),

@@ -66,7 +66,7 @@ impl Machine {
                 let tries = run.effects[run.fresh_from.min(run.effects.len())..].len();
                 if tries < REPEATS {
                     self.issue(id, again, now);
-                    return StepProgress::Wait("under way".into(), None);
+                    return StepProgress::EffectUnderWay;
                 }
                 let to = from.other();
                 StepProgress::Help(

@@ -207,7 +207,7 @@ impl Machine {
         let metadata = plan.partitions.iter().filter_map(planned_metadata).collect();
         let group = self.rule_context(now).id_on(name, side).to_owned();
         self.issue(id, Effect::CommitOffsets { group, side, offsets, before, metadata, had }, now);
-        StepProgress::Wait("under way".into(), None)
+        StepProgress::EffectUnderWay
     }
 
     /// Right before the switch: what was committed for each coupled group stands, and nobody is in it.

@@ -98,11 +98,10 @@ impl Machine {
         }
         let gates = self.hard_gates(command, name, plan, &rows, now)?;
         let steps = hard_steps(kind, plan, command, to);
-        let phrases: Vec<String> = gates.iter().map(HeldGate::phrase).collect();
         // What is lost grows while it is read: the number is in the phrase, and holds when the step comes.
         let fixed = gates.iter().filter(|h| h.gate != GateName::Missing).map(HeldGate::phrase).collect::<Vec<_>>();
         let shown = visible_name(name);
-        let phrase = std::iter::once(format!("{to} {shown}")).chain(phrases).collect::<Vec<_>>().join(" ");
+        let phrase = phrase_move(to, name, &gates);
         let sight = self.rule_context(now);
         let run = self.state.open_run(&command.subject()).map_or("none".into(), |r| r.id.to_string());
         let facts = ProducerCut { sight: &sight, name, plan, to }.approval_facts();
@@ -343,10 +342,12 @@ impl Machine {
 
     /// What was typed as the most that may be lost: it grows while a dialog is read, so any number counts that covers
     /// what only green holds now. It holds when the step comes.
-    pub(in crate::migration) fn typed_loss(&self, command: &Command, phrase: &str, typed: &str) -> Option<u64> {
+    pub(in crate::migration) fn typed_loss(&self, command: &Command, gates: &[HeldGate], typed: &str) -> Option<u64> {
         let Command::HardBack { producer, green_only: GreenOnly::Lose, .. } = command else { return None };
-        let (head, _) = phrase.rsplit_once(" lose ")?;
-        let most = typed.trim().strip_prefix(head)?.strip_prefix(" lose ")?.parse().ok()?;
+        let lost = gates.iter().position(|h| h.gate == GateName::Missing && h.cost.is_some())?;
+        let before = phrase_move(Side::Blue, producer, &gates[..lost]);
+        let after: String = gates[lost + 1..].iter().map(|h| format!(" {}", h.phrase())).collect();
+        let most = typed.trim().strip_prefix(&before)?.strip_prefix(" lose ")?.strip_suffix(&after)?.parse().ok()?;
         (self.green_only(producer)? <= most).then_some(most)
     }
 
@@ -444,6 +445,12 @@ impl Machine {
             .map(|v| v.brokers.values().take(3).map(BrokerView::address).collect::<Vec<_>>().join(","));
         shell_word(&seen.filter(|b| !b.is_empty()).unwrap_or_else(|| side.name().to_uppercase()))
     }
+}
+
+/// What is typed for a move: where it goes, its name, and a word for each gate that is passed over.
+fn phrase_move(to: Side, name: &str, gates: &[HeldGate]) -> String {
+    let gates: String = gates.iter().map(|h| format!(" {}", h.phrase())).collect();
+    format!("{to} {name}{gates}", name = visible_name(name))
 }
 
 /// Rows that are passed over by name, each with its reason.

@@ -157,7 +157,7 @@ impl Machine {
         }
         let effect = make(self);
         self.issue(id, effect, now);
-        Err(StepProgress::Wait("under way".into(), None))
+        Err(StepProgress::EffectUnderWay)
     }
 
     /// What a person is asked to do whose flag this is.

@@ -12,7 +12,7 @@ use crate::base::format_duration;
 use crate::base::{At, Side, TopicPartition};
 use crate::estate::exactly_once::Ends;
 use crate::migration::facts::command::{Command, Subject};
-use crate::migration::facts::stage::{MovePhase, Stage};
+use crate::migration::facts::stage::{MovePhase, NextStep, Stage};
 use crate::migration::rules::gate::Gate;
 use crate::migration::run::machine::Machine;
 use crate::migration::run::runbook;
@@ -108,17 +108,17 @@ impl Machine {
     }
 
     /// The next step of an exactly-once producer that rests, in a few words.
-    pub(in crate::migration) fn describe_hard_next(&self, name: &str, now: At) -> String {
+    pub(in crate::migration) fn describe_hard_next(&self, name: &str, now: At) -> NextStep {
         let Some(plan) = self.settings.producers.get(name) else { return "not in the plan".into() };
         match self.state.producers.get(name).map(|p| &p.rest) {
             Some(Stage::Complete { .. }) => "done".into(),
             Some(Stage::Soaking { since }) => match since.plus(plan.keep_blue_ms).since(now) {
                 0 => "blue was kept long enough: complete it".into(),
-                left => format!("way back kept {}", format_duration(left)),
+                left => format!("way back kept {}", format_duration(left)).into(),
             },
             _ => match self.check_hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
-                Ok(_) => "ready for the hard cutover".into(),
-                Err(refusal) => refusal.why,
+                Ok(_) => NextStep::ready("ready for the hard cutover"),
+                Err(refusal) => refusal.why.into(),
             },
         }
     }

@@ -108,6 +108,36 @@ pub enum WayBack {
     },
 }
 
+/// What comes next for a group or producer, in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NextStep {
+    /// e.g. `ready  c`, `wait Empty 4s`.
+    pub words: String,
+    /// It says that a move may begin: nothing is ready while that can't be known.
+    pub ready: bool,
+}
+
+impl NextStep {
+    /// A move may begin, as far as is known.
+    #[must_use]
+    pub fn ready(words: impl Into<String>) -> Self {
+        Self { words: words.into(), ready: true }
+    }
+}
+
+impl From<String> for NextStep {
+    /// What comes is something else than a move.
+    fn from(words: String) -> Self {
+        Self { words, ready: false }
+    }
+}
+
+impl From<&str> for NextStep {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
+}
+
 /// How a step of a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]

@@ -86,13 +86,36 @@ pub(in crate::migration) struct RunStart<'a> {
     pub accepted: Vec<Accepted>,
 }
 
+/// What a step under way waits for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::migration) enum StepWait {
+    /// It was not looked at yet.
+    #[default]
+    Nothing,
+    /// Its effect, which the executor has: the step's own words say more.
+    Effect,
+    /// What these words say.
+    Told(String),
+}
+
+impl StepWait {
+    /// In words; empty where there is nothing to say.
+    pub fn as_str(&self) -> &str {
+        match self {
+            StepWait::Nothing => "",
+            StepWait::Effect => "under way",
+            StepWait::Told(words) => words,
+        }
+    }
+}
+
 /// What a run under way knows besides the journal. Lost in a restart, on purpose: evidence must be continuous.
 #[derive(Debug, Clone, Default)]
 pub(in crate::migration) struct LiveRun {
     /// Since when this attempt at the step runs.
     pub since: At,
     /// What is waited for.
-    pub waiting: String,
+    pub waiting: StepWait,
     /// When a timeout acts.
     pub until: Option<At>,
     /// Held by a person: no clock runs.

@@ -486,7 +486,7 @@ mod tests {
     #[test]
     fn what_the_old_commits_carried_is_put_back_also_where_the_offsets_are_the_same() {
         let (next, effect) = restored("blue's");
-        assert!(matches!(next, StepProgress::Wait(..)));
+        assert!(matches!(next, StepProgress::EffectUnderWay));
         let Some(Effect::RestoreOffsets { offsets, metadata, .. }) = effect else { panic!("{effect:?}") };
         let tp = TopicPartition::new("t", 0);
         assert_eq!((offsets, metadata), (vec![(tp.clone(), Some(7))], vec![(tp, "green's".to_owned())]));

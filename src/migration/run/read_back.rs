@@ -44,7 +44,7 @@ impl Machine {
             }
             let effect = make(self, self.step_since(id))?;
             self.issue(id, effect, now);
-            return Err(StepProgress::Wait("under way".into(), None));
+            return Err(StepProgress::EffectUnderWay);
         };
         match last.outcome {
             Some((Outcome::Done { result }, _)) => Ok(result),

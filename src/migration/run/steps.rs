@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::green_unseen as blind;
 use super::green_unseen::is_blind;
-use super::machine::{CONTROLLER, LiveRun, Machine, RunStart};
+use super::machine::{CONTROLLER, LiveRun, Machine, RunStart, StepWait};
 use super::runbook;
 use super::runbook::{FRESH_MS, Step, StepKind};
 use crate::base::sanitise::visible_name;
@@ -29,6 +29,8 @@ pub(in crate::migration) enum StepProgress {
     Done,
     /// Nothing to do but wait; a timeout acts at `until`.
     Wait(String, Option<At>),
+    /// The executor has its effect: nothing to do but wait for the outcome.
+    EffectUnderWay,
     /// Look again at once: something was written.
     Again,
     /// It can't be done.
@@ -98,7 +100,7 @@ impl Machine {
             }
             let counted = self.state.runs.get(&id).is_some_and(|run| self.counts_down(run));
             if let Some((words, until)) = self.advance_interrupted(id, held.is_some(), now) {
-                return self.note_wait(id, words, Some(until));
+                return self.note_wait(id, StepWait::Told(words), Some(until));
             }
             // It went on: from an earlier step, if what it had proven is proven anew.
             if counted && held.is_none() {
@@ -106,7 +108,8 @@ impl Machine {
             }
             if let Some((by, why)) = held {
                 self.live.entry(id).or_default().paused = true;
-                return self.note_wait(id, format!("held by {by}: {why}", by = visible_name(&by)), None);
+                let words = format!("held by {by}: {why}", by = visible_name(&by));
+                return self.note_wait(id, StepWait::Told(words), None);
             }
             let live = self.live.entry(id).or_insert_with(|| LiveRun { since: now, ..LiveRun::default() });
             if std::mem::take(&mut live.paused) {
@@ -126,7 +129,8 @@ impl Machine {
                     self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
                     self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
                 }
-                StepProgress::Wait(words, until) => return self.note_wait(id, words, until),
+                StepProgress::Wait(words, until) => return self.note_wait(id, StepWait::Told(words), until),
+                StepProgress::EffectUnderWay => return self.note_wait(id, StepWait::Effect, None),
                 StepProgress::Help(why, advice) => return self.ask_for_help(id, &why, &advice, now),
                 StepProgress::Fail(why, advice) => match self.handle_failure(id, &why, &advice, now) {
                     Some(heir) => id = heir,
@@ -147,7 +151,7 @@ impl Machine {
             _ => None,
         };
         if until.is_none_or(|until| now < until) {
-            self.note_wait(id, "under way".into(), until);
+            self.note_wait(id, StepWait::Effect, until);
             return Some(StepProgress::Again);
         }
         self.flying.remove(&key);
@@ -160,9 +164,9 @@ impl Machine {
         Some(fail_step(why, "see whether both clusters answer"))
     }
 
-    fn note_wait(&mut self, id: RunId, words: String, until: Option<At>) {
+    fn note_wait(&mut self, id: RunId, waiting: StepWait, until: Option<At>) {
         let live = self.live.entry(id).or_default();
-        (live.waiting, live.until) = (words, until);
+        (live.waiting, live.until) = (waiting, until);
     }
 
     pub(in crate::migration) fn begin_step(&mut self, id: RunId, step: usize, now: At) {

@@ -338,24 +338,34 @@ impl Countdown {
         self.describe_with(|_| "by itself".to_owned())
     }
 
+    /// When it rolls back, and by what: apart, so that a key can stand between. `None` where it does not do so by itself.
+    #[must_use]
+    pub fn describe_parts(&self, now: At) -> Option<[String; 2]> {
+        self.parts_with(|at| format!("in {}", format_duration(at.since(now))))
+    }
+
+    fn parts_with(&self, when: impl Fn(At) -> String) -> Option<[String; 2]> {
+        let acts_at = self.acts_at.filter(|_| self.held.is_none() && self.arm == Arm::Armed)?;
+        let what = format!("{group} rolls back to BLUE {}", when(acts_at), group = visible_name(&self.group));
+        Some([what, format!("trigger {trigger}, {why}", trigger = visible_name(&self.trigger), why = self.why)])
+    }
+
     fn describe_with(&self, when: impl Fn(At) -> String) -> String {
+        if let Some([what, by]) = self.parts_with(when) {
+            return format!("{what}: {by}");
+        }
         let Self { trigger, why, .. } = self;
         let group = visible_name(&self.group);
-        match (&self.held, self.acts_at, self.arm) {
-            (_, _, Arm::Shadow) => {
+        match (&self.held, self.arm) {
+            (_, Arm::Shadow) => {
                 format!("shadow trigger {trigger} would roll {group} back: {why}", trigger = visible_name(trigger))
             }
-            (Some((by, reason)), ..) => format!(
+            (Some((by, reason)), _) => format!(
                 "trigger {trigger} on {group} HELD by {by}: {reason} ({why})",
                 trigger = visible_name(trigger),
                 by = visible_name(by)
             ),
-            (None, Some(at), _) => format!(
-                "{group} rolls back to BLUE {}: trigger {trigger}, {why}",
-                when(at),
-                trigger = visible_name(trigger)
-            ),
-            (None, None, _) => format!(
+            (None, Arm::Armed) => format!(
                 "trigger {trigger} fired on {group}: a person has to decide ({why})",
                 trigger = visible_name(trigger)
             ),
@@ -377,5 +387,37 @@ pub fn describe_fired_trigger(trigger: &str, why: &str, way_back: &WayBack, coun
             "shadow trigger {trigger} would have rolled back: {why} (way back {back})",
             trigger = visible_name(trigger)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_countdown_in_parts_says_the_same_whatever_names_hold() {
+        let counts = Countdown {
+            group: "g: trigger x".into(),
+            trigger: "t: trigger y".into(),
+            why: "lag".into(),
+            arm: Arm::Armed,
+            acts_at: Some(At(5_000)),
+            held: None,
+        };
+        let [what, by] = counts.describe_parts(At(0)).expect("it counts down");
+        assert!(
+            what.starts_with("g: trigger x rolls back to BLUE in ") && by == "trigger t: trigger y, lag",
+            "{what}: {by}"
+        );
+        assert_eq!(counts.describe_countdown(At(0)), format!("{what}: {by}"));
+        let held = Countdown { held: Some(("ann@bastion".into(), "wait".into())), acts_at: None, ..counts.clone() };
+        let shadow = Countdown { arm: Arm::Shadow, ..counts.clone() };
+        let asked = Countdown { acts_at: None, ..counts };
+        for (still, begins) in [(held, "trigger t: trigger y on "), (shadow, "shadow trigger "), (asked, "trigger t: ")]
+        {
+            assert_eq!(still.describe_parts(At(0)), None);
+            let words = still.describe_countdown(At(0));
+            assert!(words.starts_with(begins), "{words}");
+        }
     }
 }

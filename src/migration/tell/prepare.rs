@@ -496,7 +496,7 @@ impl Machine {
         }
         let mut accepted = cost::list_accepted(command, &prepared.gates);
         if let Level::Typed(phrase) = &prepared.level {
-            let loss = self.typed_loss(command, phrase, typed);
+            let loss = self.typed_loss(command, &prepared.gates, typed);
             if let (Some(loss), Some(of)) = (loss, accepted.iter_mut().find(|a| a.gate == GateName::Missing)) {
                 of.at_most = Some(loss);
             }

@@ -8,7 +8,7 @@ use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::{RunEnd, RunId};
 use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Settings;
-use crate::migration::facts::stage::{RunOffsets, RunView, SideState, Stage, StepState, WayBack};
+use crate::migration::facts::stage::{NextStep, RunOffsets, RunView, SideState, Stage, StepState, WayBack};
 use crate::migration::facts::state::{Run, State};
 use crate::migration::rules::group;
 use crate::migration::rules::held;
@@ -18,7 +18,7 @@ use crate::migration::rules::phase::PhaseView;
 use crate::migration::rules::producer;
 use crate::migration::rules::producer::ObservedWriting;
 use crate::migration::rules::rollback;
-use crate::migration::run::machine::{Machine, SessionMode, choice_key};
+use crate::migration::run::machine::{Machine, SessionMode, StepWait, choice_key};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::StepKind;
 use crate::migration::soak::trigger::Arm;
@@ -170,7 +170,7 @@ impl Machine {
             (Some((RunEnd::ReplacedBy(by), _)), ..) => StepState::Stuck { why: format!("taken over by run {by}") },
             (None, Some((why, _)), _) => StepState::Stuck { why: why.clone() },
             (None, None, Some(since)) => {
-                let waiting = self.live.get(&run.id).map(|l| l.waiting.clone()).unwrap_or_default();
+                let waiting = self.live.get(&run.id).map(|l| l.waiting.as_str().to_owned()).unwrap_or_default();
                 StepState::Doing { since, waiting }
             }
             _ => StepState::Todo,
@@ -248,37 +248,36 @@ impl Machine {
 
     /// The next step of a group in a few words.
     #[must_use]
-    pub fn describe_next(&self, group: &str, now: At) -> String {
+    pub fn describe_next(&self, group: &str, now: At) -> NextStep {
         let subject = Subject::Group(group.to_string());
         if !self.settings.groups.contains_key(group) {
             return "not in the plan".into();
         }
         match self.side_state(&subject, now) {
-            Some(SideState::NeedsOperator { why, .. }) => return why,
-            Some(SideState::Held { why, .. }) => return format!("held: {why}"),
+            Some(SideState::NeedsOperator { why, .. }) => return why.into(),
+            Some(SideState::Held { why, .. }) => return format!("held: {why}").into(),
             _ => {}
         }
         if let Some(run) = self.state.open_run(&subject) {
-            return self.describe_waiting(run);
+            return self.describe_waiting(run).into();
         }
         let state = self.state.groups.get(group);
         let gave_back = state.and_then(|g| g.remark.as_ref()).map(|(_, what)| what.clone());
         match state.map(|g| g.rest.clone()).unwrap_or_default() {
             Stage::Complete { .. } => "done".into(),
-            Stage::Soaking { .. } => self.describe_soak(group, now),
+            Stage::Soaking { .. } => self.describe_soak(group, now).into(),
             _ => match (gave_back, self.prepare_for_anybody(&Command::cut_over(group), now).err()) {
-                (Some(words), _) => words,
-                (None, Some(refusal)) => refusal.why,
-                (None, None) => "ready".into(),
+                (Some(words), _) => words.into(),
+                (None, Some(refusal)) => refusal.why.into(),
+                (None, None) => NextStep::ready("ready"),
             },
         }
     }
 
     fn describe_waiting(&self, run: &Run) -> String {
-        let words = self.live.get(&run.id).map(|l| l.waiting.as_str()).unwrap_or_default();
-        match words {
-            "" | "under way" => self.steps_of(run).get(run.step).map(|s| s.what.clone()).unwrap_or_default(),
-            words => words.into(),
+        match self.live.get(&run.id).map(|l| &l.waiting) {
+            Some(StepWait::Told(words)) if !words.is_empty() => words.clone(),
+            None | Some(_) => self.steps_of(run).get(run.step).map(|s| s.what.clone()).unwrap_or_default(),
         }
     }
 
@@ -335,15 +334,15 @@ impl Machine {
 
     /// The next step of a producer in a few words.
     #[must_use]
-    pub fn describe_producer_next(&self, name: &str, now: At) -> String {
+    pub fn describe_producer_next(&self, name: &str, now: At) -> NextStep {
         let subject = Subject::Producer(name.to_string());
         match self.side_state(&subject, now) {
-            Some(SideState::NeedsOperator { why, .. }) => return why,
-            Some(SideState::Held { why, .. }) => return format!("held: {why}"),
+            Some(SideState::NeedsOperator { why, .. }) => return why.into(),
+            Some(SideState::Held { why, .. }) => return format!("held: {why}").into(),
             _ => {}
         }
         if let Some(run) = self.state.open_run(&subject) {
-            return self.describe_waiting(run);
+            return self.describe_waiting(run).into();
         }
         let sight = self.rule_context(now);
         let Some(p) = self.settings.producers.get(name) else { return "not in the plan".into() };
@@ -351,15 +350,15 @@ impl Machine {
             return self.describe_hard_next(name, now);
         }
         if let Some(d) = producer::find_disagreement(&sight, name, p) {
-            return d;
+            return d.into();
         }
         match producer::current_flag(&sight, name) {
             _ if !p.has_flag => "no flag in the plan".into(),
             None => "its flag is not known".into(),
-            Some(FlagState::Blue) => "ready for dual".into(),
+            Some(FlagState::Blue) => NextStep::ready("ready for dual"),
             Some(FlagState::Dual) => match producer::check_route(&sight, name, FlagState::Green, &[]) {
-                Ok(_) => "ready for green".into(),
-                Err(r) => format!("dual; {}", r.why),
+                Ok(_) => NextStep::ready("ready for green"),
+                Err(r) => format!("dual; {}", r.why).into(),
             },
             Some(FlagState::Green) => "done".into(),
             Some(FlagState::Off) => "off".into(),

@@ -3,7 +3,7 @@
 use tui_input::Input;
 
 use super::super::choose::Choose;
-use super::super::dialog::{self, Dialog};
+use super::super::dialog::{self, AskPurpose, Dialog};
 use super::super::model::{Model, Overlay, ROUTES, RecordValues, Saying, Tone};
 use super::super::update::Cmd;
 use super::super::verify;
@@ -15,7 +15,7 @@ use crate::migration::facts::stage::Stage;
 use crate::snapshot::Ask;
 
 /// Sends a command that needs no dialog.
-pub(super) fn send_command(m: &mut Model, command: Command, about: &str) -> Vec<Cmd> {
+pub(super) fn send_command(m: &mut Model, command: Command, about: AskPurpose) -> Vec<Cmd> {
     let id = m.ask_id(about);
     let actor = m.options.actor.clone();
     vec![Cmd::Ask(Ask::Execute { id, command, actor, typed: String::new(), facts: None, asked: m.now })]
@@ -24,7 +24,7 @@ pub(super) fn send_command(m: &mut Model, command: Command, about: &str) -> Vec<
 /// Opens the confirm dialog of a command: asks what it would do, has its facts kept fresh, and measures anew
 /// when the estimate is missing, of the other way, or old.
 pub(super) fn open_confirm(m: &mut Model, command: Command) -> Vec<Cmd> {
-    let question = m.ask_id("what would it do");
+    let question = m.ask_id(AskPurpose::Seen);
     let mut cmds = vec![Cmd::Ask(Ask::Prepare { id: question, command: command.clone() })];
     cmds.extend(dialog::watch_for(&command).map(Cmd::Ask));
     cmds.extend(measure_anew(m, &command));
@@ -45,7 +45,7 @@ pub(in crate::tui) fn measure_anew(m: &mut Model, command: &Command) -> Vec<Cmd>
         return Vec::new();
     }
     let measure = Command::Estimate { group: group.to_owned(), to, chosen: command.chosen().cloned() };
-    send_command(m, measure, "measuring")
+    send_command(m, measure, AskPurpose::Measurement)
 }
 
 /// Opens the dialog of the first offer that `pick` chooses and that would be taken.
@@ -117,12 +117,12 @@ pub(super) fn measure_translation(m: &mut Model) -> Vec<Cmd> {
     };
     let Some(command) = pick(false).or_else(|| pick(true)) else { return Vec::new() };
     m.show_message(Tone::Plain, "measuring the translation; this reads only");
-    send_command(m, command, "measuring")
+    send_command(m, command, AskPurpose::Measurement)
 }
 
 pub(super) fn export(m: &mut Model) -> Vec<Cmd> {
     let Some((group, to, chosen)) = find_exportable(m) else { return Vec::new() };
-    let id = m.ask_id("export");
+    let id = m.ask_id(AskPurpose::Seen);
     vec![Cmd::Ask(Ask::Export { id, group, to, chosen })]
 }
 
@@ -132,7 +132,7 @@ pub(super) fn show_values(m: &mut Model) -> Vec<Cmd> {
         return Vec::new();
     }
     let (Some((group, to, chosen)), Some(tp)) = (find_exportable(m), m.partition.clone()) else { return Vec::new() };
-    let id = m.ask_id("values");
+    let id = m.ask_id(AskPurpose::Seen);
     m.values = RecordValues::Asked(id);
     vec![Cmd::Ask(Ask::Records { id, group, to, chosen, tp })]
 }
@@ -200,13 +200,13 @@ pub(super) fn carry_out_line(m: &mut Model, saying: &Saying, typed: &str) -> Res
             if why.is_empty() {
                 return Err("say why, after the word: the next person reads it in the journal".to_owned());
             }
-            let about = format!("hold {}", subject.short_name());
-            Ok(send_command(m, Command::Hold { subject: subject.clone(), why }, &about))
+            let about = AskPurpose::Command(format!("hold {}", subject.short_name()));
+            Ok(send_command(m, Command::Hold { subject: subject.clone(), why }, about))
         }
         _ if typed.trim_end() != word => Err(format!("type {word} and enter, or esc")),
         Saying::Resume(subject) => {
-            let about = format!("resume {}", subject.short_name());
-            Ok(send_command(m, Command::Resume { subject: subject.clone() }, &about))
+            let about = AskPurpose::Command(format!("resume {}", subject.short_name()));
+            Ok(send_command(m, Command::Resume { subject: subject.clone() }, about))
         }
         Saying::StopDiff => Ok(verify::stop_diff(m)),
     }

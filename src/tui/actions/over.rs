@@ -3,7 +3,7 @@
 use tui_input::Input;
 
 use super::super::choose::Choose;
-use super::super::dialog::{self, Dialog, Phase};
+use super::super::dialog::{self, AskPurpose, Dialog, Phase};
 use super::super::hosting;
 use super::super::model::{Model, Overlay, ROUTES, Tone};
 use super::super::palette;
@@ -143,7 +143,7 @@ fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
         // Ask anew: what it rests on may have changed.
         return open_confirm(m, d.command);
     }
-    let id = m.ask_id("run");
+    let id = m.ask_id(AskPurpose::Command("run".to_owned()));
     let ask = if d.typed_ahead(m.now) { None } else { d.confirm(&m.options.actor, id, m.now) };
     m.overlay = Some(Overlay::Confirm(d));
     ask.map(Cmd::Ask).into_iter().collect()

@@ -40,11 +40,10 @@ fn list_messages(m: &Model) -> Vec<(Role, String)> {
     if let Some(s) = &m.snapshot {
         for c in s.countdowns.iter().filter(|c| c.arm == Arm::Armed || s.countdowns.len() == 1).take(MESSAGES - 1) {
             let role = if c.acts_at.is_some() { Role::BannerFail } else { Role::BannerHold };
-            let words = c.describe_countdown(m.clock());
             // The key stands beside how long one has: what was measured may wrap.
-            let words = match (c.acts_at, words.split_once(": trigger ")) {
-                (Some(_), Some((what, why))) => format!("{what}, w HOLDS IT: trigger {why}"),
-                _ => words,
+            let words = match c.describe_parts(m.clock()) {
+                Some([what, by]) => format!("{what}, w HOLDS IT: {by}"),
+                None => c.describe_countdown(m.clock()),
             };
             out.push((role, words));
         }

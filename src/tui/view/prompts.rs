@@ -273,7 +273,7 @@ fn list_stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
         let watched =
             if armed > 0 { format!(", {}", words::format_plural(armed, "armed trigger")) } else { String::new() };
         let soaked = text::format_age(m.clock().since(since));
-        (visible_name(&g.group), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next))
+        (visible_name(&g.group), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next.words))
     }));
     rows.extend(h.producers.iter().map(|p| {
         let what = "soaking: writers on the side it left are not watched then";
