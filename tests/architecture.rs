@@ -262,6 +262,19 @@ fn words_leave_by_one_door() {
 }
 
 #[test]
+fn exit_codes_are_numbers_for_the_shell_alone() {
+    // Decisions rest on the class of a trouble: `cli` turns it into a number, `report` prints the number that it is given.
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let told = ["src/cli/", "src/report/"].iter().any(|room| path.display().to_string().contains(room));
+        if !told && code(&text).contains("exit_code") {
+            wrong.push(path.display().to_string());
+        }
+    }
+    assert!(wrong.is_empty(), "these know exit codes: {}", wrong.join(", "));
+}
+
+#[test]
 fn files_stay_readable() {
     let long: Vec<_> = sources("src")
         .into_iter()

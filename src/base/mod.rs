@@ -16,4 +16,4 @@ pub use observed::{Freshness, Observed};
 pub use side::{Side, Sides};
 pub use time::{At, format_duration};
 pub use topic::{TopicPartition, host_port};
-pub use trouble::{Cause, Trouble};
+pub use trouble::{Cause, Trouble, TroubleClass};

@@ -21,6 +21,21 @@ pub enum Cause {
     TwoClusters,
 }
 
+/// How what was asked for ended short of being done: what decisions rest on, whether to wait, to accept a gate, or to look
+/// again. The numbers that a shell is told follow from it in `cli` alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleClass {
+    /// Refused by rule, or it failed.
+    Refused,
+    /// A gate holds.
+    Held,
+    /// It could not be observed.
+    Unknown,
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
 /// Why something could not be observed or done: what happened, and what a person can do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(from = "WrittenTrouble")]

@@ -84,7 +84,7 @@ fn carry_out(global: &GlobalArgs, command: Command, yes: Option<&str>) -> Result
     })?;
     let Some(report) = report else { return Ok(say_interrupted(global)) };
     print_report(global, &report)?;
-    Ok(Exit(report.exit_code))
+    Ok(Exit::of_end(report.class))
 }
 
 /// A command of a controller in another process goes on without the shell that asked for it. Ctrl-C holds it there, as it
@@ -144,7 +144,7 @@ pub(super) fn say_interrupted(global: &GlobalArgs) -> Exit {
 /// Prints what came of a command.
 pub(super) fn print_report(global: &GlobalArgs, report: &RunReport) -> Result<(), Error> {
     if global.json {
-        return print_json(&report::outcome::to_json(report));
+        return print_json(&outcome_json(report));
     }
     print_report_text(report);
     Ok(())
@@ -153,16 +153,20 @@ pub(super) fn print_report(global: &GlobalArgs, report: &RunReport) -> Result<()
 /// Prints what came of the same command for several groups.
 pub(super) fn print_reports(global: &GlobalArgs, reports: &[(String, RunReport)]) -> Result<(), Error> {
     if global.json {
-        let all: Vec<_> = reports.iter().map(|(_, report)| report::outcome::to_json(report)).collect();
+        let all: Vec<_> = reports.iter().map(|(_, report)| outcome_json(report)).collect();
         return print_json(&serde_json::json!({ "groups": all }));
     }
     reports.iter().for_each(|(_, report)| print_report_text(report));
     Ok(())
 }
 
+fn outcome_json(report: &RunReport) -> serde_json::Value {
+    report::outcome::to_json(report, Exit::of_end(report.class).0)
+}
+
 fn print_report_text(report: &RunReport) {
     print_text(&report::outcome::to_text(report));
-    if report.exit_code != 0 {
+    if report.class.is_some() {
         say!("cutover: {}", visible_text(&report.summary));
     }
     if !report.advice.is_empty() {

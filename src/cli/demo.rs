@@ -140,13 +140,13 @@ async fn play_story(
 fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
     Chapter {
         step: step.into(),
-        ok: report.exit_code == 0,
+        ok: report.class.is_none(),
         promised_re_read: None,
         witnessed_re_read: None,
         witnessed_lost: None,
         lost_by_the_logs: None,
-        why: (report.exit_code != 0).then(|| report.summary.clone()),
-        report: crate::report::outcome::to_json(report),
+        why: report.class.map(|_| report.summary.clone()),
+        report: crate::report::outcome::to_json(report, Exit::of_end(report.class).0),
     }
 }
 

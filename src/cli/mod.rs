@@ -7,7 +7,7 @@ use clap::Parser as _;
 
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path, visible_text};
-use crate::base::{Person, Trouble};
+use crate::base::{Person, Trouble, TroubleClass};
 use crate::controller::expose::{self, Exposition, Listening};
 use crate::controller::link::{attach::attach_to_controller, serve::share_controller};
 use crate::controller::run::{Controller, Handle};
@@ -59,6 +59,18 @@ impl Exit {
     pub const UNKNOWN: Exit = Exit(4);
     /// Interrupted.
     pub const INTERRUPTED: Exit = Exit(130);
+
+    /// What a shell is told of how something ended; `None`: it was done. The only place where a class becomes a number.
+    #[must_use]
+    pub fn of_end(class: Option<TroubleClass>) -> Exit {
+        match class {
+            None => Exit::DONE,
+            Some(TroubleClass::Refused) => Exit::FAILED,
+            Some(TroubleClass::Held) => Exit::HOLDS,
+            Some(TroubleClass::Unknown) => Exit::UNKNOWN,
+            Some(TroubleClass::Interrupted) => Exit::INTERRUPTED,
+        }
+    }
 }
 
 /// Why a verb could not do its work.

@@ -119,7 +119,7 @@ pub(super) fn measure_group(global: &GlobalArgs, group: &str, to: Side) -> Resul
 /// be observed: nothing can be waited for or passed over where there is no offset.
 fn exit_of_result(result: &Result<GroupTranslation, Refusal>) -> Exit {
     match result {
-        Err(refusal) => Exit(refusal.exit_code),
+        Err(refusal) => Exit::of_end(Some(refusal.class)),
         Ok(plan) if plan.partitions.iter().any(|p| p.verdict == Verdict::Unmappable) => Exit::FAILED,
         Ok(plan) if plan.blocks_cutover() || plan.worst_verdict() == Some(Verdict::Guess) => Exit::HOLDS,
         // What may still be lost is not known.
@@ -139,7 +139,7 @@ fn rank_exit(exit: Exit) -> u8 {
 
 fn error_of_refusal(refusal: &Refusal) -> Error {
     let trouble = Trouble::new(refusal.why.clone(), refusal.advice.clone());
-    if refusal.exit_code == 4 { Error::Unknown(trouble) } else { Error::Failed(trouble) }
+    if refusal.is_unknown() { Error::Unknown(trouble) } else { Error::Failed(trouble) }
 }
 
 fn print_measured(
@@ -175,7 +175,7 @@ fn print_measured(
     if global.json {
         let one = |(group, result): &MeasuredGroup| match result {
             Ok(plan) => report::offsets::to_json(group, to, plan),
-            Err(r) => serde_json::json!({"group": group, "to": to, "exit_code": r.exit_code,
+            Err(r) => serde_json::json!({"group": group, "to": to, "exit_code": Exit::of_end(Some(r.class)).0,
                 "errors": [{"what": r.why, "advice": r.advice}]}),
         };
         return match measured {
@@ -249,7 +249,7 @@ fn apply(
                 report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
                 _ = wait_for_interrupt() => break,
             };
-            let failed = report.exit_code != 0;
+            let failed = report.class.is_some();
             reports.push((group.clone(), report));
             if failed {
                 break; // what stopped one may stop all: the others are not even tried
@@ -258,7 +258,7 @@ fn apply(
         handle.shutdown().await;
         Ok::<_, Error>(reports)
     })?;
-    let done = reports.last().is_some_and(|(_, r)| r.exit_code != 0) || reports.len() == what.group.len();
+    let done = reports.last().is_some_and(|(_, r)| r.class.is_some()) || reports.len() == what.group.len();
     if !done {
         print_reports(global, &reports)?;
         return Ok(say_interrupted(global));
@@ -280,7 +280,7 @@ fn apply(
         [(_, report)] if what.group.len() == 1 => print_report(global, report)?,
         several => print_reports(global, several)?,
     }
-    Ok(Exit(reports.last().map_or(1, |(_, r)| r.exit_code)))
+    Ok(reports.last().map_or(Exit::FAILED, |(_, r)| Exit::of_end(r.class)))
 }
 
 /// The strategy that was asked for.
@@ -365,6 +365,9 @@ mod tests {
         });
         assert_eq!(exit_of_result(&pending), Exit::UNKNOWN, "3 may be lost");
         assert_eq!(exit_of_result(&Err(Refusal::unknown("", ""))), Exit::UNKNOWN);
+        use crate::base::TroubleClass::{Held, Interrupted, Refused, Unknown};
+        let told = [None, Some(Refused), Some(Held), Some(Unknown), Some(Interrupted)].map(|end| Exit::of_end(end).0);
+        assert_eq!(told, [0, 1, 3, 4, 130], "docs/json.md");
         assert!(rank_exit(Exit::UNKNOWN) > rank_exit(Exit::FAILED) && rank_exit(Exit::FAILED) > rank_exit(Exit::HOLDS));
     }
 }

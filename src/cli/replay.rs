@@ -63,7 +63,8 @@ pub fn run(global: &GlobalArgs, args: &ReplayArgs) -> Result<Exit, Error> {
     // Into a side topic nothing is missing any less. What was carried is told whatever becomes of the diff.
     let by_time = args.topic.is_some() && !args.all;
     let again = by_time || !args.no_read_back;
-    if again && report.run.is_some() && report.exit_code == 0 && went_to_own_topics(&plan, &report) {
+    let mut exit = Exit::of_end(report.class);
+    if again && report.run.is_some() && report.class.is_none() && went_to_own_topics(&plan, &report) {
         let again = match (&args.topic, args.from_time, args.all) {
             (Some(topic), Some(from), false) => {
                 let span = asked::Span::Times { from, to: args.to_time };
@@ -72,18 +73,18 @@ pub fn run(global: &GlobalArgs, args: &ReplayArgs) -> Result<Exit, Error> {
             }
             _ => compare_carried(global, args, &report),
         };
-        let (after, exit) = judge_diff(again);
-        (report.after, report.exit_code) = (Some(after), exit.0);
+        let (after, exit_of_diff) = judge_diff(again);
+        (report.after, exit) = (Some(after), exit_of_diff);
     }
     if global.json {
-        print_json(&report::replay::to_json(&report))?;
+        print_json(&report::replay::to_json(&report, exit.0))?;
     } else {
         print_text(&report::replay::to_text(&report));
     }
     if let Some(trouble) = &report.trouble {
         tell(&format!("{}\n", super::describe_trouble(trouble)));
     }
-    Ok(Exit(report.exit_code))
+    Ok(exit)
 }
 
 /// What is to be carried, and the words of it.

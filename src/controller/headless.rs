@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::run::Handle;
 use crate::base::sanitise::{quoted_name, visible_name};
-use crate::base::{Observed, Person, Side};
+use crate::base::{Observed, Person, Side, TroubleClass};
 use crate::migration::eos::{EosView, GreenOnly, HardGateRow};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::RunId;
@@ -72,7 +72,7 @@ pub async fn execute(
 }
 
 /// Measures groups to `to` by the plan's strategies or by a chosen one, all at the same time, and waits for the results,
-/// in their order. An error has the exit code that it amounts to.
+/// in their order. An error says by its class what it amounts to.
 pub async fn estimate_groups(
     handle: &mut Handle,
     groups: &[String],
@@ -180,7 +180,7 @@ impl CommandDriver<'_> {
             match self.prepare(command).await {
                 Ok(_) => {}
                 // Whether a group has read up to a seam only a measurement can tell: its last offsets may be markers.
-                Err(held) if held.exit_code == 3 && matches!(command.subject(), Subject::Group(_)) => {}
+                Err(held) if held.class == TroubleClass::Held && matches!(command.subject(), Subject::Group(_)) => {}
                 Err(refusal) => return Err((refusal, None)),
             }
             self.measure_for_dialog(command, actor).await;
@@ -462,23 +462,16 @@ impl<'a> SubjectRun<'a> {
 
     /// The report, if the run has ended; `asked` is the run that the command started.
     fn report_if_ended(&self, asked: RunId) -> Option<RunReport> {
-        let report = |exit_code, summary: String, advice: String| {
-            Some(RunReport {
-                exit_code,
-                summary,
-                advice,
-                prepared: None,
-                run: Some(self.run.clone()),
-                rows: Vec::new(),
-            })
+        let report = |class, summary: String, advice: String| {
+            Some(RunReport { class, summary, advice, prepared: None, run: Some(self.run.clone()), rows: Vec::new() })
         };
         if !self.moving && self.run.run == asked && is_finished(self.run) {
             let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
             let done = if self.run.dry_run { "a dry run walked to the end" } else { "done" };
-            return report(0, format!("{}: {done}{rest}", self.run.kind), String::new());
+            return report(None, format!("{}: {done}{rest}", self.run.kind), String::new());
         }
         if let Some(SideState::NeedsOperator { why, advice }) = self.side_state {
-            return report(4, format!("needs an operator: {why}"), advice.clone());
+            return report(Some(TroubleClass::Unknown), format!("needs an operator: {why}"), advice.clone());
         }
         if self.moving {
             return None;
@@ -490,24 +483,32 @@ impl<'a> SubjectRun<'a> {
         let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
         match stuck {
             None => match &self.run.because {
-                Some(why) => report(1, format!("{why}{rest}"), "the journal says more".into()),
-                None => report(1, format!("run {asked} was given up{rest}"), "the journal says why".into()),
+                Some(why) => {
+                    report(Some(TroubleClass::Refused), format!("{why}{rest}"), "the journal says more".into())
+                }
+                None => report(
+                    Some(TroubleClass::Refused),
+                    format!("run {asked} was given up{rest}"),
+                    "the journal says why".into(),
+                ),
             },
-            Some(why) => report(1, format!("failed: {why}{rest}"), "the journal says more".into()),
+            Some(why) => {
+                report(Some(TroubleClass::Refused), format!("failed: {why}{rest}"), "the journal says more".into())
+            }
         }
     }
 }
 
 /// How long a refusal is waited over in all, ms. `untold`: a row of its gate is not told yet.
 fn patience_ms(refusal: &Refusal, untold: bool) -> u64 {
-    match refusal.exit_code {
+    match refusal.class {
         // Nobody mends it while this waits.
-        4 if refusal.lasting => 0,
+        TroubleClass::Unknown if refusal.lasting => 0,
         // A controller that stays would be told by watching on: so is this one.
-        4 if refusal.told_in_ms.is_some() => WATCHED_MS,
+        TroubleClass::Unknown if refusal.told_in_ms.is_some() => WATCHED_MS,
         // A cluster that stays away can be gone without: whoever asks wants to know soon.
-        4 if refusal.gate.is_some() => GATE_MS,
-        4 => READY_MS,
+        TroubleClass::Unknown if refusal.gate.is_some() => GATE_MS,
+        TroubleClass::Unknown => READY_MS,
         _ if untold => GATE_MS,
         _ => 0,
     }

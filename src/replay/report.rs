@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::order::Reordered;
 use super::ranges::Piece;
 use super::route::Routes;
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Trouble, TroubleClass};
 
 /// What came of a replay, or of asking for one.
 #[derive(Debug, Clone, Serialize)]
@@ -44,9 +44,11 @@ pub struct ReplayReport {
     pub after: Option<After>,
     /// What a person should know.
     pub warnings: Vec<String>,
-    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown, 130 interrupted.
-    pub exit_code: u8,
+    /// How it ended short of being done; `None`: done.
+    #[serde(skip)]
+    pub class: Option<TroubleClass>,
     /// What stood in the way.
+    #[serde(skip)]
     pub trouble: Option<Trouble>,
 }
 

@@ -11,16 +11,16 @@ use crate::migration::facts::command::Subject;
 use crate::migration::facts::stage::RunOffsets;
 use crate::snapshot::RunReport;
 
-/// `group ... --json`, `offsets apply --json`, `producer ... --json`: docs/json.md.
+/// `group ... --json`, `offsets apply --json`, `producer ... --json`: docs/json.md. The exit code is the one that a shell is told.
 #[must_use]
-pub fn to_json(report: &RunReport) -> Value {
+pub fn to_json(report: &RunReport, exit_code: u8) -> Value {
     let offsets = report.run.as_ref().and_then(|r| r.offsets.as_ref()).map(|o| committed_json(group_of(report), o));
     let mut run = json!(report.run);
     if let Some(run) = run.as_object_mut() {
         run.remove("offsets"); // they stand beside it, in the words of `offsets plan --json`
     }
     json!({
-        "exit_code": report.exit_code, "summary": report.summary, "advice": report.advice,
+        "exit_code": exit_code, "summary": report.summary, "advice": report.advice,
         "prepared": report.prepared, "run": run, "offsets": offsets, "gate": report.rows,
     })
 }
@@ -68,7 +68,7 @@ pub fn to_text(report: &RunReport) -> String {
             visible_name(&p.by)
         ));
     }
-    if report.exit_code == 0 {
+    if report.class.is_none() {
         out.push_str(&format!("{}\n", visible_text(&report.summary)));
     }
     out

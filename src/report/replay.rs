@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::base::Trouble;
 use crate::base::sanitise::{visible_name, visible_text};
 use crate::replay::report::ReplayProgress;
 use crate::replay::{Piece, ReplayReport};
@@ -16,12 +17,16 @@ pub struct ReplayJson<'a> {
     /// What came of it.
     #[serde(flatten)]
     pub report: &'a ReplayReport,
+    /// What a shell is told.
+    pub exit_code: u8,
+    /// What stood in the way.
+    pub trouble: Option<&'a Trouble>,
 }
 
-/// The JSON of a replay.
+/// The JSON of a replay that ends with an exit code.
 #[must_use]
-pub fn to_json(report: &ReplayReport) -> ReplayJson<'_> {
-    ReplayJson { schema: 1, report }
+pub fn to_json(report: &ReplayReport, exit_code: u8) -> ReplayJson<'_> {
+    ReplayJson { schema: 1, report, exit_code, trouble: report.trouble.as_ref() }
 }
 
 /// What came of a replay, in lines.
@@ -133,7 +138,7 @@ mod tests {
             found: None,
             after: None,
             warnings: Vec::new(),
-            exit_code: 0,
+            class: None,
             trouble: None,
         };
         let text = to_text(&report);

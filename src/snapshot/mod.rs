@@ -11,7 +11,7 @@ pub mod journal_text;
 pub use place::GroupPlace;
 pub use verify::*;
 
-use crate::base::{At, Observed, Person, Side, TopicPartition, Trouble};
+use crate::base::{At, Observed, Person, Side, TopicPartition, Trouble, TroubleClass};
 use crate::estate::{FlagState, GroupKind, GroupState, MemberView, SwitchState};
 use crate::migration::eos::{EosView, HardGateRow};
 use crate::migration::facts::command::{Command, Offer, Prepared, Refusal, Subject};
@@ -550,8 +550,8 @@ pub enum Reply {
 /// What came of a command.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
-    /// 0 done, 1 refused or failed, 3 a gate holds, 4 unknown.
-    pub exit_code: u8,
+    /// How it ended short of being done; `None`: done.
+    pub class: Option<TroubleClass>,
     /// In a sentence.
     pub summary: String,
     /// What to do about it; empty when there is nothing to do.
@@ -568,12 +568,12 @@ pub struct RunReport {
 impl RunReport {
     /// It was done, without a run.
     pub(crate) fn done(summary: String, prepared: Option<Prepared>) -> Self {
-        Self { exit_code: 0, summary, advice: String::new(), prepared, run: None, rows: Vec::new() }
+        Self { class: None, summary, advice: String::new(), prepared, run: None, rows: Vec::new() }
     }
 
     /// It was refused, or could not be told.
     pub(crate) fn refused(refusal: Refusal, prepared: Option<Prepared>) -> Self {
-        let Refusal { why: summary, advice, exit_code, .. } = refusal;
-        Self { exit_code, summary, advice, prepared, run: None, rows: Vec::new() }
+        let Refusal { why: summary, advice, class, .. } = refusal;
+        Self { class: Some(class), summary, advice, prepared, run: None, rows: Vec::new() }
     }
 }

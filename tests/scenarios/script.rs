@@ -28,7 +28,8 @@
 use std::collections::BTreeMap;
 
 use cutover::base::Side;
-use cutover::migration::facts::command::{Command, Level, Subject};
+use cutover::cli::Exit;
+use cutover::migration::facts::command::{Command, Level, Refusal, Subject};
 use cutover::migration::facts::effect::Outcome;
 use cutover::migration::facts::event::{Event, JournalEntry, RunEnd};
 use cutover::migration::facts::settings::Settings;
@@ -81,6 +82,11 @@ struct Player<W> {
     d: Driver<W>,
     dialog: Option<(Command, String, String)>,
     seen: usize,
+}
+
+/// What a shell would be told of a refusal.
+fn exit_code(refusal: &Refusal) -> u64 {
+    Exit::of_end(Some(refusal.class)).0.into()
 }
 
 pub fn number(text: &str) -> u64 {
@@ -205,7 +211,7 @@ impl<W: Scripted> Player<W> {
         let (code, asked) = head.split_once(' ').ok_or("refused CODE command: words")?;
         match self.d.ask(&W::command(asked)) {
             Ok(_) => Err("it was taken".into()),
-            Err(r) if u64::from(r.exit_code) != number(code) => Err(format!("exit code {} ({})", r.exit_code, r.why)),
+            Err(r) if exit_code(&r) != number(code) => Err(format!("exit code {} ({})", exit_code(&r), r.why)),
             Err(r) if r.advice.is_empty() => Err("no advice".into()),
             Err(r) => has(&r.why, words),
         }

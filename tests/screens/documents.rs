@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::base::sanitise::visible_name;
-use cutover::base::{Side, TopicPartition, Trouble};
+use cutover::base::{Side, TopicPartition, Trouble, TroubleClass};
 use cutover::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
 use cutover::migration::eos::{HardGateRow, RowId};
 use cutover::migration::facts::overrides::{GateName, PassedOver};
@@ -114,7 +114,7 @@ fn ended(plan: GroupTranslation) -> RunReport {
         ..fixture::draining().run.expect("it moves")
     };
     RunReport {
-        exit_code: 0,
+        class: None,
         summary: "loan-audit is on green".into(),
         advice: "watch its lag".into(),
         prepared: Some(fixture::prepared()),
@@ -126,7 +126,7 @@ fn ended(plan: GroupTranslation) -> RunReport {
 /// The same with every string hostile.
 fn hostile_end(of: &RunReport, evil: Poison) -> RunReport {
     RunReport {
-        exit_code: of.exit_code,
+        class: of.class,
         summary: evil(&of.summary),
         advice: evil(&of.advice),
         prepared: of.prepared.as_ref().map(|p| poisoned(p, evil).0),
@@ -148,7 +148,7 @@ fn the_end_of_a_run_breaks_no_line_and_drives_nothing() {
                 assert!(text.contains(told), "{told} in\n{text}");
             }
             lines(&what, &text, &report::outcome::to_text(&hostile));
-            printed(&what, &report::outcome::to_json(&hostile).to_string());
+            printed(&what, &report::outcome::to_json(&hostile, 0).to_string());
         }
     }
 }
@@ -174,9 +174,20 @@ fn replay(dry_run: bool, say: impl Fn(&str) -> String) -> ReplayReport {
         found: Some(10),
         after: Some(After { verdict: say("UNKNOWN"), missing: None, why: Some(say("green does not answer")) }),
         warnings: vec![say("the topic on green stamps its records itself")],
-        exit_code: 4,
+        class: Some(TroubleClass::Unknown),
         trouble: Some(Trouble::new(say("green does not answer"), say("look at its brokers"))),
     }
+}
+
+#[test]
+fn a_script_finds_the_exit_code_of_a_replay_where_it_always_stood() {
+    let report = replay(false, str::to_owned);
+    let json = serde_json::to_value(report::replay::to_json(&report, 4)).expect("JSON");
+    let json = json.as_object().expect("an object");
+    let last: Vec<&str> = json.keys().rev().take(3).rev().map(String::as_str).collect();
+    assert_eq!(last, ["warnings", "exit_code", "trouble"]);
+    assert_eq!((&json["exit_code"], &json["trouble"]["what"]), (&4.into(), &"green does not answer".into()));
+    assert!(!json.contains_key("class"), "the class is the program's own word: {json:?}");
 }
 
 #[test]
@@ -186,7 +197,7 @@ fn a_replay_breaks_no_line_and_drives_nothing() {
             let (clean, hostile) = (replay(dry_run, str::to_owned), replay(dry_run, evil));
             let what = format!("replay {how}, dry run {dry_run}");
             lines(&what, &report::replay::to_text(&clean), &report::replay::to_text(&hostile));
-            printed(&what, &serde_json::to_string(&report::replay::to_json(&hostile)).expect("JSON"));
+            printed(&what, &serde_json::to_string(&report::replay::to_json(&hostile, 4)).expect("JSON"));
         }
     }
 }

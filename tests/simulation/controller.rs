@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::base::{At, Observed, Side};
+use cutover::base::{At, Observed, Side, TroubleClass};
 use cutover::controller::{Controller, Handle, headless};
 use cutover::estate::FlagState;
 use cutover::journal::Reader;
@@ -56,9 +56,8 @@ fn stage(snapshot: &Snapshot, group: &str) -> Stage {
 }
 
 pub async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
-    let report =
-        headless::execute(handle, command, &"ada@bastion".into(), Some(name), &mut |line| println!("{line}")).await;
-    println!("=> {} {}", report.exit_code, report.summary);
+    let report = headless::execute(handle, command, &"ada@bastion".into(), Some(name), &mut |line| println!("{line}")).await;
+    println!("=> {:?} {}", report.class, report.summary);
     report
 }
 
@@ -81,7 +80,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
 
     demo.estate.mark(GROUP);
     let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     assert!(matches!(stage(&handle.snapshot(), GROUP), Stage::Soaking { .. }));
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
     settled(&demo).await;
@@ -91,7 +90,7 @@ async fn a_group_goes_to_green_and_back_and_what_was_promised_is_what_happens() 
 
     demo.estate.mark(GROUP);
     let report = run(&mut handle, Command::roll_back(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     let predicted = report.run.unwrap().predicted_re_read.unwrap();
     settled(&demo).await;
     let seen = demo.estate.witness().report_group(GROUP).unwrap();
@@ -125,7 +124,7 @@ async fn a_producer_is_routed_and_seen_to_write() {
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     let command = Command::route(blue.clone(), FlagState::Dual);
     let report = run(&mut handle, command, &blue).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     handle.shutdown().await;
 }
 
@@ -140,13 +139,13 @@ async fn a_second_session_only_looks_and_says_who_holds_the_journal() {
     let Arming::ReadOnly { why } = &snapshot.header.arming else { unreachable!() };
     assert!(why.contains(&format!("pid {}", std::process::id())), "{why}");
     let report = run(&mut second, Command::cut_over(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 1, "{report:?}");
+    assert_eq!(report.class, Some(TroubleClass::Refused), "{report:?}");
     // what the first one does is seen by the second
     let held = Command::Hold {
         subject: cutover::migration::facts::command::Subject::Group(GROUP.into()),
         why: "lunch".into(),
     };
-    assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
+    assert_eq!(run(&mut first, held, GROUP).await.class, None);
     until(&mut second, "the hold is seen", |s| s.journal.iter().any(|l| l.text.contains("lunch"))).await;
     second.shutdown().await;
     first.shutdown().await;
@@ -183,7 +182,7 @@ async fn a_dry_run_walks_the_path_and_changes_nothing() {
     let mut handle = Controller::start(demo.plan(), Options::new(Want::DryRun, "ada@bastion"));
     until(&mut handle, "both sides seen", |s| s.blue.cluster_id.is_some() && s.green.cluster_id.is_some()).await;
     let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
     assert_eq!(stage(&handle.snapshot(), GROUP), Stage::OnBlue);
     let green = demo.estate.cluster(Side::Green).with_state(|s| s.groups().contains_key(GROUP));
@@ -205,14 +204,14 @@ async fn a_dry_run_walks_beside_the_session_that_holds_the_journal() {
     })
     .await;
     let report = run(&mut dry, Command::cut_over(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     assert!(report.run.is_some_and(|r| r.dry_run));
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
     let held = Command::Hold {
         subject: cutover::migration::facts::command::Subject::Group(GROUP.into()),
         why: "lunch".into(),
     };
-    assert_eq!(run(&mut first, held, GROUP).await.exit_code, 0);
+    assert_eq!(run(&mut first, held, GROUP).await.class, None);
     let said = |s: &Snapshot| s.notices.iter().any(|n| n.trouble.what.contains("has gone on since this dry run began"));
     until(&mut dry, "the other one's hold is said", said).await;
     dry.shutdown().await;
@@ -246,7 +245,7 @@ async fn begin(handle: &mut Handle, group: &str, run: u64) {
         handle.asks.send(Ask::Prepare { id: 1, command: Command::cut_over(group) }).await.unwrap();
         match handle.replies.recv().await {
             Some(Reply::Prepared { result: Ok(prepared), .. }) => break prepared,
-            Some(Reply::Prepared { result: Err(why), .. }) if why.exit_code == 4 => {
+            Some(Reply::Prepared { result: Err(why), .. }) if why.is_unknown() => {
                 assert!(patience.left().is_some(), "still unknown: {why:?}");
                 handle.snapshots.changed().await.unwrap();
             }
@@ -282,7 +281,7 @@ async fn told_to_end_in_the_middle_it_starts_nothing_more_and_goes_on_next_time(
 
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "bob@bastion"));
     let report = run(&mut handle, Command::Continue { group: GROUP.into() }, GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     settled(&demo).await;
     let seen = demo.estate.witness().report_group(GROUP).unwrap();
     assert_eq!((seen.lost, Some(seen.re_read)), (0, report.run.unwrap().predicted_re_read));
@@ -299,7 +298,7 @@ async fn without_a_journal_nothing_is_done_any_more() {
     lock.push(".lock");
     std::fs::remove_file(lock).unwrap();
     let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
-    assert_eq!(report.exit_code, 1, "{report:?}");
+    assert_eq!(report.class, Some(TroubleClass::Refused), "{report:?}");
     assert!(report.summary.contains("lock file"), "{report:?}");
     assert!(matches!(&handle.snapshot().header.arming, Arming::ReadOnly { why } if why.contains("can't be written")));
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");
@@ -321,7 +320,7 @@ async fn a_wrong_cluster_or_the_same_one_twice_is_refused() {
         let seen = until(&mut handle, "the trouble", |s| s.green.identity_trouble.is_some()).await;
         assert!(seen.green.identity_trouble.as_ref().unwrap().what.contains(says), "{:?}", seen.green.identity_trouble);
         let report = run(&mut handle, Command::cut_over(GROUP), GROUP).await;
-        assert_eq!(report.exit_code, 1, "{report:?}");
+        assert_eq!(report.class, Some(TroubleClass::Refused), "{report:?}");
         handle.shutdown().await;
     }
 }
@@ -343,7 +342,7 @@ async fn a_dead_cluster_says_so_and_the_other_one_stays_alive() {
     assert_eq!((group.blue.lag, group.blue.state), (None, None));
     handle.asks.send(Ask::Prepare { id: 9, command: Command::cut_over(GROUP) }).await.unwrap();
     let Some(Reply::Prepared { result: Err(refusal), .. }) = handle.replies.recv().await else { panic!("prepared") };
-    assert_eq!(refusal.exit_code, 4, "{refusal:?}");
+    assert_eq!(refusal.class, TroubleClass::Unknown, "{refusal:?}");
     handle.shutdown().await;
 }
 
@@ -386,7 +385,7 @@ async fn a_group_that_is_badly_behind_takes_its_backlog_along() {
     until(&mut handle, "seen", armed_and_seen).await;
     demo.estate.mark(BEHIND);
     let report = run(&mut handle, Command::cut_over(BEHIND), BEHIND).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     let snapshot = handle.snapshot();
     let row = snapshot.groups.iter().find(|g| g.group == BEHIND).unwrap();
     println!("{:?}", row.estimate.as_ref().unwrap().value().unwrap().totals);
@@ -429,7 +428,7 @@ async fn offsets_alone_are_set_without_moving_anything() {
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "ada@bastion"));
     until(&mut handle, "seen", armed_and_seen).await;
     let report = run(&mut handle, Command::reset_offsets(GROUP, Side::Green), GROUP).await;
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     let set = demo.estate.cluster(Side::Green).with_state(|s| s.groups()[GROUP].offsets["loan-events"].len());
     assert_eq!(set, 4, "every partition");
     assert_eq!(std::fs::read(demo.estate.flags()).unwrap(), flags, "no flag moved");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cutover::base::Side;
+use cutover::base::{Side, TroubleClass};
 use cutover::estate::SwitchState;
 use cutover::migration::facts::command::Command;
 use cutover::sim::traffic::GroupSpec;
@@ -84,7 +84,7 @@ impl World {
         self.estate.mark(group);
         killed(dir, &command, crash_at);
         let report = carry_out(dir, Command::Continue { group: group.into() }, None);
-        assert_eq!(report.exit_code, 0, "{group} to {to}, killed {crash_at}: {report:?}");
+        assert_eq!(report.class, None, "{group} to {to}, killed {crash_at}: {report:?}");
         let predicted = report.run.unwrap().predicted_re_read.unwrap();
         // On a busy machine two hundred records of other partitions may come before the one that is read again.
         until(PATIENCE, "what was predicted is read again", || {
@@ -128,7 +128,7 @@ fn killed_after_the_commit_it_can_be_given_back_as_if_nothing_had_been() {
     world.estate.mark(group);
     killed(&dir, &Command::cut_over(group), "after-effect:1/4/1");
     let report = carry_out(&dir, Command::roll_back(group), None);
-    assert_eq!(report.exit_code, 0, "{report:?}");
+    assert_eq!(report.class, None, "{report:?}");
     assert_eq!(world.seen(group), (0, 0), "lost, re-read");
     // "old offsets" of a group that had none there: none
     let left = world.estate.cluster(Side::Green).with_state(|s| s.groups().get(group).map_or(0, |g| g.offsets.len()));
@@ -149,18 +149,18 @@ fn a_full_disk_at_every_step_gives_the_group_back_and_says_so() {
         assert!(report.summary.contains("the disk is full"), "{step}: {report:?}");
         assert!(report.advice.contains("free some space there"), "{step}: {report:?}");
         // Before the point of no return it goes back, after it it goes on; nothing is told of what was never stopped.
-        let (exit, stands, on) = match step {
-            "stop" => (1, "", "blue"),
-            "start" => (4, "is started on green", "green"),
-            _ => (4, "is started on blue", "blue"),
+        let (class, stands, on) = match step {
+            "stop" => (TroubleClass::Refused, "", "blue"),
+            "start" => (TroubleClass::Unknown, "is started on green", "green"),
+            _ => (TroubleClass::Unknown, "is started on blue", "blue"),
         };
-        assert_eq!(report.exit_code, exit, "{step}: {report:?}");
+        assert_eq!(report.class, Some(class), "{step}: {report:?}");
         assert!(report.summary.contains(stands), "{step}: {report:?}");
         let (lost, _) = world.seen(group);
         assert_eq!(lost, 0, "{step}");
         assert_eq!(world.switch(group), on, "{step}");
         // There is room again, and a person decides: back to where it was.
         let report = carry_out(&dir, Command::roll_back(group), None);
-        assert!(report.exit_code == 0 || report.summary.contains("is on blue"), "{step}: {report:?}");
+        assert!(report.class.is_none() || report.summary.contains("is on blue"), "{step}: {report:?}");
     }
 }

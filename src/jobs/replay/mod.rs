@@ -20,7 +20,7 @@ pub use run::run_replay;
 pub use stop::Stop;
 pub use walk::ReplayProgressSink;
 
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Trouble, TroubleClass};
 use crate::replay::{By, Ranges};
 use crate::session::pins;
 
@@ -104,25 +104,25 @@ pub struct Ui<'a> {
 /// Why a replay does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Halt {
-    /// Refused or failed: exit code 1.
+    /// Refused or failed.
     Refused(Trouble),
-    /// A gate holds: exit code 3.
+    /// A gate holds.
     Holds(Trouble),
-    /// It could not be observed: exit code 4.
+    /// It could not be observed.
     Unknown(Trouble),
-    /// Interrupted: exit code 130.
+    /// Interrupted.
     Interrupted,
 }
 
 impl Halt {
-    /// Exit code and trouble.
+    /// Its class, and its trouble where there is one.
     #[must_use]
-    pub fn into_parts(self) -> (u8, Option<Trouble>) {
+    pub fn into_parts(self) -> (TroubleClass, Option<Trouble>) {
         match self {
-            Halt::Refused(t) => (1, Some(t)),
-            Halt::Holds(t) => (3, Some(t)),
-            Halt::Unknown(t) => (4, Some(t)),
-            Halt::Interrupted => (130, None),
+            Halt::Refused(t) => (TroubleClass::Refused, Some(t)),
+            Halt::Holds(t) => (TroubleClass::Held, Some(t)),
+            Halt::Unknown(t) => (TroubleClass::Unknown, Some(t)),
+            Halt::Interrupted => (TroubleClass::Interrupted, None),
         }
     }
 }

@@ -565,7 +565,7 @@ impl ReplayReport {
             found: None,
             after: None,
             warnings: Vec::new(),
-            exit_code: 0,
+            class: None,
             trouble: None,
         }
     }
@@ -583,7 +583,8 @@ impl ReplayReport {
     }
 
     fn with_halt(mut self, halt: Halt) -> Self {
-        (self.exit_code, self.trouble) = halt.into_parts();
+        let (class, trouble) = halt.into_parts();
+        (self.class, self.trouble) = (Some(class), trouble);
         self
     }
 }

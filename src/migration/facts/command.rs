@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::overrides::{GateName, HeldGate, Override};
 use crate::base::sanitise::{is_legible, visible_name};
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Trouble, TroubleClass};
 use crate::estate::FlagState;
 use crate::migration::eos::{GreenOnly, HardGateRow};
 use crate::offsets::strategy::Chosen;
@@ -328,8 +328,8 @@ pub struct Refusal {
     pub why: String,
     /// What to do about it.
     pub advice: String,
-    /// Which exit code a shell verb ends with (1 refused, 3 a gate holds, 4 unknown).
-    pub exit_code: u8,
+    /// Whether a rule or a gate stands in the way, or nobody knows: waiting, and passing over, rest on that.
+    pub class: TroubleClass,
     /// The gate that holds, where it can be passed over with a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<GateName>,
@@ -342,6 +342,12 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Whether it may go by itself: nobody knows yet, so whoever has time looks again.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.class == TroubleClass::Unknown
+    }
+
     /// The same, as lasting as what caused it.
     #[must_use]
     pub fn lasting_as(self, cause: &Trouble) -> Self {
@@ -360,23 +366,23 @@ impl Refusal {
         Self { told_in_ms: ms, ..self }
     }
 
-    /// Refused by rule: exit code 1.
+    /// Refused by rule.
     pub fn refused(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::ending_with(1, why.into(), advice.into())
+        Self::of_class(TroubleClass::Refused, why.into(), advice.into())
     }
 
-    /// A gate holds: exit code 3.
+    /// A gate holds.
     pub fn holds(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::ending_with(3, why.into(), advice.into())
+        Self::of_class(TroubleClass::Held, why.into(), advice.into())
     }
 
-    /// It could not be observed: exit code 4.
+    /// It could not be observed.
     pub fn unknown(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self::ending_with(4, why.into(), advice.into())
+        Self::of_class(TroubleClass::Unknown, why.into(), advice.into())
     }
 
-    fn ending_with(exit_code: u8, why: String, advice: String) -> Self {
-        Self { why, advice, exit_code, gate: None, lasting: false, told_in_ms: None }
+    fn of_class(class: TroubleClass, why: String, advice: String) -> Self {
+        Self { why, advice, class, gate: None, lasting: false, told_in_ms: None }
     }
 }
 

@@ -116,7 +116,7 @@ impl Machine {
                 "leave that override out",
             )),
             (Err(_), true) => Ok(true),
-            (Err(r), false) if r.exit_code == 4 => {
+            (Err(r), false) if r.is_unknown() => {
                 let advice = format!(
                     "{}; or go back without it, to where {group} last stood for certain: --override {} --reason TEXT",
                     r.advice,
@@ -224,7 +224,7 @@ impl Machine {
         let until = self.step_since(id).plus(FRESH_MS);
         let plan = match self.recall_plan(&group, now) {
             Ok(plan) => plan,
-            Err(r) if r.exit_code == 4 && now < until => return StepProgress::Wait(r.why, Some(until)),
+            Err(r) if r.is_unknown() && now < until => return StepProgress::Wait(r.why, Some(until)),
             Err(r) => return StepProgress::Help(r.why, r.advice),
         };
         let mut passed = Vec::new();

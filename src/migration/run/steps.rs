@@ -351,7 +351,7 @@ impl Machine {
                 }
                 StepProgress::Done
             }
-            Err(r) if r.exit_code == 4 && now < until => StepProgress::Wait(r.why, Some(until)),
+            Err(r) if r.is_unknown() && now < until => StepProgress::Wait(r.why, Some(until)),
             Err(r) => StepProgress::Fail(r.why, r.advice),
         }
     }

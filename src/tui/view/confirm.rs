@@ -7,7 +7,7 @@ use super::eos;
 use super::group::put_totals;
 use super::line::{Row, centre_area, draw_frame, wipe_area};
 use super::run::no_return_line;
-use crate::base::{Observed, Side};
+use crate::base::{Observed, Side, TroubleClass};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, StepLine, Subject};
 use crate::offsets::verdict::{GroupTranslation, PartitionPlan, Verdict};
@@ -323,10 +323,10 @@ fn end_of_typed(s: &str, cells: usize) -> String {
 fn refusal_lines<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
-    let word = match r.exit_code {
-        3 => "a gate holds: ",
-        4 => "unknown: ",
-        _ => "refused: ",
+    let word = match r.class {
+        TroubleClass::Held => "a gate holds: ",
+        TroubleClass::Unknown => "unknown: ",
+        TroubleClass::Refused | TroubleClass::Interrupted => "refused: ",
     };
     let mut rows: Vec<Row<'t>> = text::wrap(&format!("{word}{}", r.why), cells, 3, ellipsis)
         .into_iter()
