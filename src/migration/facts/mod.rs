@@ -8,3 +8,6 @@ pub mod overrides;
 pub mod settings;
 pub mod stage;
 pub mod state;
+
+#[cfg(test)]
+mod tests;
