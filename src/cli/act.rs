@@ -20,10 +20,11 @@ pub fn run_group_verb(global: &GlobalArgs, verb: GroupVerb) -> Result<Exit, Erro
         GroupVerb::Rollback(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
             (Command::RollBack { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
-        GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { group }, yes),
-        GroupVerb::Complete(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
-            (Command::Complete { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
-        }
+        GroupVerb::Continue(GroupArgs { group, yes }) => (Command::Continue { subject: Subject::Group(group) }, yes),
+        GroupVerb::Complete(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => (
+            Command::Complete { subject: Subject::Group(group), overrides: overrides.to_overrides(reason.as_deref())? },
+            yes,
+        ),
         GroupVerb::Hold { group, reason } => (Command::Hold { subject: Subject::Group(group), why: reason }, None),
         GroupVerb::Resume { group } => (Command::Resume { subject: Subject::Group(group) }, None),
     };
@@ -41,8 +42,10 @@ pub fn run_producer_verb(global: &GlobalArgs, verb: ProducerVerb) -> Result<Exit
             let green_only = if lose { GreenOnly::Lose } else { GreenOnly::Carry };
             (Command::HardBack { producer, green_only, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
         }
-        ProducerVerb::Continue(ProducerArgs { producer, yes }) => (Command::ContinueProducer { producer }, yes),
-        ProducerVerb::Complete(ProducerArgs { producer, yes }) => (Command::CompleteProducer { producer }, yes),
+        ProducerVerb::Continue(ProducerArgs { producer, yes }) => {
+            (Command::Continue { subject: Subject::Producer(producer) }, yes)
+        }
+        ProducerVerb::Complete(ProducerArgs { producer, yes }) => (Command::complete(Subject::Producer(producer)), yes),
         ProducerVerb::Approve(ProducerArgs { producer, yes }) => (Command::Approve { producer }, yes),
         ProducerVerb::Route { producer, to, overrides, reason, yes } => {
             let to = match to {

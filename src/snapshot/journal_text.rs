@@ -57,9 +57,7 @@ impl JournalText {
                 Some((_, subject)) => format!("continue {}", bare_name(subject)),
                 None => format!("continue run {run}"),
             },
-            Event::Completed { group: name } | Event::ProducerCompleted { producer: name } => {
-                format!("declare {} complete", visible_name(name))
-            }
+            Event::Completed { subject } => format!("declare {} complete", bare_name(subject)),
             Event::Approved { producer, .. } => {
                 format!("agree to the hard cutover of {producer}", producer = visible_name(producer))
             }
@@ -110,19 +108,17 @@ impl JournalText {
         match event {
             Event::Pinned { side, .. } => Some(Subject::Cluster(*side)),
             Event::RunStarted { subject, .. }
+            | Event::Completed { subject }
             | Event::Held { subject, .. }
             | Event::Resumed { subject }
             | Event::Compared { subject, .. }
             | Event::Noticed { subject, .. } => Some(subject.clone()),
-            Event::Completed { group }
-            | Event::Baselined { group, .. }
+            Event::Baselined { group, .. }
             | Event::Reads { group, .. }
             | Event::GateTurned { group, .. }
             | Event::TriggerFired { group, .. }
             | Event::TriggerCleared { group, .. } => Some(Subject::Group(group.clone())),
-            Event::ProducerCompleted { producer } | Event::Approved { producer, .. } => {
-                Some(Subject::Producer(producer.clone()))
-            }
+            Event::Approved { producer, .. } => Some(Subject::Producer(producer.clone())),
             Event::Opened { .. }
             | Event::Closed { .. }
             | Event::PhaseTurned { .. }
@@ -192,10 +188,7 @@ impl JournalText {
                 RunEnd::ReplacedBy(other) => format!("{}: taken over by run {other}", self.describe_run(*run)),
                 RunEnd::Failed(why) => format!("{}: failed: {why}", self.describe_run(*run)),
             },
-            Event::Completed { group } => format!("{group} declared complete", group = visible_name(group)),
-            Event::ProducerCompleted { producer } => {
-                format!("{producer} declared complete", producer = visible_name(producer))
-            }
+            Event::Completed { subject } => format!("{} declared complete", bare_name(subject)),
             Event::Approved { producer, .. } => {
                 format!("the hard cutover of {producer} is agreed to", producer = visible_name(producer))
             }

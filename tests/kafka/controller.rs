@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cutover::controller::{Controller, Handle, headless};
-use cutover::migration::facts::command::Command;
+use cutover::migration::facts::command::{Command, Subject};
 use cutover::migration::facts::stage::Stage;
 use cutover::plan::Plan;
 use cutover::session::options::{Options, Want};
@@ -162,7 +162,7 @@ fn killed_around_commit_and_start_it_goes_on_or_back_and_nothing_is_lost() {
     let (dir, group) = (world.dir.path(), world.group.clone());
     let cut_over = Command::cut_over(group.clone());
     let roll_back = Command::roll_back(group.clone());
-    let go_on = Command::Continue { group: group.clone() };
+    let go_on = Command::Continue { subject: Subject::Group(group.clone()) };
     let cases = [
         (&cut_over, "after-effect:1/4/1", &go_on),
         (&roll_back, "after-intent:2/1/1", &go_on),

@@ -298,7 +298,6 @@ pub fn word(event: &Event) -> String {
         Event::Coupled { group, .. } => format!("Coupled {group}"),
         Event::Seamed { to, .. } => format!("Seamed {to}"),
         Event::Approved { .. } => "Approved".into(),
-        Event::ProducerCompleted { .. } => "ProducerCompleted".into(),
         Event::PointOfNoReturn { .. } => "PointOfNoReturn".into(),
         Event::NeedsOperator { .. } => "NeedsOperator".into(),
         Event::Continued { .. } => "Continued".into(),

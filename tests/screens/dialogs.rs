@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use cutover::base::Side;
-use cutover::migration::facts::command::{Command, Level, Prepared, Refusal};
+use cutover::migration::facts::command::{Command, Level, Prepared, Refusal, Subject};
 use cutover::migration::facts::overrides::GateName;
 use cutover::migration::facts::stage::Stage;
 use cutover::offsets::{Chosen, Strategy};
@@ -295,7 +295,7 @@ fn where_one_key_would_do_a_word_is_typed() {
     assert!(executed(&press(&mut m, &["enter", "docker ps", "enter"])).is_empty());
     assert_eq!(phase(&m), &Phase::Shown);
     let cmds = press(&mut m, &["ctrl-u", "yes", "enter"]);
-    assert_eq!(executed(&cmds), [&Command::complete("loan-ledger")]);
+    assert_eq!(executed(&cmds), [&Command::complete(Subject::Group("loan-ledger".into()))]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use cutover::base::{Observed, Side, TopicPartition};
 use cutover::estate::FlagState;
 use cutover::migration::eos::{EosView, FencedId, GreenOnly, HardGateRow, PartitionSeam, RowId};
-use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, StepLine};
+use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, StepLine, Subject};
 use cutover::migration::facts::event::RunKind;
 use cutover::migration::facts::stage::{MovePhase, NextStep, RunView, SideState, Stage, StepState};
 use cutover::migration::rules::gate::Gate;
@@ -147,7 +147,7 @@ fn ledger(eos: EosView, run: Option<RunView>, side_state: Option<SideState>) -> 
         Side::Green => vec![
             Command::hard_back(name(), GreenOnly::Carry),
             Command::hard_back(name(), GreenOnly::Lose),
-            Command::CompleteProducer { producer: name() },
+            Command::complete(Subject::Producer(name())),
         ],
     }
     .into_iter()

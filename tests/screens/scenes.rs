@@ -3,7 +3,7 @@
 use crokey::KeyCombination;
 use crossterm::event::KeyEvent;
 use cutover::base::{At, Observed, Trouble};
-use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal};
+use cutover::migration::facts::command::{Command, Level, Offer, Prepared, Refusal, Subject};
 use cutover::snapshot::{Arming, Ask, Reply, Snapshot};
 use cutover::tui::model::Model;
 use cutover::tui::theme::Glyphs;
@@ -63,7 +63,7 @@ pub fn confirming(m: &mut Model) {
 
 /// Opens the dialog that declares the soak of `loan-ledger` complete.
 pub fn completing(m: &mut Model) {
-    let command = Command::complete("loan-ledger");
+    let command = Command::complete(Subject::Group("loan-ledger".into()));
     let mut s = m.snapshot.as_ref().map(|s| (**s).clone()).expect("a snapshot");
     let g = s.groups.iter_mut().find(|g| g.group == "loan-ledger").expect("in the fixture");
     g.offers.retain(|o| !matches!(o.command, Command::Complete { .. }));

@@ -8,7 +8,7 @@ use cutover::base::{At, Observed, Side, TroubleClass};
 use cutover::controller::{Controller, Handle, headless};
 use cutover::estate::FlagState;
 use cutover::journal::Reader;
-use cutover::migration::facts::command::{Command, Level};
+use cutover::migration::facts::command::{Command, Level, Subject};
 use cutover::migration::facts::event::{Event, RunKind};
 use cutover::migration::facts::stage::{Stage, StepState};
 use cutover::plan::Plan;
@@ -280,7 +280,7 @@ async fn told_to_end_in_the_middle_it_starts_nothing_more_and_goes_on_next_time(
     assert_eq!((intents, results), (1, 1), "what was begun was finished, and nothing else begun");
 
     let mut handle = Controller::start(demo.plan(), Options::new(Want::Armed, "bob@bastion"));
-    let report = run(&mut handle, Command::Continue { group: GROUP.into() }, GROUP).await;
+    let report = run(&mut handle, Command::Continue { subject: Subject::Group(GROUP.into()) }, GROUP).await;
     assert_eq!(report.class, None, "{report:?}");
     settled(&demo).await;
     let seen = demo.estate.witness().report_group(GROUP).unwrap();

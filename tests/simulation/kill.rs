@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use cutover::base::{Side, TroubleClass};
 use cutover::estate::SwitchState;
-use cutover::migration::facts::command::Command;
+use cutover::migration::facts::command::{Command, Subject};
 use cutover::sim::traffic::GroupSpec;
 use cutover::sim::{DemoConfig, DemoEstate};
 
@@ -83,7 +83,7 @@ impl World {
         };
         self.estate.mark(group);
         killed(dir, &command, crash_at);
-        let report = carry_out(dir, Command::Continue { group: group.into() }, None);
+        let report = carry_out(dir, Command::Continue { subject: Subject::Group(group.into()) }, None);
         assert_eq!(report.class, None, "{group} to {to}, killed {crash_at}: {report:?}");
         let predicted = report.run.unwrap().predicted_re_read.unwrap();
         // On a busy machine two hundred records of other partitions may come before the one that is read again.

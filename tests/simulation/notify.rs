@@ -5,7 +5,7 @@ use std::path::Path;
 
 use cutover::controller::Controller;
 use cutover::journal::Reader;
-use cutover::migration::facts::command::Command;
+use cutover::migration::facts::command::{Command, Subject};
 use cutover::plan::Plan;
 use cutover::session::options::{Options, Want};
 use serde_json::Value;
@@ -116,7 +116,7 @@ fn what_was_written_before_a_crash_is_told_after_it() {
     killed(dir, &Command::cut_over(GROUP), "before:1/5/1");
     assert_eq!(receiver.taken(), Vec::<Value>::new(), "it took nothing while the first one lived");
     receiver.answer(200);
-    let report = carry_out(dir, Command::Continue { group: GROUP.into() }, None);
+    let report = carry_out(dir, Command::Continue { subject: Subject::Group(GROUP.into()) }, None);
     assert_eq!(report.class, None, "{report:?}");
     // what the end of that one left waiting, a third one tells
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

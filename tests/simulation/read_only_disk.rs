@@ -13,7 +13,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use cutover::migration::facts::command::Command;
+use cutover::migration::facts::command::{Command, Subject};
 use serde_json::Value;
 
 use crate::kill::World;
@@ -240,7 +240,7 @@ fn where_the_switch_is_on_that_disk_too_every_output_says_that_the_group_is_off(
     assert!(said.lines().any(fails), "{said}");
 
     // The disk can be written again.
-    let report = carry_out(&plan, Command::Continue { group: group.into() }, None);
+    let report = carry_out(&plan, Command::Continue { subject: Subject::Group(group.into()) }, None);
     assert_eq!(report.class, None, "{report:?}");
     assert_eq!((world.switch(group).as_str(), world.seen(group).0), ("green", 0));
 }

@@ -147,6 +147,6 @@ mod tests {
         assert!(!waits_for_room(&back, &moving), "it is stopped, or about to be");
         assert!(waits_for_room(&Command::cut_over("other"), &moving), "another group has no run under way");
         assert!(!waits_for_room(&hard_back, &started(RunKind::HardCut, &hard)));
-        assert!(!waits_for_room(&Command::Continue { group: "audit".into() }, &rest));
+        assert!(!waits_for_room(&Command::Continue { subject: Subject::Group("audit".into()) }, &rest));
     }
 }

@@ -46,8 +46,8 @@ impl Machine {
                 Some(RunKind::HardGiveBack) => Ok(self.prepare_hard_give_back(command, name, plan)),
                 Some(kind) => self.prepare_move(command, name, plan, kind, now),
             },
-            Command::ContinueProducer { .. } => self.prepare_go_on(command, name),
-            Command::CompleteProducer { .. } => self.prepare_moved(command, name, plan, now),
+            Command::Continue { .. } => self.prepare_go_on(command, name),
+            Command::Complete { .. } => self.prepare_moved(command, name, plan, now),
             Command::Approve { .. } => self.prepare_approve(command, name, plan, now),
             _ => Err(Refusal::refused("it is no command of a hard cutover", "")),
         }
@@ -275,6 +275,12 @@ impl Machine {
         plan: &ProducerSettings,
         now: At,
     ) -> Result<Prepared, Refusal> {
+        if let Some(over) = command.overrides().first() {
+            return Err(Refusal::refused(
+                format!("the gate {} is none of declaring a producer complete", over.gate),
+                "leave it out here",
+            ));
+        }
         self.check_no_run(name)?;
         let state = self.state.producers.get(name);
         if let Some((why, advice)) = state.and_then(|p| p.alarm.clone()) {

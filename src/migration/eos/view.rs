@@ -94,12 +94,13 @@ impl Machine {
 
     /// What can be asked of an exactly-once producer.
     pub(in crate::migration) fn hard_commands(&self, name: &str) -> Vec<Command> {
+        let subject = Subject::Producer(name.to_owned());
         let mut commands = vec![
             Command::hard_cut(name),
             Command::hard_back(name, GreenOnly::Carry),
             Command::hard_back(name, GreenOnly::Lose),
-            Command::ContinueProducer { producer: name.to_owned() },
-            Command::CompleteProducer { producer: name.to_owned() },
+            Command::Continue { subject: subject.clone() },
+            Command::complete(subject),
         ];
         if self.settings.producers.get(name).is_some_and(|p| p.needs_approval) {
             commands.push(Command::Approve { producer: name.to_owned() });

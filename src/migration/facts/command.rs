@@ -54,15 +54,20 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         overrides: Vec<Override>,
     },
-    /// Go on with an action that a restart or a failed step interrupted.
+    /// Go on with an action that a restart or a failed step interrupted, or say that an alarm was seen and mended.
+    // Written as `"group": "..."` or `"producer": "..."`, as it was when each of them had a command of its own.
+    #[serde(alias = "continue_producer")]
     Continue {
-        /// Group id.
-        group: String,
+        /// Group, or exactly-once producer.
+        #[serde(flatten)]
+        subject: Subject,
     },
-    /// Declare the soak done.
+    /// Declare the soak of a group done, or an exactly-once producer moved: blue is not kept as its way back any longer.
+    #[serde(alias = "complete_producer")]
     Complete {
-        /// Group id.
-        group: String,
+        /// Group, or exactly-once producer.
+        #[serde(flatten)]
+        subject: Subject,
         /// Gates to pass over: what the soak can't prove any more, each with its reason.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         overrides: Vec<Override>,
@@ -106,16 +111,6 @@ pub enum Command {
         /// Gates to pass over, each with its reason.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         overrides: Vec<Override>,
-    },
-    /// Go on with a hard cutover that waits for a person, or say that its alarm was seen and mended.
-    ContinueProducer {
-        /// Producer name.
-        producer: String,
-    },
-    /// Declare an exactly-once producer moved: blue is not kept as its way back any longer.
-    CompleteProducer {
-        /// Producer name.
-        producer: String,
     },
     /// Agree to a hard cutover that somebody else will start.
     Approve {
@@ -174,9 +169,10 @@ impl Command {
         Self::RollBack { group: group.into(), overrides: Vec::new() }
     }
 
-    /// The end of a soak, over no gate.
-    pub fn complete(group: impl Into<String>) -> Self {
-        Self::Complete { group: group.into(), overrides: Vec::new() }
+    /// The end of what watches over a move, over no gate.
+    #[must_use]
+    pub fn complete(subject: Subject) -> Self {
+        Self::Complete { subject, overrides: Vec::new() }
     }
 
     /// A measurement by the plan's own strategies.
@@ -252,15 +248,14 @@ impl Command {
             Command::Estimate { group, .. }
             | Command::ResetOffsets { group, .. }
             | Command::CutOver { group, .. }
-            | Command::RollBack { group, .. }
-            | Command::Continue { group }
-            | Command::Complete { group, .. } => Subject::Group(group.clone()),
-            Command::Hold { subject, .. } | Command::Resume { subject } => subject.clone(),
+            | Command::RollBack { group, .. } => Subject::Group(group.clone()),
+            Command::Continue { subject }
+            | Command::Complete { subject, .. }
+            | Command::Hold { subject, .. }
+            | Command::Resume { subject } => subject.clone(),
             Command::Route { producer, .. }
             | Command::HardCut { producer, .. }
             | Command::HardBack { producer, .. }
-            | Command::ContinueProducer { producer }
-            | Command::CompleteProducer { producer }
             | Command::Approve { producer } => Subject::Producer(producer.clone()),
         }
     }

@@ -404,15 +404,13 @@ pub enum Event {
         /// All steps.
         total: u32,
     },
-    /// A soak was declared complete.
+    /// A soak was declared complete, or an exactly-once producer moved: its way back is not kept any longer.
+    // Written as `"group": "..."` or `"producer": "..."`, as it was when each of them had an event of its own.
+    #[serde(alias = "producer_completed")]
     Completed {
-        /// Group.
-        group: String,
-    },
-    /// An exactly-once producer was declared moved: its way back is not kept any longer.
-    ProducerCompleted {
-        /// Producer name.
-        producer: String,
+        /// Group, or exactly-once producer.
+        #[serde(flatten)]
+        subject: Subject,
     },
     /// Somebody agrees to a hard cutover, as the facts are now.
     Approved {

@@ -253,6 +253,16 @@ impl State {
         self.runs.get(&id)
     }
 
+    /// What alarmed about a subject while nothing of it was under way, and what can be done.
+    #[must_use]
+    pub fn alarm_of(&self, subject: &Subject) -> Option<&(String, String)> {
+        match subject {
+            Subject::Group(g) => self.groups.get(g)?.alarm.as_ref(),
+            Subject::Producer(p) => self.producers.get(p)?.alarm.as_ref(),
+            Subject::Migration | Subject::Cluster(_) => None,
+        }
+    }
+
     /// Who holds a subject itself, and why.
     #[must_use]
     pub fn own_hold(&self, subject: &Subject) -> Option<&(String, String)> {
@@ -292,15 +302,7 @@ impl State {
             Event::TriggerCleared { group, trigger } => {
                 self.groups.entry(group.clone()).or_default().fired.remove(trigger);
             }
-            Event::Completed { group } => {
-                let g = self.groups.entry(group.clone()).or_default();
-                g.fired.clear();
-                (g.rest, g.alarm) = (Stage::Complete { at }, None);
-            }
-            Event::ProducerCompleted { producer } => {
-                let p = self.producers.entry(producer.clone()).or_default();
-                (p.rest, p.alarm) = (Stage::Complete { at }, None);
-            }
+            Event::Completed { subject } => self.apply_completed(subject, at),
             Event::Approved { producer, facts } => self.apply_approval(producer, facts, entry),
             Event::Held { subject, why } => self.set_held(subject, Some((entry.actor.to_string(), why.clone()))),
             Event::Resumed { subject } => self.set_held(subject, None),
@@ -333,6 +335,21 @@ impl State {
             Subject::Group(g) => self.groups.entry(g.clone()).or_default().held = by,
             Subject::Producer(p) => self.producers.entry(p.clone()).or_default().held = by,
             Subject::Migration | Subject::Cluster(_) => self.held = by,
+        }
+    }
+
+    fn apply_completed(&mut self, subject: &Subject, at: At) {
+        match subject {
+            Subject::Group(g) => {
+                let g = self.groups.entry(g.clone()).or_default();
+                g.fired.clear();
+                (g.rest, g.alarm) = (Stage::Complete { at }, None);
+            }
+            Subject::Producer(p) => {
+                let p = self.producers.entry(p.clone()).or_default();
+                (p.rest, p.alarm) = (Stage::Complete { at }, None);
+            }
+            Subject::Migration | Subject::Cluster(_) => {}
         }
     }
 

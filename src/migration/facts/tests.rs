@@ -13,6 +13,10 @@ fn group() -> Subject {
     Subject::Group("g".into())
 }
 
+fn producer() -> Subject {
+    Subject::Producer("p".into())
+}
+
 /// Each command as the versions up to 0.1 wrote it, and what it says.
 fn earlier_commands() -> Vec<(&'static str, Command)> {
     let expired = Override::new(GateName::Expired, "they are replayed by hand");
@@ -21,11 +25,11 @@ fn earlier_commands() -> Vec<(&'static str, Command)> {
         (r#"{"do":"reset_offsets","group":"g","to":"green"}"#, Command::reset_offsets("g", Side::Green)),
         (r#"{"do":"cut_over","group":"g"}"#, Command::cut_over("g")),
         (r#"{"do":"roll_back","group":"g"}"#, Command::roll_back("g")),
-        (r#"{"do":"continue","group":"g"}"#, Command::Continue { group: "g".into() }),
-        (r#"{"do":"complete","group":"g"}"#, Command::complete("g")),
+        (r#"{"do":"continue","group":"g"}"#, Command::Continue { subject: group() }),
+        (r#"{"do":"complete","group":"g"}"#, Command::complete(group())),
         (
             r#"{"do":"complete","group":"g","overrides":[{"gate":"expired","reason":"they are replayed by hand"}]}"#,
-            Command::Complete { group: "g".into(), overrides: vec![expired] },
+            Command::Complete { subject: group(), overrides: vec![expired] },
         ),
         (
             r#"{"do":"hold","subject":{"group":"g"},"why":"lunch"}"#,
@@ -35,8 +39,8 @@ fn earlier_commands() -> Vec<(&'static str, Command)> {
         (r#"{"do":"route","producer":"p","to":"dual"}"#, Command::route("p", FlagState::Dual)),
         (r#"{"do":"hard_cut","producer":"p"}"#, Command::hard_cut("p")),
         (r#"{"do":"hard_back","producer":"p","green_only":"carry"}"#, Command::hard_back("p", GreenOnly::Carry)),
-        (r#"{"do":"continue_producer","producer":"p"}"#, Command::ContinueProducer { producer: "p".into() }),
-        (r#"{"do":"complete_producer","producer":"p"}"#, Command::CompleteProducer { producer: "p".into() }),
+        (r#"{"do":"continue_producer","producer":"p"}"#, Command::Continue { subject: producer() }),
+        (r#"{"do":"complete_producer","producer":"p"}"#, Command::complete(producer())),
         (r#"{"do":"approve","producer":"p"}"#, Command::Approve { producer: "p".into() }),
     ]
 }
@@ -51,19 +55,27 @@ fn earlier_events() -> Vec<(&'static str, Event)> {
         (r#"{"event":"continued","run":1}"#, Event::Continued { run: 1 }),
         (
             r#"{"event":"held","subject":{"producer":"p"},"why":"lunch"}"#,
-            Event::Held { subject: Subject::Producer("p".into()), why: "lunch".into() },
+            Event::Held { subject: producer(), why: "lunch".into() },
         ),
-        (r#"{"event":"resumed","subject":{"producer":"p"}}"#, Event::Resumed { subject: Subject::Producer("p".into()) }),
-        (r#"{"event":"completed","group":"g"}"#, Event::Completed { group: "g".into() }),
-        (r#"{"event":"producer_completed","producer":"p"}"#, Event::ProducerCompleted { producer: "p".into() }),
+        (r#"{"event":"resumed","subject":{"producer":"p"}}"#, Event::Resumed { subject: producer() }),
+        (r#"{"event":"completed","group":"g"}"#, Event::Completed { subject: group() }),
+        (r#"{"event":"producer_completed","producer":"p"}"#, Event::Completed { subject: producer() }),
     ]
+}
+
+/// As it is written today: one word for a thing, whatever its subject.
+fn respell(text: &str) -> String {
+    let old =
+        [("continue_producer", "continue"), ("complete_producer", "complete"), ("producer_completed", "completed")];
+    old.iter().fold(text.to_owned(), |text, (was, is)| text.replace(was, is))
 }
 
 #[test]
 fn every_spelling_of_a_command_is_read() {
     for (text, command) in earlier_commands() {
         assert_eq!(serde_json::from_str::<Command>(text).unwrap_or_else(|e| panic!("{text}: {e}")), command);
-        assert_eq!(serde_json::to_string(&command).unwrap(), text);
+        assert_eq!(serde_json::to_string(&command).unwrap(), respell(text));
+        assert_eq!(serde_json::from_str::<Command>(&respell(text)).unwrap(), command);
     }
 }
 
@@ -71,7 +83,8 @@ fn every_spelling_of_a_command_is_read() {
 fn every_spelling_of_an_event_is_read() {
     for (text, event) in earlier_events() {
         assert_eq!(serde_json::from_str::<Event>(text).unwrap_or_else(|e| panic!("{text}: {e}")), event);
-        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+        assert_eq!(serde_json::to_string(&event).unwrap(), respell(text));
+        assert_eq!(serde_json::from_str::<Event>(&respell(text)).unwrap(), event);
     }
 }
 

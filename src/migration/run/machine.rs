@@ -344,21 +344,20 @@ impl Machine {
                 self.count_anew(Some(subject), now);
                 None
             }
-            Command::Complete { group, .. } => {
-                self.complete_soak(group, command.overrides(), actor, now);
+            Command::Complete { subject: Subject::Group(group), overrides } => {
+                self.complete_soak(group, overrides, actor, now);
                 None
             }
-            Command::Continue { group } => self.go_on(&Subject::Group(group.clone()), actor, now),
+            Command::Complete { subject, .. } => {
+                self.emit(actor, Event::Completed { subject: subject.clone() }, now);
+                None
+            }
+            Command::Continue { subject } => self.go_on(subject, actor, now),
             Command::HardCut { .. } => Some(self.start_run(start(RunKind::HardCut), now)),
             Command::HardBack { producer, green_only, .. } => match self.hard_back_kind(producer, *green_only)? {
                 Some(kind) => Some(self.start_run(start(kind), now)),
                 None => self.go_on(&Subject::Producer(producer.clone()), actor, now),
             },
-            Command::ContinueProducer { producer } => self.go_on(&Subject::Producer(producer.clone()), actor, now),
-            Command::CompleteProducer { producer } => {
-                self.emit(actor.clone(), Event::ProducerCompleted { producer: producer.clone() }, now);
-                None
-            }
             Command::Approve { producer } => {
                 self.record_approval(producer, actor, now);
                 None

@@ -45,9 +45,9 @@ impl Machine {
                 Ok(None) => goes_on(),
                 Err(_) => true,
             },
-            Command::Continue { .. } | Command::ContinueProducer { .. } => goes_on(),
+            Command::Continue { .. } => goes_on(),
             Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
-            Command::Complete { .. } | Command::CompleteProducer { .. } | Command::Approve { .. } => false,
+            Command::Complete { .. } | Command::Approve { .. } => false,
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
         }
     }

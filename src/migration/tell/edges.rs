@@ -73,7 +73,8 @@ impl Edges {
                 self.complete.remove(number);
             }
             // The next soak begins with nothing told.
-            Event::RunStarted { subject: Subject::Group(group), dry_run: false, .. } | Event::Completed { group } => {
+            Event::RunStarted { subject: Subject::Group(group), dry_run: false, .. }
+            | Event::Completed { subject: Subject::Group(group) } => {
                 self.forget_group(group);
             }
             _ => {}
@@ -295,7 +296,7 @@ mod tests {
         let again = turns.turn_gates("g", &rows("PASS"), At(2 + 300_000));
         assert!(matches!(&again[0], Event::GateTurned { gate: Gate::Pass, metric: Some(_), .. }), "{again:?}");
         // ... and of an earlier soak nothing
-        turns.take_entry(&entry(Event::Completed { group: "g".into() }));
+        turns.take_entry(&entry(Event::Completed { subject: Subject::Group("g".into()) }));
         assert_eq!(turns.turn_gates("g", &rows("FAIL"), At(3)), [failed("g")]);
         assert_eq!(turns.turn_gates("h", &[], At(3)), [], "no soak");
     }

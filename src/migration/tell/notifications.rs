@@ -378,14 +378,7 @@ impl Notifications {
                 let event = if matches!(entry.event, Event::Held { .. }) { H::Held } else { H::Resumed };
                 piece(topics, event, S::Info, subject, about("hold", subject))
             }
-            Event::Completed { group } => {
-                let subject = Subject::Group(group.clone());
-                piece(&[T::Stage], H::Completed, S::Info, &subject, about("stage", &subject))
-            }
-            Event::ProducerCompleted { producer } => {
-                let subject = Subject::Producer(producer.clone());
-                piece(&[T::Stage], H::Completed, S::Info, &subject, about("stage", &subject))
-            }
+            Event::Completed { subject } => piece(&[T::Stage], H::Completed, S::Info, subject, about("stage", subject)),
             Event::Noticed { subject, .. } => piece(&[T::Note], H::Noticed, S::Warn, subject, about("note", subject)),
             Event::Compared { subject, verdict, .. } => {
                 let severity = if *verdict == ComparedVerdict::Clean { S::Info } else { S::Warn };

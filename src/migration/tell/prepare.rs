@@ -90,14 +90,19 @@ impl Machine {
                 }
                 self.prepare_group(command, group, RunKind::ResetOffsets, *to, now)
             }
-            Command::Continue { group } => self.prepare_continue(command, group),
-            Command::Complete { group, .. } => self.prepare_complete(command, group, now),
+            Command::Continue { subject: Subject::Group(group) } => self.prepare_continue(command, group),
+            Command::Complete { subject: Subject::Group(group), .. } => self.prepare_complete(command, group, now),
             Command::Route { producer, to, .. } => self.prepare_route(command, producer, *to, now),
             Command::HardCut { producer, .. }
             | Command::HardBack { producer, .. }
-            | Command::ContinueProducer { producer }
-            | Command::CompleteProducer { producer }
+            | Command::Continue { subject: Subject::Producer(producer) }
+            | Command::Complete { subject: Subject::Producer(producer), .. }
             | Command::Approve { producer } => self.prepare_hard(command, producer, now),
+            Command::Continue { subject: Subject::Migration | Subject::Cluster(_) }
+            | Command::Complete { subject: Subject::Migration | Subject::Cluster(_), .. } => Err(Refusal::refused(
+                "only a group or a producer moves: nothing else can be continued or declared complete",
+                "name one of them",
+            )),
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
                 Ok(plain_dialog(command, String::new()))
             }
@@ -122,12 +127,8 @@ impl Machine {
     /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
     fn check_not_outliving(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
-            Command::Complete { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
-            Command::CompleteProducer { .. } | Command::Approve { .. } => true,
-            Command::Continue { group } => self.state.groups.get(group).is_some_and(|g| g.alarm.is_some()),
-            Command::ContinueProducer { producer } => {
-                self.state.producers.get(producer).is_some_and(|p| p.alarm.is_some())
-            }
+            Command::Complete { .. } | Command::Approve { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
+            Command::Continue { subject } => self.state.alarm_of(subject).is_some(),
             // These measure, or begin a run that is a dry one.
             Command::Estimate { .. }
             | Command::ResetOffsets { .. }

@@ -4,7 +4,7 @@ use super::prepare::plain_dialog;
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{Actor, At, Side};
-use crate::migration::facts::command::{Command, Level, Prepared, Refusal};
+use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::migration::facts::event::Event;
 use crate::migration::facts::overrides::{GateName, HeldGate, Override, PassedOver};
 use crate::migration::facts::stage::{Stage, WayBack};
@@ -122,7 +122,7 @@ impl Machine {
             let passed = PassedOver { gate: held.gate, what: held.why, by, reason };
             self.emit(actor.clone(), Event::PassedOver { run, passed }, now);
         }
-        self.emit(actor.clone(), Event::Completed { group: group.to_owned() }, now);
+        self.emit(actor.clone(), Event::Completed { subject: Subject::Group(group.to_owned()) }, now);
     }
 
     /// What ends with a soak that is declared complete.

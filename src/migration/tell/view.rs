@@ -289,18 +289,18 @@ impl Machine {
         let to = group::rests_on(self.state.groups.get(&group).map(|g| &g.rest)).other();
         let held = self.state.holder(&subject).is_some();
         let hold = if held {
-            Command::Resume { subject }
+            Command::Resume { subject: subject.clone() }
         } else {
             // The reason is typed later; the offer only asks whether a hold is possible.
-            Command::Hold { subject, why: "offered".into() }
+            Command::Hold { subject: subject.clone(), why: "offered".into() }
         };
         let commands = [
             Command::estimate(&group, to),
             Command::reset_offsets(&group, to),
             Command::cut_over(&group),
             Command::roll_back(&group),
-            Command::Continue { group: group.clone() },
-            Command::complete(group),
+            Command::Continue { subject: subject.clone() },
+            Command::complete(subject),
             hold,
         ];
         commands.into_iter().map(|c| self.to_offer(c, now)).collect()

@@ -83,11 +83,11 @@ pub(super) fn reset_offsets(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn continue_run(m: &mut Model) -> Vec<Cmd> {
-    confirm_offer(m, |c| matches!(c, Command::Continue { .. } | Command::ContinueProducer { .. }))
+    confirm_offer(m, |c| matches!(c, Command::Continue { .. }))
 }
 
 pub(super) fn complete_soak(m: &mut Model) -> Vec<Cmd> {
-    confirm_offer(m, |c| matches!(c, Command::Complete { .. } | Command::CompleteProducer { .. }))
+    confirm_offer(m, |c| matches!(c, Command::Complete { .. }))
 }
 
 /// Opens the dialog of the next hard move: the one that would be taken, else the first, whose dialog says what holds.

@@ -67,11 +67,11 @@ pub(super) fn can_reset(m: &Model) -> Readiness {
 }
 
 pub(super) fn can_continue(m: &Model) -> Readiness {
-    check_offers(m, true, |c| matches!(c, Command::Continue { .. } | Command::ContinueProducer { .. }))
+    check_offers(m, true, |c| matches!(c, Command::Continue { .. }))
 }
 
 pub(super) fn can_complete(m: &Model) -> Readiness {
-    check_offers(m, true, |c| matches!(c, Command::Complete { .. } | Command::CompleteProducer { .. }))
+    check_offers(m, true, |c| matches!(c, Command::Complete { .. }))
 }
 
 /// Cut over, or back with what green alone has: whichever of them is the next move.

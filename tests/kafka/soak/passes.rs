@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use cutover::base::TroubleClass;
-use cutover::migration::facts::command::{Command, Prepared, Refusal};
+use cutover::migration::facts::command::{Command, Prepared, Refusal, Subject};
 use cutover::migration::facts::stage::Stage;
 use cutover::migration::rules::gate::Gate;
 use cutover::migration::soak::criteria::{GateRow, Metric};
@@ -158,7 +158,7 @@ async fn a_soak_passes_in_its_time_and_a_silent_exporter_is_a_hole() {
     let held_before = p99.held_ms;
     println!("{:?}, held {held_before} ms, holes {:?}", p99.gate, p99.holes);
     assert!(held_before > 0 && held_before < NEEDED_MS, "{p99:?}");
-    let refused = dialog(&mut look, 0, Command::complete(&group)).await.unwrap_err();
+    let refused = dialog(&mut look, 0, Command::complete(Subject::Group(group.clone()))).await.unwrap_err();
     println!("{refused}");
     assert_eq!(refused.class, TroubleClass::Unknown, "{refused:?}");
 

@@ -75,8 +75,8 @@ fn plain(words: &str) -> Command {
     match words {
         "cutover" => Command::cut_over(group()),
         "rollback" => Command::roll_back(group()),
-        "continue" => Command::Continue { group: group() },
-        "complete" => Command::complete(group()),
+        "continue" => Command::Continue { subject },
+        "complete" => Command::complete(subject),
         "reset green" => Command::reset_offsets(group(), Side::Green),
         "estimate green" => Command::estimate(group(), Side::Green),
         "estimate blue" => Command::estimate(group(), Side::Blue),

@@ -53,8 +53,8 @@ pub fn command(words: &str) -> Command {
         "cut" => Command::hard_cut(producer),
         "back carry" => Command::hard_back(producer, GreenOnly::Carry),
         "back lose" => Command::hard_back(producer, GreenOnly::Lose),
-        "continue" => Command::ContinueProducer { producer },
-        "complete" => Command::CompleteProducer { producer },
+        "continue" => Command::Continue { subject: World::subject() },
+        "complete" => Command::complete(World::subject()),
         "approve" => Command::Approve { producer },
         "hold" => Command::Hold { subject: World::subject(), why: "lunch".into() },
         "resume" => Command::Resume { subject: World::subject() },
@@ -64,7 +64,10 @@ pub fn command(words: &str) -> Command {
         "route green" => Command::route(producer, cutover::estate::FlagState::Green),
         other => panic!("no command {other:?}"),
     };
-    if let Command::HardCut { overrides, .. } | Command::HardBack { overrides, .. } = &mut command {
+    if let Command::HardCut { overrides, .. }
+    | Command::HardBack { overrides, .. }
+    | Command::Complete { overrides, .. } = &mut command
+    {
         *overrides = gates;
     }
     command

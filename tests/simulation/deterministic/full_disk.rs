@@ -85,7 +85,8 @@ fn a_disk_that_is_full_anywhere_leaves_no_group_on_neither_side() {
             // There is room again.
             run.full_at = None;
             run.restart();
-            let prefer = if point % 2 == 0 { Command::Continue { group: GROUP.into() } } else { roll_back() };
+            let prefer =
+                if point % 2 == 0 { Command::Continue { subject: Subject::Group(GROUP.into()) } } else { roll_back() };
             run.finish(&prefer);
             run.check(seed, &Side::BOTH);
         }
@@ -147,7 +148,7 @@ fn what_an_earlier_process_stopped_is_not_started_by_a_disk_that_is_still_full()
         // There is room again.
         run.full_at = None;
         run.restart();
-        run.finish(&Command::Continue { group: GROUP.into() });
+        run.finish(&Command::Continue { subject: Subject::Group(GROUP.into()) });
         run.check(seed, &Side::BOTH);
     }
     assert!(hit > 5, "the group was off at {hit} points only");

@@ -155,7 +155,7 @@ impl Run {
             if !self.open() {
                 return;
             }
-            let go_on = Command::Continue { group: GROUP.into() };
+            let go_on = Command::Continue { subject: Subject::Group(GROUP.into()) };
             let back = Command::roll_back(GROUP);
             let asks_a_person = self.machine.side_state(&Subject::Group(GROUP.into()), self.world.now).is_some();
             if asks_a_person {
@@ -237,7 +237,8 @@ fn a_process_that_dies_anywhere_loses_nothing() {
         run.die_at = Some(at_all);
         run.world.mark();
         run.ask(&cut_over());
-        let prefer = if seed % 2 == 0 { Command::Continue { group: GROUP.into() } } else { roll_back() };
+        let prefer =
+            if seed % 2 == 0 { Command::Continue { subject: Subject::Group(GROUP.into()) } } else { roll_back() };
         run.finish(&prefer);
         run.check(seed, &Side::BOTH);
         assert!(run.world.re_read <= LIMIT, "seed {seed}: {} re-read\n{}", run.world.re_read, run.story());
@@ -254,7 +255,7 @@ fn effects_that_are_never_heard_of_lose_nothing() {
         let after = run.world.rng.u64(0..20);
         run.seconds(after);
         run.world.unheard = Some(run.world.rng.bool());
-        run.finish(&Command::Continue { group: GROUP.into() });
+        run.finish(&Command::Continue { subject: Subject::Group(GROUP.into()) });
         run.check(seed, &Side::BOTH);
         assert!(run.world.re_read <= LIMIT, "seed {seed}: {} re-read\n{}", run.world.re_read, run.story());
     }

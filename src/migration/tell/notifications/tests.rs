@@ -5,7 +5,7 @@ use strum::IntoEnumIterator as _;
 use super::*;
 use crate::base::Side;
 use crate::estate::SwitchState;
-use crate::migration::facts::command::Command;
+use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::effect::{Effect, IssuedEffect};
 use crate::migration::facts::overrides::{GateName, PassedOver};
 use crate::migration::facts::stage::WayBack;
@@ -101,7 +101,7 @@ fn a_cutover_tells_its_start_its_point_of_no_return_and_its_end() {
         (WE, Event::PointOfNoReturn { run: 1 }),
         (WE, Event::StepDone { run: 1, step: 0 }),
         (WE, done(1)),
-        (ADA, Event::Completed { group: "loan-audit".into() }),
+        (ADA, Event::Completed { subject: Subject::Group("loan-audit".into()) }),
     ]);
     let expected = [
         "run_started Info run [moving] run/group/loan-audit",
