@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::draw_more_marks;
-use super::line::{self, Row, visible_range};
+use super::line::{self, Row};
+use super::table::ColumnWidth::{Fixed, Rest, Steps};
+use super::table::{TableColumn, TableView, in_role};
 use crate::base::sanitise::visible_name;
 use crate::snapshot::calendar::{MoveKind, MoveTiming, Opening, format_short_time, format_time_span};
 use crate::tui::calendar::{self, CalendarLine, MoveCounts, MoveStanding};
@@ -12,12 +13,8 @@ use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::text;
 use crate::tui::theme::{Glyph, Role};
 
-/// Cells of when it is due: `now, 1h20m left`.
-const WHEN: usize = 16;
-/// Cells of a moment: `Sun 12-06 23:00`.
-const MOMENT: usize = 15;
-/// Cells of a kind.
-const KIND: usize = 5;
+type MoveColumn<'t> = TableColumn<'t, &'t CalendarLine<'t>>;
+
 /// Cells of a label under the table.
 const LABEL: usize = 9;
 /// Least lines of the table, with its head.
@@ -69,7 +66,9 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let alone = m.focus == ScreenFocus::Top;
     let (above, below) = line::share_height(body.height, detail.len(), least, alone);
     if above > 0 {
-        draw_table(m, &lines, at, Rect { height: above, ..body }, buf);
+        let rows: Vec<&CalendarLine<'_>> = lines.iter().collect();
+        let table = TableView::new(theme, list_columns(m), usize::from(body.width));
+        table.draw_table(&rows, (at, true), Rect { height: above, ..body }, buf);
     }
     if below > 0 {
         let rest = Rect { y: body.bottom() - below, height: below, ..body };
@@ -142,35 +141,51 @@ fn draw_empty(m: &Model, moves: usize, area: Rect, buf: &mut Buffer) -> Rect {
     Rect { y: area.y + shown, height: area.height - shown, ..area }
 }
 
-/// Cells of the columns that give way: kind, name, team, window; 0: not shown.
-fn column_widths(width: usize) -> [usize; 4] {
-    match width {
-        0..=69 => [0, 14, 0, 0],
-        70..=99 => [KIND, 16, 7, 0],
-        100..=139 => [KIND, 22, 10, 14],
-        _ => [KIND, 32, 12, 24],
-    }
-}
-
-fn draw_table(m: &Model, lines: &[CalendarLine<'_>], at: usize, area: Rect, buf: &mut Buffer) {
+fn list_columns(m: &Model) -> Vec<MoveColumn<'_>> {
     let theme = m.theme();
-    let width = usize::from(area.width);
-    let [kind, name, team, in_window] = column_widths(width);
-    let mut head =
-        Row::new(theme).gap(2).left(Role::Dim, "due", WHEN).gap(1).left(Role::Dim, "your time", MOMENT).gap(1);
-    for (cells, word) in [(kind, "what"), (name, "name"), (team, "team"), (in_window, "window")] {
-        head = if cells > 0 { head.left(Role::Dim, word, cells).gap(1) } else { head };
-    }
-    head.put(Role::Dim, "state").draw(area, 0, buf);
-    let range = visible_range(lines.len(), at, usize::from(area.height.saturating_sub(1)));
-    let (above, below) = (range.start, lines.len() - range.end);
-    let ids = lines[range.clone()].iter().map(|l| l.planned.name.as_str());
-    let names = text::shorten_names(ids, name, theme.glyph(Glyph::Ellipsis));
-    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
-        let row = move_line(m, (&lines[i], name), i == at, width);
-        if i == at { row.draw_cursor(area, y, buf) } else { row.draw(area, y, buf) }
-    }
-    draw_more_marks(m, above, below, area, buf);
+    let plain = |l: &CalendarLine<'_>| if l.standing == MoveStanding::Moved { Role::Dim } else { Role::Text };
+    vec![
+        MoveColumn::new("", Fixed(1), |l, _| {
+            in_role(Role::Hold, if l.conflicts.is_empty() { "" } else { theme.glyph(Glyph::Alert) })
+        })
+        .set_gap(0),
+        // `now, 1h20m left`
+        MoveColumn::new("due", Fixed(16), |l, _| {
+            let (role, when) = describe_due(l);
+            in_role(role, when)
+        })
+        .set_gap(0),
+        // `Sun 12-06 23:00`
+        MoveColumn::new("your time", Fixed(15), move |l, _| {
+            let moment = l.planned.opening.and_then(|o| format_short_time(o.from, &m.options.zone));
+            in_role(plain(l), moment.unwrap_or_default())
+        }),
+        MoveColumn::new("what", Steps(&[(70, 5)]), |l, _| {
+            in_role(
+                Role::Dim,
+                match (l.planned.kind, l.planned.hard) {
+                    (MoveKind::Group, _) => "group",
+                    (MoveKind::Producer, true) => "EOS",
+                    (MoveKind::Producer, false) => "prod.",
+                },
+            )
+        }),
+        MoveColumn::new("name", Steps(&[(0, 14), (70, 16), (100, 22), (140, 32)]), move |l, at| {
+            in_role(if at.cursor { Role::Strong } else { plain(l) }, at.name)
+        })
+        .tell_apart(|l| visible_name(&l.planned.name)),
+        MoveColumn::new("team", Steps(&[(70, 7), (100, 10), (140, 12)]), |l, _| {
+            in_role(Role::Dim, visible_name(&l.planned.team))
+        }),
+        MoveColumn::new("window", Steps(&[(100, 14), (140, 24)]), |l, _| {
+            in_role(Role::Dim, visible_name(l.planned.window.as_deref().unwrap_or_default()))
+        })
+        .cut_in_middle(),
+        MoveColumn::new("state", Rest { from: 0 }, |l, _| match (l.outside, &l.state) {
+            (true, (_, state)) => in_role(Role::Hold, format!("{state}, outside")),
+            (false, (role, state)) => in_role(*role, state),
+        }),
+    ]
 }
 
 /// When it is due, in words.
@@ -184,42 +199,6 @@ fn describe_due(line: &CalendarLine<'_>) -> (Role, String) {
             (Role::Fail, format!("missed {} ago", text::format_coarse(ms)))
         }
         (MoveStanding::NotYet, MoveTiming::NoDay { .. }) => (Role::Dim, "no day".to_owned()),
-    }
-}
-
-fn move_line<'t>(m: &'t Model, (l, shown): (&CalendarLine<'_>, &str), cursor: bool, width: usize) -> Row<'t> {
-    let theme = m.theme();
-    let [kind_cells, name, team, in_window] = column_widths(width);
-    let row = Row::new(theme);
-    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
-    let row = if l.conflicts.is_empty() { row.gap(1) } else { row.glyph(Role::Hold, Glyph::Alert) };
-    let (role, when) = describe_due(l);
-    let moment = match l.planned.opening {
-        Some(o) => format_short_time(o.from, &m.options.zone).unwrap_or_default(),
-        None => String::new(),
-    };
-    let kind = match (l.planned.kind, l.planned.hard) {
-        (MoveKind::Group, _) => "group",
-        (MoveKind::Producer, true) => "EOS",
-        (MoveKind::Producer, false) => "prod.",
-    };
-    let dim = if l.standing == MoveStanding::Moved { Role::Dim } else { Role::Text };
-    let mut row = row.left(role, when, WHEN).gap(1).left(dim, moment, MOMENT).gap(1);
-    if kind_cells > 0 {
-        row = row.left(Role::Dim, kind, kind_cells).gap(1);
-    }
-    row = row.left(if cursor { Role::Strong } else { dim }, shown, name).gap(1);
-    if team > 0 {
-        row = row.left(Role::Dim, visible_name(&l.planned.team), team).gap(1);
-    }
-    if in_window > 0 {
-        row = row.put_name(Role::Dim, l.planned.window.as_deref().unwrap_or_default(), in_window).gap(1);
-    }
-    let left = width.saturating_sub(row.width() + 1);
-    let (role, state) = &l.state;
-    match l.outside {
-        true => row.left(Role::Hold, format!("{state}, outside"), left),
-        false => row.left(*role, state, left),
     }
 }
 

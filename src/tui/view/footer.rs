@@ -133,13 +133,13 @@ fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
                 Some((Role::Hold, words::to_sentence(&t.what, &t.advice)))
             })
             .map(|w| named(&g.group, w))
-            .or_else(|| whole_name(&g.group, groups::GroupColumns::for_width(columns).name()));
+            .or_else(|| whole_name(&g.group, groups::NAME.count_cells(columns, 0)?));
     }
     let p = m.current_producer()?;
     words::describe_why(&p.side_state)
         .or_else(|| p.disagreement.as_ref().map(|d| (Role::Hold, d.clone())))
         .map(|w| named(&p.name, w))
-        .or_else(|| whole_name(&p.name, producers::ProducerColumns::for_width(columns).name()))
+        .or_else(|| whole_name(&p.name, producers::NAME.count_cells(columns, 0)?))
 }
 
 /// The whole name of the row under the cursor, where the table cuts it: names may differ only there.

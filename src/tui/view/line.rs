@@ -6,7 +6,6 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use crate::base::Side;
-use crate::base::sanitise::visible_name;
 use crate::tui::theme::{Glyph, Role, Theme, side_role};
 use crate::tui::{spark, text};
 
@@ -83,11 +82,6 @@ impl<'t> Row<'t> {
         let end = self.width + cells;
         let s = text::cut(s.as_ref(), cells, self.theme.glyph(Glyph::Ellipsis));
         self.put(role, s).pad_to(end)
-    }
-
-    /// Appends a foreign name as it came, in exactly `cells`: made visible, cut in its middle.
-    pub fn put_name(self, role: Role, s: impl AsRef<str>, cells: usize) -> Self {
-        self.middle(role, visible_name(s.as_ref()), cells)
     }
 
     /// Appends text in exactly `cells`, cut in its middle.

@@ -21,6 +21,7 @@ mod producer;
 mod producers;
 mod prompts;
 mod run;
+mod table;
 mod tabs;
 mod verify;
 

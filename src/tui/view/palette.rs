@@ -4,12 +4,17 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tui_input::Input;
 
-use super::line::{Row, draw_frame, visible_range, wipe_area};
+use super::line::{Row, draw_frame, wipe_area};
+use super::table::ColumnWidth::{Fixed, Rest, Share};
+use super::table::{TableColumn, TableView, in_role};
 use crate::base::sanitise::visible_name;
 use crate::tui::actions::Readiness;
 use crate::tui::model::Model;
+use crate::tui::palette::{self, PaletteEntry};
 use crate::tui::theme::{Glyph, Role};
-use crate::tui::{palette, text, words};
+use crate::tui::{text, words};
+
+type PaletteColumn<'t> = TableColumn<'t, &'t PaletteEntry>;
 
 /// Most lines shown.
 const LINES: u16 = 12;
@@ -41,26 +46,24 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
         Row::new(theme).gap(3).put(Role::Hold, "no such command, group or producer").draw(list, 0, buf);
         return;
     }
-    let width = usize::from(inside.width);
-    let at = selected.min(entries.len() - 1);
-    let range = visible_range(entries.len(), at, usize::from(list.height));
-    let cells = (width / 3).clamp(16, 40);
-    let whole: Vec<String> = entries[range.clone()].iter().map(|e| visible_completion(&e.completion)).collect();
-    let shown = text::shorten_apart(&whole, cells, theme.glyph(Glyph::Ellipsis));
-    for ((y, i), shown) in (0u16..).zip(range).zip(&shown) {
-        let e = &entries[i];
-        let (name, doc, words) = match &e.ready {
-            Readiness::Now => (Role::Strong, Role::Text, e.doc.clone()),
-            Readiness::NotNow(why) => (Role::Dim, Role::Hold, why.clone()),
-            Readiness::No => (Role::Dim, Role::Dim, e.doc.clone()),
-        };
-        let row = Row::new(theme);
-        let row = if i == at { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
-        let row = row.gap(1).left(name, shown, cells).gap(1).left(Role::Key, e.key, 9).gap(1);
-        let left = width.saturating_sub(row.width() + 1);
-        let row = row.put(doc, text::cut(&words, left, theme.glyph(Glyph::Ellipsis)));
-        if i == at { row.draw_cursor(list, y, buf) } else { row.draw(list, y, buf) }
-    }
+    let rows: Vec<&PaletteEntry> = entries.iter().collect();
+    let at = (selected.min(rows.len() - 1), true);
+    TableView::new(theme, list_columns(), usize::from(inside.width)).draw_window(&rows, at, list, buf);
+}
+
+fn list_columns<'t>() -> Vec<PaletteColumn<'t>> {
+    vec![
+        PaletteColumn::new("command", Share { parts: 3, least: 16, most: 40 }, |e, at| {
+            in_role(if matches!(e.ready, Readiness::Now) { Role::Strong } else { Role::Dim }, at.name)
+        })
+        .tell_apart(|e| visible_completion(&e.completion)),
+        PaletteColumn::new("key", Fixed(9), |e, _| in_role(Role::Key, e.key)),
+        PaletteColumn::new("what it does", Rest { from: 0 }, |e, _| match &e.ready {
+            Readiness::Now => in_role(Role::Text, &e.doc),
+            Readiness::NotNow(why) => in_role(Role::Hold, why),
+            Readiness::No => in_role(Role::Dim, &e.doc),
+        }),
+    ]
 }
 
 /// A line of the palette as it is shown: a word, and a foreign name made visible.

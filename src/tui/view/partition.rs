@@ -5,6 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::{self, Row, rule_line};
+use super::table::ColumnWidth::{self, Fixed, Steps};
+use super::table::{TableCell, TableColumn, TableView, in_role};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
@@ -81,7 +83,7 @@ pub fn count_hidden(m: &Model, group: &str, area: Rect) -> usize {
 
 /// Everything that is known of the translation, in the order of the questions: where to, at what price, why, and how
 /// one can see it.
-fn detail_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+fn detail_lines<'t>(m: &'t Model, p: &'t PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let from = to.other();
     let source = (p.source.committed, p.source.log_start, p.source.end);
@@ -197,37 +199,14 @@ fn missing_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) ->
     rows
 }
 
-/// Widths of the columns of the records.
-struct RecordColumns {
-    offset: usize,
-    key: usize,
-    size: usize,
-    apart: usize,
-}
+/// A record on either side or on both, and whether it lies above the cut.
+type RecordColumn<'t> = TableColumn<'t, (Pair<'t>, bool)>;
 
-impl RecordColumns {
-    fn for_width(width: usize) -> Self {
-        match width {
-            0..=71 => Self { offset: 9, key: 0, size: 0, apart: 0 },
-            72..=99 => Self { offset: 10, key: 12, size: 5, apart: 0 },
-            100..=139 => Self { offset: 13, key: 17, size: 6, apart: 8 },
-            _ => Self { offset: 15, key: 32, size: 6, apart: 9 },
-        }
-    }
-
-    /// Cells of one side: offset and time.
-    fn side_width(&self) -> usize {
-        self.offset + 1 + TIME
-    }
-}
-
-/// Cells of a time of day with milliseconds.
-const TIME: usize = 12;
-/// Cells of an identity's digits.
-const HASH: usize = 8;
+/// Cells of an offset.
+const OFFSET: ColumnWidth = Steps(&[(0, 9), (72, 10), (100, 13), (140, 15)]);
 
 /// The records around the cut, equal ones on one line.
-fn record_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
+fn record_lines<'t>(m: &'t Model, p: &'t PartitionPlan, to: Side, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
     let all = || p.cut.source.iter().chain(&p.cut.target);
     let (Some(first), Some(last)) = (all().map(|r| r.ts).min(), all().map(|r| r.ts).max()) else {
@@ -238,9 +217,9 @@ fn record_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> 
         (Some(a), Some(b)) => format!(", {a} to {b} UTC"),
         _ => String::new(),
     };
-    let c = RecordColumns::for_width(width);
+    let table = TableView::new(theme, list_columns(m, to), width);
     let pairs = partitions::side_by_side(p);
-    let mut rows = vec![rule_line(theme, &format!("records at the cut{days}"), width), head_line(m, &c, to)];
+    let mut rows = vec![rule_line(theme, &format!("records at the cut{days}"), width), table.head_line()];
     rows.extend(match &m.values {
         RecordValues::Hidden | RecordValues::Shown(_) => None,
         RecordValues::Asked(_) => {
@@ -255,8 +234,9 @@ fn record_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) -> 
         if i == 1 {
             rows.push(cut_line(m, width));
         }
-        for pair in section {
-            rows.push(record_line(m, pair, &c, to, i == 0));
+        let entries: Vec<_> = section.iter().map(|pair| (*pair, i == 0)).collect();
+        for (pair, row) in section.iter().zip(table.list_lines(&entries, None)) {
+            rows.push(row);
             rows.extend(value_line(m, pair, width));
         }
     }
@@ -282,15 +262,62 @@ fn value_line<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>
     Some(row.left(role, words, left))
 }
 
-fn head_line<'t>(m: &'t Model, c: &RecordColumns, to: Side) -> Row<'t> {
-    let theme = m.theme();
-    let side = |row: Row<'t>, side: Side| {
-        row.right(side_role(side), theme.mark(side), c.offset).gap(1).left(Role::Dim, "time", TIME)
-    };
-    let row = side(side(Row::new(theme).gap(1), to.other()).gap(3), to);
-    let row = if c.apart > 0 { row.gap(1).right(Role::Dim, "apart", c.apart) } else { row };
-    let row = if c.key > 0 { row.gap(1).left(Role::Dim, "key", c.key).right(Role::Dim, "bytes", c.size) } else { row };
-    row.gap(1).put(Role::Dim, "hash")
+fn list_columns<'t>(m: &'t Model, to: Side) -> Vec<RecordColumn<'t>> {
+    let record = |pair: Pair<'t>| pair.source.or(pair.target);
+    let [left, left_time] = side_columns(to.other(), m, |pair| pair.source);
+    let [right, right_time] = side_columns(to, m, |pair| pair.target);
+    vec![
+        left.set_gap(0),
+        left_time,
+        RecordColumn::new("", Fixed(1), |(pair, _), _| {
+            in_role(Role::Ok, if pair.twin == Twin::Here { m.theme().glyph(Glyph::Equal) } else { "" })
+        }),
+        right,
+        right_time,
+        RecordColumn::new("apart", Steps(&[(100, 8), (140, 9)]), |(pair, _), _| {
+            let apart = pair.source.zip(pair.target).filter(|(a, b)| a.ts >= 0 && b.ts >= 0);
+            in_role(Role::Dim, apart.map_or(String::new(), |(a, b)| format!("{:+} ms", b.ts.saturating_sub(a.ts))))
+        })
+        .align_right(),
+        RecordColumn::new("key", Steps(&[(72, 12), (100, 17), (140, 32)]), move |(pair, _), _| {
+            match record(pair).map(|r| (&r.key, r.size)) {
+                Some((Some(key), _)) => in_role(Role::Text, key),
+                Some((None, Some(_))) => in_role(Role::Dim, "no key"),
+                Some((None, None)) => in_role(Role::Dim, "not read"),
+                None => in_role(Role::Dim, ""),
+            }
+        }),
+        RecordColumn::new("bytes", Steps(&[(72, 5), (100, 6)]), move |(pair, _), _| {
+            let size = record(pair).and_then(|r| r.size);
+            in_role(Role::Dim, size.map_or_else(String::new, |n| text::format_count(n.into())))
+        })
+        .set_gap(0)
+        .align_right(),
+        RecordColumn::new("hash", Fixed(8), move |(pair, _), _| {
+            let role = if pair.twin == Twin::Here { Role::Ok } else { Role::Text };
+            in_role(role, record(pair).map_or("", |r| &r.id))
+        }),
+    ]
+}
+
+/// Offset and time of the record on one side; where that has none, where its copy is.
+fn side_columns<'t>(side: Side, m: &'t Model, record: fn(Pair<'t>) -> Option<&'t CutRecord>) -> [RecordColumn<'t>; 2] {
+    [
+        RecordColumn::new(m.theme().mark(side), OFFSET, move |(pair, above), _| match record(pair) {
+            Some(r) => in_role(side_role(side), r.offset.to_string()),
+            None => {
+                let (role, words) = describe_elsewhere(&pair, above);
+                TableCell::OverNext(role, words.into())
+            }
+        })
+        .align_right()
+        .set_title_role(side_role(side)),
+        // `14:02:11.204`
+        RecordColumn::new("time", Fixed(12), move |(pair, _), _| {
+            let time = record(pair).and_then(|r| text::format_clock_ms(r.ts));
+            in_role(Role::Text, time.unwrap_or_else(|| "no time".to_owned()))
+        }),
+    ]
 }
 
 /// The cut itself: what lies above it is done with on both sides.
@@ -300,51 +327,6 @@ fn cut_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let side = width.saturating_sub(words.len() + 2) / 2;
     let row = Row::new(m.theme()).gap(1).put(Role::NoReturn, rule.repeat(side)).put(Role::NoReturn, words);
     row.put(Role::NoReturn, rule.repeat(width.saturating_sub(side + words.len() + 2)))
-}
-
-fn record_line<'t>(m: &'t Model, pair: &Pair<'_>, c: &RecordColumns, to: Side, above: bool) -> Row<'t> {
-    let theme = m.theme();
-    let side = |row: Row<'t>, side: Side, r: Option<&CutRecord>| match r {
-        Some(r) => {
-            let time = text::format_clock_ms(r.ts).unwrap_or_else(|| "no time".to_owned());
-            row.right(side_role(side), r.offset.to_string(), c.offset).gap(1).left(Role::Text, time, TIME)
-        }
-        None => {
-            let (role, words) = describe_elsewhere(pair, above);
-            row.right(role, words, c.side_width())
-        }
-    };
-    let row = side(Row::new(theme).gap(1), to.other(), pair.source).gap(1);
-    let row = match pair.twin {
-        Twin::Here => row.glyph(Role::Ok, Glyph::Equal),
-        Twin::AcrossTheCut | Twin::NotShown => row.gap(1),
-    };
-    let mut row = side(row.gap(1), to, pair.target);
-    if c.apart > 0 {
-        let apart = pair.source.zip(pair.target).filter(|(a, b)| a.ts >= 0 && b.ts >= 0);
-        let apart = apart.map_or(String::new(), |(a, b)| format!("{:+} ms", b.ts.saturating_sub(a.ts)));
-        row = row.gap(1).right(Role::Dim, apart, c.apart);
-    }
-    let Some(r) = pair.source.or(pair.target) else { return row };
-    if c.key > 0 {
-        row = put_key(row.gap(1), r, c);
-    }
-    let role = if pair.twin == Twin::Here { Role::Ok } else { Role::Text };
-    row.gap(1).left(role, &r.id, HASH)
-}
-
-/// The beginning of a record's key, and how large the record is.
-fn put_key<'t>(row: Row<'t>, r: &CutRecord, c: &RecordColumns) -> Row<'t> {
-    let (role, key) = match (&r.key, r.size) {
-        (Some(key), _) => (Role::Text, key.as_str()),
-        (None, Some(_)) => (Role::Dim, "no key"),
-        (None, None) => (Role::Dim, "not read"),
-    };
-    row.left(role, key, c.key).right(
-        Role::Dim,
-        r.size.map_or_else(String::new, |n| text::format_count(n.into())),
-        c.size,
-    )
 }
 
 /// Where the other copy of a lone record is.

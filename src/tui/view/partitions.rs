@@ -3,9 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::draw_more_marks;
-use super::line::{Row, draw_rule, visible_range};
+use super::line::{Row, draw_rule};
+use super::table::ColumnWidth::{self, Fixed, Rest, Steps};
+use super::table::{TableCell, TableColumn, TableView, in_role};
 use crate::base::Side;
+use crate::base::sanitise::visible_name;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
 use crate::snapshot::{GroupRow, GroupSide, PartitionSide};
 use crate::tui::model::{Model, Table};
@@ -13,35 +15,18 @@ use crate::tui::partitions::PartitionLine;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
 
-/// Widths of the columns of the table; 0: not shown.
-struct PartitionColumns {
-    name: usize,
-    offset: usize,
-    /// Between the two offsets.
-    arrow: bool,
-    ends: bool,
-    lag: usize,
-    evidence: bool,
-}
+type PartitionColumn<'t> = TableColumn<'t, PartitionLine<'t>>;
 
+/// Cells of a partition's name.
+const NAME: ColumnWidth = Steps(&[(0, 10), (72, 14), (100, 22), (120, 20), (160, 36)]);
+/// Cells of an offset.
+const OFFSET: ColumnWidth = Steps(&[(0, 8), (72, 10), (100, 12), (160, 15)]);
+/// Cells of the end of a log.
+const END: ColumnWidth = Steps(&[(120, 12), (160, 15)]);
 /// Cells of the verdict: `MISSING 99.9k`.
-const VERDICT: usize = 13;
+const VERDICT: ColumnWidth = Fixed(13);
 /// Cells of the counts.
-const COUNT: usize = 7;
-
-impl PartitionColumns {
-    /// More room shows evidence first, then the ends of the logs.
-    fn for_width(width: usize) -> Self {
-        let base = Self { name: 10, offset: 8, arrow: false, ends: false, lag: 0, evidence: false };
-        match width {
-            0..=71 => base,
-            72..=99 => Self { name: 14, offset: 10, arrow: true, evidence: true, ..base },
-            100..=119 => Self { name: 22, offset: 12, arrow: true, evidence: true, ..base },
-            120..=159 => Self { name: 20, offset: 12, arrow: true, ends: true, evidence: true, ..base },
-            _ => Self { name: 36, offset: 15, arrow: true, ends: true, lag: 8, evidence: true },
-        }
-    }
-}
+const COUNT: ColumnWidth = Fixed(7);
 
 /// Which way a row reads: from the side that is left to `to`.
 #[derive(Clone, Copy)]
@@ -49,17 +34,19 @@ struct Way {
     to: Side,
     /// What is shown of the side that is left was seen lately.
     live: bool,
+    /// There is a translation.
+    measured: bool,
 }
 
 /// Draws the table, and the records at the cut of the partition under the cursor; returns what is left of the area.
 pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
-    let columns = PartitionColumns::for_width(usize::from(area.width));
     let shown = m.partition_rows();
     // From which side the plan goes: there its source columns are.
     let to = g.estimate_to.unwrap_or_else(|| words::next_side(g));
     let measured = g.estimate.as_ref().is_some_and(|e| e.value().is_some());
-    head_line(m, &columns, to, measured).draw(area, 0, buf);
+    let way = Way { to, live: g.on_side(to.other()).is_fresh(m.clock(), m.stale_after()), measured };
+    let table = TableView::new(theme, list_columns(m, way), usize::from(area.width));
     let rest = |used: u16| {
         let used = used.min(area.height);
         Rect { y: area.y + used, height: area.height - used, ..area }
@@ -75,6 +62,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
                 )
             }
         };
+        table.head_line().draw(area, 0, buf);
         Row::new(theme).gap(2).put(Role::Dim, words).draw(area, 1, buf);
         return rest(2);
     };
@@ -82,18 +70,9 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let detail_rows = detail.filter(|_| area.height >= 10).map_or(0, detail_height);
     let filtered = u16::from(shown.hidden > 0);
     let needed = u16::try_from(shown.lines.len() + 1).unwrap_or(u16::MAX);
-    let table = Rect { height: (area.height.saturating_sub(detail_rows + filtered)).min(needed), ..area };
-    let range = visible_range(shown.lines.len(), at, usize::from(table.height.saturating_sub(1)));
-    let (above, below) = (range.start, shown.lines.len() - range.end);
-    let ids: Vec<String> = shown.lines[range.clone()].iter().map(|l| format!("{}-{}", l.topic, l.partition)).collect();
-    let names = text::shorten_names(ids.iter().map(String::as_str), columns.name, theme.glyph(Glyph::Ellipsis));
-    let way = Way { to, live: g.on_side(to.other()).is_fresh(m.clock(), m.stale_after()) };
-    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
-        let line = partition_line(m, (&shown.lines[i], name), &columns, way, i == at, usize::from(area.width));
-        if i == at { line.draw_cursor(table, y, buf) } else { line.draw(table, y, buf) }
-    }
-    draw_more_marks(m, above, below, table, buf);
-    let mut used = table.height;
+    let upper = Rect { height: (area.height.saturating_sub(detail_rows + filtered)).min(needed), ..area };
+    table.draw_table(&shown.lines, (at, true), upper, buf);
+    let mut used = upper.height;
     if filtered > 0 {
         let words = format!("/{}", m.filter(Table::Partitions));
         let row = Row::new(theme).gap(2).put(Role::Hold, words).gap(1);
@@ -117,120 +96,151 @@ fn describe_empty(m: &Model, g: &GroupRow) -> String {
     }
 }
 
-fn head_line<'t>(m: &'t Model, c: &PartitionColumns, to: Side, measured: bool) -> Row<'t> {
+/// More room shows evidence first, then the ends of the logs.
+fn list_columns(m: &Model, way: Way) -> Vec<PartitionColumn<'_>> {
     let theme = m.theme();
-    let from = to.other();
-    let shape = |side: Side, word: &str| format!("{} {word}", theme.shape(side));
-    let end = |row: Row<'t>| if c.ends { row.gap(1).right(Role::Dim, "end", c.offset) } else { row };
-    let mut row = Row::new(theme).gap(2).left(Role::Dim, "partition", c.name).gap(1);
-    row = end(row.right(side_role(from), shape(from, "at"), c.offset));
-    if c.lag > 0 {
-        row = row.gap(1).right(Role::Dim, "lag", c.lag);
-    }
-    let word = if measured { "start" } else { "at" };
-    row = end(row.gap(if c.arrow { 3 } else { 1 }).right(side_role(to), shape(to, word), c.offset));
-    row = row.gap(2).left(Role::Dim, "verdict", VERDICT).right(Role::Dim, "re-read", COUNT).gap(1);
-    row = row.right(Role::Dim, "missing", COUNT);
-    if c.evidence { row.gap(2).put(Role::Dim, "evidence") } else { row }
+    let named = PartitionColumn::new("partition", NAME, |_, at| {
+        in_role(if at.cursor { Role::Strong } else { Role::Text }, at.name)
+    });
+    let mut columns = vec![named.tell_apart(|l| visible_name(&format!("{}-{}", l.topic, l.partition)))];
+    columns.extend(source_columns(m, way));
+    // Between the two offsets.
+    columns.push(PartitionColumn::new("", Steps(&[(72, 1)]), |l, _| {
+        in_role(Role::Dim, if l.plan.is_some() { theme.glyph(Glyph::ArrowHead) } else { "" })
+    }));
+    columns.extend(target_columns(m, way));
+    columns.extend(cost_columns(m, way));
+    columns
 }
 
-/// An offset to the right: its digits are never cut, without room for the gaps they go.
-pub fn put_number<'t>(m: &'t Model, row: Row<'t>, role: Role, n: Option<i64>, cells: usize) -> Row<'t> {
-    match n {
-        None | Some(..0) => row.right(Role::Dim, m.theme().glyph(Glyph::Dash), cells),
-        Some(n) => {
-            let spaced = text::format_offset(n);
-            let s = if text::width(&spaced) <= cells { spaced } else { n.to_string() };
-            row.right(role, s, cells)
-        }
-    }
-}
-
-fn partition_line<'t>(
-    m: &'t Model,
-    (l, name): (&PartitionLine<'_>, &str),
-    c: &PartitionColumns,
-    way: Way,
-    cursor: bool,
-    width: usize,
-) -> Row<'t> {
-    let (theme, to) = (m.theme(), way.to);
-    let seen = |side: Side| match (l.row, side) {
+/// What was seen of a partition on one side.
+fn seen_on(l: PartitionLine<'_>, side: Side) -> PartitionSide {
+    match (l.row, side) {
         (None, _) => PartitionSide::default(),
         (Some(row), Side::Blue) => row.blue,
         (Some(row), Side::Green) => row.green,
-    };
-    let (source, target) = (seen(to.other()), seen(to));
-    let row = Row::new(theme);
-    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor).gap(1) } else { row.gap(2) };
-    let row = row.left(if cursor { Role::Strong } else { Role::Text }, name, c.name);
-    // What was measured belongs together: the group may have gone on since.
-    let from = l.plan.map_or(source.committed, |p| p.source.committed);
-    let start = l.plan.map_or(target.committed, |p| p.target.offset);
-    let ends = l.plan.map(|p| (p.source.end, p.target.end)).filter(|e| e.0 >= 0 && e.1 >= 0);
-    let end = |row: Row<'t>, end: Option<i64>| {
-        if c.ends { put_number(m, row.gap(1), Role::Dim, end, c.offset) } else { row }
-    };
-    let role = if l.plan.is_some() || way.live { Role::Text } else { Role::Dim };
-    let mut row = end(put_number(m, row.gap(1), role, from, c.offset), ends.map(|e| e.0).or(source.end));
-    if c.lag > 0 {
-        row = match source.lag {
-            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Dash), c.lag),
-            Some(_) if !way.live => row.gap(1).right(Role::Fail, "STALE", c.lag),
-            Some(lag) => row.gap(1).right(Role::Text, text::format_count(lag), c.lag),
-        };
     }
-    row = if c.arrow && l.plan.is_some() {
-        row.gap(1).left(Role::Dim, theme.glyph(Glyph::ArrowHead), 1).gap(1)
-    } else {
-        row.gap(if c.arrow { 3 } else { 1 })
-    };
-    let role = if l.plan.is_some() { Role::Strong } else { Role::Dim };
-    let row = end(put_number(m, row, role, start, c.offset), ends.map(|e| e.1).or(target.end));
-    match (l.plan, source.lag.filter(|_| way.live)) {
-        (Some(plan), _) => put_verdict(m, row.gap(2), plan, c, width),
-        (None, Some(lag)) => row.gap(2).put(Role::Dim, format!("not measured, {} to read", text::format_count(lag))),
-        (None, None) => row.gap(2).put(Role::Dim, words::describe_verdict(None).1),
+}
+
+/// The ends of both logs, source first, as they were measured: what was measured belongs together, the group may have gone
+/// on since.
+fn measured_ends(l: PartitionLine<'_>) -> Option<(i64, i64)> {
+    l.plan.map(|p| (p.source.end, p.target.end)).filter(|e| e.0 >= 0 && e.1 >= 0)
+}
+
+/// Where the group stands.
+fn source_columns(m: &Model, way: Way) -> [PartitionColumn<'_>; 3] {
+    let from = way.to.other();
+    [
+        PartitionColumn::new(format!("{} at", m.theme().shape(from)), OFFSET, move |l, at| {
+            let offset = l.plan.map_or(seen_on(l, from).committed, |p| p.source.committed);
+            offset_cell(m, if l.plan.is_some() || way.live { Role::Text } else { Role::Dim }, offset, at.cells)
+        })
+        .align_right()
+        .set_title_role(side_role(from)),
+        PartitionColumn::new("end", END, move |l, at| {
+            offset_cell(m, Role::Dim, measured_ends(l).map(|e| e.0).or(seen_on(l, from).end), at.cells)
+        })
+        .align_right(),
+        PartitionColumn::new("lag", Steps(&[(160, 8)]), move |l, _| match seen_on(l, from).lag {
+            None => in_role(Role::Dim, m.theme().glyph(Glyph::Dash)),
+            Some(_) if !way.live => in_role(Role::Fail, "STALE"),
+            Some(lag) => in_role(Role::Text, text::format_count(lag)),
+        })
+        .align_right(),
+    ]
+}
+
+/// Where it would go on.
+fn target_columns(m: &Model, way: Way) -> [PartitionColumn<'_>; 2] {
+    let word = if way.measured { "start" } else { "at" };
+    [
+        PartitionColumn::new(format!("{} {word}", m.theme().shape(way.to)), OFFSET, move |l, at| {
+            let offset = l.plan.map_or(seen_on(l, way.to).committed, |p| p.target.offset);
+            offset_cell(m, if l.plan.is_some() { Role::Strong } else { Role::Dim }, offset, at.cells)
+        })
+        .align_right()
+        .set_title_role(side_role(way.to)),
+        PartitionColumn::new("end", END, move |l, at| {
+            offset_cell(m, Role::Dim, measured_ends(l).map(|e| e.1).or(seen_on(l, way.to).end), at.cells)
+        })
+        .align_right(),
+    ]
+}
+
+/// An offset: its digits are never cut, without room for the gaps they go.
+fn offset_cell(m: &Model, role: Role, n: Option<i64>, cells: usize) -> TableCell<'_> {
+    match n {
+        None | Some(..0) => in_role(Role::Dim, m.theme().glyph(Glyph::Dash)),
+        Some(n) => {
+            let spaced = text::format_offset(n);
+            in_role(role, if text::width(&spaced) <= cells { spaced } else { n.to_string() })
+        }
     }
 }
 
 /// Verdict, cost and evidence; of what can't be mapped, why.
-fn put_verdict<'t>(m: &'t Model, row: Row<'t>, plan: &PartitionPlan, c: &PartitionColumns, width: usize) -> Row<'t> {
-    let (role, verdict) = words::describe_verdict(Some(plan));
-    let row = row.left(role, verdict, VERDICT);
-    if let (Verdict::Unmappable, None, None, Some(why)) = (plan.verdict, plan.re_read, plan.missing, &plan.why) {
-        // Neither number is known: the reason says more than two question marks.
-        let left = width.saturating_sub(row.width() + 1);
-        return row.left(Role::Hold, why, left);
-    }
-    let count = |row: Row<'t>, n: Option<u64>, bad: Role| match n {
-        None => row.right(Role::Unknown, "????", COUNT),
-        Some(0) => row.right(Role::Text, "0", COUNT),
-        Some(n) => row.right(bad, text::format_count(n), COUNT),
+fn cost_columns(m: &Model, way: Way) -> [PartitionColumn<'_>; 4] {
+    // Cells of what was not measured are never drawn: its verdict has their place.
+    let blank = || in_role(Role::Dim, "");
+    let count = |n: Option<u64>, bad: Role| match n {
+        None => in_role(Role::Unknown, "????"),
+        Some(0) => in_role(Role::Text, "0"),
+        Some(n) => in_role(bad, text::format_count(n)),
     };
-    let bounded = plan.verdict != Verdict::Proven && plan.re_read.is_some_and(|n| n > 0);
-    let row = match plan.re_read.filter(|_| bounded) {
-        // An upper bound, not a count.
-        Some(n) => {
-            row.right(Role::Strong, format!("{}{}", m.theme().glyph(Glyph::AtMost), text::format_count(n)), COUNT)
-        }
-        None => count(row, plan.re_read, Role::Strong),
-    };
-    let row = count(row.gap(1), plan.missing, Role::Fail);
-    if !c.evidence {
-        return row;
-    }
-    let left = width.saturating_sub(row.width() + 3);
+    [
+        PartitionColumn::new("verdict", VERDICT, move |l, _| {
+            let (role, verdict) = words::describe_verdict(l.plan);
+            match (l.plan, seen_on(l, way.to.other()).lag.filter(|_| way.live)) {
+                (Some(_), _) => in_role(role, verdict),
+                (None, Some(lag)) => {
+                    let words = format!("not measured, {} to read", text::format_count(lag));
+                    TableCell::ToTheEnd { gap: 2, role: Role::Dim, words: words.into() }
+                }
+                (None, None) => TableCell::ToTheEnd { gap: 2, role: Role::Dim, words: verdict.into() },
+            }
+        })
+        .set_gap(2),
+        PartitionColumn::new("re-read", COUNT, move |l, _| {
+            let Some(plan) = l.plan else { return blank() };
+            if let (Verdict::Unmappable, None, None, Some(why)) = (plan.verdict, plan.re_read, plan.missing, &plan.why)
+            {
+                // Neither number is known: the reason says more than two question marks.
+                return TableCell::ToTheEnd { gap: 0, role: Role::Hold, words: why.into() };
+            }
+            match plan.re_read.filter(|n| *n > 0 && plan.verdict != Verdict::Proven) {
+                // An upper bound, not a count.
+                Some(n) => {
+                    let most = format!("{}{}", m.theme().glyph(Glyph::AtMost), text::format_count(n));
+                    in_role(Role::Strong, most)
+                }
+                None => count(plan.re_read, Role::Strong),
+            }
+        })
+        .set_gap(0)
+        .align_right(),
+        PartitionColumn::new("missing", COUNT, move |l, _| {
+            l.plan.map_or_else(blank, |plan| count(plan.missing, Role::Fail))
+        })
+        .align_right(),
+        PartitionColumn::new("evidence", Rest { from: 72 }, move |l, at| {
+            l.plan.map_or_else(blank, |plan| in_role(Role::Dim, describe_evidence(plan, at.cells)))
+        })
+        .set_gap(2),
+    ]
+}
+
+/// What a translation rests on, in the words there is room for.
+fn describe_evidence(plan: &PartitionPlan, cells: usize) -> &str {
     let empty = plan.source.end >= 0 && plan.source.log_start == plan.source.end;
-    let words = match &plan.why {
+    match &plan.why {
         _ if empty && plan.verdict == Verdict::Proven => "empty",
         // Where there is room for it, what keeps it from being proven.
-        Some(why) if left >= 30 && plan.verdict != Verdict::Proven => why,
+        Some(why) if cells >= 30 && plan.verdict != Verdict::Proven => why,
         // What it rests on stands before the first comma.
-        _ if left < 30 => plan.evidence.split(',').next().unwrap_or_default(),
+        _ if cells < 30 => plan.evidence.split(',').next().unwrap_or_default(),
         _ => &plan.evidence,
-    };
-    row.gap(2).left(Role::Dim, words, left)
+    }
 }
 
 fn detail_height(p: &PartitionPlan) -> u16 {

@@ -3,8 +3,9 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::draw_more_marks;
-use super::line::{Row, visible_range};
+use super::line::Row;
+use super::table::ColumnWidth::{Fixed, Rest, Steps};
+use super::table::{ColumnWidth, TableColumn, TableView, in_role};
 use crate::base::sanitise::visible_name;
 use crate::base::{Observed, Side};
 use crate::snapshot::ProducerRow;
@@ -12,45 +13,18 @@ use crate::tui::model::Model;
 use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{text, words};
 
-pub(super) struct ProducerColumns {
-    name: usize,
-    team: usize,
-    topics: usize,
-    kind: usize,
-    /// What samples say of dual writing.
-    both: usize,
-    /// A rate.
-    rate: usize,
-}
+type ProducerColumn<'t> = TableColumn<'t, &'t ProducerRow>;
 
-impl ProducerColumns {
-    /// Cells of a producer's name.
-    pub(super) fn name(&self) -> usize {
-        self.name
-    }
-
-    pub(super) fn for_width(width: usize) -> Self {
-        match width {
-            0..=69 => Self { name: 15, team: 0, topics: 0, kind: 0, both: 0, rate: 9 },
-            70..=99 => Self { name: 17, team: 0, topics: 0, kind: 4, both: BOTH, rate: 7 },
-            100..=117 => Self { name: 18, team: 8, topics: 0, kind: 8, both: BOTH, rate: 9 },
-            118..=139 => Self { name: 20, team: 8, topics: 14, kind: 4, both: BOTH, rate: 9 },
-            140..=169 => Self { name: 24, team: 10, topics: 20, kind: 8, both: BOTH, rate: 9 },
-            _ => Self { name: 32, team: 12, topics: 40, kind: 8, both: BOTH, rate: 9 },
-        }
-    }
-}
-
-/// Cells of what samples say: `3 missing 8s`.
-const BOTH: usize = 13;
+/// Cells of a producer's name.
+pub(super) const NAME: ColumnWidth = Steps(&[(0, 15), (70, 17), (100, 18), (118, 20), (140, 24), (170, 32)]);
 
 /// Draws the table; with the cursor when it has the focus.
 pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let theme = m.theme();
-    let columns = ProducerColumns::for_width(usize::from(area.width));
-    head_line(m, &columns).draw(area, 0, buf);
     let rows = m.producers();
+    let table = TableView::new(theme, list_columns(m), usize::from(area.width));
     let at = if focus { m.producer_index(&rows) } else { 0 };
+    table.draw_table(&rows, (at, focus), area, buf);
     if rows.is_empty() {
         let words = match &m.snapshot {
             None => "Nothing observed yet.",
@@ -60,88 +34,77 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
             Some(_) => "No producer matches the filter; esc takes it away.",
         };
         Row::new(theme).gap(3).put(Role::Dim, words).draw(area, 1, buf);
-        return;
     }
-    let range = visible_range(rows.len(), at, usize::from(area.height.saturating_sub(1)));
-    let (above, below) = (range.start, rows.len() - range.end);
-    let ids = rows[range.clone()].iter().map(|p| p.name.as_str());
-    let names = text::shorten_names(ids, columns.name, theme.glyph(Glyph::Ellipsis));
-    for ((y, i), name) in (1u16..).zip(range).zip(&names) {
-        let cursor = focus && i == at;
-        let line = producer_line(m, (rows[i], name), &columns, cursor, usize::from(area.width));
-        if cursor { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
-    }
-    draw_more_marks(m, above, below, area, buf);
 }
 
-fn head_line<'t>(m: &'t Model, c: &ProducerColumns) -> Row<'t> {
+fn list_columns(m: &Model) -> Vec<ProducerColumn<'_>> {
     let theme = m.theme();
-    let mut row = Row::new(theme).gap(3).left(Role::Dim, "producer", c.name).gap(1);
-    if c.team > 0 {
-        row = row.left(Role::Dim, "team", c.team).gap(1);
-    }
-    if c.kind > 0 {
-        row = row.left(Role::Dim, "kind", c.kind).gap(1);
-    }
-    row = row.left(Role::Dim, "flag", 6).right(Role::Dim, "age", 4).gap(1);
-    for side in Side::BOTH {
-        let word = if c.rate < 9 { "rate" } else { "writes" };
-        row = row.gap(1).right(side_role(side), format!("{} {word}", theme.shape(side)), c.rate);
-    }
-    row = row.gap(2);
-    if c.both > 0 {
-        row = row.left(Role::Dim, "on both", c.both).gap(1);
-    }
-    if c.topics > 0 {
-        row = row.left(Role::Dim, "topics", c.topics).gap(2);
-    }
-    row.put(Role::Dim, "next")
+    let mut columns = vec![
+        ProducerColumn::new("", Fixed(1), |p, _| {
+            let state = words::producer_state(p);
+            in_role(state.role, state.mark.map_or("", |mark| theme.glyph(mark)))
+        })
+        .set_gap(0),
+        ProducerColumn::new("producer", NAME, |_, at| {
+            in_role(if at.cursor { Role::Strong } else { Role::Text }, at.name)
+        })
+        .tell_apart(|p| visible_name(&p.name)),
+        ProducerColumn::new("team", Steps(&[(100, 8), (140, 10), (170, 12)]), |p, _| {
+            in_role(Role::Dim, visible_name(&p.team))
+        }),
+        ProducerColumn::new("kind", Steps(&[(70, 4), (100, 8), (118, 4), (140, 8)]), |p, at| {
+            in_role(Role::Text, describe_kind(p, at.cells))
+        }),
+        ProducerColumn::new("flag", Fixed(6), |p, _| match &p.flag {
+            None => in_role(Role::Dim, "none"),
+            Some(Observed::Absent { .. }) => in_role(Role::Unknown, "????"),
+            Some(Observed::Known { value, .. }) => in_role(words::flag_role(*value), value.to_string()),
+        }),
+        ProducerColumn::new("age", Fixed(4), |p, _| {
+            let Some(Observed::Known { at, .. }) = &p.flag else { return in_role(Role::Dim, "") };
+            let (role, _) = words::describe_age(m.clock(), *at, m.stale_after());
+            let age = m.clock().since(*at);
+            in_role(role, if age > m.stale_after() { "OLD".to_owned() } else { text::format_age(age) })
+        })
+        .set_gap(0)
+        .align_right(),
+    ];
+    columns.extend([rate_column(m, Side::Blue).set_gap(2), rate_column(m, Side::Green).set_gap_after(1)]);
+    columns.extend([
+        // What samples say of dual writing: `3 missing 8s`.
+        ProducerColumn::new("on both", Steps(&[(70, 13)]), |p, _| {
+            let (role, word) = words::describe_fidelity(&p.fidelity, m.clock());
+            in_role(role, word)
+        }),
+        ProducerColumn::new("topics", Steps(&[(118, 14), (140, 20), (170, 40)]), |p, _| {
+            in_role(Role::Dim, words::join_names(&p.topics))
+        })
+        .cut_in_middle()
+        .set_gap_after(1),
+        ProducerColumn::new("next", Rest { from: 0 }, |p, _| {
+            let state = words::producer_state(p);
+            in_role(state.role, words::join_why(&state.word, "  ", m.next_of(&p.next)))
+        }),
+    ]);
+    columns
 }
 
-fn producer_line<'t>(
-    m: &'t Model,
-    (p, name): (&ProducerRow, &str),
-    c: &ProducerColumns,
-    cursor: bool,
-    width: usize,
-) -> Row<'t> {
+/// What it writes to one side, as observed.
+fn rate_column(m: &Model, side: Side) -> ProducerColumn<'_> {
     let theme = m.theme();
-    let state = words::producer_state(p);
-    let row = Row::new(theme);
-    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
-    let row = match state.mark {
-        Some(mark) => row.glyph(state.role, mark),
-        None => row.gap(1),
-    };
-    let mut row = row.gap(1).left(if cursor { Role::Strong } else { Role::Text }, name, c.name).gap(1);
-    if c.team > 0 {
-        row = row.left(Role::Dim, visible_name(&p.team), c.team).gap(1);
-    }
-    if c.kind > 0 {
-        row = row.left(Role::Text, describe_kind(p, c.kind), c.kind).gap(1);
-    }
-    row = put_flag(m, row, p).gap(1);
     let old = m.why_unheard().is_some();
-    for rate in [p.observed.blue_rate, p.observed.green_rate] {
-        row = match rate {
+    ProducerColumn::new(format!("{} writes", theme.shape(side)), Steps(&[(0, 9), (70, 7), (100, 9)]), move |p, _| {
+        let rate = if side == Side::Blue { p.observed.blue_rate } else { p.observed.green_rate };
+        match rate {
             // The controller leaves out what it has not seen lately; nobody does while it says nothing.
-            Some(_) if old => row.gap(1).right(Role::Fail, "STALE", c.rate),
-            Some(r) => row.gap(1).right(Role::Text, text::format_rate(r), c.rate),
-            None => row.gap(1).right(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6), c.rate),
-        };
-    }
-    row = row.gap(2);
-    if c.both > 0 {
-        let (role, word) = words::describe_fidelity(&p.fidelity, m.clock());
-        row = row.left(role, word, c.both).gap(1);
-    }
-    if c.topics > 0 {
-        row = row.middle(Role::Dim, words::join_names(&p.topics), c.topics).gap(2);
-    }
-    let left = width.saturating_sub(row.width() + 1);
-    let next = m.next_of(&p.next);
-    let next = words::join_why(&state.word, "  ", next);
-    row.left(state.role, next, left)
+            Some(_) if old => in_role(Role::Fail, "STALE"),
+            Some(r) => in_role(Role::Text, text::format_rate(r)),
+            None => in_role(Role::Dim, theme.glyph(Glyph::Nothing).repeat(6)),
+        }
+    })
+    .align_right()
+    .add_short_title(format!("{} rate", theme.shape(side)))
+    .set_title_role(side_role(side))
 }
 
 /// What kind of producer it is, in the words there is room for.
@@ -151,19 +114,5 @@ fn describe_kind(p: &ProducerRow, cells: usize) -> &'static str {
         (false, true) if cells >= 8 => "critical",
         (false, true) => "crit",
         (false, false) => "",
-    }
-}
-
-/// The flag as configured, with its age.
-fn put_flag<'t>(m: &'t Model, row: Row<'t>, p: &ProducerRow) -> Row<'t> {
-    match &p.flag {
-        None => row.left(Role::Dim, "none", 6).gap(4),
-        Some(Observed::Absent { .. }) => row.left(Role::Unknown, "????", 6).gap(4),
-        Some(Observed::Known { value, at, .. }) => {
-            let stale = m.clock().since(*at) > m.stale_after();
-            let (role, _) = words::describe_age(m.clock(), *at, m.stale_after());
-            let age = if stale { "OLD".to_owned() } else { text::format_age(m.clock().since(*at)) };
-            row.left(words::flag_role(*value), value.to_string(), 6).right(role, age, 4)
-        }
     }
 }

@@ -3,9 +3,10 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::groups::draw_more_marks;
-use super::line::{self, Row, visible_range};
+use super::line::{self, Row};
 use super::prompts::{box_width, draw_box};
+use super::table::ColumnWidth::{self, Between, Fixed, Steps};
+use super::table::{TableCell, TableColumn, TableView, in_role};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{DiffAdvice, DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
@@ -23,7 +24,9 @@ const WHOLE: usize = 40;
 /// Least lines of the table, with its head.
 const TABLE: u16 = 5;
 /// Cells of a number.
-const NUMBER: usize = 8;
+const NUMBER: ColumnWidth = Steps(&[(0, 6), (72, 8)]);
+
+type DiffColumn<'t> = TableColumn<'t, &'t DiffRow>;
 
 /// Draws the screen of the diff.
 pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
@@ -211,16 +214,9 @@ fn draw_table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mu
         line::draw_detail(theme, &name_of(&result.rows[at]), (rows, None), rest, buf);
     }
     let top = Rect { height: above, ..area };
-    head_line(m, target, width).draw(top, 0, buf);
-    let range = visible_range(result.rows.len(), at, usize::from(top.height.saturating_sub(1)));
-    let (above, below) = (range.start, result.rows.len() - range.end + result.left_out);
-    let topics = result.rows[range.clone()].iter().map(|r| r.topic.as_str());
-    let topics = text::shorten_names(topics, column_widths(width).0, theme.glyph(Glyph::Ellipsis));
-    for ((y, i), topic) in (1u16..).zip(range).zip(&topics) {
-        let row = row_line(m, (&result.rows[i], topic), i == at, width);
-        if i == at { row.draw_cursor(top, y, buf) } else { row.draw(top, y, buf) }
-    }
-    draw_more_marks(m, above, below, top, buf);
+    let rows: Vec<&DiffRow> = result.rows.iter().collect();
+    let table = TableView::new(theme, list_columns(m, target), width).set_left_out(result.left_out);
+    table.draw_table(&rows, (at, true), top, buf);
 }
 
 /// How many lines of all that there is to read have no room, when they have the place for themselves.
@@ -246,57 +242,50 @@ fn name_of(row: &DiffRow) -> String {
     row.partition.map_or_else(|| topic.clone(), |p| format!("{topic}-{p}"))
 }
 
-/// Cells of a name, of a number, and how many numbers there is room for.
-fn column_widths(width: usize) -> (usize, usize, usize) {
-    let (number, count) = if width < 72 { (NUMBER - 2, 5) } else { (NUMBER, 6) };
-    (width.saturating_sub(3 + VERDICT + count * (number + 1)).clamp(10, 60), number, count)
+fn list_columns(m: &Model, target: Side) -> Vec<DiffColumn<'_>> {
+    let only = format!("only {}", m.theme().shape(target));
+    vec![
+        DiffColumn::new("topic", Between(10, 60), |r, at| match r.partition {
+            None => in_role(Role::Strong, at.name),
+            Some(p) => in_role(Role::Text, format!("  partition {p}")),
+        })
+        .tell_apart(|r| visible_name(&r.topic)),
+        DiffColumn::new("", Fixed(8), |r, _| {
+            let (role, said) = describe_said(r);
+            in_role(role, said)
+        }),
+        number_column("equal", NUMBER, Role::Text, |r| r.found.equal),
+        number_column("missing", NUMBER, Role::Fail, |r| r.found.missing).add_short_title("miss"),
+        number_column(&only, NUMBER, Role::Fail, |r| r.found.only_target),
+        number_column("doubled", NUMBER, Role::Fail, |r| r.found.duplicated_source + r.found.duplicated_target)
+            .add_short_title("double"),
+        number_column("moved", NUMBER, Role::Fail, |r| r.found.reordered),
+        number_column("unsettl.", Steps(&[(72, 8)]), Role::Hold, |r| r.found.unsettled),
+    ]
 }
 
-/// Cells of a verdict.
-const VERDICT: usize = 8;
-
-fn head_line<'t>(m: &'t Model, target: Side, width: usize) -> Row<'t> {
-    let theme = m.theme();
-    let only = format!("only {}", theme.shape(target));
-    let (name, number, count) = column_widths(width);
-    let row = Row::new(theme).gap(2).left(Role::Dim, "topic", name).gap(1).left(Role::Dim, "", VERDICT);
-    let heads = match number < NUMBER {
-        true => ["equal", "miss", &only, "double", "moved", ""],
-        false => ["equal", "missing", &only, "doubled", "moved", "unsettl."],
-    };
-    heads.iter().take(count).fold(row, |row, head| row.gap(1).right(Role::Dim, head, number))
-}
-
-fn row_line<'t>(m: &'t Model, (r, topic): (&DiffRow, &str), cursor: bool, width: usize) -> Row<'t> {
-    let theme = m.theme();
-    let row = Row::new(theme);
-    let row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) }.gap(1);
-    let name = r.partition.map_or_else(|| topic.to_owned(), |p| format!("  partition {p}"));
-    let (cells, number, count) = column_widths(width);
-    let row = row.left(if r.partition.is_none() { Role::Strong } else { Role::Text }, name, cells).gap(1);
-    let (role, said) = match (r.verdict, r.known) {
+/// What is said of a topic as a whole.
+fn describe_said(r: &DiffRow) -> (Role, &'static str) {
+    match (r.verdict, r.known) {
         (Some(DiffVerdict::Clean), _) => (Role::Ok, "CLEAN"),
         (Some(DiffVerdict::Unknown), _) => (Role::Unknown, "UNKNOWN"),
         (Some(DiffVerdict::Differs), false) => (Role::Fail, "DIFFERS?"),
         (Some(DiffVerdict::Differs), true) => (Role::Fail, "DIFFERS"),
         (None, _) => (Role::Dim, ""),
-    };
-    let row = row.left(role, said, VERDICT);
-    let f = &r.found;
-    if f.read == 0 && r.verdict == Some(DiffVerdict::Unknown) {
-        return row.gap(2).put(Role::Unknown, "nothing of it was compared");
     }
-    let numbers = [
-        (f.equal, Role::Text),
-        (f.missing, Role::Fail),
-        (f.only_target, Role::Fail),
-        (f.duplicated_source + f.duplicated_target, Role::Fail),
-        (f.reordered, Role::Fail),
-        (f.unsettled, Role::Hold),
-    ];
-    numbers.iter().take(count).fold(row, |row, (n, role)| {
-        row.gap(1).right(if *n == 0 { Role::Dim } else { *role }, text::format_count(*n), number)
+}
+
+/// How many records; zero is of no interest. Of a topic that was not read there is none.
+fn number_column<'t>(title: &str, width: ColumnWidth, role: Role, count: fn(&DiffRow) -> u64) -> DiffColumn<'t> {
+    DiffColumn::new(title, width, move |r, _| {
+        if r.found.read == 0 && r.verdict == Some(DiffVerdict::Unknown) {
+            let words = "nothing of it was compared".into();
+            return TableCell::ToTheEnd { gap: 2, role: Role::Unknown, words };
+        }
+        let n = count(r);
+        in_role(if n == 0 { Role::Dim } else { role }, text::format_count(n))
     })
+    .align_right()
 }
 
 /// Which records are to be compared?
