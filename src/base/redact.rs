@@ -284,7 +284,7 @@ fn fits_surroundings(how: MatchMode, before: &str, after: &str) -> bool {
     }
 }
 
-/// A log file's writer: what it is given in one go (a line of `tracing`) loses its secrets.
+/// A writer of lines: what it is given in one go (a line) loses its secrets.
 #[derive(Debug, Clone)]
 pub struct Redacting<W>(pub W);
 
@@ -495,12 +495,12 @@ mod tests {
     }
 
     #[test]
-    fn the_log_loses_what_is_learnt() {
-        learn_secret("c4nary-of-the-log");
-        let mut log = Redacting(Vec::new());
-        log.write_all(b"INFO it is c4nary-of-the-log\n").unwrap();
-        assert_eq!(log.0, b"INFO it is (hidden)\n");
-        assert_eq!(hide_secrets("c4nary-of-the-log"), HIDDEN);
-        assert!(crate::base::Trouble::new("c4nary-of-the-log", "x").what == HIDDEN);
+    fn a_line_loses_what_is_learnt() {
+        learn_secret("c4nary-of-a-line");
+        let mut out = Redacting(Vec::new());
+        out.write_all(b"it is c4nary-of-a-line\n").unwrap();
+        assert_eq!(out.0, b"it is (hidden)\n");
+        assert_eq!(hide_secrets("c4nary-of-a-line"), HIDDEN);
+        assert!(crate::base::Trouble::new("c4nary-of-a-line", "x").what == HIDDEN);
     }
 }

@@ -50,9 +50,9 @@ pub struct GlobalArgs {
     /// A line a change instead of a screen (screen readers, logs); automatic off a terminal
     #[arg(long, global = true)]
     pub plain: bool,
-    /// Log to this file (RUST_LOG sets what)
-    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub log_file: Option<PathBuf>,
+    /// Log to this file what goes wrong on the way: connections, retries, time limits (RUST_LOG sets what)
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath, env = "CUTOVER_LOG", alias = "log-file")]
+    pub log: Option<PathBuf>,
     /// For tests only: abort the process at an effect boundary.
     #[arg(long, global = true, hide = true, value_name = "POINT")]
     pub crash_at: Option<String>,

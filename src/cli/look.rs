@@ -81,7 +81,7 @@ pub async fn wait_until_seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error
                 return Ok(snapshot);
             }
             if handle.snapshots.changed().await.is_err() {
-                return Err(Error::Failed(Trouble::new("the controller ended", "run with --log-file and look there")));
+                return Err(Error::Failed(Trouble::new("the controller ended", "run with --log and look there")));
             }
         }
     };

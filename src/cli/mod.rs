@@ -30,6 +30,7 @@ mod diff;
 mod doctor;
 mod init;
 mod journal;
+mod log;
 mod look;
 mod offsets;
 pub mod overrides;
@@ -101,7 +102,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return print_usage(error),
     };
-    let _log = log_to(&cli.global);
+    let _log = log::start_log(&cli.global);
     let json = cli.global.json;
     let exit = match dispatch(cli) {
         Ok(exit) => exit,
@@ -301,22 +302,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 /// Whether a person looks at a screen.
 fn on_terminal() -> bool {
     std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
-}
-
-/// Sends the log to a file when one is asked for: the terminal belongs to the screen.
-fn log_to(global: &GlobalArgs) -> Option<tracing_appender::non_blocking::WorkerGuard> {
-    let path = global.log_file.as_ref()?;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    // Names of groups, topics and hosts are nobody else's business, whatever the umask says.
-    let file = match std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path) {
-        Ok(file) => file,
-        Err(e) => {
-            say!("cutover: --log-file {}: {e}; going on without a log", visible_path(path));
-            return None;
-        }
-    };
-    let (writer, guard) = tracing_appender::non_blocking(redact::Redacting(out::OneLine(file)));
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "cutover=debug,info".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(writer).init();
-    Some(guard)
 }

@@ -83,27 +83,8 @@ fn print_raw(text: &str) {
     }
 }
 
-/// A log in which each event is one line, and nothing that a terminal obeys: what brokers and libraries say goes into it.
-/// The subscriber writes an event at once.
-pub(super) struct OneLine<W>(pub(super) W);
-
-impl<W: std::io::Write> std::io::Write for OneLine<W> {
-    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        let line = visible_cow(text.strip_suffix('\n').unwrap_or(&text));
-        self.0.write_all(format!("{line}\n").as_bytes())?;
-        Ok(event.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::clean_lines;
 
     #[test]
@@ -111,12 +92,5 @@ mod tests {
         let secret = "c4nary-of-the-door";
         crate::base::redact::learn_secret(secret);
         assert_eq!(clean_lines(&format!("a {secret}\nb password=\"x\ny\" z\n")), "a (hidden)\nb password=\"x\ny\" z\n");
-    }
-
-    #[test]
-    fn an_event_of_the_log_is_one_line() {
-        let mut out = Vec::new();
-        super::OneLine(&mut out).write_all(b"a\x1b[2J\nb\xff\x9b\n").unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "a\u{241b}[2J\u{240a}b\u{fffd}\u{fffd}\n");
     }
 }

@@ -119,7 +119,7 @@ impl WatchLog {
                 _ = signals.hangup.recv() => tracing::info!("the terminal hung up; the controller goes on"),
                 changed = snapshots.changed() => {
                     if changed.is_err() {
-                        let advice = "run with --log-file and look there";
+                        let advice = "run with --log and look there";
                         return Err(Error::Failed(Trouble::new("the controller ended", advice)));
                     }
                     let next = Arc::clone(&snapshots.borrow_and_update());

@@ -119,7 +119,7 @@ impl ClientContext for EventContext {
             return;
         }
         let reason = sanitise::visible_text(&redact::hide_secrets(reason));
-        tracing::debug!(target: "librdkafka", "{error}: {reason}");
+        tracing::warn!(target: "librdkafka", "{error}: {reason}");
         let mut heard = self.lock_events();
         if let Some(code) = code
             && (code != RDKafkaErrorCode::AllBrokersDown || heard.last_error.is_none())
@@ -140,7 +140,10 @@ impl ProducerContext for EventContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
         if let Err((error, _)) = result {
-            self.lock_events().failed_deliveries.get_or_insert_with(|| error.clone());
+            self.lock_events().failed_deliveries.get_or_insert_with(|| {
+                tracing::warn!(why = %error, "a record was not taken: the first of its kind is told");
+                error.clone()
+            });
         }
     }
 }
@@ -207,7 +210,9 @@ pub(super) fn explain_trouble(
         (_, Some(error)) => (own, own.map_or_else(|| describe_error(error), |code| code.to_string())),
         (_, None) => (Some(RDKafkaErrorCode::OperationTimedOut), "no answer in time".to_owned()),
     };
-    Trouble::new(format!("{what} on {bootstrap}: {}", sanitise::visible_text(&why)), advice_for(code))
+    let what = format!("{what} on {bootstrap}: {}", sanitise::visible_text(&why));
+    tracing::warn!(code = ?code, what = %what, "the data plane failed");
+    Trouble::new(what, advice_for(code))
 }
 
 /// Nobody told a client the cluster's id, for as long as it was waited for.
@@ -238,12 +243,14 @@ pub(super) fn check_told_id(
     let advice = "correct the addresses of this cluster (bootstrap, DNS, advertised.listeners): all must lead to one \
                   cluster; then try again";
     if let Some(said) = context.second_cluster() {
+        tracing::error!(%bootstrap, %said, "a client was led to a second cluster");
         return Err(Trouble::new(format!("a client of {bootstrap} was led to a second cluster: {said}"), advice));
     }
     match told {
         None => Err(untold_cluster_id(bootstrap, context)),
         Some(told) if told != held => {
             let (told, held) = (sanitise::visible_name(told), sanitise::visible_name(held));
+            tracing::error!(%bootstrap, %told, %held, "a client is at another cluster");
             Err(Trouble::new(format!("{bootstrap} led to cluster {told}, and it should be {held}"), advice))
         }
         Some(_) => Ok(()),

@@ -203,7 +203,10 @@ impl Warden for PlaneWarden {
         let old = self.wait(async move { cluster.find_old_sets(&windows).await }).map_err(ReadError::Barred)?;
         match old.into_iter().next() {
             None => Ok(()),
-            Some(old) => Err(ReadError::OldFormat { partition: old.partition, why: old.why }),
+            Some(old) => {
+                tracing::info!(partition = %old.partition, why = %old.why.what, "not read");
+                Err(ReadError::OldFormat { partition: old.partition, why: old.why })
+            }
         }
     }
 }

@@ -268,6 +268,7 @@ impl RecordReader {
             let answer = match self.consumer.offsets_for_times(ask, self.patience) {
                 Ok(answer) => answer,
                 Err(e) if e.rdkafka_error_code().is_some_and(moves_leader) => {
+                    tracing::info!(bootstrap = %self.bootstrap, partition = %partitions[0], why = %e, "its leader moves");
                     last = Some((partitions[0].clone(), e));
                     self.refresh_leaders(&partitions[0]);
                     continue;
@@ -299,6 +300,7 @@ impl RecordReader {
             match partitions.iter().map(offset_of).collect::<Result<Vec<_>, _>>() {
                 Ok(offsets) => return Ok(offsets),
                 Err((p, e)) if e.rdkafka_error_code().is_some_and(is_passing) => {
+                    tracing::debug!(bootstrap = %self.bootstrap, partition = %p, why = %e, "offsets are asked for again");
                     self.refresh_leaders(&p);
                     last = Some((p, e));
                 }
@@ -307,6 +309,7 @@ impl RecordReader {
                     if !self.refresh_leaders(&p) {
                         return Err(self.stalled_error("asking for offsets", Some(&e)));
                     }
+                    tracing::info!(bootstrap = %self.bootstrap, "a broker is back");
                     self.consumer.context().forget_errors();
                     last = Some((p, e));
                 }
@@ -344,6 +347,7 @@ impl RecordReader {
         for (i, end) in batch.iter().zip(self.list_ends(&partitions)?) {
             let ReadRange { partition, to, .. } = &ranges[*i];
             if *to > end {
+                tracing::warn!(bootstrap = %self.bootstrap, %partition, to, end, "asked for beyond the end");
                 return Err(ReadError::BeyondEnd { partition: partition.clone(), to: *to, end });
             }
         }
@@ -500,9 +504,13 @@ impl RecordReader {
                 let one = std::slice::from_ref(partition);
                 let start = self.list_starts(one).map_or(-1, |o| o[0]);
                 let end = self.list_ends(one).map_or(-1, |o| o[0]);
+                tracing::warn!(%partition, from = window.next, start, end, "outside the log");
                 Some(ReadError::OutOfRange { partition: partition.clone(), from: window.next, start, end })
             }
-            code if is_passing(code) => None,
+            code if is_passing(code) => {
+                tracing::debug!(bootstrap = %self.bootstrap, %partition, ?code, "reading goes on");
+                None
+            }
             _ => Some(self.refused_error("reading", partition, error)),
         }
     }
@@ -536,6 +544,7 @@ impl RecordReader {
         let code = error.rdkafka_error_code();
         let why = code.map_or_else(|| error.to_string(), |code| code.to_string());
         let what = format!("{what} {partition} on {}: {}", self.bootstrap, crate::base::sanitise::visible_text(&why));
+        tracing::warn!(?code, what = %what, "the data plane refused");
         ReadError::Refused { what, advice: librdkafka::advice_for(code) }
     }
 

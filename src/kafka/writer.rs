@@ -285,9 +285,11 @@ impl RecordWriter {
 
     /// A step of a transaction, again while librdkafka calls its failure retriable.
     fn retry_step(&self, what: &str, step: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
-        for _ in 1..ATTEMPTS {
+        for attempt in 1..ATTEMPTS {
             match step() {
-                Err(KafkaError::Transaction(e)) if e.is_retriable() => {}
+                Err(KafkaError::Transaction(e)) if e.is_retriable() => {
+                    tracing::info!(bootstrap = %self.bootstrap, step = what, attempt, why = %e, "tried again");
+                }
                 ended => return ended.map_err(|e| self.explain_trouble(what, &e)),
             }
         }
@@ -363,6 +365,7 @@ impl Keeper {
                 Ok(answer) => break answer,
                 // A broker that has just come back reads its groups first.
                 Err(e) if left > 0 && e.rdkafka_error_code().is_some_and(coordinator_settles) => {
+                    tracing::debug!(bootstrap = %self.bootstrap, left, why = %e, "the coordinator settles");
                     left -= 1;
                     drop(self.consumer.poll(STEP)); // it is assigned nothing: no record can come
                 }

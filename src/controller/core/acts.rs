@@ -185,7 +185,7 @@ async fn measure_all(translator: Translator, to: Side, some: Vec<MeasurementOrde
     let mut results = translating.catch_unwind().await.unwrap_or_default().into_iter();
     let end = |(group, to, chosen, _): MeasurementOrder| {
         // Without an answer the group would count as being measured for ever.
-        let broken = || Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log-file");
+        let broken = || Trouble::new("the measurement broke off", "this is a fault of cutover: run with --log");
         (group, to, chosen, results.next().unwrap_or_else(|| Err(broken())))
     };
     some.into_iter().map(end).collect()

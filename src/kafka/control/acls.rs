@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_message};
+use super::failure::{Class, Failure, RetryLog, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use super::scatter::{BrokerQuestion, Replies};
 use super::transactions::{offered_version, to_answer};
@@ -74,15 +74,22 @@ impl Router {
             };
             attempt += 1;
             let answers = answers.unwrap_or_else(|f| pending.iter().map(|_| Err(f.clone())).collect());
-            let mut again = Vec::new();
+            let api = if create { "CreateAcls" } else { "DeleteAcls" };
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), api));
             for (acl, result) in pending.into_iter().zip(answers) {
                 let most = result.as_ref().err().map_or(0, |f| match f.class {
                     Class::Retry => ATTEMPTS,
                     Class::Unreachable => CONNECT_ATTEMPTS,
                     Class::Lost | Class::Final => 0,
                 });
-                if attempt < most { again.push(acl) } else { drop(done.insert(acl, ChangeOutcome::from(result))) }
+                if attempt < most {
+                    log.note(&result);
+                    again.push(acl);
+                } else {
+                    done.insert(acl, ChangeOutcome::from(result));
+                }
             }
+            log.tell(attempt);
             pending = again;
             if !pending.is_empty() {
                 back_off(attempt - 1).await;
@@ -152,6 +159,7 @@ fn pair_results(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(
 impl BrokerQuestion<i32> for AclFilter {
     type Told = BTreeSet<Acl>;
     const REPEATABLE: bool = true;
+    const API: &'static str = "DescribeAcls";
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
         let version = offered_version::<DescribeAclsRequest>(connection, 1)?;

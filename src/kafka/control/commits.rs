@@ -12,7 +12,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_code};
+use super::failure::{Class, Failure, RetryLog, check_code};
 use super::group_requests::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::sanitise::visible_name;
@@ -74,6 +74,14 @@ enum OffsetChange {
 }
 
 impl OffsetChange {
+    /// The request, for the log.
+    fn api(&self) -> &'static str {
+        match self {
+            OffsetChange::Commit(_) => "OffsetCommit",
+            OffsetChange::Delete => "OffsetDelete",
+        }
+    }
+
     async fn send(
         &self,
         connection: &Connection,
@@ -164,15 +172,21 @@ impl Router {
                 Ok(connection) => change.send(&connection, group, &pending).await,
                 Err(failure) => pending.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
             };
-            let mut again = Vec::new();
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), change.api()));
             for (tp, result) in answers {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
                     Err(f) if f.class == Class::Unreachable => attempt + 1 < CONNECT_ATTEMPTS,
                     _ => false,
                 };
-                if retry { again.push(tp) } else { drop(done.insert(tp, ChangeOutcome::from(result))) }
+                if retry {
+                    log.note(&result);
+                    again.push(tp);
+                } else {
+                    done.insert(tp, ChangeOutcome::from(result));
+                }
             }
+            log.tell(attempt + 1);
             if again.is_empty() {
                 break;
             }
@@ -202,12 +216,18 @@ impl Router {
                 }
             });
             answers.extend(join_all(asked).await.into_iter().flatten());
-            let mut again = Vec::new();
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "DeleteGroups"));
             for (id, result) in answers {
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
                 self.forget_coordinator(KeyType::Group, &id);
-                if retry { again.push(id) } else { drop(done.insert(id, ChangeOutcome::from(result))) }
+                if retry {
+                    log.note(&result);
+                    again.push(id);
+                } else {
+                    done.insert(id, ChangeOutcome::from(result));
+                }
             }
+            log.tell(attempt + 1);
             if again.is_empty() {
                 break;
             }

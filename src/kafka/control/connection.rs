@@ -92,14 +92,19 @@ impl Connection {
         book: &Arc<ThrottleBook>,
     ) -> Result<Connection, Failure> {
         let limit = properties.setup_timeout;
-        match timeout(limit, Self::set_up(endpoint, properties, connector, book)).await {
+        let opened = match timeout(limit, Self::set_up(endpoint, properties, connector, book)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::nobody_there(
                 format!("{}: connecting took longer than {}", endpoint.label, format_limit(limit)),
                 "the port accepts connections but does not answer as a Kafka broker in time: check the port and \
                  `security.protocol`, and the broker's load",
             )),
+        };
+        match &opened {
+            Ok(_) => tracing::debug!(broker = %endpoint.label, "connected"),
+            Err(f) => tracing::warn!(broker = %endpoint.label, class = ?f.class, why = %f.trouble.what, "not connected"),
         }
+        opened
     }
 
     async fn set_up(
@@ -199,7 +204,7 @@ impl Connection {
     /// As [`Self::common_version`], or what a person is told when there is none. `since` says which Kafka brought the API.
     pub fn need_version<R: Request>(&self, since: &str) -> Result<i16, Failure> {
         self.common_version::<R>().ok_or_else(|| {
-            let api = ApiKey::try_from(R::KEY).map_or_else(|()| R::KEY.to_string(), |k| format!("{k:?}"));
+            let api = api_name(R::KEY);
             Failure::new(
                 Class::Final,
                 format!("{} has no request {api} that cutover speaks", self.label()),
@@ -222,11 +227,16 @@ impl Connection {
         self.shared.gate.wait_open().await;
         let mut answer = self.exchange(id, frame).await?;
         let answer = self.decode::<R>(version, &mut answer).ok_or_else(|| {
+            tracing::error!(broker = %self.label(), api = %api_name(R::KEY), version, "malformed answer");
             self.shared.close(Class::Lost, "sent an answer that can't be decoded", NOT_KAFKA);
             let what = format!("{} sent an answer that can't be decoded", self.label());
             Failure::new(Class::Lost, what, NOT_KAFKA)
         })?;
-        self.shared.gate.note_throttle(answer.throttle_ms());
+        let ms = answer.throttle_ms();
+        if ms > 0 {
+            tracing::info!(broker = %self.label(), api = %api_name(R::KEY), ms, "throttled");
+        }
+        self.shared.gate.note_throttle(ms);
         Ok(answer)
     }
 
@@ -253,7 +263,11 @@ impl Connection {
         guard::decode::<R::Response>(answer, version, flexible).or_else(|| {
             // texts alone, and those of all clients
             let texts = R::KEY == ApiKey::ListGroups as i16;
-            texts.then(|| guard::decode_stray::<R::Response>(answer, version, flexible)).flatten()
+            let stray = texts.then(|| guard::decode_stray::<R::Response>(answer, version, flexible)).flatten();
+            if stray.is_some() {
+                tracing::debug!(broker = %self.label(), api = %api_name(R::KEY), "an answer with bytes that are no UTF-8");
+            }
+            stray
         })
     }
 
@@ -262,6 +276,7 @@ impl Connection {
         let Some(Ok(place)) = place else {
             let what =
                 format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), format_limit(self.limit));
+            tracing::warn!(broker = %self.label(), ms = self.limit.as_millis(), "no place for a request");
             return Err(Failure::new(Class::Unreachable, what, SLOW));
         };
         let (answer, answered) = oneshot::channel();
@@ -296,6 +311,7 @@ impl Connection {
         // A broker that does not know v3 answers UNSUPPORTED_VERSION in the form of v0 (KIP-511).
         let unsupported = answer.len() >= 6 && answer[4..6] == 35i16.to_be_bytes();
         let response = if unsupported {
+            tracing::debug!(broker = %self.label(), "ApiVersions v3 is not known there: v0");
             self.call(0, &ApiVersionsRequest::default()).await?
         } else {
             match self.decode::<ApiVersionsRequest>(3, &mut answer) {
@@ -312,6 +328,11 @@ impl Connection {
     }
 }
 
+/// The request's name as in Kafka's protocol guide.
+fn api_name(key: i16) -> String {
+    ApiKey::try_from(key).map_or_else(|()| key.to_string(), |key| format!("{key:?}"))
+}
+
 const NOT_KAFKA: &str = "check that the address is a Kafka broker's, and that no proxy changes the traffic";
 const SLOW: &str = "the broker is overloaded or stuck, or the line is cut: look at the broker";
 
@@ -325,6 +346,13 @@ impl ConnectionState {
     fn close_for(&self, failure: Failure) {
         let Ok(mut waiting) = self.waiting.lock() else { return };
         if let Ok(waiters) = &mut *waiting {
+            // Its own end is no news; who waited for an answer has lost it.
+            if !waiters.is_empty() || self.stuck.load(Ordering::Relaxed) {
+                let (unanswered, why) = (waiters.len(), &failure.trouble.what);
+                tracing::warn!(broker = %self.label, unanswered, why = %why, "connection lost");
+            } else {
+                tracing::debug!(broker = %self.label, why = %failure.trouble.what, "connection closed");
+            }
             for (_, waiter) in waiters.drain() {
                 let _ = waiter.answer.send(Err(failure.clone())); // the caller may have gone
             }

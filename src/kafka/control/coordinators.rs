@@ -7,7 +7,7 @@ use kafka_protocol::messages::FindCoordinatorRequest;
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_message};
+use super::failure::{Class, Failure, RetryLog, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off, lock_unpoisoned};
 use crate::base::sanitise::visible_name;
 
@@ -46,20 +46,28 @@ impl Router {
             }
             let answers = join_all(missing.chunks(KEYS_PER_LOOKUP).map(|some| self.look_up(kind, some))).await;
             missing = Vec::new();
+            let mut log = RetryLog::new(self.side(), "FindCoordinator");
             for (key, answer) in answers.into_iter().flatten() {
                 let again = match &answer {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
                     Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS.min(attempts),
                     _ => false,
                 };
-                if again { missing.push(key) } else { drop(found.insert(key, answer)) }
+                if again {
+                    log.note(&answer);
+                    missing.push(key);
+                } else {
+                    found.insert(key, answer);
+                }
             }
+            log.tell(attempt + 1);
             if !missing.is_empty() {
                 back_off(attempt).await;
             }
         }
         let mut known = lock_unpoisoned(&self.coordinators);
         if known.len() + found.len() > MAX_COORDINATORS {
+            tracing::debug!(side = %self.side(), known = known.len(), "too many coordinators: all are forgotten");
             known.clear();
         }
         known.extend(found.iter().filter_map(|(k, r)| Some(((kind, k.clone()), *r.as_ref().ok()?))));
@@ -87,7 +95,9 @@ impl Router {
 
     /// Forgets a coordinator that turned out to be none.
     pub fn forget_coordinator(&self, kind: KeyType, key: &str) {
-        lock_unpoisoned(&self.coordinators).remove(&(kind, key.to_owned()));
+        if let Some(node) = lock_unpoisoned(&self.coordinators).remove(&(kind, key.to_owned())) {
+            tracing::trace!(side = %self.side(), ?kind, key = %visible_name(key), node, "coordinator forgotten");
+        }
     }
 
     async fn look_up(&self, kind: KeyType, keys: &[String]) -> Vec<(String, Result<i32, Failure>)> {
@@ -109,6 +119,7 @@ impl Router {
         let known = self.topology();
         if found.iter().any(|(_, r)| r.as_ref().is_ok_and(|n| !known.brokers.contains_key(n))) {
             // A coordinator that joined since: its address comes with the next Metadata. If not, asking it says so.
+            tracing::debug!(side = %self.side(), "a coordinator that Metadata did not name");
             let _ = self.refresh_metadata(Some(&[])).await;
         }
         found

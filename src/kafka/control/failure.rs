@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use kafka_protocol::ResponseError;
 
-use crate::base::{Cause, Trouble};
+use crate::base::{Cause, Side, Trouble};
 
 /// What is known of a request that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +83,43 @@ pub(super) fn check_message(
     }
 }
 
+/// What is asked again, for the log: one line a round, however many things the round is about.
+pub(super) struct RetryLog {
+    side: Side,
+    /// What is asked.
+    api: &'static str,
+    left: usize,
+    /// Why, of the first.
+    why: Option<Box<Trouble>>,
+}
+
+impl RetryLog {
+    pub fn new(side: Side, api: &'static str) -> Self {
+        Self { side, api, left: 0, why: None }
+    }
+
+    /// This one is asked again, if it failed.
+    pub fn note<T>(&mut self, result: &Result<T, Failure>) {
+        self.left += 1;
+        if let (None, Err(failure)) = (&self.why, result) {
+            self.why = Some(failure.trouble.clone());
+        }
+    }
+
+    /// Tells what was noted, if anything was. `attempt`: how often it was asked so far.
+    pub fn tell(&self, attempt: u32) {
+        if self.left > 0 {
+            let why = self.why.as_ref().map_or("", |trouble| trouble.what.as_str());
+            tracing::info!(side = %self.side, api = self.api, attempt, left = self.left, why = %why, "asked again");
+        }
+    }
+}
+
+/// Logs that one thing is asked again.
+pub(super) fn log_retry(side: Side, api: &'static str, attempt: u32, why: &Failure) {
+    tracing::info!(%side, api, attempt, why = %why.trouble.what, "asked again");
+}
+
 fn refused_failure(error: ResponseError, message: Option<&str>, subject: impl Display, broker: &str) -> Failure {
     let said = message.filter(|m| !m.is_empty()).map(crate::base::sanitise::visible_text);
     let subject = crate::base::sanitise::visible_text(&subject.to_string());
@@ -91,6 +128,8 @@ fn refused_failure(error: ResponseError, message: Option<&str>, subject: impl Di
         None => format!("{subject}: {broker} answered {}", protocol_name(error)),
     };
     let class = if is_retriable(error) { Class::Retry } else { Class::Final };
+    // Of a hundred thousand groups each may be refused: whoever asks tells the sum.
+    tracing::trace!(%broker, error = %protocol_name(error), class = ?class, what = %what, "refused");
     let trouble = Trouble { cause: cause_of(error), ..Trouble::new(what, advice_for(error)) };
     Failure { error: Some(error), ..Failure::with_trouble(class, trouble) }
 }

@@ -65,6 +65,7 @@ impl BrokerQuestion<TopicPartition> for Beginnings {
     /// `None` where librdkafka reads old sets rightly.
     type Told = Option<Begins>;
     const REPEATABLE: bool = true;
+    const API: &'static str = "ListOffsets";
 
     async fn send(
         &self,
@@ -131,7 +132,10 @@ impl Cluster {
                 Ok(None) => continue,
                 Ok(Some(begins)) => begins,
                 // Who may not ask that may still read.
-                Err(f) if f.class == Class::Final => None,
+                Err(f) if f.class == Class::Final => {
+                    tracing::debug!(partition = %tp, why = %f.trouble.what, "where its old sets end is not known");
+                    None
+                }
                 Err(f) => return Err(f.into()),
             };
             for (from, to) in wanted.remove(&tp).unwrap_or_default() {
@@ -168,7 +172,10 @@ impl Router {
             };
             seen += said.size();
             match judge_reply(&said, next, to) {
-                FormatVerdict::Old { offset, magic } => return Ok(Some(self.old_set_at(tp, offset, magic))),
+                FormatVerdict::Old { offset, magic } => {
+                    tracing::info!(side = %self.side(), partition = %tp, offset, magic, "an old record format");
+                    return Ok(Some(self.old_set_at(tp, offset, magic)));
+                }
                 FormatVerdict::Over => return Ok(None),
                 FormatVerdict::GoOn { from } if seen <= MOST && moves <= MOVES => next = from,
                 FormatVerdict::GoOn { from } => return Ok(Some(self.untold_set(tp, from, to))),
@@ -238,6 +245,7 @@ impl LogReply {
 impl BrokerQuestion<TopicPartition> for RecordsQuestion {
     type Told = LogReply;
     const REPEATABLE: bool = true;
+    const API: &'static str = "Fetch";
 
     async fn send(
         &self,

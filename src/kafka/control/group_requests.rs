@@ -336,6 +336,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
 }
 
 fn unreadable_assignment(member: &str) -> Trouble {
+    tracing::debug!(member = %visible_name(member), "malformed assignment");
     Trouble::new(
         format!("the assignment of member {} can't be read", visible_name(member)),
         "its client uses a form of its own: who reads which partition is unknown",

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ConsumerGroupDescribeRequest, ListGroupsRequest, OffsetFetchRequest};
 
-use super::failure::{Class, Failure};
+use super::failure::{Class, Failure, RetryLog, log_retry};
 use super::group_requests::{
     Described, Fetched, GroupAnswers, describe_classic, describe_consumer, fetch_named, fetch_offsets, list_groups,
     unanswered_group,
@@ -73,6 +73,7 @@ impl Router {
             if !failure.is_passing() || attempt >= most {
                 return Err(failure);
             }
+            log_retry(self.side(), "DescribeGroups", attempt, &failure);
             self.forget_coordinator(KeyType::Group, id);
             back_off(attempt).await;
         }
@@ -155,6 +156,7 @@ impl Router {
             {
                 return Err(failure);
             }
+            log_retry(self.side(), "OffsetFetch", attempt, &failure);
             self.forget_coordinator(KeyType::Group, id);
             back_off(attempt).await;
         }
@@ -196,7 +198,7 @@ impl Router {
         let mut pending = ids.to_vec();
         let mut done = HashMap::new();
         for attempt in 0..attempts {
-            let mut again = Vec::new();
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "OffsetFetch"));
             for (id, result) in self.ask_coordinators(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
@@ -204,12 +206,14 @@ impl Router {
                     _ => false,
                 };
                 if retry {
+                    log.note(&result);
                     self.forget_coordinator(KeyType::Group, &id);
                     again.push(id);
                 } else {
                     done.insert(id, result);
                 }
             }
+            log.tell(attempt + 1);
             if again.is_empty() {
                 break;
             }

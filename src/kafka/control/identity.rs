@@ -144,9 +144,11 @@ impl Cluster {
         let Surveyed { reached, refused } =
             inner.survey_addresses(endpoints, &serving, FIRST.max(inner.setup_timeout())).await;
         let id = answer.cluster_id.map(|id| id.to_string()).filter(|id| !id.is_empty());
-        lock_unpoisoned(&inner.identity).check_meant(inner.side(), id.as_deref())?;
+        let meant = lock_unpoisoned(&inner.identity).check_meant(inner.side(), id.as_deref());
+        meant.inspect_err(|why| tracing::error!(side = %inner.side(), ?why, "not the cluster that is meant"))?;
         let entrances: Vec<String> =
             brokers.iter().filter(|b| reached.contains(&host_port_of(b))).take(ENTRANCES).map(host_port_of).collect();
+        tracing::debug!(side = %inner.side(), entrances = entrances.len(), brokers = brokers.len(), "verified");
         if entrances.is_empty() {
             return Err(Unverified::Unknown(refused.unwrap_or_else(|| self.silent_brokers(&brokers))));
         }
@@ -193,6 +195,7 @@ impl Router {
             return Ok(());
         }
         if !lock_unpoisoned(&self.identity).foreign.is_empty() {
+            tracing::warn!(side = %self.side(), "addresses led to two clusters: all are asked anew");
             *lock_unpoisoned(&self.surveyed) = false; // whoever asks something waits for the turn
             lock_unpoisoned(&self.identity).forget();
             self.hang_up();
@@ -246,7 +249,7 @@ impl Router {
                 Err(failure) if serving.contains(&place) && !failure.nobody => {
                     surveyed.refused.get_or_insert_with(|| failure.into());
                 }
-                Err(_) => {}
+                Err(failure) => tracing::debug!(%place, why = %failure.trouble.what, "passed over"),
             }
             asking.extend(targets.next().map(|next| self.ask_address(next)));
         }
@@ -267,9 +270,10 @@ impl Router {
     ) -> Result<(), Failure> {
         let Some(id) = cluster_id(connection).await? else { return Ok(()) };
         let at = describe_address(connection.endpoint());
-        lock_unpoisoned(identity)
-            .admit(side, &at, &id)
-            .map_err(|trouble| Failure::with_trouble(Class::Unreachable, trouble))
+        lock_unpoisoned(identity).admit(side, &at, &id).map_err(|trouble| {
+            tracing::error!(%side, address = %visible_name(&at), id = %visible_name(&id), "led to a second cluster");
+            Failure::with_trouble(Class::Unreachable, trouble)
+        })
     }
 }
 

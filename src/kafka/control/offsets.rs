@@ -8,7 +8,7 @@ use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_code};
+use super::failure::{Class, Failure, RetryLog, check_code};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::{TopicPartition, Trouble};
 
@@ -78,7 +78,7 @@ impl Router {
                 }
                 fresh = true;
             }
-            let mut again = BTreeMap::new();
+            let (mut again, mut log) = (BTreeMap::new(), RetryLog::new(self.side(), "ListOffsets"));
             for (tp, spec, result) in self.ask_leaders(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
@@ -86,11 +86,13 @@ impl Router {
                     _ => false,
                 };
                 if retry {
+                    log.note(&result);
                     again.insert(tp, spec);
                 } else {
                     done.insert(tp, result);
                 }
             }
+            log.tell(attempt + 1);
             if again.is_empty() {
                 break;
             }

@@ -32,6 +32,7 @@ struct ProducersQuestion;
 impl BrokerQuestion<TopicPartition> for ProducersQuestion {
     type Told = Vec<ProducerView>;
     const REPEATABLE: bool = true;
+    const API: &'static str = "DescribeProducers";
 
     async fn send(
         &self,

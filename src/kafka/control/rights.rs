@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 };
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_code, check_message};
+use super::failure::{Class, Failure, RetryLog, check_code, check_message};
 use super::group_requests::{
     Described, GROUPS_PER_REQUEST, GroupAnswers, describe_classic, describe_consumer, group_id, unanswered_group,
 };
@@ -108,16 +108,18 @@ impl Router {
     async fn group_operations(&self, groups: &[String]) -> OperationsOf {
         let (mut pending, mut done) = (groups.to_vec(), OperationsOf::new());
         for attempt in 0..ATTEMPTS {
-            let mut again = Vec::new();
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "DescribeGroups"));
             for (id, told) in self.ask_group_operations(&pending).await {
-                match told {
+                match &told {
                     Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
+                        log.note(&told);
                         self.forget_coordinator(KeyType::Group, &id);
                         again.push(id);
                     }
-                    told => drop(done.insert(id, told.map_err(Trouble::from))),
+                    _ => drop(done.insert(id, told.map_err(Trouble::from))),
                 }
             }
+            log.tell(attempt + 1);
             if again.is_empty() {
                 break;
             }

@@ -14,7 +14,7 @@ use openssl::ssl::SslConnector;
 use tokio::time::timeout;
 
 use super::connection::{ApiTable, Connection};
-use super::failure::{Class, Failure, check_message};
+use super::failure::{Class, Failure, check_message, log_retry};
 use super::identity::ClusterIdentity;
 use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
@@ -203,8 +203,9 @@ impl Router {
                     return Ok(answer);
                 }
                 Err(f) if f.class != Class::Final && attempt + 1 < CONNECT_ATTEMPTS => {
-                    back_off(attempt).await;
                     attempt += 1;
+                    log_retry(self.side, "Metadata", attempt, &f);
+                    back_off(attempt - 1).await;
                 }
                 Err(f) => return Err(f),
             }
@@ -253,11 +254,13 @@ impl Router {
         let broker = |b: &kafka_protocol::messages::metadata_response::MetadataResponseBroker| {
             Some((b.node_id.0, (b.host.to_string(), u16::try_from(b.port).ok()?)))
         };
-        *slot = Arc::new(Topology {
+        let found = Topology {
             controller: answer.controller_id.0,
             brokers: answer.brokers.iter().filter_map(broker).collect(),
             leaders,
-        });
+        };
+        log_moves(self.side, &slot, &found);
+        *slot = Arc::new(found);
     }
 
     /// A bootstrap connection that turns out to lead to a broker's advertised address serves as that broker's.
@@ -300,7 +303,9 @@ impl Router {
                 }
             }
         }
-        Err(none_answered(self.side, seeds.len(), failures))
+        let failure = none_answered(self.side, seeds.len(), failures);
+        tracing::error!(side = %self.side, seeds = seeds.len(), why = %failure.trouble.what, "no broker answers");
+        Err(failure)
     }
 
     /// The connection to a broker.
@@ -315,7 +320,10 @@ impl Router {
         // Whoever looks now is told what was found out last, not that nothing new is known yet.
         match timeout(SUSPECT_WAIT, slot.opening).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::with_trouble(Class::Unreachable, before)),
+            Err(_) => {
+                tracing::debug!(side = %self.side, ?peer, ms = SUSPECT_WAIT.as_millis(), "connecting goes on behind");
+                Err(Failure::with_trouble(Class::Unreachable, before))
+            }
         }
     }
 
@@ -331,6 +339,9 @@ impl Router {
             Some((_, Some(Ok(connection)))) => connection.was_stuck(),
             None => None,
         };
+        if before.is_some() {
+            tracing::info!(broker = %endpoint.label, suspect = suspect.is_some(), "connecting anew");
+        }
         let opening = self.open_new(&endpoint);
         // A task of its own: it goes on when those who wait lose patience.
         let task = tokio::spawn(opening);
@@ -439,6 +450,25 @@ impl Router {
 impl PeerSlot {
     fn ready_connection(&self) -> Option<Arc<Connection>> {
         self.opening.peek()?.as_ref().ok().filter(|c| !c.is_closed()).cloned()
+    }
+}
+
+/// Logs which brokers and leaders are others than before.
+fn log_moves(side: Side, before: &Topology, found: &Topology) {
+    // Who reads no log does not pay for the comparison of a large estate.
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    if before.brokers != found.brokers {
+        let nodes = |topology: &Topology| topology.brokers.keys().copied().collect::<Vec<_>>();
+        tracing::info!(%side, before = ?nodes(before), nodes = ?nodes(found), "brokers");
+    }
+    let led = |topic: &str, partition: usize| before.leaders.get(topic).and_then(|all| all.get(partition)).copied();
+    let each = found.leaders.iter().flat_map(|(topic, all)| all.iter().enumerate().map(move |(p, to)| (topic, p, *to)));
+    let mut moved = each.filter_map(|(topic, p, to)| Some((topic, p, led(topic, p).filter(|from| *from != to)?, to)));
+    if let Some((topic, partition, from, to)) = moved.next() {
+        let more = moved.count();
+        tracing::info!(%side, topic = %visible_name(topic), partition, from, to, more, "leaders moved");
     }
 }
 

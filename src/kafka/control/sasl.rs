@@ -13,14 +13,20 @@ use crate::kafka::properties::Sasl;
 /// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
 /// request opens and authenticates a new one.
 pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
-    match sasl {
-        Sasl::Plain { username, password } => {
-            handshake(connection, "PLAIN").await?;
-            let token = plain_token(username, password)?;
-            send_token(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
-            Ok(())
-        }
+    let authenticated = match sasl {
+        Sasl::Plain { username, password } => authenticate_plain(connection, username, password).await,
+    };
+    if let Err(failure) = &authenticated {
+        tracing::warn!(broker = %connection.label(), why = %failure.trouble.what, "SASL failed");
     }
+    authenticated
+}
+
+async fn authenticate_plain(connection: &Connection, username: &str, password: &str) -> Result<(), Failure> {
+    handshake(connection, "PLAIN").await?;
+    let token = plain_token(username, password)?;
+    send_token(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
+    Ok(())
 }
 
 async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(), Failure> {

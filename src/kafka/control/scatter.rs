@@ -7,7 +7,7 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_code};
+use super::failure::{Class, Failure, RetryLog, check_code};
 use super::offsets::leader_of;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off};
 use crate::base::TopicPartition;
@@ -89,6 +89,8 @@ pub(super) trait BrokerQuestion<K: Located>: Sync {
     type Told: Send;
     /// Whether it may be asked again when an answer was lost: true of what changes nothing.
     const REPEATABLE: bool;
+    /// The request, for the log.
+    const API: &'static str;
 
     /// Asks one broker (`node`); what it leaves out is a failure afterwards.
     fn send(
@@ -122,6 +124,7 @@ impl Router {
             answers.extend(join_all(asked).await.into_iter().flatten());
             pending.clear();
             attempt += 1;
+            let mut log = RetryLog::new(self.side(), A::API);
             for (key, result) in answers {
                 let most = result.as_ref().err().map_or(0, |f| match f.class {
                     Class::Retry => ATTEMPTS,
@@ -129,8 +132,14 @@ impl Router {
                     Class::Lost if A::REPEATABLE => CONNECT_ATTEMPTS,
                     Class::Lost | Class::Final => 0,
                 });
-                if attempt < most { pending.push(key) } else { drop(done.insert(key, result)) }
+                if attempt < most {
+                    log.note(&result);
+                    pending.push(key);
+                } else {
+                    done.insert(key, result);
+                }
             }
+            log.tell(attempt);
             if !pending.is_empty() {
                 back_off(attempt - 1).await;
             }

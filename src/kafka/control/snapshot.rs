@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
-use super::failure::{Class, Failure, check_code};
+use super::failure::{Class, Failure, check_code, log_retry};
 use super::group_requests::{Fetched, GroupListing, describe_classic, describe_consumer, fetch_offsets, list_groups};
 use super::guard::has_stray;
 use super::offsets::{FoundOffset, OffsetSpec, list_offsets};
@@ -161,9 +161,12 @@ impl Router {
         view.throttled = self.throttled();
         for (topic, config) in configs {
             let Some(topic) = view.topics.get_mut(&topic) else { continue };
-            if let Ok(entries) = config {
-                let pair = |(name, value): (String, super::ConfigValue)| Some((name, value.value?));
-                topic.config = entries.into_iter().filter_map(pair).collect();
+            match config {
+                Ok(entries) => {
+                    let pair = |(name, value): (String, super::ConfigValue)| Some((name, value.value?));
+                    topic.config = entries.into_iter().filter_map(pair).collect();
+                }
+                Err(failure) => tracing::trace!(why = %failure.trouble.what, "a topic without its configuration"),
             }
         }
         Ok(view)
@@ -268,6 +271,7 @@ impl Router {
             });
         }
         for (spec, partitions) in again {
+            tracing::debug!(side = %self.side(), ?spec, partitions = partitions.len(), "leaders moved during a look");
             let asks: Vec<_> = partitions.into_iter().map(|tp| (tp, spec)).collect();
             found.push((spec, self.look_up_offsets(&asks, SNAPSHOT_ATTEMPTS).await.into_iter().collect()));
         }
@@ -321,8 +325,9 @@ impl Router {
         let listed = loop {
             match list_groups(&connection, &[]).await {
                 Err(f) if f.class == Class::Retry && attempt + 1 < SNAPSHOT_ATTEMPTS => {
-                    back_off(attempt).await;
                     attempt += 1;
+                    log_retry(self.side(), "ListGroups", attempt, &f);
+                    back_off(attempt - 1).await;
                 }
                 other => break other?,
             }
@@ -403,6 +408,7 @@ impl Router {
                     }
                 }
                 Err(failure) => {
+                    tracing::warn!(side = %self.side(), node, why = %failure.trouble.what, "its groups are not known");
                     // Its groups must not go missing without a word: the broker itself says why.
                     if let Some(broker) = broker {
                         broker.answered = Some(Err(Trouble::clone(&failure.trouble)));

@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, check_code, check_message};
+use super::failure::{Class, Failure, RetryLog, check_code, check_message, log_retry};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
@@ -126,6 +126,16 @@ enum TopicChange<'a> {
     Delete,
 }
 
+impl TopicChange<'_> {
+    /// The request, for the log.
+    fn api(&self) -> &'static str {
+        match self {
+            TopicChange::Create { .. } => "CreateTopics",
+            TopicChange::Delete => "DeleteTopics",
+        }
+    }
+}
+
 impl Router {
     pub async fn fetch_configs(
         &self,
@@ -165,6 +175,7 @@ impl Router {
                 match if controller < 0 { self.connect_any().await } else { self.connect_node(controller).await } {
                     Ok(connection) => connection,
                     Err(f) if f.is_passing() && attempt + 1 < CONNECT_ATTEMPTS => {
+                        log_retry(self.side(), change.api(), attempt + 1, &f);
                         back_off(attempt).await;
                         continue;
                     }
@@ -180,12 +191,13 @@ impl Router {
             let mut answers = match answers {
                 Ok(answers) => answers,
                 Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
+                    log_retry(self.side(), change.api(), attempt + 1, &f);
                     back_off(attempt).await;
                     continue;
                 }
                 Err(f) => pending.iter().map(|n| ((*n).clone(), Err(f.clone()))).collect(),
             };
-            let mut again = Vec::new();
+            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), change.api()));
             for name in pending {
                 let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
                 let result = answers.remove(name).unwrap_or_else(missing);
@@ -193,12 +205,14 @@ impl Router {
                 // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
                 let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
                 if retry && !absent {
+                    log.note(&result);
                     again.push(name)
                 } else {
                     drop(done.insert(name.clone(), ChangeOutcome::from(result)))
                 }
             }
             pending = again;
+            log.tell(attempt + 1);
             if pending.is_empty() {
                 break;
             }
@@ -218,7 +232,10 @@ impl Router {
                 Ok(answer) => answer.topics.iter().all(|t| {
                     t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
                 }),
-                Err(_) => return,
+                Err(failure) => {
+                    tracing::warn!(side = %self.side(), why = %failure.trouble.what, "new leaders are not waited for");
+                    return;
+                }
             };
             if ready {
                 return;

@@ -76,7 +76,11 @@ impl Cluster {
     pub async fn fence(&self, transactional_id: &str) -> Fencing {
         let first = self.fence_with(transactional_id, FENCE_TIMEOUT_MS).await;
         let too_long = first.as_ref().is_err_and(|f| f.error == Some(ResponseError::InvalidTransactionTimeout));
-        to_fencing(if too_long { self.fence_with(transactional_id, SHORT_FENCE_TIMEOUT_MS).await } else { first })
+        if !too_long {
+            return to_fencing(first);
+        }
+        tracing::debug!(side = %self.side(), ms = SHORT_FENCE_TIMEOUT_MS, "fencing again with a shorter timeout");
+        to_fencing(self.fence_with(transactional_id, SHORT_FENCE_TIMEOUT_MS).await)
     }
 
     async fn fence_with(&self, transactional_id: &str, timeout_ms: i32) -> Result<(i64, i16), Failure> {
@@ -91,6 +95,7 @@ impl Cluster {
     /// since 4.0, ALTER) on the cluster.
     pub async fn abort_hanging(&self, hanging: &Hanging) -> ChangeOutcome {
         if let Err(trouble) = self.must_hang(hanging).await {
+            tracing::warn!(side = %self.side(), partition = %hanging.partition, why = %trouble.what, "no marker is sent");
             return ChangeOutcome::Refused(trouble);
         }
         let marker = AbortMarker {
@@ -227,6 +232,7 @@ fn to_fencing(result: Result<(i64, i16), Failure>) -> Fencing {
 impl BrokerQuestion<i32> for TransactionFilter {
     type Told = Vec<ListedTransaction>;
     const REPEATABLE: bool = true;
+    const API: &'static str = "ListTransactions";
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
         let version = offered_version::<ListTransactionsRequest>(connection, self.longer_than_ms.map_or(0, |_| 1))?;
@@ -253,6 +259,7 @@ struct TransactionsQuestion;
 impl BrokerQuestion<TransactionalId> for TransactionsQuestion {
     type Told = Option<TransactionView>;
     const REPEATABLE: bool = true;
+    const API: &'static str = "DescribeTransactions";
 
     async fn send(
         &self,
@@ -307,6 +314,7 @@ struct Fence {
 impl BrokerQuestion<TransactionalId> for Fence {
     type Told = (i64, i16);
     const REPEATABLE: bool = false;
+    const API: &'static str = "InitProducerId";
 
     async fn send(
         &self,
@@ -344,6 +352,7 @@ struct AbortMarker {
 impl BrokerQuestion<TopicPartition> for AbortMarker {
     type Told = ();
     const REPEATABLE: bool = false;
+    const API: &'static str = "WriteTxnMarkers";
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[TopicPartition]) -> Replies<TopicPartition, ()> {
         let version = connection.need_version::<WriteTxnMarkersRequest>("2.8 or later")?;

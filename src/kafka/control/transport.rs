@@ -48,10 +48,12 @@ pub(super) async fn dial(
         let tcp = match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => tcp,
             Ok(Err(error)) => {
+                tracing::debug!(broker = %endpoint.label, %address, %error, "no TCP connection");
                 last = Some(unreachable_failure(endpoint, address, &error));
                 continue;
             }
             Err(_) => {
+                tracing::debug!(broker = %endpoint.label, %address, ms = each.as_millis(), "no TCP connection in time");
                 last = Some(silent_failure(endpoint, address, each));
                 continue;
             }
@@ -61,6 +63,7 @@ pub(super) async fn dial(
             None => Ok(Box::new(tcp)),
             Some((connector, settings)) => {
                 let failed = |t: Trouble| {
+                    tracing::warn!(broker = %endpoint.label, %address, why = %t.what, "TLS failed");
                     let what = format!("{}: TLS failed: {}", endpoint.label, t.what);
                     // No certificate becomes another one while somebody waits.
                     let trouble = Trouble { lasting: t.lasting, ..Trouble::new(what, t.advice) };

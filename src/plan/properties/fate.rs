@@ -37,7 +37,7 @@ pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
             Ignored("what is read is said by each look: committed records, up to the last stable offset")
         }
         "allow.auto.create.topics" => Ignored("cutover creates no topic"),
-        "log_level" => Ignored("RUST_LOG says what is logged, with --log-file"),
+        "log_level" => Ignored("RUST_LOG says what is logged, with --log"),
         "statistics.interval.ms"
         | "enable.partition.eof"
         | "check.crcs"
