@@ -247,6 +247,9 @@ fn words_leave_by_one_door() {
         ("set_string(", &["src/tui/view/line.rs"]),
         ("set_line(", &["src/tui/view/line.rs"]),
         ("ratatui::text", &["src/tui/view/line.rs", "src/tui/text.rs"]),
+        // a log that is written elsewhere passes no redactor
+        ("tracing_subscriber", &["src/cli/log.rs"]),
+        ("tracing_appender", &["src/cli/log.rs"]),
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();

@@ -91,7 +91,9 @@ async fn find_empty_ranges(
     let tools = Arc::clone(tools);
     let work = tokio::task::spawn_blocking(move || {
         let plane = DataPlane::of_cluster(tools.cluster(side));
-        let mut reader = plane.open_reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB).ok()?;
+        let opened = plane.open_reader_within(Isolation::Committed, PATIENCE, QUEUED_KIB);
+        let mut reader =
+            opened.inspect_err(|why| tracing::info!(%side, why = %why.what, "no look for empty ranges")).ok()?;
         let blank = |(tp, (from, to)): &(TopicPartition, (i64, i64))| {
             let range = ReadRange { partition: tools.names.partition_on(side, tp), from: *from, to: *to };
             let mut none = true;

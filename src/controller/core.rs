@@ -204,6 +204,7 @@ pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: ControllerEnd
         Ok(translator) => (Some(translator), None),
         Err(trouble) => (None, Some(trouble)),
     };
+    tracing::info!(?arming, entries = entries.len(), samples = samples.len(), "controller");
     let machine = present::build_machine(&plan, &arming);
     let world = executor::World { plan: Arc::clone(&plan), tools: Arc::clone(&tools), history: Arc::clone(&history) };
     let executor = executor::build_executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
@@ -331,6 +332,7 @@ impl Core {
                 Some(murmur) = heard.recv() => self.note_progress(murmur),
                 Some(one) = sampled.recv() => self.take_sample(one),
                 Some(Err(broken)) = pollers.join_next() => {
+                    tracing::error!(%broken, "a poller broke off");
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
                     let advice = "start cutover again; this is a fault of cutover";
                     self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));

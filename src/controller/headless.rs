@@ -268,6 +268,7 @@ impl CommandDriver<'_> {
                 return Err(refusal);
             }
             if said != refusal.why {
+                tracing::info!(left, why = %refusal.why, "waiting");
                 // Who does not want to wait for minutes is told at once what else there is.
                 let instead = refusal.told_in_ms.map(|_| format!("; {}", refusal.advice)).unwrap_or_default();
                 (self.progress)(&format!("waiting: {}{instead}", refusal.why));

@@ -185,7 +185,7 @@ impl Delivery {
                 Ok(_) => return self.queue().note_delivered(message),
                 Err(not_sent) => {
                     let (seq, what) = (message.news.seq, &not_sent.trouble.what);
-                    tracing::warn!("{what} (entry {seq}, try {tries})");
+                    tracing::warn!(seq, attempt = tries, again = ?not_sent.again, "{what}");
                     self.queue().note_failure(Clock.now(), not_sent.trouble.clone());
                     let (retries, age) = (self.target.plan().retries, Clock.now().since(message.news.at));
                     let more = tries <= retries || (retries > 0 && age <= OLD_MS);

@@ -123,6 +123,7 @@ async fn poll_setting(tools: Arc<Tools>, which: PolledSetting, interval_ms: u64,
             PolledSetting::Switch(group) => Observation::Switch(group.clone(), tools.read_switch(group).await),
             PolledSetting::Flag(producer) => Observation::Flag(producer.clone(), tools.read_flag(producer).await),
         };
+        // What could not be read was logged where it was asked.
         let worked = matches!(what, Observation::Switch(_, Ok(_)) | Observation::Flag(_, Ok(_)));
         if to.send(TimedObservation { at, what }).await.is_err() {
             return;
@@ -150,6 +151,12 @@ async fn poll_plane(plan: Arc<Plan>, tools: Arc<Tools>, side: Side, poll_ms: u64
     loop {
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let result = planes::try_data_plane(&plan, &tools, side).await.map(drop);
+        match &result {
+            Ok(()) => tracing::info!(%side, ms = watch.elapsed_ms(), "the data plane answers"),
+            Err(why) => {
+                tracing::warn!(%side, ms = watch.elapsed_ms(), why = %why.what, "the data plane does not answer")
+            }
+        }
         let worked = result.is_ok();
         if to.send(TimedObservation { at, what: Observation::Plane(side, result) }).await.is_err() || worked {
             return;
@@ -168,6 +175,9 @@ async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, to: Observati
             Ok(result) => result.map(|view| ClusterView { took_ms: watch.elapsed_ms(), ..view }),
             Err(_) => Err(too_long(cluster, "looking at the whole cluster", ROUND)),
         };
+        if let Err(why) = &result {
+            tracing::warn!(side = %cluster.side(), ms = watch.elapsed_ms(), why = %why.what, "no look at the cluster");
+        }
         let worked = result.is_ok();
         if to.send(TimedObservation { at, what: Observation::Cluster(cluster.side(), result) }).await.is_err() {
             return;
@@ -192,6 +202,10 @@ async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver
         }
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let seen = join_all(groups.iter().map(|g| look_at_group(&cluster, g))).await;
+        if let Some(why) = seen.iter().find_map(|one| one.as_ref().err()) {
+            let failed = seen.iter().filter(|one| one.is_err()).count();
+            tracing::info!(%side, failed, of = seen.len(), why = %why.what, "no look at a group");
+        }
         let worked = seen.iter().any(Result::is_ok);
         for (group, result) in groups.into_iter().zip(seen) {
             if to.send(TimedObservation { at, what: Observation::Group(side, group, result) }).await.is_err() {

@@ -91,6 +91,7 @@ pub(super) async fn set_flag(
 ) -> Result<Result<(), Trouble>, Trouble> {
     let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
         let what = format!("{}: other flags are being written for over {} s", visible_path(&path), TURN.as_secs());
+        tracing::warn!(key = %visible_name(&key), ms = TURN.as_millis(), "no turn to write a flag file");
         return Err(Trouble::new(what, "check the disk there, then try again"));
     };
     let done = run_blocking(move || replace_variant(&path, &key, &variant, by, || ())).await?;

@@ -175,6 +175,7 @@ impl Provider {
         let said = match (&reading, failed) {
             (Ok(seen), None) if seen.state() == Some(wanted) => return SetResult::Done(seen.clone()),
             (Ok(seen), Some(why)) if seen.state() == Some(wanted) => {
+                tracing::info!(name = %visible_name(&self.names.name), wanted, why = %why.what, "set, although it failed");
                 let ProviderReading::Known { state, at, detail } = seen.clone() else {
                     return SetResult::Done(seen.clone());
                 };

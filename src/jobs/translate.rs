@@ -279,6 +279,7 @@ impl TranslatorCore {
             let after_max_ms = config.and_then(after_max_ms);
             match self.count_partitions(topic, ways, source, target) {
                 Err((count, why)) => {
+                    tracing::info!(topic = %visible_name(topic), count, %why, "partitions can't be mapped");
                     let gone =
                         |p| PartitionPlan::unmappable(TopicPartition::new(topic, p), strategy, &why, Clock.now());
                     plans.extend((0..count.max(1)).map(gone));

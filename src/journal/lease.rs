@@ -122,6 +122,7 @@ impl Lease {
             let mut lease = Lease { file, path: path.clone() };
             // someone may have removed the file between open and lock: then ours locks nothing
             if lease.check().is_err() {
+                tracing::debug!(lock = %visible_path(&path), "the lock file was replaced: opened again");
                 continue;
             }
             lease.sign(me).map_err(|e| {
@@ -167,6 +168,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        tracing::debug!(lock = %visible_path(&self.path), "lease given back");
         // an orderly end leaves no name behind; the lock itself goes with the file
         let _ = self.file.set_len(0);
         // Said, and not left to the file's end: a command that another thread is just starting has a copy of the file until it

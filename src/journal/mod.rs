@@ -32,6 +32,7 @@ pub use reserve::DiskRoom;
 pub use writer::Journal;
 
 use crate::base::Trouble;
+use crate::base::sanitise::visible_path;
 use lease::{Attempt, Lease};
 use writer::OpenedToWrite;
 
@@ -91,12 +92,23 @@ impl Journal {
     /// from a newer version.
     pub fn open(path: &Path, me: &LeaseHolder) -> Result<Opened, Trouble> {
         let path = place::prepare_path(path)?;
+        let at = visible_path(&path);
         match Lease::take(&path, me)? {
             Attempt::Taken(lease) => Ok(match Journal::create_or_open(&path, lease)? {
-                OpenedToWrite::Whole(journal) => Opened::Writer(journal),
-                OpenedToWrite::Damaged(journal, why) => Opened::Damaged { journal, why },
+                OpenedToWrite::Whole(journal) => {
+                    tracing::info!(journal = %at, "lease taken");
+                    Opened::Writer(journal)
+                }
+                OpenedToWrite::Damaged(journal, why) => {
+                    tracing::error!(journal = %at, why = %why.what, "damaged: it is only read");
+                    Opened::Damaged { journal, why }
+                }
             }),
-            Attempt::Held(holder) => Ok(Opened::ReadOnly { journal: Reader::open(&path)?, holder }),
+            Attempt::Held(holder) => {
+                let holder_words = holder.as_ref().map(ToString::to_string).unwrap_or_default();
+                tracing::info!(journal = %at, holder = %holder_words, "lease held by another");
+                Ok(Opened::ReadOnly { journal: Reader::open(&path)?, holder })
+            }
         }
     }
 }

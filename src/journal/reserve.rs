@@ -61,7 +61,8 @@ impl Reserve {
         // First: a file that was removed keeps its room for as long as it is open.
         self.held = None;
         let taken = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        self.held = taken.and_then(HeldReserve::fill).ok();
+        let filled = taken.and_then(HeldReserve::fill);
+        self.held = filled.inspect_err(|e| tracing::warn!(error = %e, "no room for the journal's reserve")).ok();
         if self.held.is_none() {
             let _ = std::fs::remove_file(&self.path); // half a reserve takes the room that others need
         }

@@ -15,6 +15,7 @@ pub(super) const READ_ONLY: &str = "a disk error may have caused it (see the sys
 pub(super) fn sqlite_trouble(path: &Path, doing: &str, e: &rusqlite::Error) -> Trouble {
     let at = visible_path(path);
     let code = e.sqlite_error_code();
+    tracing::error!(journal = %at, doing, ?code, error = %e, "journal");
     // SQLite tells a filesystem that takes no writes from no other failed write.
     let may_be_read_only =
         matches!(code, Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::SystemIoFailure));

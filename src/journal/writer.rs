@@ -146,7 +146,7 @@ impl Journal {
         events: &[Event],
     ) -> Result<Vec<JournalEntry>, Trouble> {
         let actor = actor.into();
-        self.lease.check()?;
+        self.lease.check().inspect_err(|why| tracing::error!(why = %why.what, "lease lost"))?;
         let texts: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
         let texts =
             texts.map_err(|e| Trouble::new(format!("an event can't be written as JSON: {e}"), "report this"))?;
@@ -166,6 +166,7 @@ impl Journal {
             Ok(last) => last,
             Err(Unwritten::Sqlite(e)) => return Err(failed(e)),
             Err(Unwritten::Stranger) => {
+                tracing::error!(journal = %visible_path(&path), "written to by something without the lease");
                 return Err(Trouble::new(
                     format!(
                         "the journal {} was written to by something that does not hold its lease",

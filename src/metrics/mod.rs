@@ -86,8 +86,12 @@ impl MetricsProvider {
     /// There is none: what was answered, by whom, and what to do.
     pub async fn ask(&self, metric: Metric, about: &MetricSubject, now: At) -> Result<MetricValue, Trouble> {
         let named = |t: Trouble| Trouble::new(format!("{}: {}", visible_name(&self.plan.name), t.what), t.advice);
-        let answer = self.ask_number(metric, about).await.map_err(named)?;
-        self.check_answer(metric, answer, now).map_err(named)
+        let answer = self.ask_number(metric, about).await.map_err(named);
+        let number = answer.and_then(|answer| self.check_answer(metric, answer, now).map_err(named));
+        number.inspect_err(|t| {
+            let group = visible_name(&about.group);
+            tracing::info!(%metric, side = %about.side, %group, why = %t.what, "no number");
+        })
     }
 
     /// Whether it can be asked about the past.

@@ -174,7 +174,10 @@ pub(super) async fn ask_past(
     // of a whole expression this is the time that was asked about; of a number it is an error
     let own = match asked(&format!("timestamp(\n{query}\n)")).await {
         Ok(own) => Some(sample_times(&own)),
-        Err(refused) if refused.advice == super::WRONG_QUERY => None,
+        Err(refused) if refused.advice == super::WRONG_QUERY => {
+            tracing::debug!(why = %refused.what, "the times of its samples are not known");
+            None
+        }
         Err(why) => return Err(why),
     };
     let young = |at: At, seen: Option<&At>| seen.is_some_and(|seen| at.since(*seen) < range.step_ms);

@@ -152,7 +152,7 @@ impl RemoteServer {
 
     async fn run_within<T>(&self, limit_ms: u64, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let limit = Duration::from_millis(limit_ms);
-        match timeout(limit, work).await {
+        let ended = match timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => Err(Trouble::new(
                 format!(
@@ -162,7 +162,8 @@ impl RemoteServer {
                 ),
                 "check the server, the route to it (`nc -zv HOST PORT`), and how long the query takes there",
             )),
-        }
+        };
+        ended.inspect_err(|trouble| tracing::warn!(limit_ms, why = %trouble.what, "HTTP failed"))
     }
 
     async fn exchange(&self, request: HttpRequest<'_>) -> Result<HttpResponse, Trouble> {
@@ -208,6 +209,10 @@ impl RemoteServer {
         let most = request.most;
         let sent = sender.send_request(self.build_request(request)?).await.map_err(broken)?;
         let status = sent.status().as_u16();
+        if !(200..300).contains(&status) {
+            // Not its path: of a webhook that is a secret.
+            tracing::info!(address = %self.visible_address(), status, "HTTP refused");
+        }
         let retry_after = sent.headers().get("retry-after").and_then(|v| v.to_str().ok());
         let retry_after_s = retry_after.and_then(|v| v.trim().parse().ok());
         let unreadable = |why: &str| {

@@ -96,6 +96,17 @@ impl CommandRun<'_> {
     /// # Errors
     /// It could not be started, took too long, or ended with an error.
     pub async fn capture_output(&self) -> Result<Vec<u8>, CommandFailure> {
+        let output = self.run_in_turn().await;
+        output.inspect_err(|failed| {
+            let (started, why) = (failed.started, &failed.why.what);
+            tracing::warn!(started, ms = self.timeout_ms, why = %why, "a command failed");
+        })
+    }
+
+    async fn run_in_turn(&self) -> Result<Vec<u8>, CommandFailure> {
+        if AT_ONCE.available_permits() == 0 {
+            tracing::debug!(command = %self.visible_command(), "waits for its turn");
+        }
         // never closed
         let _turn = AT_ONCE.acquire().await.ok();
         let mut child = self.start().map_err(|why| CommandFailure { why, started: false })?;
@@ -115,6 +126,11 @@ impl CommandRun<'_> {
             Err(_) => {
                 group.kill();
                 let gone = timeout(AFTER_KILL, child.wait()).await.is_ok();
+                tracing::info!(
+                    pid = pid.map(Pid::as_raw_nonzero).map(|pid| pid.get()),
+                    gone,
+                    "its process group was killed"
+                );
                 let how = if gone { "and was ended" } else { "and can't be ended" };
                 return Err(failed(
                     format!(

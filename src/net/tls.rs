@@ -152,7 +152,10 @@ pub fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
     match (&settings.ca, settings.verify) {
-        (_, false) => builder.set_verify(SslVerifyMode::NONE),
+        (_, false) => {
+            tracing::warn!("certificates are not verified: the properties say so");
+            builder.set_verify(SslVerifyMode::NONE);
+        }
         (Some(ca), true) => trust_authorities(&mut builder, ca)?,
         (None, true) => trust_the_system(&mut builder)?,
     }
@@ -187,8 +190,9 @@ fn trust_the_system(builder: &mut SslConnectorBuilder) -> Result<(), Trouble> {
     let candidates = from_environment.as_deref().into_iter().chain(SYSTEM_CAS.iter().copied());
     for path in candidates.map(Path::new).filter(|p| p.exists()) {
         let (file, directory) = if path.is_dir() { (None, Some(path)) } else { (Some(path), None) };
-        if builder.load_verify_locations(file, directory).is_ok() {
-            return Ok(());
+        match builder.load_verify_locations(file, directory) {
+            Ok(()) => return Ok(()),
+            Err(e) => tracing::debug!(path = %visible_path(path), why = %reason_of(&e), "no CA certificates there"),
         }
     }
     Err(Trouble::new(

@@ -165,6 +165,7 @@ impl NotifyTarget {
         };
         let answer = line.server.send(request).await.map_err(later)?;
         if (200..300).contains(&answer.status) {
+            tracing::debug!(to = %visible_name(&self.plan.name), seq = message.news.seq, status = answer.status, "told");
             return Ok(answer.status);
         }
         *self.line.lock().await = None;

@@ -137,6 +137,9 @@ impl Ledger {
             .map_err(|e| Trouble::new(format!("reading the journal broke off: {e}"), "start cutover again"))?;
         self.store = store;
         let whole = self.doubted && matches!(self.store, Store::Reader(_));
+        if let Err(why) = &entries {
+            tracing::warn!(from, why = %why.what, "the journal can't be followed");
+        }
         self.looked = entries.as_ref().err().filter(|_| whole).map(|why| (Clock.stopwatch(), why.clone()));
         let entries = entries?;
         // Where there is no file nothing was found sound.
@@ -216,6 +219,9 @@ fn open_access(path: PathBuf, want: Want, now: At) -> Access {
         }
     };
     let mut refused = None;
+    if let Err(trouble) = &opened {
+        tracing::error!(why = %trouble.what, "the journal can't be opened as it is wanted");
+    }
     let (mut store, mut arming) = match opened {
         Ok(opened) => opened,
         // What can't be written can be read all the same: what is known of it stands, and nothing is done.
@@ -258,6 +264,7 @@ fn open_access(path: PathBuf, want: Want, now: At) -> Access {
     };
     let last = entries.last().map_or(0, |e| e.seq);
     if let Some(why) = &unsound {
+        tracing::error!(last, why = %why.what, "the journal is not sound");
         // What can't be read whole must not be written on.
         if let Store::Writer(_) = store {
             store = Reader::open(&path).map_or(Store::None, |reader| Store::Reader(Box::new(reader)));

@@ -25,11 +25,16 @@ impl Pace {
     /// is busy with us half of the time at most. Failed ones double the interval, up to [`LONGEST_PAUSE_MS`].
     pub fn pause_after(&mut self, took_ms: u64, worked: bool) -> u64 {
         if worked {
+            if self.failures > 0 {
+                tracing::info!(took_ms, "a poller's look worked again");
+            }
             self.failures = 0;
             return self.interval_ms.saturating_sub(took_ms).max(took_ms).min(LONGEST_PAUSE_MS);
         }
         self.failures = (self.failures + 1).min(DOUBLINGS);
-        (self.interval_ms << self.failures).clamp(self.interval_ms, LONGEST_PAUSE_MS.max(self.interval_ms))
+        let ms = (self.interval_ms << self.failures).clamp(self.interval_ms, LONGEST_PAUSE_MS.max(self.interval_ms));
+        tracing::debug!(took_ms, ms, "a poller pauses");
+        ms
     }
 }
 

@@ -59,10 +59,13 @@ pub(crate) async fn check_clusters(
     let (blue, green) = tokio::join!(clusters.blue.verify(), clusters.green.verify());
     let ids = Sides { blue: blue?.cluster_id, green: green?.cluster_id };
     match &ids {
-        Sides { blue: Some(blue), green: Some(green) } if blue == green => Err(Mistaken::Wrong(Trouble::new(
-            format!("blue and green are one cluster ({})", visible_name(blue)),
-            "correct the bootstrap addresses in the plan; nothing can be done until then",
-        ))),
+        Sides { blue: Some(blue), green: Some(green) } if blue == green => {
+            tracing::error!(id = %visible_name(blue), "blue and green are one cluster");
+            Err(Mistaken::Wrong(Trouble::new(
+                format!("blue and green are one cluster ({})", visible_name(blue)),
+                "correct the bootstrap addresses in the plan; nothing can be done until then",
+            )))
+        }
         _ => Ok(ids),
     }
 }

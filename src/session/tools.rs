@@ -192,18 +192,23 @@ impl Setting {
 async fn read_setting(setting: Option<&Setting>, what: &str, name: &str) -> Result<ProviderReading, Trouble> {
     match setting {
         None => Err(no_setting_trouble(what, name)),
-        Some(setting) => setting.provider.get().await,
+        Some(setting) => {
+            let read = setting.provider.get().await;
+            read.inspect_err(|why| tracing::info!(what, name = %visible_name(name), why = %why.what, "not read"))
+        }
     }
 }
 
 async fn apply_setting(setting: Option<&Setting>, what: &str, name: &str, to: &str) -> Result<(), NotSet> {
     let Some(setting) = setting else { return Err(NotSet::Refused(no_setting_trouble(what, name))) };
-    match setting.provider.set(to).await {
+    let set = match setting.provider.set(to).await {
         Ok(SetResult::Done(_)) => Ok(()),
         Ok(SetResult::Asked { instruction }) => Err(NotSet::Unknown(Trouble::new(instruction, ""))),
         Ok(SetResult::Unknown(why)) => Err(NotSet::Unknown(why)),
         Err(why) => Err(NotSet::Refused(why)),
-    }
+    };
+    tracing::info!(what, name = %visible_name(name), to, ?set, "set");
+    set
 }
 
 fn unreadable_trouble(reading: ProviderReading, what: &str, name: &str) -> Trouble {
@@ -223,6 +228,7 @@ fn no_setting_trouble(what: &str, name: &str) -> Trouble {
 /// A look that took longer than it may; why, where the brokers said that they slow this client down.
 pub(crate) fn too_long(cluster: &Cluster, what: &str, limit: Duration) -> Trouble {
     let side = cluster.side();
+    tracing::warn!(%side, look = %what, ms = limit.as_millis(), throttled = cluster.throttled().is_some(), "took too long");
     let what = format!("{side}: {what} took longer than {} s", limit.as_secs());
     match cluster.throttled() {
         Some(slow) => Trouble::new(format!("{what}: {}", slow.describe_throttling(side)), slow.to_trouble(side).advice),

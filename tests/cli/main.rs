@@ -103,6 +103,41 @@ fn a_plan_that_is_missing_says_how_to_get_one() {
 }
 
 #[test]
+fn a_log_is_kept_for_its_owner_alone_where_one_is_asked_for() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log");
+    let run = |args: &[&str], env: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
+        command.args(args).args(["--plan", "none.toml", "status"]).current_dir(dir.path());
+        command.env_remove("CUTOVER_LOG").env_remove("RUST_LOG");
+        env.map(|path| command.env("CUTOVER_LOG", path));
+        command.output().expect("the binary runs")
+    };
+    run(&[], None);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "off unless it is asked for");
+    // The older spelling is in people's scripts.
+    for (n, (args, env)) in [(&["--log", "log"][..], None), (&["--log-file", "log"], None), (&[], Some(log.as_path()))]
+        .into_iter()
+        .enumerate()
+    {
+        let output = run(args, env);
+        assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+        let text = std::fs::read_to_string(&log).expect("a log");
+        assert_eq!(text.matches(" started ").count(), n + 1, "it is appended to: {text}");
+    }
+    let mode = std::fs::metadata(&log).expect("a log").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let output = run(&["--log", "none/log"], None);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output).contains("cutover: --log none/log: ") && err(&output).contains("going on"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
 fn every_error_of_a_plan_has_its_place_and_what_to_write() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = plan(

@@ -115,7 +115,7 @@ fn hostile_group_ids_drive_nothing_and_stay_addressable() {
         let there = consumer(&pair.green, id, &[]).committed_offsets(list, wait).unwrap();
         assert_eq!(there.find_partition(&topic, 0).unwrap().offset(), Offset::Offset(0), "{id:?}");
     }
-    for args in [&["journal", "show"][..], &["journal", "export"], &["--log-file", "log", "status"]] {
+    for args in [&["journal", "show"][..], &["journal", "export"], &["--log", "log", "status"]] {
         let (_, out, said) = cutover(dir, args);
         harmless(&args.join(" "), &(out + &said));
     }

@@ -56,7 +56,8 @@ fn stage(snapshot: &Snapshot, group: &str) -> Stage {
 }
 
 pub async fn run(handle: &mut Handle, command: Command, name: &str) -> headless::RunReport {
-    let report = headless::execute(handle, command, &"ada@bastion".into(), Some(name), &mut |line| println!("{line}")).await;
+    let report =
+        headless::execute(handle, command, &"ada@bastion".into(), Some(name), &mut |line| println!("{line}")).await;
     println!("=> {:?} {}", report.class, report.summary);
     report
 }

@@ -90,6 +90,7 @@ impl Core {
             return;
         }
         if let Err(trouble) = self.ledger.keep_samples(changes).await {
+            tracing::warn!(why = %trouble.what, "samples are not kept");
             self.machine.mark_samples_unsaved();
             self.add_notice(Severity::Warn, Subject::Migration, trouble);
         }
@@ -102,7 +103,10 @@ impl Core {
             return;
         };
         let (key, crash_at) = (issued.key.clone(), self.options.crash_at.clone());
+        let kind = super::executor::kind_of(&issued.effect);
+        tracing::info!(key, kind, "effect started");
         self.effects.spawn(async move {
+            let watch = Clock.stopwatch();
             let effect = tokio::spawn(async move { executor.execute(issued).await });
             let outcome = effect.await.unwrap_or_else(|e| Outcome::Unknown {
                 why: Trouble::new(
@@ -110,6 +114,12 @@ impl Core {
                     "look at what stands; this is a fault of cutover",
                 ),
             });
+            let ms = watch.elapsed_ms();
+            match &outcome {
+                Outcome::Done { .. } => tracing::info!(key, kind, ms, "effect done"),
+                Outcome::Failed { why } => tracing::warn!(key, kind, ms, why = %why.what, "effect failed"),
+                Outcome::Unknown { why } => tracing::warn!(key, kind, ms, why = %why.what, "effect unknown"),
+            }
             crash::abort_if_at(crash_at.as_ref(), Boundary::AfterEffect, &key);
             (key, outcome)
         });

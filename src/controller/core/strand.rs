@@ -33,6 +33,7 @@ pub(super) struct StrandedRuns {
 impl Core {
     /// Nothing can be journalled any more: not one effect starts without its intent on disk.
     pub(super) fn journal_failed(&mut self, trouble: Trouble, unwritten: &Event) {
+        tracing::error!(why = %trouble.what, "the journal can't be written: no effect starts any more");
         let why = format!("the journal can't be written: {}", trouble.what);
         self.machine.freeze(&why, unwritten);
         self.arming = Arming::ReadOnly { why };
@@ -48,6 +49,8 @@ impl Core {
         }
         self.stranding.due = false;
         for stranded in self.machine.list_stranded() {
+            let key = stranded.start.as_ref().map_or("", |(_, issued)| issued.key.as_str());
+            tracing::warn!(key, "a stranded run is given back");
             let (tools, executor) = (Arc::clone(&self.tools), self.executor.clone());
             self.stranding.tried.spawn(async move {
                 // Somebody may have set it since it was read last: a command is read every few seconds only.

@@ -42,15 +42,17 @@ pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>)
         Err(AclsNotSet::Unknown(why)) => Err(AclsNotSet::Unknown(why)),
         Err(refused) if sent.values().all(|s| matches!(s, Sent::Refused(_))) => Err(refused),
         // Half a denial would look like none: what was made is taken back, unless some stood before.
-        Err(refused @ (AclsNotSet::Forbidden(_) | AclsNotSet::Failed(_))) if before == 0 => match allow(cluster, acls)
-            .await
-        {
-            Ok(()) => Err(refused),
-            Err(AclsNotSet::Forbidden(left) | AclsNotSet::Failed(left) | AclsNotSet::Unknown(left)) => {
-                let what = format!("some denials were made and some refused, and can't be taken back: {}", left.what);
-                Err(AclsNotSet::Unknown(Trouble::new(what, left.advice)))
+        Err(refused @ (AclsNotSet::Forbidden(_) | AclsNotSet::Failed(_))) if before == 0 => {
+            tracing::warn!(side = %cluster.side(), acls = acls.len(), "half a denial: it is taken back");
+            match allow(cluster, acls).await {
+                Ok(()) => Err(refused),
+                Err(AclsNotSet::Forbidden(left) | AclsNotSet::Failed(left) | AclsNotSet::Unknown(left)) => {
+                    let what =
+                        format!("some denials were made and some refused, and can't be taken back: {}", left.what);
+                    Err(AclsNotSet::Unknown(Trouble::new(what, left.advice)))
+                }
             }
-        },
+        }
         Err(AclsNotSet::Forbidden(why) | AclsNotSet::Failed(why)) => Err(AclsNotSet::Unknown(why)),
     }
 }
@@ -89,6 +91,7 @@ async fn wait_until_enforced(cluster: &Cluster, acls: &BTreeSet<Acl>, wanted: us
             return Ok(());
         }
         if watch.elapsed_ms() >= IN_FORCE_MS {
+            tracing::warn!(side = %cluster.side(), wanted, found = found.as_told(), ms = IN_FORCE_MS, "ACLs are not seen");
             let seen = match found.as_told() {
                 Some(n) => format!("{n} of {} in force on every broker, {wanted} wanted", acls.len()),
                 None => trouble_of(&found).what,

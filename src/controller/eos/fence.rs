@@ -39,9 +39,17 @@ pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<
                 return Err(NotFenced::Failed(Trouble::new(what, "stop every instance of it, then go on")));
             }
             Fencing::Unknown(why) if unanswered >= UNANSWERED => return Err(NotFenced::Unknown(why)),
-            Fencing::Ending(_) => {}
-            Fencing::Overtaken(_) => overtaken += 1,
-            Fencing::Unknown(_) => unanswered += 1,
+            Fencing::Ending(why) => {
+                tracing::debug!(side = %cluster.side(), why = %why.what, "its markers are under way")
+            }
+            Fencing::Overtaken(why) => {
+                overtaken += 1;
+                tracing::warn!(side = %cluster.side(), attempt = overtaken, why = %why.what, "overtaken: fenced again");
+            }
+            Fencing::Unknown(why) => {
+                unanswered += 1;
+                tracing::warn!(side = %cluster.side(), attempt = unanswered, why = %why.what, "unanswered: fenced again");
+            }
         }
         Clock.sleep(PAUSE_MS).await;
     }

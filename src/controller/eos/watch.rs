@@ -111,5 +111,8 @@ async fn observe_producer(tools: Arc<Tools>, side: Side, of: WatchedProducer) ->
     let result = looked.unwrap_or_else(|_| {
         Err(too_long(tools.cluster(side), &format!("looking at producer {}", visible_name(&of.name)), LOOK))
     });
+    if let Err(why) = &result {
+        tracing::info!(%side, producer = %visible_name(&of.name), why = %why.what, "no look at a producer");
+    }
     TimedObservation { at, what: Observation::Eos(side, of.name, result.map(Box::new)) }
 }

@@ -235,13 +235,19 @@ fn judge_answer(
     answer: Result<BTreeMap<TopicPartition, Sent>, Trouble>,
     any_sent: &mut bool,
 ) -> Result<(), SendFailure> {
-    let outcomes = answer.map_err(|why| SendFailure { why, nothing_sent: !*any_sent })?;
+    let outcomes = answer.map_err(|why| {
+        tracing::warn!(any_sent = *any_sent, why = %why.what, "offsets were not sent");
+        SendFailure { why, nothing_sent: !*any_sent }
+    })?;
     let done = outcomes.values().any(Sent::is_done);
     let unknown = outcomes.values().any(|o| matches!(o, Sent::Unknown(_)));
     *any_sent |= done || unknown;
     match outcomes.values().find_map(Sent::trouble) {
         None => Ok(()),
-        Some(why) => Err(SendFailure { why: why.clone(), nothing_sent: !*any_sent }),
+        Some(why) => {
+            tracing::warn!(any_sent = *any_sent, unknown, why = %why.what, "offsets were not all taken");
+            Err(SendFailure { why: why.clone(), nothing_sent: !*any_sent })
+        }
     }
 }
 

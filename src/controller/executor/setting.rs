@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{done, failed};
 use crate::base::Trouble;
+use crate::base::sanitise::visible_name;
 use crate::estate::{FlagState, SwitchState};
 use crate::migration::facts::effect::{EffectResult, Outcome};
 use crate::session::clock::Clock;
@@ -91,7 +92,10 @@ async fn set_knob<K: Knob>(knob: &K, to: K::KnobState) -> Result<K::KnobState, O
             Ok(()) => return Ok(to), // read back by the provider
             Err(NotSet::Unknown(why)) => break why,
             // Nothing was changed, so trying again is safe: another plan's controller may just hold the flag file.
-            Err(NotSet::Refused(_)) if watch.elapsed_ms() < REFUSED_MS => Clock.sleep(PAUSE_MS).await,
+            Err(NotSet::Refused(why)) if watch.elapsed_ms() < REFUSED_MS => {
+                tracing::info!(what = %visible_name(&what), %to, why = %why.what, "refused: tried again");
+                Clock.sleep(PAUSE_MS).await;
+            }
             Err(NotSet::Refused(why)) => return Err(failed(why)),
         }
     };
@@ -105,6 +109,7 @@ async fn set_knob<K: Knob>(knob: &K, to: K::KnobState) -> Result<K::KnobState, O
         }
         Clock.sleep(PAUSE_MS).await;
     }
+    tracing::warn!(what = %visible_name(&what), %to, ms = READ_BACK_MS, why = %why.what, "not read back as set");
     why.what = format!("{what} was {before}, and was not seen as {to} within {} s: {}", READ_BACK_MS / 1000, why.what);
     Err(Outcome::Unknown { why })
 }

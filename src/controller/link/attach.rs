@@ -143,11 +143,18 @@ async fn connect_to_controller(
     };
     match tokio::time::timeout(HELLO, begin).await {
         Ok(Ok(Some((reader, first)))) => {
+            tracing::info!(socket = %visible_path(path), other_plan, "attached");
             let line = ControllerLine { to, frames, reader, other_plan };
             Ok(Some((line, first)))
         }
-        Ok(Ok(None)) => Ok(None),
-        Ok(Err(trouble)) => Err(trouble),
+        Ok(Ok(None)) => {
+            tracing::debug!(socket = %visible_path(path), "it ended before the first picture");
+            Ok(None)
+        }
+        Ok(Err(trouble)) => {
+            tracing::warn!(socket = %visible_path(path), why = %trouble.what, "not attached");
+            Err(trouble)
+        }
         Err(_) => Err(there(format!("the controller did not answer within {} s", HELLO.as_secs()))),
     }
 }
@@ -220,6 +227,7 @@ impl AttachedScreen {
                     }
                     let written = tokio::time::timeout(SLOWEST, frame::write(&mut line.to, &FromScreen::Ask(ask))).await;
                     if !matches!(written, Ok(Ok(()))) {
+                        tracing::warn!(slow = written.is_err(), "an ask could not be written");
                         return true;
                     }
                 }
@@ -239,6 +247,7 @@ impl AttachedScreen {
         plan: &str,
         asked: &mut mpsc::Receiver<Ask>,
     ) -> Option<(ControllerLine, Snapshot)> {
+        tracing::warn!(ms = RETURN_MS, "the controller went away without a word; looking for it again");
         let why = "the controller went away without a word; looking for it again".to_owned();
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
@@ -262,9 +271,11 @@ impl AttachedScreen {
                 while let Ok(ask) = asked.try_recv() {
                     self.refuse_while_away(&ask);
                 }
+                tracing::info!(ms = watch.elapsed_ms(), "the controller is back");
                 return Some(found);
             }
         }
+        tracing::warn!(ms = watch.elapsed_ms(), "the controller did not come back");
         None
     }
 
@@ -278,6 +289,9 @@ impl AttachedScreen {
     fn refuse_unanswered(&mut self) {
         let refusal =
             Refusal::unknown("the controller went away before it answered", "look at the journal before trying again");
+        if !self.open.is_empty() {
+            tracing::warn!(open = self.open.len(), "the line ended before all was answered");
+        }
         for ask in std::mem::take(&mut self.open).into_values() {
             if let Some(reply) = ask.to_refusal(refusal.clone()) {
                 let _ = self.replies.try_send(reply); // a screen that does not read misses it

@@ -84,6 +84,7 @@ impl Hub {
                 let Some(id) = ask.id() else { return Some(ask) };
                 self.last += 1;
                 if self.open.len() >= OPEN_QUESTIONS {
+                    tracing::warn!(open = self.open.len(), "the oldest question is forgotten");
                     self.open.pop_first();
                 }
                 self.open.insert(self.last, (screen, id));

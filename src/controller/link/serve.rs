@@ -137,6 +137,7 @@ impl Door {
             Ok(bound) => bound,
             Err(e) => return tracing::warn!("{path}: {e}: nobody can attach to this controller"),
         };
+        tracing::info!(socket = %path, "screens can attach");
         self.open.send_replace(true);
         let (mut screens, mut turned_away) = (JoinSet::new(), JoinSet::new());
         let mut next: ScreenId = 1;
@@ -148,6 +149,7 @@ impl Door {
                 Some(_) = turned_away.join_next() => {}
                 accepted = bound.accept(), if turned_away.len() < SCREENS => match accepted {
                     Ok((stream, _)) if screens.len() >= SCREENS => {
+                        tracing::warn!(screens = screens.len(), "a screen is turned away");
                         turned_away.spawn(turn_away(stream));
                     }
                     Ok((stream, _)) => {
@@ -206,9 +208,10 @@ async fn serve_screen(
         (None, Ok(Ok(Some(FromScreen::Hello { protocol, version, read_only, plan: theirs })))) => {
             refuse_other_version(*protocol, version).or_else(|| refuse_other_plan(*read_only, theirs, &plan))
         }
-        _ => return,
+        _ => return tracing::debug!(screen = me, said = matches!(hello, Ok(Ok(Some(_)))), "a screen without a hello"),
     };
     if let Some(refusal) = refusal {
+        tracing::info!(screen = me, why = %refusal.what, "a screen is refused");
         let _ = tokio::time::timeout(HELLO, frame::write(&mut to, &ControllerMessage::Refused(refusal))).await;
         return;
     }
@@ -217,6 +220,7 @@ async fn serve_screen(
     if hub.send(HubMessage::Joined(me, replies.clone())).await.is_err() {
         return;
     }
+    tracing::debug!(screen = me, read_only, "a screen attached");
     let mut asking = tokio::spawn(receive_asks(from, me, hub.clone(), replies, read_only));
     tokio::select! {
         result = tell_screen(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {
@@ -225,6 +229,7 @@ async fn serve_screen(
         _ = &mut asking => {}
     }
     asking.abort();
+    tracing::debug!(screen = me, "a screen left");
     let _ = hub.send(HubMessage::Left(me)).await; // the hub may have ended
 }
 
@@ -264,6 +269,7 @@ async fn receive_asks(
             Err(e) => return tracing::debug!("screen {me}: {e}"),
         };
         if read_only && changes_anything(&ask) {
+            tracing::info!(screen = me, "a screen that only looks asked for a change");
             let refusal = Refusal::refused("this screen only looks", "attach without --read-only");
             if let Some(reply) = ask.to_refusal(refusal) {
                 let _ = replies.send(reply).await; // it may have gone away

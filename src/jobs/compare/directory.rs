@@ -232,6 +232,7 @@ fn refused_failure(what: impl Into<String>, advice: &str) -> DiffFailure {
 }
 
 fn disk_failure(what: &str, path: &Path, e: &std::io::Error) -> DiffFailure {
+    tracing::warn!(what, path = %visible_path(path), error = %e, "the diff's directory");
     DiffFailure::Failed(Trouble::new(format!("{what} {}: {e}", visible_path(path)), ELSEWHERE))
 }
 

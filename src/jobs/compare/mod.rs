@@ -149,6 +149,7 @@ pub async fn run_diff(
         };
         let done = match ground {
             Err(why) => {
+                tracing::warn!(topic = %visible_name(topic), %why, "a topic can't be compared");
                 let target = names.topic_on(request.source.other(), topic);
                 TopicDiff::unknown(topic.clone(), target, why)
             }

@@ -79,6 +79,7 @@ impl ReadPace {
             if state.share >= 1.0 {
                 state.measured = speed.max(LEAST);
             }
+            tracing::info!(%side, ms, limit_ms = self.back_off_above_ms, share = state.share / 2.0, "reads slower");
             state.share = (state.share / 2.0).max(1.0 / 256.0);
             let limit = state.limit().unwrap_or(LEAST);
             let shown = size::format_size(limit as u64);
@@ -89,6 +90,7 @@ impl ReadPace {
             if state.share >= 1.0 {
                 state.share = 1.0;
                 state.why = None;
+                tracing::info!(%side, ms, "reads at full speed again");
             }
         }
         (state.taken, state.counted) = (0.0, Clock.stopwatch());

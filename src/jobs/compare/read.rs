@@ -202,6 +202,7 @@ fn take_batches(
             ReadEvent::End(Ok(()) | Err(ReadError::Stopped)) => {}
             ReadEvent::End(Err(e)) => {
                 halt.store(true, Ordering::Relaxed);
+                tracing::warn!(why = %e, "a log is not read on");
                 if failed.is_ok() {
                     failed = Err(e);
                 }

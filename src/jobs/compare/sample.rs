@@ -337,7 +337,10 @@ impl Sampler {
             match read {
                 Ok(_) => (Some(reader), Ok(records)),
                 // A client that failed holds on to what failed it.
-                Err(e) => (None, Err(Missed::Unknown(e.to_string()))),
+                Err(e) => {
+                    tracing::info!(partition = %range.partition, why = %e, "a sample is missed");
+                    (None, Err(Missed::Unknown(e.to_string())))
+                }
             }
         });
         work.await.unwrap_or_else(|e| (None, Err(Missed::Unknown(format!("the read broke off: {e}")))))

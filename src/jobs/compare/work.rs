@@ -149,6 +149,7 @@ impl DiffSession {
         // A reader's memory is a bound a partition: another number of them needs another bound.
         if self.readers.as_ref().is_none_or(|(_, for_partitions)| *for_partitions < partitions) {
             self.readers = None;
+            tracing::debug!(partitions, "readers open for a comparison");
             let kib = u32::try_from((QUEUED_KIB / partitions.max(1)).max(LEAST_KIB)).unwrap_or(u32::MAX);
             let open = |log: usize| {
                 DataPlane::of_cluster(&self.clusters[log]).open_reader_within(Isolation::Committed, PATIENCE, kib)
@@ -274,6 +275,7 @@ impl DiffSession {
             Ok(()) => Ok(Passed::Whole),
             Err(e @ (ReadError::OutOfRange { .. } | ReadError::BeyondEnd { .. })) => Ok(Passed::Unknown(e.to_string())),
             Err(e) => {
+                tracing::warn!(why = %e, "readers are given up; what was read is saved");
                 course.save()?;
                 // A client that failed holds on to what failed it.
                 self.readers = None;

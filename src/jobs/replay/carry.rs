@@ -125,6 +125,8 @@ impl<'a> Carrier<'a> {
             FoundProgress::Nothing => slots.start_offsets(),
             FoundProgress::At(next) => next.clone(),
         };
+        let nothing = matches!(standing, FoundProgress::Nothing);
+        tracing::info!(id = %visible_name(&id), slots = places.len(), nothing, "carrying opens: what was open is fenced");
         // The first transaction commits every slot, so that one which is missing later is known to be lost.
         let moved = vec![matches!(standing, FoundProgress::Nothing); next.len()];
         let carrier = Self {
@@ -154,7 +156,7 @@ impl<'a> Carrier<'a> {
                 && let Err(e) = self.writer.abort()
             {
                 // The next start ends it; until then its timeout does.
-                tracing::warn!("{}", e.what);
+                tracing::warn!(why = %e.what, "a transaction stays open");
             }
             End::Failed(why)
         });

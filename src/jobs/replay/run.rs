@@ -444,7 +444,9 @@ pub(super) fn carry_with_retries(work: &Work, lease: &WriteLease, known: Option<
         let (carried, end) = carrier.carry();
         total.add(carried);
         match end {
-            End::Failed(why) if carried.records > 0 && left > 0 => tracing::warn!("{}; going on", why.what),
+            End::Failed(why) if carried.records > 0 && left > 0 => {
+                tracing::warn!(records = carried.records, left, why = %why.what, "carrying goes on");
+            }
             end => return (total, end),
         }
     }
@@ -455,6 +457,7 @@ pub(super) fn carry_with_retries(work: &Work, lease: &WriteLease, known: Option<
 /// any record that was written since the start may be one of the run's. To be asked when earlier instances are fenced.
 fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
     let lost = || {
+        tracing::error!(run = %visible_name(&work.run), before, "the progress that was committed is gone");
         End::Failed(Trouble::new(
             format!(
                 "the progress of replay {} is gone from group {}",

@@ -136,6 +136,9 @@ pub(super) fn find_written(
         let readable = committed.list_ends(&partitions)?;
         let hidden = partitions.iter().zip(readable.iter().zip(&all)).find(|(_, (readable, all))| readable < all);
         let Some((tp, (readable, all))) = hidden else { break };
+        if teller.is_none() {
+            tracing::info!(partition = %tp, readable, all, "waits for open transactions");
+        }
         if watch.elapsed_ms() >= OPEN_MS {
             let what = format!(
                 "a transaction is open on {tp} at {} since offset {readable}, and hides records up to {all}",

@@ -167,7 +167,10 @@ pub(super) fn walk_ranges(
             (Some(why), _) => return Err(why),
             (None, Ok(_)) => {}
             (None, Err(ReadError::Stopped)) => return Ok(Walked::Broken),
-            (None, Err(error)) => return Ok(Walked::Failed(error.into())),
+            (None, Err(error)) => {
+                tracing::warn!(why = %error, "reading for a replay failed");
+                return Ok(Walked::Failed(error.into()));
+            }
         }
     }
     Ok(Walked::Whole)

@@ -135,7 +135,10 @@ impl TranslatorCore {
         let now = Clock.now();
         let gone = match read {
             Err(why) => return asks.into_iter().map(|ask| (ask.slot, now, Err(why.clone()))).collect(),
-            Ok(Err(gone)) => Some(gone),
+            Ok(Err(gone)) => {
+                tracing::info!(%side, why = %gone.why.what, "a window can't be read");
+                Some(gone)
+            }
             Ok(Ok(windows)) => {
                 stretches.iter().zip(windows).for_each(|(stretch, window)| shelf.put(stretch, window));
                 None

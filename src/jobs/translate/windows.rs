@@ -166,8 +166,9 @@ impl Windows {
                 None => plane.open_reader_for(portion, Isolation::Committed, PATIENCE)?,
             };
             let answer = read(&mut open, &stopped);
-            if answer.is_ok() {
-                *reader = Some(open);
+            match &answer {
+                Ok(_) => *reader = Some(open),
+                Err(why) => tracing::warn!(why = %why.what, "a reader is given up"),
             }
             answer
         });

@@ -102,7 +102,9 @@ impl Connection {
         };
         match &opened {
             Ok(_) => tracing::debug!(broker = %endpoint.label, "connected"),
-            Err(f) => tracing::warn!(broker = %endpoint.label, class = ?f.class, why = %f.trouble.what, "not connected"),
+            Err(f) => {
+                tracing::warn!(broker = %endpoint.label, class = ?f.class, why = %f.trouble.what, "not connected")
+            }
         }
         opened
     }

@@ -184,7 +184,7 @@ fn no_canary_comes_out_of_anything_that_fails() {
             for json in [false, true] {
                 let started = std::time::Instant::now();
                 let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
-                command.args(*verb).args(json.then_some("--json")).args(["--log-file", "log"]).current_dir(desk.path());
+                command.args(*verb).args(json.then_some("--json")).args(["--log", "log"]).current_dir(desk.path());
                 command.env("RUST_LOG", "debug").env("CANARY_URL", &url).stdin(std::process::Stdio::null());
                 for key in KEYS {
                     command.env(format!("CANARY_{key}"), canary(key));

@@ -127,7 +127,7 @@ fn waited_out(ground: &Ground, side: Side, offset: i64) -> (Ran, Vec<(i32, i64)>
     let desk = ground.desk();
     let log = desk.path().join("log");
     let apply = Command::new(env!("CARGO_BIN_EXE_cutover"))
-        .args(["offsets", "apply", "--group", &ground.group, &format!("--yes={}", ground.group), "--log-file"])
+        .args(["offsets", "apply", "--group", &ground.group, &format!("--yes={}", ground.group), "--log"])
         .arg(&log)
         .env("RUST_LOG", "cutover=info")
         .current_dir(desk.path())

@@ -169,8 +169,8 @@ fn where_files_lie_drives_nothing() {
         &["replay", "--from-diff", &written],
         &["replay", "--from-diff", "none.json"],
         &["diff", "--topic", &topic("q02")],
-        &["--log-file", &format!("none/{missing}"), "lag"],
-        &["--log-file", &missing, "lag"],
+        &["--log", &format!("none/{missing}"), "lag"],
+        &["--log", &missing, "lag"],
     ] {
         reader.run(args);
     }
