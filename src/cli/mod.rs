@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::base::redact;
-use crate::base::sanitise::{visible_name, visible_path, visible_text};
+use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{Person, Trouble, TroubleClass};
 use crate::controller::expose::{self, Exposition, Listening};
 use crate::controller::link::{attach::attach_to_controller, serve::share_controller};

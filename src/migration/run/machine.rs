@@ -349,7 +349,7 @@ impl Machine {
                 None
             }
             Command::Complete { subject, .. } => {
-                self.emit(actor, Event::Completed { subject: subject.clone() }, now);
+                self.emit(actor.clone(), Event::Completed { subject: subject.clone() }, now);
                 None
             }
             Command::Continue { subject } => self.go_on(subject, actor, now),
