@@ -64,13 +64,13 @@ impl Person {
 impl Actor {
     /// Whether a rollback trigger caused it.
     #[must_use]
-    pub fn is_trigger(&self) -> bool {
+    pub(crate) fn is_trigger(&self) -> bool {
         matches!(self, Actor::Trigger(_))
     }
 
     /// Whether both are one, whatever host a person sits at.
     #[must_use]
-    pub fn is_same_as(&self, other: &Actor) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Actor) -> bool {
         match (self, other) {
             (Actor::Person(one), Actor::Person(two)) => one.user() == two.user(),
             (one, two) => one == two,

@@ -12,8 +12,11 @@ mod topic;
 mod trouble;
 
 pub use actor::{Actor, Person};
-pub use observed::{Freshness, Observed};
+pub(crate) use observed::Freshness;
+pub use observed::Observed;
 pub use side::{Side, Sides};
 pub use time::{At, format_duration};
-pub use topic::{TopicPartition, host_port};
-pub use trouble::{Cause, Trouble, TroubleClass};
+pub use topic::TopicPartition;
+pub(crate) use topic::host_port;
+pub(crate) use trouble::Cause;
+pub use trouble::{Trouble, TroubleClass};

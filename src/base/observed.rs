@@ -26,7 +26,7 @@ pub enum Observed<T> {
 
 /// How far an observation may be trusted now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
+pub(crate) enum Freshness {
     /// Seen at most `stale_after` ago.
     Fresh,
     /// Older than that.
@@ -42,7 +42,7 @@ impl<T> Observed<T> {
     }
 
     /// Nothing seen yet.
-    pub fn not_yet() -> Self {
+    pub(crate) fn not_yet() -> Self {
         Observed::Absent { why: Trouble::new("not observed yet", "").with_cause(Cause::NotYet) }
     }
 
@@ -55,7 +55,7 @@ impl<T> Observed<T> {
     }
 
     /// The value only if it is fresh: what a gate or a decision may use.
-    pub fn fresh_value(&self, now: At, stale_after_ms: u64) -> Option<&T> {
+    pub(crate) fn fresh_value(&self, now: At, stale_after_ms: u64) -> Option<&T> {
         (self.freshness(now, stale_after_ms) == Freshness::Fresh).then(|| self.value()).flatten()
     }
 
@@ -74,7 +74,7 @@ impl<T> Observed<T> {
 
     /// Whether the value may be trusted now. A clock that stepped back by more than
     /// `stale_after_ms` makes a fact stale: its age is unknown.
-    pub fn freshness(&self, now: At, stale_after_ms: u64) -> Freshness {
+    pub(crate) fn freshness(&self, now: At, stale_after_ms: u64) -> Freshness {
         match self {
             Observed::Absent { .. } => Freshness::Absent,
             Observed::Known { at, .. } if now.since(*at) > stale_after_ms || at.since(now) > stale_after_ms => {

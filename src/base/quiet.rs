@@ -10,12 +10,12 @@ thread_local! {
 
 /// Whether this thread is in [`catch_panic`]: what a panic hook that does more than print asks first.
 #[must_use]
-pub fn is_expected() -> bool {
+pub(crate) fn is_expected() -> bool {
     EXPECTED.get()
 }
 
 /// What `work` gives, `None` when it panics. Nothing is printed then.
-pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOKED: Once = Once::new();
     HOOKED.call_once(|| {
         let before = std::panic::take_hook();

@@ -33,7 +33,7 @@ use serde_json::Value;
 /// What stands in place of a secret.
 pub const HIDDEN: &str = "(hidden)";
 /// A secret of so many characters is hidden wherever it stands.
-pub const ANYWHERE: usize = 8;
+pub(crate) const ANYWHERE: usize = 8;
 /// A secret of so many characters is hidden as a whole word.
 pub const WORD: usize = 4;
 /// A secret of so many characters is hidden in quotes.
@@ -78,24 +78,24 @@ struct KnownSecrets {
 }
 
 /// Remembers a secret, with the parts of it that are secret by themselves.
-pub fn learn_secret(secret: &str) {
+pub(crate) fn learn_secret(secret: &str) {
     learn_all([secret]);
 }
 
 /// As [`learn_secret`], for several at once.
-pub fn learn_all<'a>(secrets: impl IntoIterator<Item = &'a str>) {
+pub(crate) fn learn_all<'a>(secrets: impl IntoIterator<Item = &'a str>) {
     remember_texts(secrets, false);
 }
 
 /// Remembers a value that may be a secret and may be none: it is hidden where it stands by itself. A user name is a part
 /// of many names, and hiding it in each of them would destroy the sentences about them.
-pub fn learn_whole(value: &str) {
+pub(crate) fn learn_whole(value: &str) {
     remember_texts([value], true);
 }
 
 /// Remembers what a text that may be shown holds of secrets: the user part of a URL, parameters of a query that are named
 /// like secrets, and passwords of a JAAS text. Where a shell or a template puts the value in, there is none yet.
-pub fn learn_embedded(text: &str) {
+pub(crate) fn learn_embedded(text: &str) {
     let parts = forms::find_embedded(text);
     learn_all(parts.iter().map(String::as_str));
 }
@@ -123,13 +123,13 @@ fn remember_texts<'a>(texts: impl IntoIterator<Item = &'a str>, whole: bool) {
 }
 
 /// Remembers an address that is a secret itself: who knows its path can post there.
-pub fn learn_address(url: &str) {
+pub(crate) fn learn_address(url: &str) {
     learn_all(forms::address_parts(url).iter().map(String::as_str).chain([url]));
 }
 
 /// Remembers what this process was given in variables that are named like secrets: a command inherits them, and may
 /// print them when it fails.
-pub fn learn_environment() {
+pub(crate) fn learn_environment() {
     // `vars` panics at the first variable that is not Unicode
     let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
     let named = std::env::vars_os().map(|(name, value)| (text(name), value)).filter(|(name, _)| looks_secret(name));
@@ -142,20 +142,20 @@ pub fn learn_environment() {
 
 /// Whether a name (of a variable, an argument, a property) is that of a secret.
 #[must_use]
-pub fn looks_secret(name: &str) -> bool {
+pub(crate) fn looks_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     pattern::SECRET_NAMES.iter().any(|part| name.contains(part))
 }
 
 /// `text` without secrets: [`HIDDEN`] stands in their place.
 #[must_use]
-pub fn hide_secrets(text: &str) -> String {
+pub(crate) fn hide_secrets(text: &str) -> String {
     hide_cow(text).into_owned()
 }
 
 /// As [`hide_secrets`], borrowing when there is nothing to hide.
 #[must_use]
-pub fn hide_cow(text: &str) -> Cow<'_, str> {
+pub(crate) fn hide_cow(text: &str) -> Cow<'_, str> {
     match known_secrets().and_then(|known| known.hide_known(text)) {
         Some(hidden) => Cow::Owned(pattern::hide_credentials(&hidden).into_owned()),
         None => pattern::hide_credentials(text),
@@ -164,7 +164,7 @@ pub fn hide_cow(text: &str) -> Cow<'_, str> {
 
 /// Takes secrets out of each string by itself: what looks like the beginning of a secret in one must not swallow the next
 /// one, nor the marks of JSON.
-pub fn hide_json(value: &mut Value) {
+pub(crate) fn hide_json(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(hidden) = hide_cow(text) {
@@ -286,7 +286,7 @@ fn fits_surroundings(how: MatchMode, before: &str, after: &str) -> bool {
 
 /// A writer of lines: what it is given in one go (a line) loses its secrets.
 #[derive(Debug, Clone)]
-pub struct Redacting<W>(pub W);
+pub(crate) struct Redacting<W>(pub W);
 
 impl<W: Write> Write for Redacting<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -303,7 +303,7 @@ impl<W: Write> Write for Redacting<W> {
 }
 
 /// Takes secrets out of what a panic says on standard error, with a backtrace where RUST_BACKTRACE asks for one.
-pub fn hook_panics() {
+pub(crate) fn hook_panics() {
     std::panic::set_hook(Box::new(|info| {
         let trace = std::backtrace::Backtrace::capture();
         let trace = match trace.status() {

@@ -18,7 +18,8 @@ use unicode_width::UnicodeWidthChar as _;
 
 mod names;
 
-pub use names::{is_legible, visible_name};
+pub(crate) use names::is_legible;
+pub use names::visible_name;
 
 /// Most combining marks on one base character of a text: more make a pile that leaves its line (two are what languages
 /// need).
@@ -35,7 +36,7 @@ pub fn visible_text(text: &str) -> String {
 
 /// As [`visible_text`], borrowing when there is nothing to change.
 #[must_use]
-pub fn visible_cow(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible_cow(text: &str) -> Cow<'_, str> {
     // Clean ASCII is nearly all there is: decide on bytes.
     let Some(first) = text.bytes().position(|b| !(0x20..0x7f).contains(&b)) else { return Cow::Borrowed(text) };
     let (clean, rest) = text.split_at(first);
@@ -73,7 +74,7 @@ pub fn visible_cow(text: &str) -> Cow<'_, str> {
 /// As [`visible_text`], line by line: for text of our own making that spans lines. What is foreign in it has passed a gate
 /// before it was put together, else its line breaks would count as ours.
 #[must_use]
-pub fn visible_lines(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible_lines(text: &str) -> Cow<'_, str> {
     if text.split('\n').all(is_clean) {
         return Cow::Borrowed(text);
     }
@@ -83,20 +84,20 @@ pub fn visible_lines(text: &str) -> Cow<'_, str> {
 /// A path for people: each of its parts as [`visible_name`] shows it, so that a line break in one forges no line, and two
 /// paths never look alike. Bytes that are no UTF-8 are shown as U+FFFD. Applied once, as a name's is.
 #[must_use]
-pub fn visible_path(path: &Path) -> String {
+pub(crate) fn visible_path(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.split('/').map(visible_name).collect::<Vec<_>>().join("/")
 }
 
 /// Names for people, one after the other with a comma between them: each as [`visible_name`] shows it.
 #[must_use]
-pub fn visible_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
+pub(crate) fn visible_names<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> String {
     names.into_iter().map(|name| visible_name(name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
 /// What somebody wrote (a name, a value in a plan) in quotation marks, as [`visible_name`] shows it.
 #[must_use]
-pub fn quoted_name(name: &str) -> String {
+pub(crate) fn quoted_name(name: &str) -> String {
     format!("\"{}\"", visible_name(name))
 }
 
@@ -128,7 +129,7 @@ pub fn ascii_json(json: &str) -> Cow<'_, str> {
 /// Whether no character of `text` acts on a terminal or on the order of text, or takes no place: a name that people
 /// typed into a file may hold odd spaces, and nothing of these.
 #[must_use]
-pub fn is_inert(text: &str) -> bool {
+pub(crate) fn is_inert(text: &str) -> bool {
     !text.chars().any(acts_on_terminal)
 }
 

@@ -31,6 +31,6 @@ impl fmt::Display for TopicPartition {
 
 /// `host:port` as people and tools read it back: an IPv6 address stands in brackets (RFC 3986, 3.2.2).
 #[must_use]
-pub fn host_port(host: &str, port: impl fmt::Display) -> String {
+pub(crate) fn host_port(host: &str, port: impl fmt::Display) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -79,19 +79,19 @@ impl Trouble {
 
     /// The same, of something that waiting does not mend.
     #[must_use]
-    pub fn as_lasting(self) -> Self {
+    pub(crate) fn as_lasting(self) -> Self {
         Self { lasting: true, ..self }
     }
 
     /// The same, of a kind that decisions rest on.
     #[must_use]
-    pub fn with_cause(self, cause: Cause) -> Self {
+    pub(crate) fn with_cause(self, cause: Cause) -> Self {
         Self { cause: Some(cause), ..self }
     }
 
     /// Whether it is of this kind.
     #[must_use]
-    pub fn has_cause(&self, cause: Cause) -> bool {
+    pub(crate) fn has_cause(&self, cause: Cause) -> bool {
         self.cause == Some(cause)
     }
 }

@@ -12,7 +12,7 @@ use crate::migration::facts::command::{Command, Subject, shell_word};
 use crate::report;
 
 /// `cutover group ...`.
-pub fn run_group_verb(global: &GlobalArgs, verb: GroupVerb) -> Result<Exit, Error> {
+pub(crate) fn run_group_verb(global: &GlobalArgs, verb: GroupVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
         GroupVerb::Cutover(MoveArgs { group: GroupArgs { group, yes }, overrides, reason }) => {
             (Command::CutOver { group, overrides: overrides.to_overrides(reason.as_deref())? }, yes)
@@ -32,7 +32,7 @@ pub fn run_group_verb(global: &GlobalArgs, verb: GroupVerb) -> Result<Exit, Erro
 }
 
 /// `cutover producer ...`.
-pub fn run_producer_verb(global: &GlobalArgs, verb: ProducerVerb) -> Result<Exit, Error> {
+pub(crate) fn run_producer_verb(global: &GlobalArgs, verb: ProducerVerb) -> Result<Exit, Error> {
     let (command, yes) = match verb {
         ProducerVerb::Cutover(HardArgs { producer: ProducerArgs { producer, yes }, overrides, reason }) => {
             (Command::HardCut { producer, overrides: overrides.to_overrides(reason.as_deref())? }, yes)

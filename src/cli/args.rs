@@ -20,7 +20,7 @@ use crate::offsets::Strategy;
     after_help = "Without a subcommand the cockpit opens on ./cutover.toml.\n\
                   Exit codes: 0 done, 1 refused or failed, 2 usage or plan error, 3 a gate holds, 4 could not observe, 130 interrupted."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What every command takes.
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -31,7 +31,7 @@ pub struct Cli {
 
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
-pub struct GlobalArgs {
+pub(crate) struct GlobalArgs {
     /// The plan file
     #[arg(long, global = true, value_name = "FILE", default_value = "cutover.toml", value_hint = ValueHint::FilePath, env = "CUTOVER_PLAN")]
     pub plan: PathBuf,
@@ -60,7 +60,7 @@ pub struct GlobalArgs {
 
 /// The verbs: the cockpit has the same.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Two embedded clusters with live traffic, to learn and to try
     Demo(DemoArgs),
     /// Discover both clusters and write a commented plan
@@ -110,7 +110,7 @@ pub enum Verb {
 
 /// `cutover demo`.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Play the story without a terminal, prove it from the logs, print JSON
     #[arg(long)]
     pub headless: bool,
@@ -124,7 +124,7 @@ pub struct DemoArgs {
 
 /// `cutover watch`.
 #[derive(Debug, Args)]
-pub struct WatchArgs {
+pub(crate) struct WatchArgs {
     /// Let Prometheus scrape it: at an address, at a port of this host only, or (without either) at 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = crate::plan::listen::METRICS, value_parser = parse_listen_address)]
     pub metrics: Option<SocketAddr>,
@@ -136,7 +136,7 @@ fn parse_listen_address(text: &str) -> Result<SocketAddr, String> {
 
 /// How the calendar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CalendarFormat {
+pub(crate) enum CalendarFormat {
     /// Markdown, for a wiki or a mail
     Markdown,
     /// iCalendar (RFC 5545), to subscribe to or import
@@ -145,7 +145,7 @@ pub enum CalendarFormat {
 
 /// `cutover calendar`.
 #[derive(Debug, Args)]
-pub struct CalendarArgs {
+pub(crate) struct CalendarArgs {
     /// How
     #[arg(long, value_enum, default_value = "markdown")]
     pub format: CalendarFormat,
@@ -156,7 +156,7 @@ pub struct CalendarArgs {
 
 /// `cutover doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Send each target of `[notify]` a test message; without this it is connected to, and the message is shown
     #[arg(long)]
     pub notify: bool,
@@ -164,7 +164,7 @@ pub struct DoctorArgs {
 
 /// `cutover init`.
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(crate) struct InitArgs {
     /// Bootstrap addresses of the blue (legacy) cluster
     #[arg(long, value_name = "HOST:PORT[,...]")]
     pub blue: String,
@@ -190,7 +190,7 @@ pub struct InitArgs {
 
 /// `cutover plan`.
 #[derive(Debug, Subcommand)]
-pub enum PlanVerb {
+pub(crate) enum PlanVerb {
     /// Check the plan without a network: every error with its line and what to write instead
     Check,
     /// Print an example plan
@@ -199,7 +199,7 @@ pub enum PlanVerb {
 
 /// A side on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum SideArg {
+pub(crate) enum SideArg {
     /// The legacy cluster
     Blue,
     /// The new cluster
@@ -217,7 +217,7 @@ impl From<SideArg> for Side {
 
 /// Which groups' offsets, and how.
 #[derive(Debug, Args)]
-pub struct OffsetsArgs {
+pub(crate) struct OffsetsArgs {
     /// Group id on blue; repeatable: what several groups read is read once
     #[arg(long, required = true, value_name = "GROUP")]
     pub group: Vec<String>,
@@ -237,7 +237,7 @@ pub struct OffsetsArgs {
 
 /// A file for Kafka's own tool.
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// Write what kafka-consumer-groups --reset-offsets --from-file reads to this file (0600)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub export: Option<PathBuf>,
@@ -248,7 +248,7 @@ pub struct ExportArgs {
 
 /// `cutover offsets`.
 #[derive(Debug, Subcommand)]
-pub enum OffsetsVerb {
+pub(crate) enum OffsetsVerb {
     /// Measure where groups must start on the other cluster; reads only
     Plan {
         /// Which, and how.
@@ -286,7 +286,7 @@ pub enum OffsetsVerb {
 
 /// A group that is moved, its confirmation, and what that passes over.
 #[derive(Debug, Args)]
-pub struct MoveArgs {
+pub(crate) struct MoveArgs {
     /// The group.
     #[command(flatten)]
     pub group: GroupArgs,
@@ -300,7 +300,7 @@ pub struct MoveArgs {
 
 /// A group and its confirmation.
 #[derive(Debug, Args)]
-pub struct GroupArgs {
+pub(crate) struct GroupArgs {
     /// Group id on blue
     pub group: String,
     /// Instead of typing the confirmation: its name, --yes=loan-audit
@@ -310,7 +310,7 @@ pub struct GroupArgs {
 
 /// `cutover group`.
 #[derive(Debug, Subcommand)]
-pub enum GroupVerb {
+pub(crate) enum GroupVerb {
     /// Move the group to green: drain, translate, commit, start, watch
     Cutover(MoveArgs),
     /// Move the group back to blue, or undo a cutover that is under way
@@ -336,7 +336,7 @@ pub enum GroupVerb {
 
 /// A producer's route.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum RouteArg {
+pub(crate) enum RouteArg {
     /// Blue only
     Blue,
     /// Both: each record to blue and to green
@@ -349,7 +349,7 @@ pub enum RouteArg {
 
 /// An exactly-once producer that is moved, its confirmation, and what that passes over.
 #[derive(Debug, Args)]
-pub struct HardArgs {
+pub(crate) struct HardArgs {
     /// The producer.
     #[command(flatten)]
     pub producer: ProducerArgs,
@@ -363,7 +363,7 @@ pub struct HardArgs {
 
 /// A producer and its confirmation.
 #[derive(Debug, Args)]
-pub struct ProducerArgs {
+pub(crate) struct ProducerArgs {
     /// Name in the plan
     pub producer: String,
     /// Instead of typing the confirmation: its name, --yes=ledger
@@ -373,7 +373,7 @@ pub struct ProducerArgs {
 
 /// `cutover producer`.
 #[derive(Debug, Subcommand)]
-pub enum ProducerVerb {
+pub(crate) enum ProducerVerb {
     /// Move an exactly-once producer to green: stop, drain, fence, seam, start, watch
     Cutover(HardArgs),
     /// Move it back to blue, or undo a hard cutover that is under way
@@ -434,7 +434,7 @@ pub enum ProducerVerb {
                   transactions on the target: after a kill -9, `cutover replay --resume` goes on and each record is there once \
                   (for read_committed consumers). A carried record lands behind what the target has by then."
 )]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// What this group is missing on the other cluster, as `offsets plan` measures it
     #[arg(long, value_name = "GROUP", conflicts_with_all = ["range", "from_diff", "topic", "resume"])]
     pub group: Option<String>,
@@ -496,7 +496,7 @@ pub struct ReplayArgs {
                   not there yet are unsettled, never missing.\n\
                   Exit codes: 0 clean, 3 differs, 4 unknown, 1 failed, 2 usage; 130 interrupted (go on with --resume)."
 )]
-pub struct DiffArgs {
+pub(crate) struct DiffArgs {
     /// A topic by its name on blue; repeatable
     #[arg(long, value_name = "TOPIC", conflicts_with_all = ["producer", "group"])]
     pub topic: Vec<String>,
@@ -540,7 +540,7 @@ pub struct DiffArgs {
 
 /// How progress is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ProgressArg {
+pub(crate) enum ProgressArg {
     /// A line for people
     Text,
     /// A line of JSON a second
@@ -581,7 +581,7 @@ fn parse_moment(word: &str) -> Result<i64, String> {
 
 /// `cutover journal`.
 #[derive(Debug, Subcommand)]
-pub enum JournalVerb {
+pub(crate) enum JournalVerb {
     /// The newest entries in words
     Show {
         /// How many
@@ -596,7 +596,7 @@ pub enum JournalVerb {
 
 /// `cutover sim`.
 #[derive(Debug, Args)]
-pub struct SimArgs {
+pub(crate) struct SimArgs {
     /// Directory for the flag file and the plan
     #[arg(long)]
     pub dir: PathBuf,

@@ -73,7 +73,7 @@ fn reword_read_only(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
 }
 
 /// The first snapshot in which both sides have answered or failed.
-pub async fn wait_until_seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
+pub(crate) async fn wait_until_seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
     let look = async {
         loop {
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());

@@ -53,13 +53,13 @@ impl Exit {
     /// Refused or failed.
     pub const FAILED: Exit = Exit(1);
     /// Usage or plan error.
-    pub const USAGE: Exit = Exit(2);
+    pub(crate) const USAGE: Exit = Exit(2);
     /// A gate holds.
     pub const HOLDS: Exit = Exit(3);
     /// Could not be observed.
     pub const UNKNOWN: Exit = Exit(4);
     /// Interrupted.
-    pub const INTERRUPTED: Exit = Exit(130);
+    pub(crate) const INTERRUPTED: Exit = Exit(130);
 
     /// What a shell is told of how something ended; `None`: it was done. The only place where a class becomes a number.
     #[must_use]

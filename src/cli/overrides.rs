@@ -11,7 +11,7 @@ use crate::migration::facts::overrides::{GateName, Override};
 
 /// Gates to pass over.
 #[derive(Debug, Args)]
-pub struct OverrideArgs {
+pub(crate) struct OverrideArgs {
     /// Pass over a gate that holds, at the price that is shown; repeatable, needs --reason
     #[arg(long = "override", value_name = "GATE", value_parser = PossibleValuesParser::new(GateName::VARIANTS).try_map(|s| s.parse::<GateName>()))]
     pub gates: Vec<GateName>,
@@ -22,7 +22,7 @@ pub struct OverrideArgs {
 
 impl OverrideArgs {
     /// The overrides, each with the reason. Errors: a gate without one, a topic without a name.
-    pub fn to_overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
+    pub(crate) fn to_overrides(&self, reason: Option<&str>) -> Result<Vec<Override>, Error> {
         let unnamed = self.gates.contains(&GateName::LeaveOut) && self.leave_out.is_empty();
         match reason.map(str::trim).filter(|r| !r.is_empty()) {
             _ if unnamed => Err(Error::Usage(Trouble::new(

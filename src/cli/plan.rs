@@ -8,7 +8,7 @@ use crate::base::sanitise::visible_path;
 use crate::plan::{LoadedPlan, Plan};
 
 /// The example plan of the docs.
-pub const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
+pub(crate) const EXAMPLE: &str = include_str!("../../assets/example/cutover.toml");
 
 /// `cutover plan ...`.
 pub fn run(global: &GlobalArgs, verb: &PlanVerb) -> Result<Exit, Error> {

@@ -10,7 +10,7 @@ use crate::session::tools::client_properties;
 ///
 /// # Errors
 /// Per side: it can't be reached, or refuses us.
-pub async fn discover(plan: &Plan) -> Sides<Result<ClusterView, Trouble>> {
+pub(crate) async fn discover(plan: &Plan) -> Sides<Result<ClusterView, Trouble>> {
     let (blue, green) = tokio::join!(discover_side(plan, Side::Blue), discover_side(plan, Side::Green));
     Sides { blue, green }
 }

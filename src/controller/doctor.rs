@@ -87,7 +87,7 @@ impl Check {
 
 /// Tries everything once. Bounded: each look, query and command has its own limit. `send`: each target of notifications
 /// gets a test message; otherwise it is only connected to, and the message is shown.
-pub async fn examine(plan: Plan, send: bool) -> Vec<Check> {
+pub(crate) async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let plan = Arc::new(plan);
     let tools = Tools::new(&plan, Arc::new(TopicNames::new(&plan)));
     let (mut clusters, settings, metrics, told) = tokio::join!(

@@ -23,7 +23,7 @@ use crate::session::tools::Tools;
 use crate::snapshot::Arming;
 
 /// Carries effects out.
-pub trait Executor: Send + Sync {
+pub(crate) trait Executor: Send + Sync {
     /// Carries one out and says how it ended. Every wait in it is bounded.
     fn execute(&self, issued: IssuedEffect) -> BoxFuture<'static, Outcome>;
 

@@ -73,7 +73,7 @@ pub async fn execute(
 
 /// Measures groups to `to` by the plan's strategies or by a chosen one, all at the same time, and waits for the results,
 /// in their order. An error says by its class what it amounts to.
-pub async fn estimate_groups(
+pub(crate) async fn estimate_groups(
     handle: &mut Handle,
     groups: &[String],
     to: Side,
@@ -119,7 +119,7 @@ pub async fn estimate_groups(
 
 /// Reads the records at each cut of a measured plan once more, with their values, and puts them in. Errors: they can't be
 /// read now.
-pub async fn show_values(
+pub(crate) async fn show_values(
     handle: &mut Handle,
     group: &str,
     to: Side,
@@ -140,7 +140,12 @@ pub async fn show_values(
 
 /// Holds what a command that nobody waits for any more has under way: nothing of it starts from here. Tells whether there
 /// was anything.
-pub async fn hold_subject(handle: &mut Handle, subject: &Subject, why: &str, actor: &Person) -> Result<bool, Refusal> {
+pub(crate) async fn hold_subject(
+    handle: &mut Handle,
+    subject: &Subject,
+    why: &str,
+    actor: &Person,
+) -> Result<bool, Refusal> {
     let snapshot = handle.snapshot();
     let runs = match subject {
         Subject::Group(name) => snapshot.groups.iter().find(|g| g.group == *name).and_then(|g| g.run.as_ref()),

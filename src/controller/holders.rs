@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(10);
 pub(super) type HolderFocus = BTreeSet<(Side, TopicPartition)>;
 
 /// What was told of partitions, by blue's names.
-pub type HoldersByPartition = BTreeMap<TopicPartition, TransactionHolders>;
+pub(crate) type HoldersByPartition = BTreeMap<TopicPartition, TransactionHolders>;
 
 /// Starts the poller of a side; it rests while nothing is wanted.
 pub(super) fn watch_side(

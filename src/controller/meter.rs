@@ -23,10 +23,10 @@ const AT_ONCE: usize = 4;
 const STEPS: u64 = 5_000;
 
 /// What is to be asked.
-pub type Questions = Vec<MetricQuestion>;
+pub(crate) type Questions = Vec<MetricQuestion>;
 
 /// Starts one poller a provider of the plan. They end with the set, or when the receiver of the sightings is gone.
-pub fn ask_all(
+pub(crate) fn ask_all(
     tasks: &mut JoinSet<()>,
     plan: &Arc<Plan>,
     questions: &watch::Receiver<Questions>,
@@ -38,13 +38,13 @@ pub fn ask_all(
 }
 
 /// The providers of a plan. No I/O.
-pub fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvider> {
+pub(crate) fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvider> {
     plan.metrics.iter().map(|m| MetricsProvider::from_plan(m, &plan.name))
 }
 
 /// Whom a question about a group is about.
 #[must_use]
-pub fn about_group(plan: &Plan, group: &str, side: Side) -> MetricSubject {
+pub(crate) fn about_group(plan: &Plan, group: &str, side: Side) -> MetricSubject {
     let planned = plan.group(group);
     let id = match (side, planned) {
         (Side::Green, Some(g)) => g.green_group.clone(),

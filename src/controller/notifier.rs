@@ -81,7 +81,7 @@ impl Notifier {
     }
 
     /// Takes in every entry, old or new, with its words. Returns at once.
-    pub fn take_entry(&mut self, entry: &JournalEntry, words: &str) {
+    pub(crate) fn take_entry(&mut self, entry: &JournalEntry, words: &str) {
         if self.couriers.is_empty() {
             return;
         }
@@ -106,14 +106,14 @@ impl Notifier {
 
     /// How far each target was told, if that changed since the last time or `all` is asked for; `None` when there is
     /// nothing to keep.
-    pub fn told_if_changed(&self, all: bool) -> Option<Vec<DeliveryProgress>> {
+    pub(crate) fn told_if_changed(&self, all: bool) -> Option<Vec<DeliveryProgress>> {
         let changed = self.couriers.iter().filter(|c| c.queue().take_change()).count();
         let keeps = self.rehearses.is_none() && !self.couriers.is_empty();
         (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told_so_far()).collect())
     }
 
     /// Puts a notice for each target that nothing reaches, and takes it away when something does.
-    pub fn update_notices(&mut self, notices: &mut VecDeque<Notice>) {
+    pub(crate) fn update_notices(&mut self, notices: &mut VecDeque<Notice>) {
         for (courier, mine) in self.couriers.iter().zip(&mut self.notices) {
             let notice = courier.queue().failing().cloned().map(|(at, trouble)| Notice {
                 at,

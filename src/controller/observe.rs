@@ -34,7 +34,7 @@ const FOCUS_AT_ONCE: usize = 64;
 /// Something that was seen, or why it could not be. `At` is always when the question was asked: the answer is at
 /// least that new.
 #[derive(Debug)]
-pub enum Observation {
+pub(crate) enum Observation {
     /// A whole round.
     Cluster(Side, Result<ClusterView, Trouble>),
     /// A focused look at one group, by its id on that side.
@@ -59,7 +59,7 @@ pub enum Observation {
 
 /// A sighting with the time its question was asked.
 #[derive(Debug)]
-pub struct TimedObservation {
+pub(crate) struct TimedObservation {
     /// When it was asked.
     pub at: At,
     /// What was seen.
@@ -67,14 +67,14 @@ pub struct TimedObservation {
 }
 
 /// Where sightings go. Bounded: a poller waits while the controller is busy, and its next look is newer for it.
-pub type ObservationSender = mpsc::Sender<TimedObservation>;
+pub(crate) type ObservationSender = mpsc::Sender<TimedObservation>;
 
 /// What a focused watch looks at: group ids by side.
-pub type GroupFocus = BTreeSet<(Side, String)>;
+pub(crate) type GroupFocus = BTreeSet<(Side, String)>;
 
 /// Starts all pollers. They end when the receiver of the sightings is gone, or with the set.
 /// `pace`: pause between two rounds, and between two focused looks, ms. `eos`: the exactly-once producers.
-pub fn watch_all(
+pub(crate) fn watch_all(
     tasks: &mut JoinSet<()>,
     tools: &Arc<Tools>,
     eos: Vec<WatchedProducer>,
@@ -134,7 +134,7 @@ async fn poll_setting(tools: Arc<Tools>, which: PolledSetting, interval_ms: u64,
 
 /// Tries the data plane of each side until it has answered once: what reads later has checks of its own. For sessions that
 /// may start something.
-pub fn watch_planes(
+pub(crate) fn watch_planes(
     tasks: &mut JoinSet<()>,
     plan: &Arc<Plan>,
     tools: &Arc<Tools>,

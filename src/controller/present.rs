@@ -23,7 +23,7 @@ use crate::session::options::{Options, Want};
 use crate::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
 
 /// Why a session that has just started changes nothing yet.
-pub const OPENING: &str = "the journal is being opened";
+pub(crate) const OPENING: &str = "the journal is being opened";
 /// Layout version of the snapshot.
 const SCHEMA: u32 = 1;
 

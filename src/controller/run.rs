@@ -66,7 +66,7 @@ impl Handle {
     }
 
     /// Waits until others can attach to it, or never will: it only looks, or its socket can't be made.
-    pub async fn wait_until_attachable(&mut self) {
+    pub(crate) async fn wait_until_attachable(&mut self) {
         let Some(server) = &mut self.server else { return };
         let mut snapshots = self.snapshots.clone();
         let only_looks = snapshots.wait_for(|s| s.seq > 0 && s.header.arming != Arming::Armed);
@@ -83,7 +83,7 @@ impl Handle {
     }
 
     /// The answers, for a screen that reads them by itself. The next call gets a channel that stays empty.
-    pub fn take_replies(&mut self) -> mpsc::Receiver<Reply> {
+    pub(crate) fn take_replies(&mut self) -> mpsc::Receiver<Reply> {
         std::mem::replace(&mut self.replies, mpsc::channel(1).1)
     }
 

@@ -32,7 +32,7 @@ pub(super) struct Findings {
 
 /// Takes bucket after bucket, and then gives the report.
 #[derive(Debug)]
-pub struct Resolver {
+pub(crate) struct Resolver {
     rules: DiffRules,
     counts: Vec<PartitionCounts>,
     settled_to: [i64; 2],
@@ -59,14 +59,14 @@ impl Resolver {
 
     /// `ahead`: what is known of records of each log whose timestamps lie ahead.
     #[must_use]
-    pub fn with_ahead(self, ahead: [Ahead; 2]) -> Self {
+    pub(crate) fn with_ahead(self, ahead: [Ahead; 2]) -> Self {
         Self { ahead, ..self }
     }
 
     /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
     /// is alone on the other log, which is then unsettled whatever its age.
     #[must_use]
-    pub fn with_hidden(self, hidden: [Vec<bool>; 2]) -> Self {
+    pub(crate) fn with_hidden(self, hidden: [Vec<bool>; 2]) -> Self {
         Self { hidden, ..self }
     }
 
@@ -81,7 +81,7 @@ impl Resolver {
 
     /// Number of buckets: each is to be given to [`Resolver::decide_bucket`] once.
     #[must_use]
-    pub fn bucket_count(&self) -> usize {
+    pub(crate) fn bucket_count(&self) -> usize {
         self.in_memory.len()
     }
 
@@ -90,7 +90,7 @@ impl Resolver {
     ///
     /// # Errors
     /// Those of `replay`.
-    pub fn decide_bucket<E>(
+    pub(crate) fn decide_bucket<E>(
         &mut self,
         bucket: usize,
         bytes: u64,

@@ -6,7 +6,7 @@ use crate::diff::{DiffReport, PartitionDiff, Spans, TopicDiff};
 
 /// A diff as the document that `cutover diff --json` prints and `cutover replay --from-diff` takes (docs/json.md).
 #[must_use]
-pub fn build_document(report: &DiffReport) -> Value {
+pub(crate) fn build_document(report: &DiffReport) -> Value {
     json!({
         "schema": report.schema, "at_ms": report.at_ms, "verdict": report.worst_verdict(), "known": report.is_known(),
         "source": report.source, "target": report.target,

@@ -117,7 +117,7 @@ impl Join {
     /// What is needed to go on later once all buckets have been taken ([`Join::spill`]): the counts, and the waiting
     /// records as bytes.
     #[must_use]
-    pub fn save_state(&self) -> (JoinState, Vec<u8>) {
+    pub(crate) fn save_state(&self) -> (JoinState, Vec<u8>) {
         let mut bytes = Vec::with_capacity(self.count_waiting() * entry::BYTES);
         self.rooms.iter().for_each(|room| room.for_each(|entry| entry.write_to(&mut bytes)));
         (JoinState { counts: self.counts.clone() }, bytes)
@@ -184,13 +184,13 @@ impl Join {
 
     /// Records that wait for a twin.
     #[must_use]
-    pub fn count_waiting(&self) -> usize {
+    pub(crate) fn count_waiting(&self) -> usize {
         self.rooms.iter().map(WaitingRoom::len).sum()
     }
 
     /// Judged records that wait for a twin, and have done so for less time than one may take: those of `since_ts` (ms) on.
     #[must_use]
-    pub fn count_young(&self, since_ts: i64) -> usize {
+    pub(crate) fn count_young(&self, since_ts: i64) -> usize {
         let mut count = 0;
         self.rooms.iter().for_each(|room| room.for_each(|e| count += usize::from(e.is_judged() && e.ts >= since_ts)));
         count
@@ -204,13 +204,13 @@ impl Join {
 
     /// Bytes of memory in use, with what is kept free to grow.
     #[must_use]
-    pub fn memory_used(&self) -> usize {
+    pub(crate) fn memory_used(&self) -> usize {
         self.waiting + self.held
     }
 
     /// Whether something must go to disk now: call [`Join::spill`].
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.memory_used() > self.rules.memory
     }
 
@@ -219,7 +219,7 @@ impl Join {
     ///
     /// # Errors
     /// Those of `write`; the diff can't go on then.
-    pub fn spill<E>(&mut self, mut write: impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn spill<E>(&mut self, mut write: impl FnMut(usize, &[u8]) -> Result<(), E>) -> Result<(), E> {
         self.write_buckets(&mut write)?;
         if self.waiting > self.rules.memory / 2 {
             self.release_older_half();

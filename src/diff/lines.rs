@@ -34,12 +34,12 @@ const BROKEN: (i64, i64) = (i64::MAX, i64::MAX);
 
 impl KeyLines {
     /// With room for so many lines.
-    pub fn with_room(most: usize) -> Self {
+    pub(crate) fn with_room(most: usize) -> Self {
         Self { most, ..Self::default() }
     }
 
     /// The next pair.
-    pub fn note_pair(&mut self, e: &BucketEntry) {
+    pub(crate) fn note_pair(&mut self, e: &BucketEntry) {
         if self.over || !has_order(e) {
             return;
         }
@@ -66,7 +66,7 @@ impl KeyLines {
     }
 
     /// Whether a pair is of a line in which something may have moved.
-    pub fn may_have_moved(&self, e: &BucketEntry) -> bool {
+    pub(crate) fn may_have_moved(&self, e: &BucketEntry) -> bool {
         has_order(e) && (self.over || self.last.get(&key_line(e)) == Some(&BROKEN))
     }
 }
@@ -93,7 +93,7 @@ impl<'a> Late<'a> {
     }
 
     /// Gives those whose turn is before this pair's.
-    pub fn give_before(&mut self, e: &BucketEntry, mut take: impl FnMut(&BucketEntry)) {
+    pub(crate) fn give_before(&mut self, e: &BucketEntry, mut take: impl FnMut(&BucketEntry)) {
         let Some(left) = (!self.of.is_empty()).then(|| self.of.get_mut(&key_line(e))).flatten() else { return };
         while let Some(late) = self.all[left.clone()].first().filter(|late| late.offset < e.offset) {
             take(late);
@@ -102,7 +102,7 @@ impl<'a> Late<'a> {
     }
 
     /// Gives what is left.
-    pub fn give_rest(self, mut take: impl FnMut(&BucketEntry)) {
+    pub(crate) fn give_rest(self, mut take: impl FnMut(&BucketEntry)) {
         self.of.into_values().for_each(|left| self.all[left].iter().for_each(&mut take));
     }
 }

@@ -36,13 +36,12 @@ mod tests;
 mod waiting;
 mod window;
 
-pub use bucket::Resolver;
-pub use document::build_document;
-pub use entry::BucketEntry;
-pub use join::{Join, JoinState, PartitionCounts};
-pub use report::{DiffCounts, DiffReport, DiffVerdict, Moved, PartitionDiff, Spans, TopicDiff};
-pub use spans::OffsetSet;
-pub use window::compare_window;
+pub(crate) use bucket::Resolver;
+pub(crate) use document::build_document;
+pub use join::Join;
+pub(crate) use join::{JoinState, PartitionCounts};
+pub use report::{DiffCounts, DiffReport, DiffVerdict, PartitionDiff, Spans, TopicDiff};
+pub(crate) use window::compare_window;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -125,7 +124,7 @@ fn never() -> i64 {
 impl DiffRules {
     /// So many buckets that one of `records` records a log fits into a quarter of `memory` several times over.
     #[must_use]
-    pub fn buckets_for(records: u64, memory: usize) -> usize {
+    pub(crate) fn buckets_for(records: u64, memory: usize) -> usize {
         let bytes = records.saturating_mul(entry::BYTES as u64 * 16);
         let wanted = bytes / (memory as u64).max(1);
         usize::try_from(wanted.clamp(32, 4096)).unwrap_or(4096).next_power_of_two()
@@ -133,7 +132,7 @@ impl DiffRules {
 
     /// A rule for `partitions` on both logs of which everything is judged, with 64 MiB.
     #[must_use]
-    pub fn judging_all(partitions: usize, pair_delta_ms: u64) -> Self {
+    pub(crate) fn judging_all(partitions: usize, pair_delta_ms: u64) -> Self {
         let judged = vec![JudgedRange::default(); partitions];
         let (buckets, memory) = (64, 64 << 20);
         let old_before_ts = never();
@@ -163,7 +162,7 @@ impl DiffRules {
 
 /// The place of a log in a pair of things.
 #[must_use]
-pub fn index_of_log(log: Log) -> usize {
+pub(crate) fn index_of_log(log: Log) -> usize {
     match log {
         Log::Source => 0,
         Log::Target => 1,
@@ -172,7 +171,7 @@ pub fn index_of_log(log: Log) -> usize {
 
 /// The other log.
 #[must_use]
-pub fn other_log(log: Log) -> Log {
+pub(crate) fn other_log(log: Log) -> Log {
     match log {
         Log::Source => Log::Target,
         Log::Target => Log::Source,

@@ -24,7 +24,7 @@ pub struct Spans {
 impl Spans {
     /// The first and last offsets of at most `most` ranges, as `10-12, 15`, and how many more there are.
     #[must_use]
-    pub fn describe_ranges(&self, most: usize) -> String {
+    pub(crate) fn describe_ranges(&self, most: usize) -> String {
         let word =
             |(from, to): &(i64, i64)| if to - from == 1 { from.to_string() } else { format!("{from}-{}", to - 1) };
         let mut words: Vec<String> = self.ranges.iter().take(most).map(word).collect();
@@ -97,7 +97,7 @@ pub struct PartitionDiff {
 impl PartitionDiff {
     /// Each kind of finding in words, with where it is.
     #[must_use]
-    pub fn describe_findings(&self, source: Side, target: Side) -> Vec<(String, &Spans)> {
+    pub(crate) fn describe_findings(&self, source: Side, target: Side) -> Vec<(String, &Spans)> {
         let by = self.furthest;
         let all = [
             (format!("missing on {target} (offsets on {source})"), &self.missing),
@@ -310,7 +310,7 @@ impl TopicDiff {
 
     /// What can be said of it in words: what differs hides nothing that is unknown beside it.
     #[must_use]
-    pub fn describe_verdict(&self) -> String {
+    pub(crate) fn describe_verdict(&self) -> String {
         describe_verdict(self.verdict, self.unknown.is_empty())
     }
 
@@ -355,19 +355,19 @@ pub struct DiffReport {
 impl DiffReport {
     /// Whether everything that was asked for could be compared.
     #[must_use]
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         !self.topics.is_empty() && self.topics.iter().all(|t| t.unknown.is_empty())
     }
 
     /// What can be said of it in words.
     #[must_use]
-    pub fn describe_verdict(&self) -> String {
+    pub(crate) fn describe_verdict(&self) -> String {
         describe_verdict(self.worst_verdict(), self.is_known())
     }
 
     /// Sums over all topics.
     #[must_use]
-    pub fn total_counts(&self) -> DiffCounts {
+    pub(crate) fn total_counts(&self) -> DiffCounts {
         self.topics.iter().map(|t| t.found).fold(DiffCounts::default(), DiffCounts::merge_with)
     }
 

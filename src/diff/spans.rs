@@ -9,7 +9,7 @@ const DENSE: usize = 4_096;
 
 /// A set of offsets: at most about one bit an offset of the log, two bytes each where they are rare.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OffsetSet {
+pub(crate) struct OffsetSet {
     chunks: BTreeMap<i64, Chunk>,
     len: u64,
 }
@@ -35,12 +35,6 @@ impl OffsetSet {
     #[must_use]
     pub fn len(&self) -> u64 {
         self.len
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 
     /// All offsets, from the lowest.

@@ -83,7 +83,7 @@ pub(super) struct WaitingRoom {
 impl WaitingRoom {
     /// Gives the record's twin, which waits no longer, or has the record wait. Copies that no later record can be the
     /// twin of go to `stale`.
-    pub fn meet_twin(
+    pub(crate) fn meet_twin(
         &mut self,
         rules: &DiffRules,
         come: ArrivedRecord<'_>,
@@ -142,7 +142,7 @@ impl WaitingRoom {
     }
 
     /// Bytes it takes, with what is kept free to grow.
-    pub fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         // hashbrown keeps an eighth of its slots free, and has a byte more for each.
         let slots = self.map.capacity() / 7 * 8 * (size_of::<(u128, Chains)>() + 1);
         slots + self.rows.capacity() * size_of::<Waiting>() + self.free.capacity() * size_of::<u32>()
@@ -159,7 +159,7 @@ impl WaitingRoom {
     }
 
     /// Adds the numbers of all that wait.
-    pub fn collect_ages(&self, ages: &mut Vec<u64>) {
+    pub(crate) fn collect_ages(&self, ages: &mut Vec<u64>) {
         for mut row in self.map.values().flat_map(|c| c.head) {
             while let Some(waiting) = row_of(&self.rows, row) {
                 ages.push(waiting.seq);
@@ -169,7 +169,7 @@ impl WaitingRoom {
     }
 
     /// Lets those go that came up to `limit`, and gives back what memory is not needed any more.
-    pub fn release_up_to(&mut self, limit: u64, mut take: impl FnMut(BucketEntry)) {
+    pub(crate) fn release_up_to(&mut self, limit: u64, mut take: impl FnMut(BucketEntry)) {
         let rows = &self.rows;
         self.map.retain(|_, chains| {
             for log in [0, 1] {

@@ -9,7 +9,7 @@ use crate::offsets::translate::Log;
 /// both logs; the others serve as their twins. Everything counts as settled: the caller picks a window whose records
 /// are old enough for that.
 #[must_use]
-pub fn compare_window(
+pub(crate) fn compare_window(
     (from_ts, to_ts): (i64, i64),
     pair_delta_ms: u64,
     [source, target]: [&[DiffRecord]; 2],

@@ -144,7 +144,7 @@ impl Acl {
 
     /// Whether every part is one that this build knows: what is not must neither be made nor removed.
     #[must_use]
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.resource != Resource::Unknown
             && self.pattern != AclPattern::Unknown
             && self.operation != Operation::Unknown

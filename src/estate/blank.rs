@@ -19,21 +19,21 @@ pub struct Blank {
 }
 
 /// What is known to hold no record, by partition.
-pub type Blanks = BTreeMap<TopicPartition, Blank>;
+pub(crate) type Blanks = BTreeMap<TopicPartition, Blank>;
 
 /// Stretches of which it has to be known whether they hold a record.
-pub type WantedBlanks = BTreeMap<(Side, TopicPartition), (i64, i64)>;
+pub(crate) type WantedBlanks = BTreeMap<(Side, TopicPartition), (i64, i64)>;
 
 impl Blank {
     /// Where a position is in truth: behind the stretch, if it lies in it.
     #[must_use]
-    pub fn move_past(&self, at: i64) -> i64 {
+    pub(crate) fn move_past(&self, at: i64) -> i64 {
         if (self.from..self.to).contains(&at) { self.to } else { at }
     }
 
     /// Takes in another stretch of the same partition: both as one where they meet, else the newer one.
     #[must_use]
-    pub fn merge_newer(self, newer: Blank) -> Blank {
+    pub(crate) fn merge_newer(self, newer: Blank) -> Blank {
         let same = self.topic_id == newer.topic_id;
         if same && newer.from <= self.to && self.from <= newer.to {
             return Blank { from: self.from.min(newer.from), to: self.to.max(newer.to), ..newer };
@@ -43,7 +43,7 @@ impl Blank {
 
     /// Whether it is of the topic as it is there now.
     #[must_use]
-    pub fn is_of(&self, view: &ClusterView, topic: &str) -> bool {
+    pub(crate) fn is_of(&self, view: &ClusterView, topic: &str) -> bool {
         view.topics.get(topic).is_some_and(|t| t.id == self.topic_id)
     }
 }

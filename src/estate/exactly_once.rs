@@ -64,14 +64,14 @@ impl EosLook {
 
     /// The producer that wrote last to a partition and is not one of `known`, for an alarm that names it.
     #[must_use]
-    pub fn newest_writer(&self, tp: &TopicPartition) -> Option<&ProducerView> {
+    pub(crate) fn newest_writer(&self, tp: &TopicPartition) -> Option<&ProducerView> {
         self.writers.get(tp)?.as_told()?.iter().max_by_key(|w| w.last_timestamp)
     }
 }
 
 /// How long the logs of a producer have stood still on one side, from looks without a hole.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stillness {
+pub(crate) struct Stillness {
     ends: BTreeMap<TopicPartition, i64>,
     /// Since when every end is where it is; and since when no transaction is open besides.
     still_since: Option<At>,
@@ -83,7 +83,7 @@ pub struct Stillness {
 impl Stillness {
     /// Takes a look in. A hole longer than `gap_ms`, or a clock that stepped back, begins anew: what happened
     /// meanwhile was not seen.
-    pub fn note_look(&mut self, look: &EosLook, at: At, gap_ms: u64) {
+    pub(crate) fn note_look(&mut self, look: &EosLook, at: At, gap_ms: u64) {
         if self.last == Some(at) {
             return;
         }
@@ -100,19 +100,19 @@ impl Stillness {
 
     /// Since when no end moved and no transaction was open, seen in at least two looks.
     #[must_use]
-    pub fn closed_since(&self) -> Option<At> {
+    pub(crate) fn closed_since(&self) -> Option<At> {
         self.closed_since.filter(|_| self.looks >= 2)
     }
 
     /// Since when no end moved, seen in at least two looks.
     #[must_use]
-    pub fn still_since(&self) -> Option<At> {
+    pub(crate) fn still_since(&self) -> Option<At> {
         self.still_since.filter(|_| self.looks >= 2)
     }
 
     /// When it was last looked at.
     #[must_use]
-    pub fn last_look(&self) -> Option<At> {
+    pub(crate) fn last_look(&self) -> Option<At> {
         self.last
     }
 }

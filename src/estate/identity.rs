@@ -5,7 +5,7 @@ use crate::base::{Cause, Side, Trouble};
 
 /// Who says which cluster a side is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display)]
-pub enum PinnedBy {
+pub(crate) enum PinnedBy {
     /// `cluster_id` in the plan.
     #[strum(serialize = "the plan")]
     Plan,
@@ -16,7 +16,7 @@ pub enum PinnedBy {
 
 /// Why a cluster is not the one that a side is pinned to, if so. Every check of an identity says it in these words.
 #[must_use]
-pub fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<Trouble> {
+pub(crate) fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<Trouble> {
     (seen != pin).then(|| {
         Trouble::new(
             format!("{side} is cluster {}, but {by} pins {}", visible_name(seen), visible_name(pin)),
@@ -27,7 +27,7 @@ pub fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> Option<
 
 /// Two addresses of a side (or one, at different times) that lead to different clusters: `(address, cluster id)`.
 #[must_use]
-pub fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Trouble {
+pub(crate) fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Trouble {
     let ((a, x), (b, y)) = if one <= other { (one, other) } else { (other, one) };
     let [at, x, bt, y] = [a, x, b, y].map(visible_name);
     let what = match a == b {

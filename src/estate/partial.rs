@@ -21,13 +21,13 @@ impl Operations {
 
     /// As it comes over the wire; `None` where the broker does not say (it sends the least number there is).
     #[must_use]
-    pub fn from_bits(bits: i32) -> Option<Operations> {
+    pub(crate) fn from_bits(bits: i32) -> Option<Operations> {
         (bits != i32::MIN).then_some(Operations(bits))
     }
 
     /// Whether the operation is among them.
     #[must_use]
-    pub fn allows_operation(self, operation: Operation) -> bool {
+    pub(crate) fn allows_operation(self, operation: Operation) -> bool {
         self.0 & (1 << operation as i8) != 0
     }
 }
@@ -65,7 +65,7 @@ pub struct Throttled {
 impl Throttled {
     /// What happens and what to do about it, without figures: the same for as long as it goes on.
     #[must_use]
-    pub fn to_trouble(&self, side: Side) -> Trouble {
+    pub(crate) fn to_trouble(&self, side: Side) -> Trouble {
         Trouble::new(
             format!("{side} throttles this client by a quota ({}): what is shown of it comes late", self.who),
             "raise the quota (kafka-configs.sh --describe --entity-type clients, users), or raise poll intervals; \
@@ -75,7 +75,7 @@ impl Throttled {
 
     /// The same with figures: `blue throttles this client: 850 ms a request (5 of 6), quota of client-id cutover`.
     #[must_use]
-    pub fn describe_throttling(&self, side: Side) -> String {
+    pub(crate) fn describe_throttling(&self, side: Side) -> String {
         format!(
             "{side} throttles this client: {} ms a request ({} of {}), quota of {}",
             self.ms, self.answers, self.of, self.who
@@ -92,7 +92,7 @@ impl ClusterView {
 
     /// The same, as far as it comes from rights: what is shown is whole as far as this principal may see.
     #[must_use]
-    pub fn groups_forbidden(&self, side: Side) -> Option<Trouble> {
+    pub(crate) fn groups_forbidden(&self, side: Side) -> Option<Trouble> {
         match &self.shown {
             Shown::Operations(may) if may.allows_operation(Operation::Describe) => None,
             Shown::Operations(_) => Some(Trouble::new(

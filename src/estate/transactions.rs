@@ -45,7 +45,7 @@ impl<T> Answer<T> {
 
     /// Why there is no answer; `None` when there is one.
     #[must_use]
-    pub fn to_trouble(&self) -> Option<Trouble> {
+    pub(crate) fn to_trouble(&self) -> Option<Trouble> {
         match self {
             Answer::Told(_) => None,
             Answer::Unavailable(why) => Some(Trouble::new(why.to_string(), why.advice())),
@@ -156,7 +156,7 @@ impl TransactionState {
 
     /// Whether it has been decided and its markers are on their way: they come without anybody's help.
     #[must_use]
-    pub fn is_ending(self) -> bool {
+    pub(crate) fn is_ending(self) -> bool {
         use TransactionState as S;
         matches!(self, S::PrepareCommit | S::PrepareAbort | S::PrepareEpochFence)
     }
@@ -265,7 +265,7 @@ impl Hanging {
     /// Why the coordinator's view forbids to end this by hand; `None` when it does not know it as open. Markers that
     /// are under way come by themselves; an open one is ended by its producer, its timeout or a fence.
     #[must_use]
-    pub fn held_by(&self, view: &TransactionView) -> Option<&'static str> {
+    pub(crate) fn held_by(&self, view: &TransactionView) -> Option<&'static str> {
         if view.producer_id != self.producer_id {
             return None;
         }

@@ -11,11 +11,11 @@ use crate::base::sanitise::{quoted_name, visible_name, visible_names, visible_pa
 use crate::base::{At, Trouble};
 use crate::estate::{FlagState, SwitchState};
 use crate::net::process::CommandRun;
-use crate::plan::{PlaceholderValues, Plan, ProviderPlan};
+use crate::plan::{PlaceholderValues, ProviderPlan};
 
 /// What a provider says the state is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProviderReading {
+pub(crate) enum ProviderReading {
     /// It says so itself.
     Known {
         /// The state in our words: `blue`, `green`, `both` or `off` of a switch; `blue`, `dual`, `green` or `off` of a flag.
@@ -44,20 +44,20 @@ impl ProviderReading {
 
     /// As a switch's state.
     #[must_use]
-    pub fn switch_state(&self) -> Option<SwitchState> {
+    pub(crate) fn switch_state(&self) -> Option<SwitchState> {
         SwitchState::from_str(self.state()?).ok()
     }
 
     /// As a flag's state.
     #[must_use]
-    pub fn flag_state(&self) -> Option<FlagState> {
+    pub(crate) fn flag_state(&self) -> Option<FlagState> {
         FlagState::from_str(self.state()?).ok()
     }
 }
 
 /// How a set ended. An `Err` beside it means that nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SetResult {
+pub(crate) enum SetResult {
     /// Set and read back.
     Done(ProviderReading),
     /// A person was asked: whether they did it has to be observed.
@@ -71,7 +71,7 @@ pub enum SetResult {
 
 /// The switch of one group, or the flag of one producer.
 #[derive(Debug, Clone)]
-pub struct Provider {
+pub(crate) struct Provider {
     plan: ProviderPlan,
     names: PlaceholderValues,
 }
@@ -83,27 +83,16 @@ impl Provider {
         Self { plan: plan.clone(), names }
     }
 
-    /// The switch of a group; `None` when the plan gives it none.
-    #[must_use]
-    pub fn for_group(plan: &Plan, name: &str) -> Option<Self> {
-        Some(Self::from_plan(plan.group(name)?.switch.as_ref()?, PlaceholderValues::for_group(plan, name)))
-    }
-
-    /// The flag of a producer; `None` when the plan gives it none.
-    #[must_use]
-    pub fn for_producer(plan: &Plan, name: &str) -> Option<Self> {
-        Some(Self::from_plan(plan.producer(name)?.flag.as_ref()?, PlaceholderValues::for_producer(plan, name)))
-    }
-
+    #[cfg(test)]
     /// Whether a person is the provider: then nothing can be read, only observed.
     #[must_use]
-    pub fn is_manual(&self) -> bool {
+    pub(crate) fn is_manual(&self) -> bool {
         matches!(self.plan, ProviderPlan::Manual { .. })
     }
 
     /// What setting a state does, in words for a dialog: made visible, what looks like a secret hidden.
     #[must_use]
-    pub fn describe_setting(&self, state: &str) -> String {
+    pub(crate) fn describe_setting(&self, state: &str) -> String {
         self.plan.describe_setting(&self.names, state)
     }
 

@@ -2,7 +2,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::plan::{SetCommand, SettingKind};
+use crate::plan::provider::{SetCommand, SettingKind};
 
 fn names(of: SettingKind) -> PlaceholderValues {
     PlaceholderValues {

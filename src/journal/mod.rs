@@ -27,8 +27,8 @@ mod writer;
 use std::path::Path;
 
 pub use lease::LeaseHolder;
-pub use reader::{ChainBreak, Reader, VerifiedChain};
-pub use reserve::DiskRoom;
+pub use reader::Reader;
+pub(crate) use reserve::DiskRoom;
 pub use writer::Journal;
 
 use crate::base::Trouble;
@@ -73,13 +73,13 @@ impl Opened {
 ///
 /// # Errors
 /// Its filesystem takes no writes or has no room for a run's entries, or this user may not write there.
-pub fn may_be_written(path: &Path, held: bool) -> Result<(), Trouble> {
+pub(crate) fn may_be_written(path: &Path, held: bool) -> Result<(), Trouble> {
     reserve::may_be_written(path, held)
 }
 
 /// Whether the filesystem of a journal takes no writes at all.
 #[must_use]
-pub fn is_read_only(path: &Path) -> bool {
+pub(crate) fn is_read_only(path: &Path) -> bool {
     reserve::is_read_only(path)
 }
 

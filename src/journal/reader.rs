@@ -274,7 +274,7 @@ impl Reader {
     ///
     /// # Errors
     /// The file is damaged, or can't be read.
-    pub fn check_file(&self) -> Result<(), Trouble> {
+    pub(crate) fn check_file(&self) -> Result<(), Trouble> {
         if !self.identify()? {
             return Ok(());
         }

@@ -54,7 +54,7 @@ impl Reserve {
 
     /// Looks whether it is still there, and tries once more to take what was given up, was never there, or was removed or
     /// cut short by somebody else meanwhile.
-    pub fn take_again(&mut self) {
+    pub(crate) fn take_again(&mut self) {
         if self.held.as_ref().is_some_and(|held| held.lies_at(&self.path)) {
             return;
         }
@@ -69,7 +69,7 @@ impl Reserve {
     }
 
     /// Gives it up, so that entries can take its place. Tells whether there is room now that was not there before.
-    pub fn give_up(&mut self) -> bool {
+    pub(crate) fn give_up(&mut self) -> bool {
         let Some(held) = self.held.take() else { return false };
         // Its room is free when it is closed; if somebody removed it, by that alone.
         drop(held);
@@ -79,7 +79,7 @@ impl Reserve {
         }
     }
 
-    pub fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 }

@@ -51,7 +51,7 @@ impl Journal {
     ///
     /// # Errors
     /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
-    pub fn keep_samples(&mut self, changes: &[UnsavedSeries]) -> Result<(), Trouble> {
+    pub(crate) fn keep_samples(&mut self, changes: &[UnsavedSeries]) -> Result<(), Trouble> {
         self.lease().check()?;
         let path = self.path().to_owned();
         let write = |conn: &mut Connection| -> rusqlite::Result<()> {
@@ -81,7 +81,7 @@ impl Journal {
     ///
     /// # Errors
     /// It could not be written.
-    pub fn drop_old_samples(&mut self, now: At) -> Result<(), Trouble> {
+    pub(crate) fn drop_old_samples(&mut self, now: At) -> Result<(), Trouble> {
         let oldest = now.0.saturating_sub(i64::try_from(RETENTION_MS).unwrap_or(i64::MAX));
         let path = self.path().to_owned();
         let dropped = self.conn_mut().execute("DELETE FROM samples WHERE last < ?1", [oldest]);

@@ -33,7 +33,7 @@ impl Journal {
     ///
     /// # Errors
     /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
-    pub fn keep_told(&mut self, told: &[DeliveryProgress]) -> Result<(), Trouble> {
+    pub(crate) fn keep_told(&mut self, told: &[DeliveryProgress]) -> Result<(), Trouble> {
         self.lease().check()?;
         let path = self.path().to_owned();
         let write = |conn: &mut Connection| -> rusqlite::Result<()> {

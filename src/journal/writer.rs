@@ -139,7 +139,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`].
-    pub fn append_all(
+    pub(crate) fn append_all(
         &mut self,
         at: At,
         actor: impl Into<Actor>,

@@ -52,33 +52,33 @@ struct ClientEvents {
 
 impl EventContext {
     /// The last error that had a cause of its own ("all brokers are down" only says that there were others).
-    pub fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+    pub(crate) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.lock_events().last_error.clone()
     }
 
     /// What librdkafka said when a broker told another cluster id than those before it. Stays: what that client read since
     /// may be of either.
-    pub fn second_cluster(&self) -> Option<String> {
+    pub(crate) fn second_cluster(&self) -> Option<String> {
         self.lock_events().second_cluster.clone()
     }
 
     /// Forgets earlier errors: they don't explain what happens from now on.
-    pub fn forget_errors(&self) {
+    pub(crate) fn forget_errors(&self) {
         self.lock_events().last_error = None;
     }
 
     /// The offset at which the end-of-partition event that was just polled happened. Taken.
-    pub fn take_end_of_partition(&self) -> Option<i64> {
+    pub(crate) fn take_end_of_partition(&self) -> Option<i64> {
         self.lock_events().end_of_partition.take()
     }
 
     /// The last statistics as JSON, once.
-    pub fn take_statistics(&self) -> Option<Vec<u8>> {
+    pub(crate) fn take_statistics(&self) -> Option<Vec<u8>> {
         self.lock_events().statistics.take()
     }
 
     /// The first failed delivery since the last call. Taken.
-    pub fn take_failed_delivery(&self) -> Option<KafkaError> {
+    pub(crate) fn take_failed_delivery(&self) -> Option<KafkaError> {
         self.lock_events().failed_deliveries.take()
     }
 

@@ -30,7 +30,7 @@ pub struct DataPlane {
 
 /// What a probe of the data plane found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Probed {
+pub(crate) struct Probed {
     /// The cluster's id, as the data plane's own client was told it.
     pub cluster_id: Option<String>,
     /// Brokers that answer where they are advertised.
@@ -68,7 +68,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// As [`Self::open_reader_for`].
-    pub fn open_reader_within(
+    pub(crate) fn open_reader_within(
         &self,
         isolation: Isolation,
         patience: Duration,
@@ -88,7 +88,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// As [`Self::open_reader_for`], and the writer's own.
-    pub fn open_carrier(&self, carrying: &CarryOptions<'_>, within: Duration) -> Result<RecordWriter, Trouble> {
+    pub(crate) fn open_carrier(&self, carrying: &CarryOptions<'_>, within: Duration) -> Result<RecordWriter, Trouble> {
         let (verified, _) = self.enter_cluster()?;
         let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
         RecordWriter::open_carrying(&properties, &bootstrap, verified.cluster_id.as_deref(), carrying, within)
@@ -98,7 +98,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// As [`Self::open_reader_for`].
-    pub fn open_keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
+    pub(crate) fn open_keeper(&self, group: &str, within: Duration) -> Result<Keeper, Trouble> {
         let (verified, _) = self.enter_cluster()?;
         let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
         Keeper::open(&properties, &bootstrap, verified.cluster_id.as_deref(), group, within)
@@ -110,7 +110,7 @@ impl DataPlane {
     ///
     /// # Errors
     /// Why it can't be used.
-    pub fn probe(&self, some: &[TopicPartition], patience: Duration) -> Result<Probed, Trouble> {
+    pub(crate) fn probe(&self, some: &[TopicPartition], patience: Duration) -> Result<Probed, Trouble> {
         let (verified, warden) = self.enter_cluster()?;
         let bootstrap = verified.entrances.join(",");
         let properties = self.cluster.inner_properties();

@@ -14,8 +14,8 @@ use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
 use crate::base::sanitise::{visible_name, visible_text};
-pub use crate::net::tls::{ClientCertificate, Pem, Tls};
-pub use crate::plan::properties::SecurityProtocol;
+pub(crate) use crate::net::tls::Tls;
+pub(crate) use crate::plan::properties::SecurityProtocol;
 use crate::plan::properties::{self, canonical_name, is_secret, is_used};
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
@@ -34,7 +34,7 @@ pub struct ClientProperties {
 
 /// How the client proves who it is. SCRAM, OAUTHBEARER and GSSAPI slot in here.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Sasl {
+pub(crate) enum Sasl {
     /// RFC 4616: name and password as they are, so only inside TLS.
     Plain {
         /// `sasl.username`.
@@ -46,7 +46,7 @@ pub enum Sasl {
 
 /// The control plane's view of [`ClientProperties`].
 #[derive(Clone, PartialEq, Eq)]
-pub struct ControlProperties {
+pub(crate) struct ControlProperties {
     /// `client.id`.
     pub client_id: String,
     /// `security.protocol`.
@@ -107,7 +107,7 @@ impl ClientProperties {
     }
 
     /// The control plane's view. Errors: a value that can't be used, a SASL mechanism that isn't there yet.
-    pub fn to_control(&self) -> Result<ControlProperties, Trouble> {
+    pub(crate) fn to_control(&self) -> Result<ControlProperties, Trouble> {
         self.parse_control().map_err(|(_, trouble)| trouble)
     }
 
@@ -176,7 +176,7 @@ impl ControlProperties {
     /// A client as quotas know it: `client-id cutover, user app`. A secret may stand where its name should, and these words
     /// become part of no trouble.
     #[must_use]
-    pub fn describe_client(&self) -> String {
+    pub(crate) fn describe_client(&self) -> String {
         let client = format!("client-id {}", visible_name(&self.client_id));
         let words = match &self.sasl {
             Some(Sasl::Plain { username, .. }) => format!("{client}, user {}", visible_name(username)),

@@ -32,7 +32,7 @@ use crate::base::{TopicPartition, Trouble};
 pub use error::ReadError;
 use error::{is_passing, moves_leader};
 use hold::ReaderHold;
-pub use hold::Warden;
+pub(crate) use hold::Warden;
 pub use limits::Portion;
 use limits::QueueLimits;
 pub use record::RecordRef;
@@ -74,10 +74,10 @@ pub struct RangeTotals {
 }
 
 /// What receives the records: the index of the range they belong to, and the record. `Break` stops the read.
-pub type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
+pub(crate) type Sink<'a> = dyn FnMut(usize, RecordRef<'_>) -> ControlFlow<()> + 'a;
 
 /// Holds ranges back: what of them has arrived waits, and nothing more is fetched than fits.
-pub trait ReadGate {
+pub(crate) trait ReadGate {
     /// Whether the next records of a range may be given to the sink.
     fn may_give(&self, index: usize) -> bool;
     /// A range was read to its end, whatever lay there.
@@ -145,7 +145,7 @@ impl RecordReader {
     /// As [`Self::open`], with at most about `queued_kib` KiB of records, and eight records a KiB, waiting in memory for
     /// each partition that is read at the same time (a fetch more may arrive; one record is always let through,
     /// whatever its size).
-    pub fn open_within(
+    pub(crate) fn open_within(
         properties: &ClientProperties,
         bootstrap: &str,
         isolation: Isolation,
@@ -223,7 +223,7 @@ impl RecordReader {
     }
 
     /// As [`Self::read`], as far as a gate lets each range.
-    pub fn read_gated(
+    pub(crate) fn read_gated(
         &mut self,
         ranges: &[ReadRange],
         gate: &dyn ReadGate,

@@ -45,7 +45,7 @@ pub struct Outgoing<'a> {
 
 /// What a writer that carries records in transactions is opened with.
 #[derive(Debug, Clone, Copy)]
-pub struct CarryOptions<'a> {
+pub(crate) struct CarryOptions<'a> {
     /// Transactional id: opening fences every other producer with it.
     pub transactional_id: &'a str,
     /// When the coordinator aborts a transaction that is neither committed nor aborted. A process that dies in the
@@ -58,7 +58,7 @@ pub struct CarryOptions<'a> {
 }
 
 /// A committed offset of a group, with its metadata.
-pub type KeptOffset = (TopicPartition, i64, String);
+pub(crate) type KeptOffset = (TopicPartition, i64, String);
 
 /// Writes to one cluster, idempotently (`acks=all`, no duplicates from retries, order kept in a partition).
 pub struct RecordWriter {
@@ -100,7 +100,7 @@ impl RecordWriter {
     /// Opens a transactional writer for [`Self::carry`], with bounded batches and a bounded queue, and initialises it as
     /// [`Self::open_transactional`] does. It is held to a cluster's id, if one is given: before it fences anybody, and
     /// before each commit.
-    pub fn open_carrying(
+    pub(crate) fn open_carrying(
         properties: &ClientProperties,
         bootstrap: &str,
         home: Option<&str>,
@@ -268,7 +268,7 @@ impl RecordWriter {
     }
 
     /// Puts offsets of the keeper's group into the transaction: they are committed with its records, or not at all.
-    pub fn keep_offsets(&self, keeper: &Keeper, offsets: &[KeptOffset]) -> Result<(), Trouble> {
+    pub(crate) fn keep_offsets(&self, keeper: &Keeper, offsets: &[KeptOffset]) -> Result<(), Trouble> {
         let group = keeper.consumer.group_metadata();
         let group =
             group.ok_or_else(|| Trouble::new("a group without an id keeps no offsets", "report this as a bug"))?;

@@ -16,7 +16,7 @@ use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::client_properties;
 
 /// What to do about a query that its provider does not take: no later answer will be another one.
-pub const WRONG_QUERY: &str = "correct the query in the plan";
+pub(crate) const WRONG_QUERY: &str = "correct the query in the plan";
 
 /// One provider, as the plan names it.
 pub struct MetricsProvider {
@@ -61,7 +61,7 @@ impl MetricsProvider {
 
     /// How often it wants to be asked, ms.
     #[must_use]
-    pub fn every_ms(&self) -> u64 {
+    pub(crate) fn every_ms(&self) -> u64 {
         self.plan.every_ms
     }
 
@@ -96,7 +96,7 @@ impl MetricsProvider {
 
     /// Whether it can be asked about the past.
     #[must_use]
-    pub fn knows_the_past(&self) -> bool {
+    pub(crate) fn knows_the_past(&self) -> bool {
         matches!(self.plan.source, MetricsSource::Prometheus { .. })
     }
 

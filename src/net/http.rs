@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 8 << 20;
 const SHOWN: usize = 200;
 
 /// One server: where it is and how it is trusted.
-pub struct RemoteServer {
+pub(crate) struct RemoteServer {
     host: String,
     port: u16,
     /// `host:port` as a `Host` header has it.
@@ -41,7 +41,7 @@ pub struct RemoteServer {
 
 /// A request.
 #[derive(Default)]
-pub struct HttpRequest<'a> {
+pub(crate) struct HttpRequest<'a> {
     /// `GET` without a body; with one (its type, and the bytes) `POST`, or `PUT` where that is wanted.
     pub body: Option<(&'a str, Vec<u8>)>,
     /// `PUT` instead of `POST`.
@@ -58,7 +58,7 @@ pub struct HttpRequest<'a> {
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone)]
-pub struct HttpResponse {
+pub(crate) struct HttpResponse {
     /// Status code.
     pub status: u16,
     /// Body.
@@ -70,7 +70,7 @@ pub struct HttpResponse {
 impl HttpResponse {
     /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
     #[must_use]
-    pub fn visible_excerpt(&self) -> String {
+    pub(crate) fn visible_excerpt(&self) -> String {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
         visible_text(redact::hide_secrets(text.trim()).trim()).chars().take(SHOWN).collect()
     }
@@ -123,7 +123,7 @@ impl RemoteServer {
 
     /// Where it is, for messages.
     #[must_use]
-    pub fn visible_address(&self) -> String {
+    pub(crate) fn visible_address(&self) -> String {
         visible_text(&format!("{}{}", self.authority, self.base))
     }
 
@@ -139,7 +139,7 @@ impl RemoteServer {
     ///
     /// # Errors
     /// It could not be reached, or is not trusted: with its address and what to do.
-    pub async fn try_connect(&self, timeout_ms: u64) -> Result<(), Trouble> {
+    pub(crate) async fn try_connect(&self, timeout_ms: u64) -> Result<(), Trouble> {
         let connect = async {
             let tcp = self.connect().await?;
             match &self.tls {

@@ -29,7 +29,7 @@ const AFTER_KILL: Duration = Duration::from_secs(2);
 const SHOWN: usize = 300;
 
 /// One run of a command.
-pub struct CommandRun<'a> {
+pub(crate) struct CommandRun<'a> {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// Where it runs.
@@ -39,7 +39,7 @@ pub struct CommandRun<'a> {
 }
 
 /// Why a command failed.
-pub struct CommandFailure {
+pub(crate) struct CommandFailure {
     /// What happened.
     pub why: Trouble,
     /// Whether it ran at all: if not, nothing was changed.
@@ -66,7 +66,7 @@ impl Drop for ProcessGroup {
 
 impl CommandRun<'_> {
     /// The command line for people, made visible.
-    pub fn visible_command(&self) -> String {
+    pub(crate) fn visible_command(&self) -> String {
         let line = visible_text(&command_line(&self.argv));
         if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
     }
@@ -75,7 +75,7 @@ impl CommandRun<'_> {
     ///
     /// # Errors
     /// It failed, or printed nothing or several lines.
-    pub async fn read_word(&self, what: &str) -> Result<String, Trouble> {
+    pub(crate) async fn read_word(&self, what: &str) -> Result<String, Trouble> {
         let output = self.capture_output().await.map_err(|f| f.why)?;
         let text = String::from_utf8_lossy(&output);
         let text = text.trim();
@@ -95,7 +95,7 @@ impl CommandRun<'_> {
     ///
     /// # Errors
     /// It could not be started, took too long, or ended with an error.
-    pub async fn capture_output(&self) -> Result<Vec<u8>, CommandFailure> {
+    pub(crate) async fn capture_output(&self) -> Result<Vec<u8>, CommandFailure> {
         let output = self.run_in_turn().await;
         output.inspect_err(|failed| {
             let (started, why) = (failed.started, &failed.why.what);

@@ -39,7 +39,7 @@ const SYSTEM_CAS: &[&str] = &[
 
 /// A PEM text, or a file that holds one.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Pem {
+pub(crate) enum Pem {
     /// The text itself.
     Text(String),
     /// A file (for CAs also a directory of hashed certificates).
@@ -48,7 +48,7 @@ pub enum Pem {
 
 /// The client's own certificate, for mutual TLS.
 #[derive(Clone, PartialEq, Eq)]
-pub enum ClientCertificate {
+pub(crate) enum ClientCertificate {
     /// Certificate chain and private key as PEM.
     Pem {
         /// `ssl.certificate.location` or `ssl.certificate.pem`: leaf first.
@@ -69,7 +69,7 @@ pub enum ClientCertificate {
 
 /// What is trusted, and who the client is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// Trusted CAs; `None` is the system's.
     pub ca: Option<Pem>,
     /// The client's certificate.
@@ -85,7 +85,7 @@ impl Tls {
     ///
     /// # Errors
     /// A value that can't be used, with the name of its property.
-    pub fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
+    pub(crate) fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
         let ca = match pem_of(&get, "ssl.ca.pem", "ssl.ca.location") {
             Some(Pem::File(path)) if path == "probe" => None,
             other => other,
@@ -147,7 +147,7 @@ fn pem_of<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) ->
 ///
 /// # Errors
 /// Name the file and the property.
-pub fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
+pub(crate) fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
     let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason_of(&e)), "");
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
@@ -270,7 +270,7 @@ fn unreadable_trouble(name: &str, why: &str) -> Trouble {
 ///
 /// # Errors
 /// What is wrong with the certificate or the other side, in words without its name, and what to do.
-pub async fn shake_hands(
+pub(crate) async fn shake_hands(
     tcp: TcpStream,
     connector: &SslConnector,
     settings: &Tls,

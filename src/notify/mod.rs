@@ -32,7 +32,7 @@ const PAUSES_MS: [u64; 4] = [1_000, 5_000, 25_000, 60_000];
 const LONGEST_PAUSE_MS: u64 = 120_000;
 
 /// One target, as the plan names it.
-pub struct NotifyTarget {
+pub(crate) struct NotifyTarget {
     plan: NotifyPlan,
     names: MessageNames,
     /// Made when it is first needed, and again after it was refused: secrets may have been changed meanwhile.
@@ -58,7 +58,7 @@ struct TargetAddress {
 
 /// Why a message was not delivered.
 #[derive(Debug, Clone)]
-pub struct NotSent {
+pub(crate) struct NotSent {
     /// What happened, and what to do.
     pub trouble: Trouble,
     /// Whether it makes sense to try again.
@@ -67,7 +67,7 @@ pub struct NotSent {
 
 /// Whether, and when at the earliest, something may be tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
+pub(crate) enum Retry {
     /// It would be refused again.
     Never,
     /// After the usual pause, or after this many ms where the target says so.
@@ -77,7 +77,7 @@ pub enum Retry {
 impl Retry {
     /// How long to wait before the next try, ms; `tries`: those already made, from 1. `None`: there is none.
     #[must_use]
-    pub fn pause_ms(self, tries: u32) -> Option<u64> {
+    pub(crate) fn pause_ms(self, tries: u32) -> Option<u64> {
         let Retry::Later(asked) = self else { return None };
         let usual = PAUSES_MS[(tries.max(1) as usize - 1).min(PAUSES_MS.len() - 1)];
         Some(asked.map_or(usual, |ms| ms.clamp(usual, LONGEST_PAUSE_MS)))
@@ -104,7 +104,7 @@ impl MessageNames {
 
 /// The targets of a plan. No I/O.
 #[must_use]
-pub fn list_targets(plan: &Plan) -> Vec<NotifyTarget> {
+pub(crate) fn list_targets(plan: &Plan) -> Vec<NotifyTarget> {
     plan.notify.iter().map(|n| NotifyTarget::from_plan(n, plan)).collect()
 }
 
@@ -138,7 +138,7 @@ impl NotifyTarget {
 
     /// The body that a message is sent with, for people: without the plan's own values.
     #[must_use]
-    pub fn preview_body(&self, message: &Message) -> String {
+    pub(crate) fn preview_body(&self, message: &Message) -> String {
         let hidden = |word: &str| self.plan.values.contains_key(word).then(|| "(hidden)".to_owned());
         String::from_utf8_lossy(&body::build_body(&self.plan, &self.names, hidden, message)).into_owned()
     }
@@ -177,7 +177,7 @@ impl NotifyTarget {
     ///
     /// # Errors
     /// It can't be reached: with its host and what to do.
-    pub async fn try_connect(&self) -> Result<String, Trouble> {
+    pub(crate) async fn try_connect(&self) -> Result<String, Trouble> {
         let line = self.resolve_address().await?;
         line.server.try_connect(self.plan.timeout_ms).await?;
         Ok(line.server.visible_address())

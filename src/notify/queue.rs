@@ -6,9 +6,9 @@ use crate::base::{At, Trouble};
 use crate::migration::tell::notifications::{DeliveryProgress, Notification};
 
 /// News that may wait for one target; beyond it the oldest are dropped, and the next message says how many.
-pub const WAITING: usize = 100;
+pub(crate) const WAITING: usize = 100;
 /// News that waited longer is told in one message, ms: at three in the morning nobody reads a night's worth.
-pub const OLD_MS: u64 = 3_600_000;
+pub(crate) const OLD_MS: u64 = 3_600_000;
 
 /// A message on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Message {
 
 /// See the module's words.
 #[derive(Debug, Clone)]
-pub struct Queue {
+pub(crate) struct Queue {
     target: String,
     waiting: VecDeque<Notification>,
     missed: u64,
@@ -51,7 +51,7 @@ impl Queue {
     }
 
     /// An entry of the journal, and what it is for this target. Old ones are passed over: they are told.
-    pub fn note_entry(&mut self, seq: u64, news: Option<Notification>) {
+    pub(crate) fn note_entry(&mut self, seq: u64, news: Option<Notification>) {
         if seq <= self.latest {
             return;
         }
@@ -65,7 +65,7 @@ impl Queue {
     }
 
     /// The next message; several that waited for long are one.
-    pub fn take_message(&mut self, now: At) -> Option<Message> {
+    pub(crate) fn take_message(&mut self, now: At) -> Option<Message> {
         if self.flying {
             return None;
         }
@@ -82,14 +82,14 @@ impl Queue {
     }
 
     /// It was delivered.
-    pub fn note_delivered(&mut self, message: &Message) {
+    pub(crate) fn note_delivered(&mut self, message: &Message) {
         self.missed = self.missed.saturating_sub(message.missed);
         self.failing = None;
         self.settle(message);
     }
 
     /// It was given up: the next message says that one is missing.
-    pub fn note_given_up(&mut self, message: &Message) {
+    pub(crate) fn note_given_up(&mut self, message: &Message) {
         self.missed += 1;
         self.settle(message);
     }
@@ -110,13 +110,13 @@ impl Queue {
 
     /// Nothing waits, and nothing is on its way.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && !self.flying
     }
 
     /// What a restart has to know.
     #[must_use]
-    pub fn told_so_far(&self) -> DeliveryProgress {
+    pub(crate) fn told_so_far(&self) -> DeliveryProgress {
         let seq = if self.is_idle() { self.settled.max(self.latest) } else { self.settled };
         DeliveryProgress { target: self.target.clone(), seq, failing: self.failing.clone() }
     }
@@ -128,7 +128,7 @@ impl Queue {
     }
 
     /// Whether something is worth keeping since the last time this was asked.
-    pub fn take_change(&mut self) -> bool {
+    pub(crate) fn take_change(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 }

@@ -21,7 +21,7 @@ impl Ahead {
     /// stamps none itself (`message.timestamp.after.max.ms`, KIP-937); `skew_ms`: how late a twin may come; `delta_ms`: how
     /// far apart the timestamps of twins may be.
     #[must_use]
-    pub fn as_of(now: i64, limit_ms: Option<u64>, skew_ms: i64, delta_ms: i64) -> Self {
+    pub(crate) fn as_of(now: i64, limit_ms: Option<u64>, skew_ms: i64, delta_ms: i64) -> Self {
         let refused = |limit: u64| {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             // A twin that comes as late as it may is judged by the broker's clock of then.
@@ -36,7 +36,7 @@ impl Ahead {
 
     /// Whether a record's own timestamp says nothing of its arrival.
     #[must_use]
-    pub fn is_ahead(&self, ts: i64) -> bool {
+    pub(crate) fn is_ahead(&self, ts: i64) -> bool {
         ts >= self.from
     }
 

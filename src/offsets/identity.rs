@@ -15,7 +15,7 @@ pub struct Identity(pub u128);
 impl Identity {
     /// The first 8 hexadecimal digits: enough for a person to compare two records on a screen.
     #[must_use]
-    pub fn hex_prefix(self) -> String {
+    pub(crate) fn hex_prefix(self) -> String {
         format!("{:08x}", self.0 >> 96)
     }
 }
@@ -131,7 +131,7 @@ pub fn identify_record<'a>(
 
 /// A 64-bit hash of a key, null told apart from empty: what compaction goes by.
 #[must_use]
-pub fn key_hash(key: Option<&[u8]>) -> u64 {
+pub(crate) fn key_hash(key: Option<&[u8]>) -> u64 {
     key.map_or(0, |k| xxh3_64(k) | 1)
 }
 

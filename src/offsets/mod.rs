@@ -38,9 +38,10 @@ pub mod translate;
 pub mod verdict;
 pub mod window;
 
-pub use align::{Alignment, Axioms, Unsettled, align_windows};
-pub use identity::{Identity, IdentityRule, NoSchemas, SchemaIds};
+pub use align::{Axioms, Unsettled, align_windows};
+pub use identity::{Identity, IdentityRule, NoSchemas};
 pub use strategy::{Chosen, Strategy};
 pub use translate::{Log, LogPiece, Need, Params, Translation, TranslationAnswer};
 pub use verdict::{Cut, CutRecord, GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Totals, Verdict};
-pub use window::{EndRead, EndSample, Filling, LogWindow, Rec};
+pub(crate) use window::Filling;
+pub use window::{EndRead, EndSample, LogWindow, Rec};

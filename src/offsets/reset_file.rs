@@ -8,7 +8,7 @@ use super::verdict::GroupTranslation;
 /// The lines for one group, by the target's topic names. A partition without an offset has none: the tool would leave
 /// it as it is.
 #[must_use]
-pub fn format_lines(plan: &GroupTranslation) -> Vec<String> {
+pub(crate) fn format_lines(plan: &GroupTranslation) -> Vec<String> {
     let line = |p: &super::verdict::PartitionPlan| {
         let topic = quote_field(plan.target_name(&p.tp.topic));
         p.target.offset.map(|offset| format!("{topic},{},{offset}", p.tp.partition))
@@ -18,7 +18,7 @@ pub fn format_lines(plan: &GroupTranslation) -> Vec<String> {
 
 /// The file for these groups, by their ids on the target: one, or several in the tool's other format. Errors: the id of
 /// a group that the format can't hold, as it spans lines.
-pub fn format_file(plans: &[(String, &GroupTranslation)]) -> Result<String, String> {
+pub(crate) fn format_file(plans: &[(String, &GroupTranslation)]) -> Result<String, String> {
     let text = |lines: Vec<String>| lines.into_iter().map(|l| l + "\n").collect::<String>();
     match plans {
         [(_, plan)] => Ok(text(format_lines(plan))),

@@ -4,7 +4,7 @@
 
 pub mod mm2;
 
-pub use mm2::Claim;
+pub(crate) use mm2::Claim;
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub enum Strategy {
 impl Strategy {
     /// Whether it rests on what a person says instead of on evidence: such a choice always needs a reason.
     #[must_use]
-    pub fn is_asked_for(self) -> bool {
+    pub(crate) fn is_asked_for(self) -> bool {
         matches!(self, Strategy::Timestamp | Strategy::Latest | Strategy::Earliest)
     }
 }
@@ -131,14 +131,14 @@ pub struct Chosen {
 impl Chosen {
     /// Whether two choices find the same offsets: the reason changes none.
     #[must_use]
-    pub fn same_offsets(a: Option<&Chosen>, b: Option<&Chosen>) -> bool {
+    pub(crate) fn same_offsets(a: Option<&Chosen>, b: Option<&Chosen>) -> bool {
         a.map(|c| (c.strategy, c.at)) == b.map(|c| (c.strategy, c.at))
     }
 }
 
 /// What every strategy starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StrategyFacts {
+pub(crate) struct StrategyFacts {
     /// Topic and partition, by its name on the source.
     pub tp: TopicPartition,
     /// The group's committed offset on the source; `None` when it never committed there.
@@ -216,7 +216,7 @@ impl StrategyFacts {
 /// the target. `left`: data records between the committed offset and the seam, as counted by reading them (`None`: not
 /// counted). Offsets alone do not tell: the last ones may be transaction markers.
 #[must_use]
-pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) -> PartitionPlan {
+pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) -> PartitionPlan {
     const BY: Strategy = Strategy::Seam;
     let at = match facts.find_position() {
         Ok(at) => at,
@@ -287,7 +287,7 @@ pub fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u64>) ->
 /// offset, are compared record by record at equal offsets; one difference refutes it. Records that are all alike
 /// would also agree when shifted, so they prove nothing.
 #[must_use]
-pub fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
+pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &LogWindow) -> PartitionPlan {
     const BY: Strategy = Strategy::Identity;
     let at = match facts.find_position() {
         Ok(at) if at < facts.source.log_start => {

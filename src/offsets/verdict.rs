@@ -110,7 +110,7 @@ pub struct TimeSpan {
 impl TimeSpan {
     /// From timestamps, ms.
     #[must_use]
-    pub fn from_timestamps((first, last): (i64, i64)) -> Self {
+    pub(crate) fn from_timestamps((first, last): (i64, i64)) -> Self {
         TimeSpan { first: At(first), last: At(last) }
     }
 }
@@ -139,7 +139,7 @@ pub struct CommitMetadata {
 impl CommitMetadata {
     /// It does not go along.
     #[must_use]
-    pub fn left_behind(text: String) -> Self {
+    pub(crate) fn left_behind(text: String) -> Self {
         Self { text, carried: false }
     }
 }
@@ -262,7 +262,7 @@ impl GroupTranslation {
 
     /// The same, with the names that its topics have on the target.
     #[must_use]
-    pub fn with_target_names(mut self, name: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn with_target_names(mut self, name: impl Fn(&str) -> String) -> Self {
         let topics: BTreeSet<&String> = self.partitions.iter().map(|p| &p.tp.topic).collect();
         let named = topics.into_iter().map(|t| (t.clone(), name(t))).filter(|(here, there)| here != there);
         self.target_names = named.collect();
@@ -278,7 +278,7 @@ impl GroupTranslation {
 
     /// A topic's name on the target.
     #[must_use]
-    pub fn target_name<'a>(&'a self, topic: &'a str) -> &'a str {
+    pub(crate) fn target_name<'a>(&'a self, topic: &'a str) -> &'a str {
         self.target_names.get(topic).map_or(topic, String::as_str)
     }
 
@@ -297,13 +297,13 @@ impl GroupTranslation {
     /// Unconsumed records that are not on the target, and may still come: as long as there are some, `missing` may grow by
     /// so many.
     #[must_use]
-    pub fn count_unsettled(&self) -> u64 {
+    pub(crate) fn count_unsettled(&self) -> u64 {
         self.partitions.iter().map(|p| p.unsettled.unconsumed).sum()
     }
 
     /// When the oldest of its facts was read: the age to show. `None` without partitions.
     #[must_use]
-    pub fn oldest_fact_at(&self) -> Option<At> {
+    pub(crate) fn oldest_fact_at(&self) -> Option<At> {
         self.partitions.iter().map(|p| p.at).min()
     }
 }

@@ -41,7 +41,7 @@ pub struct EndRead {
 impl EndRead {
     /// Whether a transaction is open: what it holds is there, and can't be read yet.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.end < self.high_watermark
     }
 }
@@ -182,14 +182,14 @@ impl LogWindow {
 
     /// Key hash of the record at index `i`, if keys were loaded.
     #[must_use]
-    pub fn key_hash(&self, i: usize) -> Option<u64> {
+    pub(crate) fn key_hash(&self, i: usize) -> Option<u64> {
         let piece = (i < self.len).then(|| self.slice_at(i))?;
         piece.stretch.keys.get(piece.lo + i - piece.before).copied()
     }
 
     /// Index of the first record at or beyond `offset`.
     #[must_use]
-    pub fn index_of(&self, offset: i64) -> usize {
+    pub(crate) fn index_of(&self, offset: i64) -> usize {
         let n = self.pieces.partition_point(|p| p.stretch.offset_at(p.hi - 1) < offset);
         let Some(p) = self.pieces.get(n) else { return self.len };
         p.before + p.stretch.rows[p.lo..p.hi].partition_point(|row| p.stretch.offset_of(row) < offset)
@@ -272,7 +272,7 @@ impl PartialEq for LogWindow {
 
 /// A window while it is read: takes one record after the other.
 #[derive(Debug)]
-pub struct Filling {
+pub(crate) struct Filling {
     /// What is complete.
     window: LogWindow,
     /// What is being filled.
@@ -336,18 +336,6 @@ impl Filling {
         }
         stretch.rows.push(PackedRecord { id: [(record.id.0 >> 64) as u64, record.id.0 as u64], offset, ts });
         stretch.keys.extend(key);
-    }
-
-    /// Number of records so far.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.window.len + self.stretch.rows.len() - self.lo
-    }
-
-    /// Whether there is none yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// There is nothing more below `to`.

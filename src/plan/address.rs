@@ -10,7 +10,7 @@ const LONGEST: usize = 64 * 1024;
 
 /// `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// As it was written.
     pub text: String,
     /// A name or an IP address; an IPv6 address without its brackets.
@@ -21,7 +21,7 @@ pub struct Address {
 
 /// A text that is no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrongAddress {
+pub(crate) struct WrongAddress {
     /// What is wrong, whatever the address.
     pub why: &'static str,
     /// The same in a sentence with the address, made visible; what may hold a password is not repeated.
@@ -32,7 +32,7 @@ pub struct WrongAddress {
 
 /// The addresses of `a:9092,[::1]:9092`, and what is wrong with the others.
 #[must_use]
-pub fn parse_list(text: &str) -> (Vec<Address>, Vec<WrongAddress>) {
+pub(crate) fn parse_list(text: &str) -> (Vec<Address>, Vec<WrongAddress>) {
     if text.len() > LONGEST {
         let message = "the list of addresses is longer than 64 KiB".to_owned();
         return (Vec::new(), vec![WrongAddress { why: "the list is too long", message, suggestion: None }]);
@@ -55,7 +55,7 @@ pub fn parse_list(text: &str) -> (Vec<Address>, Vec<WrongAddress>) {
 ///
 /// # Errors
 /// There is none in it, or what is wrong with the first text that is none.
-pub fn parse_hosts(text: &str) -> Result<Vec<(String, u16)>, Trouble> {
+pub(crate) fn parse_hosts(text: &str) -> Result<Vec<(String, u16)>, Trouble> {
     if text.trim().is_empty() {
         return Err(Trouble::new("no bootstrap address is given", "set `bootstrap = \"host:port,host:port\"`"));
     }

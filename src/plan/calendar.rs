@@ -9,7 +9,7 @@ use super::model::{Plan, WindowPlan};
 use super::problem::find_nearest;
 use super::reader::{Report, TableReader};
 use super::schedule::DAYS;
-pub use super::windows::Opening;
+pub(crate) use super::windows::Opening;
 use super::windows::iso_weekday;
 use crate::base::At;
 use crate::base::sanitise::{quoted_name, visible_name};
@@ -129,7 +129,7 @@ impl Conflict {
 
     /// Whether it is about this move.
     #[must_use]
-    pub fn concerns(&self, planned: &Move) -> bool {
+    pub(crate) fn concerns(&self, planned: &Move) -> bool {
         match planned.kind {
             MoveKind::Producer => planned.name == self.producer,
             MoveKind::Group => planned.name == self.group,
@@ -140,7 +140,7 @@ impl Conflict {
 impl Calendar {
     /// When one of its moves is due.
     #[must_use]
-    pub fn timing_of(&self, planned: &Move, now: At) -> MoveTiming {
+    pub(crate) fn timing_of(&self, planned: &Move, now: At) -> MoveTiming {
         match planned.opening {
             Some(o) if now < o.from => MoveTiming::In { ms: o.from.since(now) },
             Some(o) if now < o.to => MoveTiming::Now { left_ms: o.to.since(now) },
@@ -265,21 +265,21 @@ fn whole_day(date: Date, zone: &str) -> Option<Opening> {
 
 /// A moment as a clock of a zone shows it: `2026-12-06 02:00`.
 #[must_use]
-pub fn format_local_time(at: At, zone: &str) -> Option<String> {
+pub(crate) fn format_local_time(at: At, zone: &str) -> Option<String> {
     let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
     Some(zoned.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// A moment in little room: `Sun 12-06 02:00`.
 #[must_use]
-pub fn format_short_time(at: At, zone: &str) -> Option<String> {
+pub(crate) fn format_short_time(at: At, zone: &str) -> Option<String> {
     let zoned = Timestamp::from_millisecond(at.0).ok()?.to_zoned(TimeZone::get(zone).ok()?);
     Some(zoned.strftime("%a %m-%d %H:%M").to_string())
 }
 
 /// `2026-12-06 02:00-04:00`, with the second day where it is another one.
 #[must_use]
-pub fn format_time_span(from: At, to: At, zone: &str) -> String {
+pub(crate) fn format_time_span(from: At, to: At, zone: &str) -> String {
     let (Some(from), Some(to)) = (format_local_time(from, zone), format_local_time(to, zone)) else {
         return "?".into();
     };

@@ -1,7 +1,7 @@
 //! Durations as people write them: `4h`, `15m`, `5s`, `250ms`, `1h30m`, `14d`.
 
 /// Longest duration a plan may ask for: ten years. Keeps every sum of two far from overflow.
-pub const LONGEST_MS: u64 = 10 * 365 * 86_400_000;
+pub(crate) const LONGEST_MS: u64 = 10 * 365 * 86_400_000;
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
@@ -9,7 +9,7 @@ const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_0
 ///
 /// # Errors
 /// What is wrong, and what could be meant.
-pub fn parse_duration(text: &str) -> Result<u64, (String, Option<String>)> {
+pub(crate) fn parse_duration(text: &str) -> Result<u64, (String, Option<String>)> {
     let wrong = |hint: &str| {
         (format!("{text} is not a duration", text = crate::base::sanitise::quoted_name(text)), Some(hint.to_owned()))
     };

@@ -537,7 +537,7 @@ mod tests {
         assert!(found.iter().all(|f| f.severity == ProblemSeverity::Warning), "{found:#?}\n{uncommented}");
         assert_eq!(
             Plan::parse(&uncommented, Path::new("x.toml")).unwrap().plan.defaults,
-            super::super::GroupLimits::default(),
+            crate::plan::model::GroupLimits::default(),
             "the defaults it shows are the defaults"
         );
     }

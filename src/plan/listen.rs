@@ -7,14 +7,14 @@ use crate::base::sanitise::quoted_name;
 
 /// Where the metrics are served when only "serve them" is said. The port is the usual one of exporters that come with a
 /// program of their own.
-pub const METRICS: &str = "127.0.0.1:9464";
+pub(crate) const METRICS: &str = "127.0.0.1:9464";
 
 /// `127.0.0.1:9464`, `[::1]:9464`, `localhost:9464`, or a port alone, which is one of this host only. Port 0 is any free
 /// one.
 ///
 /// # Errors
 /// It is none of these: what was written, and what can be.
-pub fn parse_listen_address(text: &str) -> Result<SocketAddr, Trouble> {
+pub(crate) fn parse_listen_address(text: &str) -> Result<SocketAddr, Trouble> {
     let port = |text: &str| text.parse::<u16>().ok().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let trimmed = text.trim();
     let found = trimmed.parse().ok().or_else(|| port(trimmed));
@@ -27,7 +27,7 @@ pub fn parse_listen_address(text: &str) -> Result<SocketAddr, Trouble> {
 
 /// What has to be said of an address that others can reach; `None` of loopback.
 #[must_use]
-pub fn exposure_trouble(address: SocketAddr) -> Option<Trouble> {
+pub(crate) fn exposure_trouble(address: SocketAddr) -> Option<Trouble> {
     (!address.ip().to_canonical().is_loopback()).then(|| {
         Trouble::new(
             format!("whoever reaches {address} reads every name and number of the migration: there is no password"),

@@ -28,16 +28,11 @@ pub mod size;
 mod validate;
 mod windows;
 
-pub use load::LoadedPlan;
-pub use model::{
-    ARRIVAL_SKEW_MS, Arm, BaselinePlan, ClusterPlan, ControllerPlan, CriteriaPlan, DiffPlan, GroupLimits, GroupPlan,
-    Metric, PAIR_DELTA_MS, Plan, ProducerPlan, RegistryPlan, SeamPlan, Selector, TopicPattern, TopicPlan, Trigger,
-    TriggerComparison, TriggerMode, WindowPlan,
-};
-pub use problem::{PlanError, ProblemSeverity, Problems};
-pub use provider::{PlaceholderValues, ProviderPlan, SetCommand, SettingKind};
+pub(crate) use load::LoadedPlan;
+pub use model::{Arm, Metric, Plan, Trigger, TriggerComparison, TriggerMode};
+pub(crate) use model::{ClusterPlan, GroupPlan, ProducerPlan, WindowPlan};
+pub(crate) use problem::{PlanError, ProblemSeverity, Problems};
+pub(crate) use provider::{PlaceholderValues, ProviderPlan};
 pub use reader::Places;
-pub use settings::TopicRule;
-pub use windows::Opening;
 
 pub use crate::offsets::strategy::{Chosen, Strategy};

@@ -20,9 +20,9 @@ use crate::offsets::strategy::{Chosen, Strategy};
 
 /// How long a send may arrive later on the other cluster when the plan does not say, ms: a producer's
 /// `delivery.timeout.ms` (120 s by default) plus slack.
-pub const ARRIVAL_SKEW_MS: u64 = 130_000;
+pub(crate) const ARRIVAL_SKEW_MS: u64 = 130_000;
 /// How far apart the two timestamps of one record may be when the plan does not say, ms.
-pub const PAIR_DELTA_MS: u64 = 5_000;
+pub(crate) const PAIR_DELTA_MS: u64 = 5_000;
 
 /// A whole plan. Paths are absolute or relative to the working directory (those of the file are already joined
 /// with its directory). `Debug` and `Serialize` never show a secret.
@@ -130,7 +130,7 @@ impl ClusterPlan {
     ///
     /// # Errors
     /// A secret that can't be read, by name.
-    pub fn client_properties(&self) -> Result<BTreeMap<String, String>, Trouble> {
+    pub(crate) fn client_properties(&self) -> Result<BTreeMap<String, String>, Trouble> {
         let mut out = secrets::client_properties(&self.client)?;
         out.insert("bootstrap.servers".to_owned(), self.bootstrap.join(","));
         Ok(out)
@@ -263,7 +263,7 @@ impl TopicPattern {
 
     /// `template` with `$0`, `$1`, `${name}` taken from the match; `None` when the name does not match.
     #[must_use]
-    pub fn expand(&self, name: &str, template: &str) -> Option<String> {
+    pub(crate) fn expand(&self, name: &str, template: &str) -> Option<String> {
         let captures = self.regex.captures(name)?;
         let mut out = String::new();
         captures.expand(template, &mut out);

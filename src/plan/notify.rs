@@ -29,7 +29,7 @@ const MAX_HEADERS: usize = 50;
 const OWN_HEADERS: &[&str] =
     &["host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent", "accept"];
 /// What templates may name.
-pub const PLACEHOLDERS: &[&str] = &[
+pub(crate) const PLACEHOLDERS: &[&str] = &[
     "event",
     "migration",
     "subject",
@@ -113,7 +113,7 @@ impl NotifyPlan {
     /// The template with its placeholders replaced by what `value` gives for them, escaped for where they stand. `None`
     /// without a template.
     #[must_use]
-    pub fn fill_template(&self, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    pub(crate) fn fill_template(&self, value: impl Fn(&str) -> Option<String>) -> Option<String> {
         let how = escape_of(self.kind, &self.content_type);
         self.template.as_ref().map(|t| expand_placeholders(t, |word| value(word).map(|v| escape_value(how, &v))))
     }
@@ -121,7 +121,7 @@ impl NotifyPlan {
 
 /// `https://host:port` and `/path?query` of a URL; `None` for what is none of HTTP, or holds credentials.
 #[must_use]
-pub fn split_url(url: &str) -> Option<(String, String)> {
+pub(crate) fn split_url(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     let rest = rest.split('#').next().unwrap_or_default();
@@ -134,7 +134,7 @@ pub fn split_url(url: &str) -> Option<(String, String)> {
 /// A text for Slack's mrkdwn: what begins a mention, a link or an entity means itself
 /// (docs.slack.dev/messaging/formatting-message-text, "Escaping text").
 #[must_use]
-pub fn slack_escape(text: &str) -> String {
+pub(crate) fn slack_escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

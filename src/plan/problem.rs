@@ -36,7 +36,7 @@ pub struct PlanError {
 
 impl PlanError {
     /// An error about a file or argument as a whole.
-    pub fn without_place(
+    pub(crate) fn without_place(
         file: impl Into<String>,
         message: impl Into<String>,
         suggestion: impl Into<Option<String>>,
@@ -96,7 +96,7 @@ impl From<PlanError> for Problems {
 
 /// The candidate nearest to a word that is none of them, when it is near enough to be meant.
 #[must_use]
-pub fn find_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn find_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // strsim is quadratic: a hostile word of a megabyte is no typo
     if word.chars().count() > 64 {
         return None;
@@ -112,7 +112,7 @@ pub fn find_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
 
 /// `"a", "b" or "c"`.
 #[must_use]
-pub fn format_alternatives(words: &[&str]) -> String {
+pub(crate) fn format_alternatives(words: &[&str]) -> String {
     match words {
         [] => String::new(),
         [one] => format!("{one:?}"),

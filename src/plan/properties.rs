@@ -40,7 +40,7 @@ const OTHER_MECHANISMS: [&str; 4] = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512",
 const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 
 /// Values by property name; `None` where a value is a secret, or is not known here.
-pub type PropertyValues<'a> = BTreeMap<&'a str, Option<&'a str>>;
+pub(crate) type PropertyValues<'a> = BTreeMap<&'a str, Option<&'a str>>;
 
 /// Where a value comes from, and so whether a finding may repeat it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ enum ValueOrigin {
 
 /// How a connection is protected (`security.protocol`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SecurityProtocol {
+pub(crate) enum SecurityProtocol {
     /// Neither encrypted nor authenticated.
     #[default]
     Plaintext,
@@ -76,19 +76,19 @@ impl SecurityProtocol {
 
     /// The one of this name, whatever its case: the same reading for the plan's check and for both planes.
     #[must_use]
-    pub fn from_name(text: &str) -> Option<SecurityProtocol> {
+    pub(crate) fn from_name(text: &str) -> Option<SecurityProtocol> {
         Self::ALL.into_iter().find(|p| p.name().eq_ignore_ascii_case(text))
     }
 
     /// Whether TLS is used.
     #[must_use]
-    pub fn uses_tls(self) -> bool {
+    pub(crate) fn uses_tls(self) -> bool {
         matches!(self, SecurityProtocol::Ssl | SecurityProtocol::SaslSsl)
     }
 
     /// Whether SASL is used.
     #[must_use]
-    pub fn uses_sasl(self) -> bool {
+    pub(crate) fn uses_sasl(self) -> bool {
         matches!(self, SecurityProtocol::SaslPlaintext | SecurityProtocol::SaslSsl)
     }
 
@@ -106,7 +106,7 @@ impl SecurityProtocol {
 
 /// Something about one property.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PropertyFinding {
+pub(crate) struct PropertyFinding {
     /// The property.
     pub name: String,
     /// Whether nothing can be connected to with it; otherwise a person should know.
@@ -128,13 +128,13 @@ impl PropertyFinding {
 /// Everything that can be told about the properties of one cluster's clients without a network. What is given as a file
 /// is not looked at: see [`check_file`].
 #[must_use]
-pub fn check_properties(values: &PropertyValues<'_>) -> Vec<PropertyFinding> {
+pub(crate) fn check_properties(values: &PropertyValues<'_>) -> Vec<PropertyFinding> {
     check_with(values, &BTreeSet::new())
 }
 
 /// As [`check_properties`], where the values of some come from `elsewhere` (a variable, a file): no finding repeats those.
 #[must_use]
-pub fn check_with(values: &PropertyValues<'_>, elsewhere: &BTreeSet<&str>) -> Vec<PropertyFinding> {
+pub(crate) fn check_with(values: &PropertyValues<'_>, elsewhere: &BTreeSet<&str>) -> Vec<PropertyFinding> {
     let origin = |name: &str| if elsewhere.contains(name) { ValueOrigin::Elsewhere } else { ValueOrigin::Written };
     let mut found = Vec::new();
     for (&name, value) in values {
@@ -165,7 +165,7 @@ pub(super) fn check_elsewhere(name: &str, value: &str) -> Option<Trouble> {
 /// Properties as they are meant: an empty value is as good as none, as in the Java client, whose word for "no check of
 /// host names" it is. One that its property does not take stays: [`check_properties`] refuses it.
 #[must_use]
-pub fn normalise_values(mut values: BTreeMap<String, String>) -> BTreeMap<String, String> {
+pub(crate) fn normalise_values(mut values: BTreeMap<String, String>) -> BTreeMap<String, String> {
     if let Some(algorithm) = values.get_mut(ALGORITHM).filter(|a| a.is_empty()) {
         "none".clone_into(algorithm);
     }
@@ -178,7 +178,7 @@ pub fn normalise_values(mut values: BTreeMap<String, String>) -> BTreeMap<String
 
 /// A value that its own property does not take; for tables of properties that hold only some of them.
 #[must_use]
-pub fn check_value(name: &str, value: &str) -> Option<Trouble> {
+pub(crate) fn check_value(name: &str, value: &str) -> Option<Trouble> {
     let row = find_property(name)?;
     check_property_value(row, value, ValueOrigin::Written)
 }
@@ -186,7 +186,7 @@ pub fn check_value(name: &str, value: &str) -> Option<Trouble> {
 /// The file that a property names and that can't be read here, if so. Of a pipe nothing is said: to open one waits for
 /// who writes to it, and takes what it holds.
 #[must_use]
-pub fn check_file(name: &str, value: &str) -> Option<Trouble> {
+pub(crate) fn check_file(name: &str, value: &str) -> Option<Trouble> {
     check_file_from(name, value, ValueOrigin::Written)
 }
 
@@ -216,20 +216,20 @@ fn check_file_from(name: &str, value: &str, from: ValueOrigin) -> Option<Trouble
 
 /// The name that librdkafka itself has for a property.
 #[must_use]
-pub fn canonical_name(name: &str) -> &str {
+pub(crate) fn canonical_name(name: &str) -> &str {
     find_property(name).and_then(|r| r.alias).unwrap_or(name)
 }
 
 /// Whether a property reaches librdkafka as the plan has it: it knows it, and cutover does not set it itself.
 #[must_use]
-pub fn is_used(name: &str) -> bool {
+pub(crate) fn is_used(name: &str) -> bool {
     find_property(name).is_some() && fate_of(canonical_name(name)).is_none()
 }
 
 /// Whether a property's value is a secret: any name with `password`, `secret`, `passphrase` or a private key in it, and
 /// all of OAUTHBEARER, whose free-form values carry tokens.
 #[must_use]
-pub fn is_secret(name: &str) -> bool {
+pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     redact::looks_secret(&name)
         || matches!(name.as_str(), "ssl.key.pem" | "ssl.keystore.key" | "basic.auth.user.info")
@@ -238,7 +238,7 @@ pub fn is_secret(name: &str) -> bool {
 
 /// Whether a property is known to hold no secret, wherever its value comes from.
 #[must_use]
-pub fn is_public(name: &str) -> bool {
+pub(crate) fn is_public(name: &str) -> bool {
     find_property(name).is_some() && !is_secret(name)
 }
 
@@ -258,19 +258,19 @@ pub(super) fn is_foreseen(name: &str, value: &str) -> bool {
 
 /// Whether what stands under a name that nobody knows is a secret as far as one can tell: the name is nearly that of one.
 #[must_use]
-pub fn means_secret(name: &str) -> bool {
+pub(crate) fn means_secret(name: &str) -> bool {
     is_secret(name) || guess_meant_name(name).is_some_and(is_secret)
 }
 
 /// Whether a property has this name.
 #[must_use]
-pub fn is_known(name: &str) -> bool {
+pub(crate) fn is_known(name: &str) -> bool {
     find_property(name).is_some()
 }
 
 /// Whether names of properties begin with this one and a dot.
 #[must_use]
-pub fn is_prefix(name: &str) -> bool {
+pub(crate) fn is_prefix(name: &str) -> bool {
     names::KNOWN.iter().any(|row| row.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
@@ -480,7 +480,7 @@ fn check_sasl(
 
 /// Why both planes can't authenticate by a mechanism, if so. `None`: none is set.
 #[must_use]
-pub fn check_mechanism(mechanism: Option<&str>) -> Option<Trouble> {
+pub(crate) fn check_mechanism(mechanism: Option<&str>) -> Option<Trouble> {
     check_mechanism_from(mechanism, ValueOrigin::Written)
 }
 

@@ -12,7 +12,7 @@ use crate::base::sanitise::{is_legible, visible_name, visible_path, visible_text
 use crate::migration::facts::command::shell_word;
 
 /// How long one command of a provider may take when the plan does not say, ms.
-pub const COMMAND_TIMEOUT_MS: u64 = 30_000;
+pub(crate) const COMMAND_TIMEOUT_MS: u64 = 30_000;
 
 /// Where the state of a switch or flag is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ pub enum SetCommand {
 impl SetCommand {
     /// The arguments that set a state; `None` when the plan names none for it.
     #[must_use]
-    pub fn argv(&self, state: &str) -> Option<&[String]> {
+    pub(crate) fn argv(&self, state: &str) -> Option<&[String]> {
         match self {
             SetCommand::Any(argv) => Some(argv),
             SetCommand::Each(by_state) => by_state.get(state).map(Vec::as_slice),
@@ -76,7 +76,7 @@ impl SetCommand {
 /// Whether a provider belongs to a group's switch or a producer's flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum SettingKind {
+pub(crate) enum SettingKind {
     /// A consumer group's switch.
     Group,
     /// A producer's flag.
@@ -95,7 +95,7 @@ impl SettingKind {
 
     /// The placeholders that its commands may use.
     #[must_use]
-    pub fn placeholders(self) -> &'static [&'static str] {
+    pub(crate) fn placeholders(self) -> &'static [&'static str] {
         match self {
             SettingKind::Group => {
                 &["state", "value", "side", "key", "group", "green_group", "team", "migration", "blue", "green"]
@@ -109,7 +109,7 @@ impl SettingKind {
 
 /// What placeholders stand for, for one group or producer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PlaceholderValues {
+pub(crate) struct PlaceholderValues {
     /// Switch or flag.
     pub of: SettingKind,
     /// Group id or producer name.
@@ -129,7 +129,7 @@ pub struct PlaceholderValues {
 impl PlaceholderValues {
     /// The names of a group; those of an unknown one carry only its id.
     #[must_use]
-    pub fn for_group(plan: &Plan, name: &str) -> Self {
+    pub(crate) fn for_group(plan: &Plan, name: &str) -> Self {
         let group = plan.group(name);
         let green_group = group.map_or_else(|| name.to_owned(), |g| g.green_group.clone());
         Self::new(plan, SettingKind::Group, name, green_group, group.map_or("", |g| &g.team))
@@ -137,7 +137,7 @@ impl PlaceholderValues {
 
     /// The names of a producer.
     #[must_use]
-    pub fn for_producer(plan: &Plan, name: &str) -> Self {
+    pub(crate) fn for_producer(plan: &Plan, name: &str) -> Self {
         Self::new(plan, SettingKind::Producer, name, String::new(), plan.producer(name).map_or("", |p| &p.team))
     }
 
@@ -157,7 +157,7 @@ impl PlaceholderValues {
 impl ProviderPlan {
     /// The outside word for one of our states.
     #[must_use]
-    pub fn outside_word<'a>(&'a self, state: &'a str) -> &'a str {
+    pub(crate) fn outside_word<'a>(&'a self, state: &'a str) -> &'a str {
         match self {
             ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. } => {
                 states.get(state).map_or(state, String::as_str)
@@ -168,7 +168,7 @@ impl ProviderPlan {
 
     /// Our state for an outside word; the word itself where the plan maps nothing to it.
     #[must_use]
-    pub fn own_state<'a>(&'a self, word: &'a str) -> Option<&'a str> {
+    pub(crate) fn own_state<'a>(&'a self, word: &'a str) -> Option<&'a str> {
         let (ProviderPlan::File { states, .. } | ProviderPlan::Command { states, .. }) = self else {
             return Some(word);
         };
@@ -182,7 +182,12 @@ impl ProviderPlan {
 
     /// `argv` with its placeholders replaced. `state` is one of ours; in a `get` there is none.
     #[must_use]
-    pub fn fill_arguments(&self, argv: &[String], names: &PlaceholderValues, state: Option<&str>) -> Vec<String> {
+    pub(crate) fn fill_arguments(
+        &self,
+        argv: &[String],
+        names: &PlaceholderValues,
+        state: Option<&str>,
+    ) -> Vec<String> {
         argv.iter().map(|arg| expand_placeholders(arg, |word| self.placeholder_value(word, names, state))).collect()
     }
 
@@ -210,7 +215,7 @@ impl ProviderPlan {
     /// What setting a state does, in words for a dialog: the command line (what looks like a secret hidden), the file
     /// and key, or what a person is asked to do. Made visible.
     #[must_use]
-    pub fn describe_setting(&self, names: &PlaceholderValues, state: &str) -> String {
+    pub(crate) fn describe_setting(&self, names: &PlaceholderValues, state: &str) -> String {
         let text = match self {
             ProviderPlan::File { path, key, .. } => {
                 format!(
@@ -248,7 +253,7 @@ fn describe_manual_setting(names: &PlaceholderValues, state: &str) -> String {
 /// The placeholders in a text. `{word}` is one when it is lower-case letters and underscores; everything else in
 /// braces is literal, so that `jsonpath={.spec.replicas}` and `{{.metadata.name}}` need no escapes, and neither
 /// does jsonpath's `{end}`.
-pub fn find_placeholders(text: &str) -> Vec<&str> {
+pub(crate) fn find_placeholders(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     scan_placeholders(text, |_| {}, |word| found.push(word));
     found
@@ -289,7 +294,7 @@ fn scan_placeholders<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut pl
 
 /// A command line one could paste into a shell, with what looks like a secret, and every known one, hidden.
 #[must_use]
-pub fn command_line(argv: &[String]) -> String {
+pub(crate) fn command_line(argv: &[String]) -> String {
     let mut before = "";
     let mut out = Vec::with_capacity(argv.len());
     for arg in argv {

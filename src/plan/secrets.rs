@@ -97,7 +97,7 @@ impl Secret {
 
     /// What is doubtful about where the secret is kept, if anything; looks at the file's mode.
     #[must_use]
-    pub fn describe_doubt(&self) -> Option<String> {
+    pub(crate) fn describe_doubt(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt as _;
         let Secret::File(path) = self else { return None };
         match std::fs::metadata(path) {
@@ -207,7 +207,7 @@ impl ClientValue {
 ///
 /// # Errors
 /// As [`Secret::resolve`].
-pub fn resolve_all(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
+pub(crate) fn resolve_all(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
     values.iter().map(|(key, value)| Ok((key.clone(), value.resolve(key)?))).collect()
 }
 
@@ -215,7 +215,7 @@ pub fn resolve_all(values: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<St
 ///
 /// # Errors
 /// As [`Secret::resolve`]; or what comes from a variable or a file is none that its property takes.
-pub fn client_properties(client: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
+pub(crate) fn client_properties(client: &BTreeMap<String, ClientValue>) -> Result<BTreeMap<String, String>, Trouble> {
     let values = client.iter().map(|(name, value)| value.resolve_property(name).map(|value| (name.clone(), value)));
     values.collect::<Result<_, Trouble>>().map(properties::normalise_values)
 }

@@ -12,7 +12,7 @@ use crate::offsets::strategy::Strategy;
 
 /// How one topic is translated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TopicRule {
+pub(crate) struct TopicRule {
     /// Strategy.
     pub strategy: Strategy,
     /// For `timestamp`: the moment, when the plan names one.
@@ -35,7 +35,7 @@ impl Plan {
     /// How a topic (by its name on blue) is translated: an exact name beats a pattern, the first pattern wins,
     /// defaults where nothing matches.
     #[must_use]
-    pub fn topic_rule(&self, name: &str) -> TopicRule {
+    pub(crate) fn topic_rule(&self, name: &str) -> TopicRule {
         let exact = self.topics.iter().find(|t| matches!(&t.selector, Selector::Name(n) if n == name));
         let rule = exact
             .or_else(|| self.topics.iter().find(|t| matches!(&t.selector, Selector::Pattern(p) if p.matches(name))));
@@ -125,7 +125,7 @@ impl Plan {
 
     /// Why the plan gives no way to measure a metric of a group, if so.
     #[must_use]
-    pub fn why_unmeasured(&self, group: &GroupPlan, metric: Metric) -> Option<String> {
+    pub(crate) fn why_unmeasured(&self, group: &GroupPlan, metric: Metric) -> Option<String> {
         match metric {
             Metric::Lag | Metric::TimeLag => None,
             Metric::DlqGrowth if group.dlq.is_some() => None,

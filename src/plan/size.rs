@@ -15,7 +15,7 @@ const UNITS: [(&str, u64); 8] = [
 ///
 /// # Errors
 /// What is wrong, and what could be meant.
-pub fn parse_size(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || {
         format!(
             "{text} is not a size: write a whole number and a unit, such as \"64MiB\" or \"50MB\"",
@@ -34,7 +34,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// What is wrong, and what could be meant.
-pub fn parse_rate(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text.strip_suffix("/s").unwrap_or(text)) {
         Ok(0) => Err("a rate of 0 would never end".to_owned()),
         Ok(rate) => Ok(rate),
@@ -47,7 +47,7 @@ pub fn parse_rate(text: &str) -> Result<u64, String> {
 
 /// A number of bytes in words: 1.5 GB.
 #[must_use]
-pub fn format_size(bytes: u64) -> String {
+pub(crate) fn format_size(bytes: u64) -> String {
     let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.into_iter().find(|(unit, _)| bytes >= *unit) {
         Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),

@@ -32,7 +32,7 @@ impl WindowPlan {
 
     /// When it opens next after now; `None` when that can't be told (no time zone database, a moment beyond all years).
     #[must_use]
-    pub fn opens_next(&self, now: At) -> Option<At> {
+    pub(crate) fn opens_next(&self, now: At) -> Option<At> {
         let end = At(now.0.saturating_add(AHEAD_DAYS * DAY_MS));
         self.openings(now, end).into_iter().map(|o| o.from).find(|from| *from > now)
     }
@@ -41,7 +41,7 @@ impl WindowPlan {
     /// skip moves on by the hour that is skipped; one that they repeat is the first of the two. A window that is skipped
     /// whole does not open that day.
     #[must_use]
-    pub fn openings(&self, from: At, until: At) -> Vec<Opening> {
+    pub(crate) fn openings(&self, from: At, until: At) -> Vec<Opening> {
         let Ok(zone) = TimeZone::get(&self.zone) else { return Vec::new() };
         let (Some(first), Some(last)) = (local_date(from, &zone), local_date(until, &zone)) else { return Vec::new() };
         // it may have opened the day before `from`, and last over midnight

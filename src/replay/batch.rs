@@ -2,7 +2,7 @@
 
 /// Bounds of one transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchLimits {
+pub(crate) struct BatchLimits {
     /// Records.
     pub records: u64,
     /// Bytes of keys and values.
@@ -20,7 +20,7 @@ impl Default for BatchLimits {
 
 /// What is in the transaction that is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     /// Records.
     pub records: u64,
     /// Bytes of keys and values.
@@ -38,7 +38,7 @@ impl Batch {
 
     /// Whether it has to be committed now.
     #[must_use]
-    pub fn is_full(&self, limits: &BatchLimits, now_ms: u64) -> bool {
+    pub(crate) fn is_full(&self, limits: &BatchLimits, now_ms: u64) -> bool {
         self.records >= limits.records || self.bytes >= limits.bytes || self.is_old(limits, now_ms)
     }
 
@@ -51,7 +51,7 @@ impl Batch {
 
 /// Keeps to a rate of bytes: what was carried may never run ahead of the clock by more than the wait that is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Throttle {
+pub(crate) struct Throttle {
     bytes_per_s: Option<u64>,
     carried: u64,
 }
@@ -70,7 +70,7 @@ impl Throttle {
 
     /// How long to wait before the next record, ms, `now_ms` after the start.
     #[must_use]
-    pub fn wait_ms(&self, now_ms: u64) -> u64 {
+    pub(crate) fn wait_ms(&self, now_ms: u64) -> u64 {
         let Some(rate) = self.bytes_per_s else { return 0 };
         let due = u128::from(self.carried) * 1_000 / u128::from(rate.max(1));
         u64::try_from(due.saturating_sub(u128::from(now_ms))).unwrap_or(u64::MAX)

@@ -11,7 +11,7 @@ const BATCH_HEAD: u64 = 61;
 
 /// One record as it counts.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counted {
+pub(crate) struct Counted {
     /// Bytes of the key; `None` without one.
     pub key: Option<usize>,
     /// Bytes of the value; `None` for a tombstone.
@@ -26,7 +26,7 @@ pub struct Counted {
 
 /// The records of one source topic that are to be carried.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Census {
+pub(crate) struct Census {
     /// Records.
     pub records: u64,
     /// Bytes of keys and values.
@@ -47,7 +47,7 @@ pub struct Census {
 
 impl Census {
     /// Counts a record.
-    pub fn count_record(&mut self, tp: &TopicPartition, offset: i64, record: &Counted) {
+    pub(crate) fn count_record(&mut self, tp: &TopicPartition, offset: i64, record: &Counted) {
         self.records += 1;
         self.bytes += (record.key.unwrap_or(0) + record.value.unwrap_or(0)) as u64;
         let size = batch_size(record);
@@ -70,7 +70,7 @@ impl Census {
 
 /// Bytes that a header takes in a record of message format 2.
 #[must_use]
-pub fn header_size(name: usize, value: Option<usize>) -> u64 {
+pub(crate) fn header_size(name: usize, value: Option<usize>) -> u64 {
     field_size(Some(name)) + field_size(value)
 }
 
@@ -98,7 +98,7 @@ fn batch_size(record: &Counted) -> u64 {
 
 /// What is known of a topic on the target.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TargetTopic {
+pub(crate) struct TargetTopic {
     /// Name on the target.
     pub name: String,
     /// `max.message.bytes`.
@@ -120,7 +120,7 @@ pub struct TargetTopic {
 impl TargetTopic {
     /// Why this topic would refuse some of the records: nothing may be sent then.
     #[must_use]
-    pub fn list_refusals(&self, census: &Census, now: At) -> Vec<Trouble> {
+    pub(crate) fn list_refusals(&self, census: &Census, now: At) -> Vec<Trouble> {
         let mut out = Vec::new();
         if let (Some((size, tp, offset)), Some(max)) = (&census.largest, self.max_message_bytes)
             && *size > max
@@ -172,7 +172,7 @@ impl TargetTopic {
 
     /// What a person should know before saying yes.
     #[must_use]
-    pub fn list_warnings(&self, census: &Census, now: At) -> Vec<String> {
+    pub(crate) fn list_warnings(&self, census: &Census, now: At) -> Vec<String> {
         let mut out = Vec::new();
         if self.stamps_itself {
             out.push(format!(

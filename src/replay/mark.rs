@@ -9,7 +9,7 @@ use crate::base::TopicPartition;
 pub const HEADER: &str = "cutover-replay";
 
 /// `RUN/TOPIC-PARTITION@OFFSET`, written into `out`.
-pub fn write_mark(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
+pub(crate) fn write_mark(out: &mut String, run: &str, tp: &TopicPartition, offset: i64) {
     out.clear();
     [run, "/", &tp.topic, "-"].iter().for_each(|piece| out.push_str(piece));
     let _ = write!(out, "{}@{offset}", tp.partition); // writing to a String can't fail
@@ -17,7 +17,7 @@ pub fn write_mark(out: &mut String, run: &str, tp: &TopicPartition, offset: i64)
 
 /// Source partition and offset, if the mark is of that run.
 #[must_use]
-pub fn parse_mark<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
+pub(crate) fn parse_mark<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
     let text = std::str::from_utf8(mark).ok()?;
     let (place, offset) = text.strip_prefix(run)?.strip_prefix('/')?.rsplit_once('@')?;
     let (topic, partition) = place.rsplit_once('-')?;
@@ -27,7 +27,7 @@ pub fn parse_mark<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> 
 /// Counts marks as they are read back from the target. Records of one source partition land in one target partition
 /// in the order of their offsets, so a second copy shows as an offset that does not rise: no memory of records needed.
 #[derive(Debug, Clone, Default)]
-pub struct MarkTally {
+pub(crate) struct MarkTally {
     /// The last offset of each source topic, by target partition and source partition.
     last: BTreeMap<(usize, i32), Vec<(String, i64)>>,
     /// Marks seen of each source partition.
@@ -38,7 +38,7 @@ pub struct MarkTally {
 
 impl MarkTally {
     /// A mark found in target partition number `target` (any number that tells them apart).
-    pub fn note_mark(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
+    pub(crate) fn note_mark(&mut self, target: usize, (topic, partition, offset): (&str, i32, i64)) {
         self.seen += 1;
         let last = self.last.entry((target, partition)).or_default();
         match last.iter_mut().find(|(of, _)| of == topic) {

@@ -16,11 +16,12 @@ pub mod report;
 pub mod route;
 pub mod spec;
 
-pub use batch::{Batch, BatchLimits, Throttle};
-pub use census::{Census, TargetTopic};
-pub use order::{KeyBook, Reordered};
-pub use progress::{ProgressSlot, ProgressSlots};
+pub(crate) use batch::{Batch, BatchLimits, Throttle};
+pub(crate) use census::{Census, TargetTopic};
+pub(crate) use order::{KeyBook, Reordered};
+pub(crate) use progress::{ProgressSlot, ProgressSlots};
 pub use ranges::{Piece, Ranges};
 pub use report::ReplayReport;
-pub use route::{By, Route, Routes};
-pub use spec::{ReplayEnd, ReplaySpec};
+pub(crate) use route::Routes;
+pub use route::{By, Route};
+pub(crate) use spec::{ReplayEnd, ReplaySpec};

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 /// Keys that a replay remembers in all its topics: about 50 MB.
-pub const MOST_KEYS: usize = 1_000_000;
+pub(crate) const MOST_KEYS: usize = 1_000_000;
 /// Keys that are named.
 const NAMED: usize = 20;
 /// Bytes of a key that are shown.
@@ -13,7 +13,7 @@ const SHOWN: usize = 48;
 
 /// A record's key and content as hashes, and its timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Keyed {
+pub(crate) struct Keyed {
     /// Hash of the key.
     pub key: u64,
     /// Hash of the record's identity.
@@ -24,7 +24,7 @@ pub struct Keyed {
 
 /// The keys among the records to be carried: of each, the oldest record.
 #[derive(Debug)]
-pub struct KeyBook {
+pub(crate) struct KeyBook {
     most: usize,
     oldest: HashMap<u64, (i64, u64)>,
     /// More keys than are remembered.
@@ -68,7 +68,7 @@ impl Reordered {
 impl KeyBook {
     /// Remembers at most so many keys.
     #[must_use]
-    pub fn with_room(most: usize) -> Self {
+    pub(crate) fn with_room(most: usize) -> Self {
         Self { most, oldest: HashMap::new(), overflow: false, from: None }
     }
 
@@ -88,20 +88,20 @@ impl KeyBook {
 
     /// The timestamp from which on the target has to be looked at; `None`: there is nothing with a key.
     #[must_use]
-    pub fn oldest_ts(&self) -> Option<i64> {
+    pub(crate) fn oldest_ts(&self) -> Option<i64> {
         self.from
     }
 
     /// Starts comparing with the target.
     #[must_use]
-    pub fn start_comparison(&self) -> KeyComparison<'_> {
+    pub(crate) fn start_comparison(&self) -> KeyComparison<'_> {
         KeyComparison { book: self, found: BTreeSet::new(), first: Vec::new() }
     }
 }
 
 /// A comparison with the target's records that is under way.
 #[derive(Debug)]
-pub struct KeyComparison<'a> {
+pub(crate) struct KeyComparison<'a> {
     book: &'a KeyBook,
     found: BTreeSet<u64>,
     first: Vec<String>,
@@ -109,7 +109,7 @@ pub struct KeyComparison<'a> {
 
 impl KeyComparison<'_> {
     /// A record of the target: newer than one that is to be carried with the same key, and not its copy?
-    pub fn compare_record(&mut self, record: Keyed, key: &[u8]) {
+    pub(crate) fn compare_record(&mut self, record: Keyed, key: &[u8]) {
         let Some((ts, id)) = self.book.oldest.get(&record.key) else { return };
         let newer = record.ts > *ts || (record.ts == *ts && record.id != *id);
         if newer && self.found.insert(record.key) && self.first.len() < NAMED {
@@ -119,7 +119,7 @@ impl KeyComparison<'_> {
 
     /// What was found.
     #[must_use]
-    pub fn into_reordered(self) -> Reordered {
+    pub(crate) fn into_reordered(self) -> Reordered {
         Reordered { keys: self.found.len() as u64, first: self.first, complete: !self.book.overflow }
     }
 }

@@ -18,7 +18,7 @@ const MOST: usize = 150;
 
 /// One committed offset with its metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgressSlot {
+pub(crate) struct ProgressSlot {
     /// Topic on the target and partition, under which it is committed.
     pub at: TopicPartition,
     /// Next source offset of the first source partition.
@@ -29,7 +29,7 @@ pub struct ProgressSlot {
 
 /// Progress that can't be kept or understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SlotError {
+pub(crate) enum SlotError {
     /// Too many source partitions for the target's partitions.
     #[error("{sources} source partitions share partition {at}: their progress does not fit into one commit")]
     TooMany {
@@ -52,7 +52,7 @@ pub enum SlotError {
 
 /// The slots of a replay. The same ranges and routes give the same slots, so they are never stored.
 #[derive(Debug, Clone)]
-pub struct ProgressSlots {
+pub(crate) struct ProgressSlots {
     /// Source partitions in order, with the hull of their ranges.
     sources: Vec<(TopicPartition, i64, i64)>,
     /// Indices into `sources`, by slot.
@@ -87,7 +87,7 @@ impl ProgressSlots {
 
     /// Nothing carried yet: the first offset of each source partition's part.
     #[must_use]
-    pub fn start_offsets(&self) -> Vec<i64> {
+    pub(crate) fn start_offsets(&self) -> Vec<i64> {
         self.sources.iter().map(|(_, from, _)| *from).collect()
     }
 
@@ -99,7 +99,7 @@ impl ProgressSlots {
 
     /// What to commit for the slots in which a source partition moved. `next` is by index of [`Self::sources`].
     #[must_use]
-    pub fn slots_to_commit(&self, next: &[i64], moved: &[bool]) -> Vec<ProgressSlot> {
+    pub(crate) fn slots_to_commit(&self, next: &[i64], moved: &[bool]) -> Vec<ProgressSlot> {
         let changed = self.by_slot.iter().filter(|(_, of)| of.iter().any(|i| moved[*i]));
         changed.map(|(at, of)| self.encode_slot(at, of, next)).collect()
     }
@@ -114,7 +114,7 @@ impl ProgressSlots {
     }
 
     /// The positions that these commits stand for; a slot that was never committed stands at its start.
-    pub fn read_positions(&self, committed: &[ProgressSlot]) -> Result<Vec<i64>, SlotError> {
+    pub(crate) fn read_positions(&self, committed: &[ProgressSlot]) -> Result<Vec<i64>, SlotError> {
         let mut next = self.start_offsets();
         for slot in committed {
             let wrong =

@@ -10,7 +10,7 @@ use crate::base::TopicPartition;
 use crate::base::sanitise::visible_name;
 
 /// Pieces that one replay may be made of: a bound of its journal entry (about 60 bytes each).
-pub const MAX_PIECES: usize = 100_000;
+pub(crate) const MAX_PIECES: usize = 100_000;
 
 /// One stretch of a partition: offsets `from <= o < to`. Written `TOPIC:PARTITION:FROM-TO`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl Ranges {
 
     /// Number of offsets: at least as many as there are records.
     #[must_use]
-    pub fn count_offsets(&self) -> u64 {
+    pub(crate) fn count_offsets(&self) -> u64 {
         self.by_partition.values().flatten().map(|(f, t)| t.abs_diff(*f)).sum()
     }
 
@@ -124,12 +124,12 @@ impl Ranges {
 
     /// The stretches of a partition.
     #[must_use]
-    pub fn of_partition(&self, tp: &TopicPartition) -> &[(i64, i64)] {
+    pub(crate) fn of_partition(&self, tp: &TopicPartition) -> &[(i64, i64)] {
         self.by_partition.get(tp).map_or(&[], Vec::as_slice)
     }
 
     /// First offset and end of each partition's part.
-    pub fn hulls(&self) -> impl Iterator<Item = Piece> + '_ {
+    pub(crate) fn hulls(&self) -> impl Iterator<Item = Piece> + '_ {
         self.by_partition.iter().filter_map(|(tp, spans)| {
             let (first, last) = (spans.first()?, spans.last()?);
             Some(Piece::new(tp.clone(), first.0, last.1))
@@ -148,7 +148,7 @@ impl Ranges {
 
     /// What is left of a partition's part from offset `next` on.
     #[must_use]
-    pub fn left_from(&self, next: &BTreeMap<TopicPartition, i64>) -> Ranges {
+    pub(crate) fn left_from(&self, next: &BTreeMap<TopicPartition, i64>) -> Ranges {
         Ranges::from_pieces(self.pieces().map(|p| {
             let from = next.get(&p.tp).map_or(p.from, |n| p.from.max(*n));
             Piece { from, ..p }
@@ -176,7 +176,7 @@ impl Ranges {
     /// Stretches to read: those that lie at most `gap` offsets apart are read in one go, and what is between them
     /// is left out by asking [`Cursor::has`].
     #[must_use]
-    pub fn reading_spans(&self, gap: i64) -> Vec<Piece> {
+    pub(crate) fn reading_spans(&self, gap: i64) -> Vec<Piece> {
         let read = |(tp, spans): (&TopicPartition, &Vec<(i64, i64)>)| {
             let tp = tp.clone();
             join_spans(spans, gap).into_iter().map(move |(f, t)| Piece::new(tp.clone(), f, t)).collect::<Vec<_>>()
@@ -222,7 +222,7 @@ fn join_spans(spans: &[(i64, i64)], gap: i64) -> Vec<(i64, i64)> {
 
 /// Some pieces in words: the first `most` of them, and how many more there are.
 #[must_use]
-pub fn describe_ranges(ranges: &Ranges, most: usize) -> String {
+pub(crate) fn describe_ranges(ranges: &Ranges, most: usize) -> String {
     let shown: Vec<String> = ranges.pieces().take(most).map(|p| visible_name(&p.to_string())).collect();
     let more = ranges.len().saturating_sub(most);
     match more {

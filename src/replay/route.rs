@@ -31,12 +31,12 @@ pub struct Route {
 }
 
 /// Routes by source topic.
-pub type Routes = BTreeMap<String, Route>;
+pub(crate) type Routes = BTreeMap<String, Route>;
 
 impl Route {
     /// The partition on the target of a record from partition `partition` with this key.
     #[must_use]
-    pub fn choose_partition(&self, partition: i32, key: Option<&[u8]>) -> i32 {
+    pub(crate) fn choose_partition(&self, partition: i32, key: Option<&[u8]>) -> i32 {
         match (self.by, key) {
             (By::Number, _) => partition,
             (By::Key, Some(key)) => partition_of_key(key, self.partitions),
@@ -46,7 +46,7 @@ impl Route {
 
     /// The partitions on the target that records of these source partitions can go to.
     #[must_use]
-    pub fn reachable_partitions(&self, sources: &[i32]) -> Vec<TopicPartition> {
+    pub(crate) fn reachable_partitions(&self, sources: &[i32]) -> Vec<TopicPartition> {
         let of = |p: i32| TopicPartition::new(&self.to, p);
         match self.by {
             By::Number => sources.iter().map(|p| of(*p)).collect(),
@@ -57,7 +57,7 @@ impl Route {
 
 /// The partition that Kafka's default partitioner gives a key.
 #[must_use]
-pub fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
+pub(crate) fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key).cast_signed() & 0x7fff_ffff) % partitions.max(1)
 }
 

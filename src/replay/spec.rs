@@ -35,13 +35,13 @@ pub struct ReplaySpec {
 impl ReplaySpec {
     /// The cluster it writes to.
     #[must_use]
-    pub fn target_side(&self) -> Side {
+    pub(crate) fn target_side(&self) -> Side {
         self.from.other()
     }
 
     /// The target topics, each once.
     #[must_use]
-    pub fn target_topics(&self) -> Vec<&str> {
+    pub(crate) fn target_topics(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.routes.values().map(|r| r.to.as_str()).collect();
         names.sort_unstable();
         names.dedup();

@@ -20,7 +20,7 @@ use crate::snapshot::{
 };
 
 /// Number of this layout.
-pub const SCHEMA: u32 = 1;
+pub(crate) const SCHEMA: u32 = 1;
 
 /// `cutover lag --json`.
 #[derive(Debug, Serialize)]
@@ -316,7 +316,7 @@ fn clusters(snapshot: &Snapshot) -> ClustersJson<'_> {
 
 /// What stands in the way of believing a side, worst first.
 #[must_use]
-pub fn list_troubles(side: &SideView) -> Vec<&Trouble> {
+pub(crate) fn list_troubles(side: &SideView) -> Vec<&Trouble> {
     let link = match &side.link {
         Observed::Absent { why } => Some(why),
         Observed::Known { trouble, .. } => trouble.as_ref(),
@@ -406,7 +406,7 @@ fn side_lag<'a>(side: &'a GroupSide, snapshot: &Snapshot) -> SideLagJson<'a> {
 
 /// Where a group stands, as JSON has it: the journal's stage, or where one that was never moved is found.
 #[must_use]
-pub fn stage_json<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>> {
+pub(crate) fn stage_json<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> Option<StageJson<'a>> {
     match row.found_on() {
         _ if row.listed && snapshot.header.journal_trouble.is_some() => None,
         Some(place) => Some(StageJson::Found { stage: place.into() }),
@@ -435,7 +435,7 @@ fn group_status<'a>(row: &'a GroupRow, snapshot: &Snapshot) -> GroupStatusJson<'
 
 /// `None` while it does not soak.
 #[must_use]
-pub fn soak_json(row: &GroupRow) -> Option<SoakJson> {
+pub(crate) fn soak_json(row: &GroupRow) -> Option<SoakJson> {
     row.gates.first().map(|first| SoakJson { gate: combine_rows(&row.gates), since_ms: first.since })
 }
 

@@ -63,7 +63,7 @@ pub fn change_lines(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
 
 /// The line that says where Prometheus may scrape.
 #[must_use]
-pub fn metrics_line(address: SocketAddr, s: &Snapshot) -> String {
+pub(crate) fn metrics_line(address: SocketAddr, s: &Snapshot) -> String {
     format_line(json!({"kind": "metrics", "address": address.to_string(), "at_ms": s.now.0}))
 }
 

@@ -45,7 +45,7 @@ fn format_offset(offset: Option<i64>) -> String {
 
 /// The verdict as screens show it: a loss stands in its place.
 #[must_use]
-pub fn describe_verdict(p: &PartitionPlan) -> String {
+pub(crate) fn describe_verdict(p: &PartitionPlan) -> String {
     match p.missing {
         Some(n) if n > 0 => format!("MISSING {n}"),
         _ => p.verdict.to_string(),

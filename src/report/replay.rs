@@ -77,7 +77,7 @@ pub fn to_text(report: &ReplayReport) -> String {
 
 /// Progress in one line; `before` is what was done when this go began.
 #[must_use]
-pub fn progress_line(p: &ReplayProgress, before: u64) -> String {
+pub(crate) fn progress_line(p: &ReplayProgress, before: u64) -> String {
     let percent = p.done.saturating_mul(100).checked_div(p.total).unwrap_or(100);
     let rate = p.bytes.checked_mul(1_000).and_then(|b| b.checked_div(p.ms)).unwrap_or(0);
     let left = p.left_ms(before).map_or_else(|| "?".to_owned(), format_duration);

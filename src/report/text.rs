@@ -13,7 +13,7 @@ use crate::snapshot::{Baseline, Fidelity, GroupPlace, GroupRow, GroupSide, Produ
 
 /// A count, or `-`: unknown, and what there is none of to measure, is not 0.
 #[must_use]
-pub fn format_count(value: Option<u64>) -> String {
+pub(crate) fn format_count(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |v| v.to_string())
 }
 
@@ -122,7 +122,7 @@ fn describe_way_back(way: &WayBack) -> String {
 
 /// Pads every column to its widest cell; the last one is left as it is. A cell is one line whatever it holds.
 #[must_use]
-pub fn format_table(rows: &[Vec<String>]) -> String {
+pub(crate) fn format_table(rows: &[Vec<String>]) -> String {
     use unicode_width::UnicodeWidthStr as _;
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible_cow(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -298,7 +298,7 @@ fn describe_fidelity(p: &ProducerRow, snapshot: &Snapshot) -> String {
 
 /// A moment as UTC clock time with its date, to the millisecond.
 #[must_use]
-pub fn format_moment(at: At) -> String {
+pub(crate) fn format_moment(at: At) -> String {
     jiff::Timestamp::from_millisecond(at.0)
         .map_or_else(|_| format!("{} ms", at.0), |t| t.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }

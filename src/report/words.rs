@@ -6,11 +6,11 @@ use crate::migration::soak::trigger::{Arm, TriggerState};
 use crate::snapshot::{Countdown, SideView, Snapshot};
 
 /// The words of [`cluster_word`].
-pub const CLUSTERS: &[&str] = &["reachable", "stale", "unreachable", "another_cluster"];
+pub(crate) const CLUSTERS: &[&str] = &["reachable", "stale", "unreachable", "another_cluster"];
 
 /// How a cluster stands.
 #[must_use]
-pub fn cluster_word(v: &SideView, s: &Snapshot) -> &'static str {
+pub(crate) fn cluster_word(v: &SideView, s: &Snapshot) -> &'static str {
     match &v.link {
         _ if v.identity_trouble.is_some() => "another_cluster",
         Observed::Absent { .. } | Observed::Known { trouble: Some(_), .. } => "unreachable",
@@ -20,11 +20,11 @@ pub fn cluster_word(v: &SideView, s: &Snapshot) -> &'static str {
 }
 
 /// The words of [`gate_word`].
-pub const GATES: &[&str] = &["pass", "hold", "fail", "unknown"];
+pub(crate) const GATES: &[&str] = &["pass", "hold", "fail", "unknown"];
 
 /// How a gate stands.
 #[must_use]
-pub fn gate_word(gate: &Gate) -> &'static str {
+pub(crate) fn gate_word(gate: &Gate) -> &'static str {
     match gate {
         Gate::Pass => "pass",
         Gate::Hold { .. } => "hold",
@@ -34,11 +34,11 @@ pub fn gate_word(gate: &Gate) -> &'static str {
 }
 
 /// The words of [`trigger_word`].
-pub const TRIGGERS: &[&str] = &["quiet", "rising", "met", "unknown"];
+pub(crate) const TRIGGERS: &[&str] = &["quiet", "rising", "met", "unknown"];
 
 /// How a trigger stands.
 #[must_use]
-pub fn trigger_word(state: &TriggerState) -> &'static str {
+pub(crate) fn trigger_word(state: &TriggerState) -> &'static str {
     match state {
         TriggerState::Quiet { .. } => "quiet",
         TriggerState::Rising { .. } => "rising",
@@ -49,7 +49,7 @@ pub fn trigger_word(state: &TriggerState) -> &'static str {
 
 /// What was measured, or what is missing; `None` while a trigger is quiet.
 #[must_use]
-pub fn trigger_why(state: &TriggerState) -> Option<&str> {
+pub(crate) fn trigger_why(state: &TriggerState) -> Option<&str> {
     match state {
         TriggerState::Quiet { .. } => None,
         TriggerState::Rising { why, .. } | TriggerState::Met { why } | TriggerState::Unknown { why } => Some(why),
@@ -58,7 +58,7 @@ pub fn trigger_why(state: &TriggerState) -> Option<&str> {
 
 /// What a trigger that fired does.
 #[must_use]
-pub fn countdown_word(of: &Countdown) -> &'static str {
+pub(crate) fn countdown_word(of: &Countdown) -> &'static str {
     match (of.arm, &of.held, of.acts_at) {
         (Arm::Shadow, ..) => "shadow",
         (Arm::Armed, Some(_), _) => "held",

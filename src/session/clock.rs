@@ -23,7 +23,7 @@ impl Clock {
 
     /// Starts a stopwatch that no step of the wall clock disturbs.
     #[must_use]
-    pub fn stopwatch(self) -> Stopwatch {
+    pub(crate) fn stopwatch(self) -> Stopwatch {
         Stopwatch(Instant::now())
     }
 
@@ -31,21 +31,16 @@ impl Clock {
     pub async fn sleep(self, ms: u64) {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
-
-    /// Sleeps until `at`; at most `cap_ms` at a time, so that a step of the wall clock can't leave a timeout asleep.
-    pub async fn sleep_until(self, at: At, cap_ms: u64) {
-        self.sleep(at.since(self.now()).min(cap_ms)).await;
-    }
 }
 
 /// A stopwatch.
 #[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     /// Milliseconds since it was started.
     #[must_use]
-    pub fn elapsed_ms(self) -> u64 {
+    pub(crate) fn elapsed_ms(self) -> u64 {
         u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 

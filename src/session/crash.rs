@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Where in the life of an effect the process aborts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Boundary {
+pub(crate) enum Boundary {
     /// Before the intent is in the journal.
     Before,
     /// The intent is in the journal, the effect has not started.
@@ -65,13 +65,13 @@ impl fmt::Display for CrashAt {
 impl CrashAt {
     /// Whether this is the point.
     #[must_use]
-    pub fn is_at(&self, boundary: Boundary, key: &str) -> bool {
+    pub(crate) fn is_at(&self, boundary: Boundary, key: &str) -> bool {
         self.boundary == boundary && self.key == key
     }
 }
 
 /// Dies here if this is the point: no destructor, no flush, nothing.
-pub fn abort_if_at(crash_at: Option<&CrashAt>, boundary: Boundary, key: &str) {
+pub(crate) fn abort_if_at(crash_at: Option<&CrashAt>, boundary: Boundary, key: &str) {
     if crash_at.is_some_and(|c| c.is_at(boundary, key)) {
         std::process::abort();
     }

@@ -8,7 +8,7 @@ use crate::base::sanitise::visible_path;
 
 /// Writes a file that only its owner reads (0600). One that is there is replaced only with `force`, and then all at
 /// once: a reader finds the old one or the new one. Errors name the file and what to do.
-pub fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
+pub(crate) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Trouble> {
     let failed = |e: &std::io::Error| {
         let what = format!("{} can't be written: {e}", visible_path(path));
         match e.kind() {

@@ -2,7 +2,7 @@
 
 /// The right to change something: this session holds the journal and is armed.
 #[derive(Debug)]
-pub struct WriteLease(());
+pub(crate) struct WriteLease(());
 
 impl WriteLease {
     /// Only the ledger that holds the journal gives one out.

@@ -90,13 +90,13 @@ impl Ledger {
 
     /// Keeps what changed in soaks' samples; a session that does not hold the journal keeps nothing. Errors: it could
     /// not be written; then a restart counts less, and nothing else is lost.
-    pub async fn keep_samples(&mut self, changes: Vec<UnsavedSeries>) -> Result<(), Trouble> {
+    pub(crate) async fn keep_samples(&mut self, changes: Vec<UnsavedSeries>) -> Result<(), Trouble> {
         self.on_writer("writing beside the journal", move |journal| journal.keep_samples(&changes)).await.map(drop)
     }
 
     /// Keeps how far targets of notifications were told, as [`Ledger::keep_samples`] does. Errors: it could not be written; then
     /// a crash tells something twice.
-    pub async fn keep_told(&mut self, told: Vec<DeliveryProgress>) -> Result<(), Trouble> {
+    pub(crate) async fn keep_told(&mut self, told: Vec<DeliveryProgress>) -> Result<(), Trouble> {
         self.on_writer("writing beside the journal", move |journal| journal.keep_told(&told)).await.map(drop)
     }
 
@@ -125,7 +125,7 @@ impl Ledger {
     }
 
     /// What somebody else has written since. Errors: it can't be read.
-    pub async fn read_newer(&mut self) -> Result<Vec<JournalEntry>, Trouble> {
+    pub(crate) async fn read_newer(&mut self) -> Result<Vec<JournalEntry>, Trouble> {
         if let Some((_, why)) = self.looked.as_ref().filter(|(looked, _)| looked.elapsed_ms() < AGAIN_MS) {
             return Err(why.clone());
         }
@@ -149,13 +149,13 @@ impl Ledger {
     }
 
     /// Whether what opening found wrong with the file still stands.
-    pub fn is_doubted(&self) -> bool {
+    pub(crate) fn is_doubted(&self) -> bool {
         self.doubted
     }
 
     /// Whether this is a dry run beside the session that holds the journal: it writes nothing, and what that session does
     /// meanwhile is not taken in.
-    pub fn rehearses(&self) -> bool {
+    pub(crate) fn rehearses(&self) -> bool {
         self.rehearsed.is_some()
     }
 

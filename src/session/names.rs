@@ -50,7 +50,7 @@ impl TopicNames {
 
     /// A group's id on a side, from its id on blue.
     #[must_use]
-    pub fn group_on(&self, group: &str, side: Side) -> String {
+    pub(crate) fn group_on(&self, group: &str, side: Side) -> String {
         match side {
             Side::Blue => group.to_owned(),
             Side::Green => self.groups.get(group).cloned().unwrap_or_else(|| group.to_owned()),
@@ -59,7 +59,7 @@ impl TopicNames {
 
     /// A topic's name on a side, from its name on blue.
     #[must_use]
-    pub fn topic_on(&self, side: Side, topic: &str) -> String {
+    pub(crate) fn topic_on(&self, side: Side, topic: &str) -> String {
         let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
         let other = if side == Side::Green { renamed.to_green.get(topic) } else { None };
         other.cloned().unwrap_or_else(|| topic.to_owned())
@@ -67,7 +67,7 @@ impl TopicNames {
 
     /// A topic's name on blue, from its name on a side.
     #[must_use]
-    pub fn topic_on_blue(&self, side: Side, topic: &str) -> String {
+    pub(crate) fn topic_on_blue(&self, side: Side, topic: &str) -> String {
         let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
         let other = if side == Side::Green { renamed.to_blue.get(topic) } else { None };
         other.cloned().unwrap_or_else(|| topic.to_owned())
@@ -75,18 +75,18 @@ impl TopicNames {
 
     /// A partition by its topic's name on a side.
     #[must_use]
-    pub fn partition_on(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
+    pub(crate) fn partition_on(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
         TopicPartition::new(self.topic_on(side, &tp.topic), tp.partition)
     }
 
     /// A partition by its topic's name on blue.
     #[must_use]
-    pub fn partition_on_blue(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
+    pub(crate) fn partition_on_blue(&self, side: Side, tp: &TopicPartition) -> TopicPartition {
         TopicPartition::new(self.topic_on_blue(side, &tp.topic), tp.partition)
     }
 
     /// What was seen of green, by blue's topic names. What was seen of blue teaches the names.
-    pub fn rename_to_blue(&self, plan: &Plan, side: Side, view: &mut ClusterView) {
+    pub(crate) fn rename_to_blue(&self, plan: &Plan, side: Side, view: &mut ClusterView) {
         if side == Side::Blue {
             view.topics.keys().for_each(|topic| self.learn_topic(plan, topic));
             return;
@@ -102,7 +102,7 @@ impl TopicNames {
     }
 
     /// The same for one group.
-    pub fn rename_group_to_blue(&self, side: Side, group: &mut GroupView) {
+    pub(crate) fn rename_group_to_blue(&self, side: Side, group: &mut GroupView) {
         if side == Side::Blue || self.is_same() {
             return;
         }
@@ -118,7 +118,7 @@ impl TopicNames {
 
     /// How many partitions a topic (by its name on blue) has in a snapshot of a side, as that side names it; or why that
     /// can't be said.
-    pub fn count_partitions(&self, topic: &str, side: Side, view: &ClusterView) -> Result<usize, String> {
+    pub(crate) fn count_partitions(&self, topic: &str, side: Side, view: &ClusterView) -> Result<usize, String> {
         let name = self.topic_on(side, topic);
         let absent = format!("there is no topic {} on {side}", visible_name(&name));
         let partitions = view.topics.get(&name).map_or(&[][..], |t| &t.partitions);

@@ -20,12 +20,12 @@ pub enum Want {
 }
 
 /// What consumers that keep count say of a group.
-pub type WitnessSource = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
+pub(crate) type WitnessSource = Arc<dyn Fn(&str) -> Option<Witnessed> + Send + Sync>;
 /// Called with each entry once it is in the journal, in order, before the next effect starts. It must return at once.
-pub type OnEntry = Arc<dyn Fn(&JournalEntry) + Send + Sync>;
+pub(crate) type OnEntry = Arc<dyn Fn(&JournalEntry) + Send + Sync>;
 
 /// Why a session only looks that was started to.
-pub const ASKED_FOR: &str = "asked for with --read-only";
+pub(crate) const ASKED_FOR: &str = "asked for with --read-only";
 
 /// How a controller is started.
 #[derive(Clone)]

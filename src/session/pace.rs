@@ -1,13 +1,13 @@
 //! How often something is looked at: never overlapping, slower when a round takes long, backing off while it fails.
 
 /// The longest pause between two attempts at something that fails, ms.
-pub const LONGEST_PAUSE_MS: u64 = 15_000;
+pub(crate) const LONGEST_PAUSE_MS: u64 = 15_000;
 /// Failures in a row after which the pause stops growing.
 const DOUBLINGS: u32 = 4;
 
 /// The schedule of one poller.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub(crate) struct Pace {
     interval_ms: u64,
     failures: u32,
 }
@@ -23,7 +23,7 @@ impl Pace {
     ///
     /// A good round is followed by the rest of the interval, and by at least as long as it took itself: the cluster
     /// is busy with us half of the time at most. Failed ones double the interval, up to [`LONGEST_PAUSE_MS`].
-    pub fn pause_after(&mut self, took_ms: u64, worked: bool) -> u64 {
+    pub(crate) fn pause_after(&mut self, took_ms: u64, worked: bool) -> u64 {
         if worked {
             if self.failures > 0 {
                 tracing::info!(took_ms, "a poller's look worked again");

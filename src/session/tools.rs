@@ -22,7 +22,7 @@ const COMMAND_MS: u64 = 5_000;
 
 /// Why a setting was not confirmed by its provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotSet {
+pub(crate) enum NotSet {
     /// Nothing was changed.
     Refused(Trouble),
     /// It may or may not have happened: a command ran out of time, or another state is read back.
@@ -96,7 +96,7 @@ impl Tools {
 
     /// What the plan names, by its names on a side: of what no list shows it is asked by name whether it is hidden.
     #[must_use]
-    pub fn named_on(&self, side: Side) -> Named {
+    pub(crate) fn named_on(&self, side: Side) -> Named {
         Named {
             topics: self.wanted.topics.iter().map(|t| self.names.topic_on(side, t)).collect(),
             groups: self.wanted.groups.iter().map(|g| self.names.group_on(g, side)).collect(),
@@ -119,40 +119,40 @@ impl Tools {
 impl Tools {
     /// Why a side can't even be asked.
     #[must_use]
-    pub fn why_unreachable(&self, side: Side) -> Option<&Trouble> {
+    pub(crate) fn why_unreachable(&self, side: Side) -> Option<&Trouble> {
         self.unreachable[side].as_ref()
     }
 
     /// Groups whose switch can be read, with how often, ms.
-    pub fn readable_switches(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn readable_switches(&self) -> impl Iterator<Item = (&str, u64)> {
         self.switches.iter().filter(|(_, s)| !s.by_hand).map(|(name, s)| (name.as_str(), s.interval_ms))
     }
 
     /// Producers whose flag can be read, with how often, ms.
-    pub fn readable_flags(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn readable_flags(&self) -> impl Iterator<Item = (&str, u64)> {
         self.flags.iter().filter(|(_, s)| !s.by_hand).map(|(name, s)| (name.as_str(), s.interval_ms))
     }
 
     /// Whether a person is the group's switch.
     #[must_use]
-    pub fn is_switch_by_hand(&self, group: &str) -> bool {
+    pub(crate) fn is_switch_by_hand(&self, group: &str) -> bool {
         self.switches.get(group).is_some_and(|s| s.by_hand)
     }
 
     /// Whether a person is the producer's flag.
     #[must_use]
-    pub fn is_flag_by_hand(&self, producer: &str) -> bool {
+    pub(crate) fn is_flag_by_hand(&self, producer: &str) -> bool {
         self.flags.get(producer).is_some_and(|s| s.by_hand)
     }
 
     /// Reads a group's switch.
-    pub async fn read_switch(&self, group: &str) -> Result<SwitchState, Trouble> {
+    pub(crate) async fn read_switch(&self, group: &str) -> Result<SwitchState, Trouble> {
         let reading = read_setting(self.switches.get(group), "switch", group).await?;
         reading.switch_state().ok_or_else(|| unreadable_trouble(reading, "switch", group))
     }
 
     /// Reads a producer's flag.
-    pub async fn read_flag(&self, producer: &str) -> Result<FlagState, Trouble> {
+    pub(crate) async fn read_flag(&self, producer: &str) -> Result<FlagState, Trouble> {
         let reading = read_setting(self.flags.get(producer), "flag", producer).await?;
         reading.flag_state().ok_or_else(|| unreadable_trouble(reading, "flag", producer))
     }
@@ -170,7 +170,7 @@ impl Tools {
 
 /// A cluster's client properties, secrets resolved and everything checked that can be without a network. Errors: a secret
 /// that can't be read, or a property that one of the planes can't use.
-pub fn client_properties(cluster: &ClusterPlan) -> Result<ClientProperties, Trouble> {
+pub(crate) fn client_properties(cluster: &ClusterPlan) -> Result<ClientProperties, Trouble> {
     let mut properties = cluster.client_properties()?;
     properties.remove("bootstrap.servers"); // both planes get the addresses apart from the properties
     let properties = ClientProperties::new(properties);

@@ -16,5 +16,4 @@ pub mod traffic;
 pub mod wire;
 
 pub use cluster::{SimCluster, SimConfig};
-pub use serve::{ServeConfig, serve_pair};
 pub use traffic::{DemoConfig, DemoEstate, Incident, Traffic, Witness, WitnessReport};

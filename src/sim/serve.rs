@@ -23,7 +23,7 @@ use crate::base::{Side, Trouble};
 
 /// What to serve.
 #[derive(Debug, Clone)]
-pub struct ServeConfig {
+pub(crate) struct ServeConfig {
     /// Directory for `flags.json` and `cutover.toml`; it must exist.
     pub dir: PathBuf,
     /// Rates are multiplied by this; 0 serves two empty clusters without traffic.
@@ -38,7 +38,7 @@ pub struct ServeConfig {
 ///
 /// # Errors
 /// The pair can't start, or the output is closed.
-pub fn serve_pair(config: ServeConfig, input: impl BufRead, mut output: impl Write) -> Result<(), Trouble> {
+pub(crate) fn serve_pair(config: ServeConfig, input: impl BufRead, mut output: impl Write) -> Result<(), Trouble> {
     let estate = if config.scale > 0.0 { EstateSpec::bank(config.scale) } else { EstateSpec::default() };
     let plan = config.dir.join("cutover.toml");
     let demo = DemoEstate::start(DemoConfig { dir: config.dir, estate, seed: config.seed, ports: config.ports })?;

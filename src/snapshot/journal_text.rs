@@ -20,7 +20,7 @@ use crate::replay::ReplayEnd;
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
 #[derive(Debug, Clone, Default)]
-pub struct JournalText {
+pub(crate) struct JournalText {
     runs: BTreeMap<RunId, (RunKind, Subject)>,
     /// What stood before a commit whose end was not told yet, by its key.
     before: BTreeMap<String, BTreeMap<TopicPartition, Option<i64>>>,
@@ -28,7 +28,7 @@ pub struct JournalText {
 
 impl JournalText {
     /// The entry in one line. Strings that people typed are made visible; its actor is as it is, as every key.
-    pub fn entry_line(&mut self, entry: &JournalEntry) -> JournalLine {
+    pub(crate) fn entry_line(&mut self, entry: &JournalEntry) -> JournalLine {
         if let Event::RunStarted { run, kind, subject, .. } = &entry.event {
             self.runs.insert(*run, (*kind, subject.clone()));
         }
@@ -71,7 +71,7 @@ impl JournalText {
 
     /// What an entry says of single partitions, a line each: what a commit sets and what stood before, and what was
     /// read back. Entries go in by number here too, after [`JournalText::entry_line`].
-    pub fn detail_lines(&mut self, entry: &JournalEntry) -> Vec<String> {
+    pub(crate) fn detail_lines(&mut self, entry: &JournalEntry) -> Vec<String> {
         match &entry.event {
             Event::Intent { issued, .. } => {
                 let (changes, old) = match &issued.effect {
@@ -347,7 +347,7 @@ fn describe_replay(event: &Event) -> String {
 
 /// `0 lost, 37 re-read`. Unknown is said, never shown as 0.
 #[must_use]
-pub fn describe_budget(plan: &GroupTranslation) -> String {
+pub(crate) fn describe_budget(plan: &GroupTranslation) -> String {
     let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| n.to_string());
     let pending = match plan.count_unsettled() {
         0 => String::new(),
@@ -358,7 +358,7 @@ pub fn describe_budget(plan: &GroupTranslation) -> String {
 
 /// An effect as something that will be done: `set the switch of loan-ledger to off`.
 #[must_use]
-pub fn describe_effect(effect: &Effect) -> String {
+pub(crate) fn describe_effect(effect: &Effect) -> String {
     match effect {
         Effect::SetSwitch { group, to } => format!("set the switch of {group} to {to}", group = visible_name(group)),
         Effect::Translate { group, to, chosen, .. } => {

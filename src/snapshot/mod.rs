@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod journal_text;
 
-pub use place::GroupPlace;
+pub(crate) use place::GroupPlace;
 pub use verify::*;
 
 use crate::base::{At, Observed, Person, Side, TopicPartition, Trouble, TroubleClass};
@@ -452,7 +452,7 @@ impl Ask {
 
     /// The same under another number.
     #[must_use]
-    pub fn with_id(mut self, number: u64) -> Self {
+    pub(crate) fn with_id(mut self, number: u64) -> Self {
         match &mut self {
             Ask::Prepare { id, .. }
             | Ask::Execute { id, .. }
@@ -467,7 +467,7 @@ impl Ask {
 
     /// The answer that refuses it; `None` of what is not answered.
     #[must_use]
-    pub fn to_refusal(&self, refusal: Refusal) -> Option<Reply> {
+    pub(crate) fn to_refusal(&self, refusal: Refusal) -> Option<Reply> {
         match self {
             Ask::Prepare { id, .. } => Some(Reply::Prepared { id: *id, result: Err(refusal) }),
             Ask::Execute { id, .. } => Some(Reply::Executed { id: *id, result: Err(refusal) }),
@@ -494,7 +494,7 @@ impl Reply {
 
     /// The same under another number.
     #[must_use]
-    pub fn with_id(mut self, number: u64) -> Self {
+    pub(crate) fn with_id(mut self, number: u64) -> Self {
         match &mut self {
             Reply::Prepared { id, .. }
             | Reply::Executed { id, .. }

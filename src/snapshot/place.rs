@@ -10,7 +10,7 @@ use crate::migration::facts::stage::{NextStep, Stage, WayBack};
 /// Where a group that nobody has moved is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum GroupPlace {
+pub(crate) enum GroupPlace {
     /// On blue only.
     OnBlue,
     /// On green only.
@@ -40,32 +40,32 @@ impl GroupSide {
 
     /// Whether what is said of it was seen recently.
     #[must_use]
-    pub fn is_fresh(&self, now: At, stale_after_ms: u64) -> bool {
+    pub(crate) fn is_fresh(&self, now: At, stale_after_ms: u64) -> bool {
         self.at.is_some_and(|at| now.since(at) <= stale_after_ms && at.since(now) <= stale_after_ms)
     }
 
     /// What lies unread, records, if that is known now: an old figure says nothing of now.
     #[must_use]
-    pub fn lag_now(&self, now: At, stale_after_ms: u64) -> Option<u64> {
+    pub(crate) fn lag_now(&self, now: At, stale_after_ms: u64) -> Option<u64> {
         self.lag.filter(|_| self.is_fresh(now, stale_after_ms))
     }
 
     /// The side was read, and has such a group.
     #[must_use]
-    pub fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         self.state.is_some_and(|state| state != GroupState::Dead)
     }
 
     /// Whether who is in it was told.
     #[must_use]
-    pub fn members_known(&self) -> bool {
+    pub(crate) fn members_known(&self) -> bool {
         // A group that can't be described has members that nobody names.
         self.is_there() && (self.trouble.is_none() || !self.members.is_empty())
     }
 
     /// The side was read, and has no such group.
     #[must_use]
-    pub fn is_absent(&self) -> bool {
+    pub(crate) fn is_absent(&self) -> bool {
         self.trouble.is_none() && self.at.is_some() && matches!(self.state, None | Some(GroupState::Dead))
     }
 }
@@ -73,14 +73,14 @@ impl GroupSide {
 impl GroupRow {
     /// What is known of it on a side.
     #[must_use]
-    pub fn on_side(&self, side: Side) -> &GroupSide {
+    pub(crate) fn on_side(&self, side: Side) -> &GroupSide {
         Sides { blue: &self.blue, green: &self.green }.pick(side)
     }
 
     /// Where it is found, for a group that no journal entry has moved: its stage says where a group of the plan begins, and
     /// nothing of others. `None`: it is found nowhere now, or was moved (then its stage says where it is).
     #[must_use]
-    pub fn found_on(&self) -> Option<GroupPlace> {
+    pub(crate) fn found_on(&self) -> Option<GroupPlace> {
         if self.stage != Stage::OnBlue {
             return None;
         }
@@ -98,7 +98,7 @@ impl GroupRow {
 impl PartitionRow {
     /// Its offsets on a side.
     #[must_use]
-    pub fn on_side(&self, side: Side) -> &PartitionSide {
+    pub(crate) fn on_side(&self, side: Side) -> &PartitionSide {
         Sides { blue: &self.blue, green: &self.green }.pick(side)
     }
 }
@@ -120,7 +120,7 @@ impl Snapshot {
     /// The rollback verdict of a group as it may be claimed when this picture was made: none that rests on both clusters
     /// stands while one of them can't be trusted.
     #[must_use]
-    pub fn way_back_of<'a>(&self, row: &'a GroupRow) -> Cow<'a, WayBack> {
+    pub(crate) fn way_back_of<'a>(&self, row: &'a GroupRow) -> Cow<'a, WayBack> {
         // Of what is complete nobody goes back, whatever is seen.
         let rests = !matches!(row.way_back, WayBack::Unknown { .. }) && !matches!(row.stage, Stage::Complete { .. });
         match self.why_untrusted(self.now).filter(|_| rests) {
@@ -131,7 +131,7 @@ impl Snapshot {
 
     /// What comes next for a group or producer, likewise: nothing is ready while that can't be known.
     #[must_use]
-    pub fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
+    pub(crate) fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
         if next.ready && self.why_untrusted(self.now).is_some() { "not known" } else { &next.words }
     }
 }
@@ -154,7 +154,7 @@ impl SideView {
 
     /// Whether the lists of this side are whole and young: only then what is not in them is not there.
     #[must_use]
-    pub fn proves_absence(&self, now: At, stale_after_ms: u64) -> bool {
+    pub(crate) fn proves_absence(&self, now: At, stale_after_ms: u64) -> bool {
         self.why_untrusted(now, stale_after_ms).is_none() && self.groups_hidden.is_none()
     }
 }

@@ -5,14 +5,13 @@ use serde::{Deserialize, Serialize};
 use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{At, Person, Side, Trouble};
 pub use crate::diff::asked::{DiffProgress, DiffScope as DiffWhat, Span as DiffSpan};
-pub use crate::diff::build_document;
 pub use crate::diff::{DiffCounts, DiffVerdict};
 use crate::migration::facts::command::Subject;
 
 /// Most rows of a result that a snapshot holds: topics, and their partitions with something to say.
-pub const DIFF_ROWS: usize = 500;
+pub(crate) const DIFF_ROWS: usize = 500;
 /// Most ranges of one finding that a row writes out; the document beside the journal has them all.
-pub const DIFF_RANGES: usize = 40;
+pub(crate) const DIFF_RANGES: usize = 40;
 
 /// The diff that is under way, or the last one of this session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,7 +139,7 @@ impl DiffView {
 
     /// How it stands, in a sentence, made visible; the same while it reads on.
     #[must_use]
-    pub fn describe_state(&self) -> String {
+    pub(crate) fn describe_state(&self) -> String {
         let about = format!("diff of {}, {}", self.what.describe(), self.span.describe());
         match &self.state {
             DiffState::Running { stopping: false, .. } => format!("{about}: reading"),
@@ -184,7 +183,7 @@ impl DiffWhat {
 
     /// The same with names as they are: for a file's name, and for who makes names visible himself.
     #[must_use]
-    pub fn describe_raw(&self) -> String {
+    pub(crate) fn describe_raw(&self) -> String {
         self.describe_with(str::to_owned)
     }
 

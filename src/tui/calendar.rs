@@ -87,7 +87,7 @@ pub struct MoveCounts {
 
 /// What a move of the plan is about.
 #[must_use]
-pub fn subject_of(planned: &Move) -> Subject {
+pub(crate) fn subject_of(planned: &Move) -> Subject {
     match planned.kind {
         MoveKind::Group => Subject::Group(planned.name.clone()),
         MoveKind::Producer => Subject::Producer(planned.name.clone()),
@@ -120,13 +120,13 @@ pub fn count_moves(lines: &[CalendarLine<'_>]) -> MoveCounts {
 
 /// Index of the cursor; the first line when the chosen one is gone.
 #[must_use]
-pub fn cursor_index(m: &Model, lines: &[CalendarLine<'_>]) -> usize {
+pub(crate) fn cursor_index(m: &Model, lines: &[CalendarLine<'_>]) -> usize {
     m.planned.as_ref().and_then(|s| lines.iter().position(|l| l.subject() == *s)).unwrap_or(0)
 }
 
 /// What the cursor stands on, if its screen can be opened.
 #[must_use]
-pub fn subject_to_open(m: &Model) -> Option<Subject> {
+pub(crate) fn subject_to_open(m: &Model) -> Option<Subject> {
     let lines = list_lines(m);
     let subject = lines.get(cursor_index(m, &lines))?.subject();
     let known = match &subject {
@@ -138,7 +138,7 @@ pub fn subject_to_open(m: &Model) -> Option<Subject> {
 }
 
 /// Goes to the calendar.
-pub fn go_to_calendar(m: &mut Model) {
+pub(crate) fn go_to_calendar(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
     if m.screen != Screen::Calendar {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Calendar));

@@ -39,13 +39,13 @@ pub struct Choose {
 
 /// What can be chosen: the plan's own strategies (`None`), then each by its name.
 #[must_use]
-pub fn list_options() -> Vec<Option<Strategy>> {
+pub(crate) fn list_options() -> Vec<Option<Strategy>> {
     std::iter::once(None).chain(Strategy::iter().map(Some)).collect()
 }
 
 /// What it rests on and what it costs, in a line.
 #[must_use]
-pub fn describe_option(option: Option<Strategy>) -> &'static str {
+pub(crate) fn describe_option(option: Option<Strategy>) -> &'static str {
     match option {
         None => "what the plan says for each topic",
         Some(Strategy::Auto) => "the strongest evidence there is, verified by record contents",
@@ -71,12 +71,12 @@ impl Choose {
 
     /// The strategy under the cursor.
     #[must_use]
-    pub fn selected_strategy(&self) -> Option<Strategy> {
+    pub(crate) fn selected_strategy(&self) -> Option<Strategy> {
         list_options().get(self.selected).copied().flatten()
     }
 
     /// Takes what was chosen or typed. `Some` when nothing is left to ask: the choice, `None` for the plan's own.
-    pub fn accept_answer(&mut self, now: At) -> Option<Option<Chosen>> {
+    pub(crate) fn accept_answer(&mut self, now: At) -> Option<Option<Chosen>> {
         self.remark = None;
         let typed = self.input.value().trim().to_owned();
         match (self.step, self.selected_strategy()) {
@@ -106,7 +106,7 @@ impl Choose {
 ///
 /// # Errors
 /// It is neither, it is before 1970, or it is still to come: what to type instead.
-pub fn parse_moment(typed: &str, now: At) -> Result<Option<At>, String> {
+pub(crate) fn parse_moment(typed: &str, now: At) -> Result<Option<At>, String> {
     if typed.is_empty() {
         return Ok(None);
     }

@@ -15,9 +15,9 @@ pub const TYPED_AHEAD_MS: u64 = 300;
 /// stays open: were it to close by itself, the phrase would be typed at what lay under it.
 pub const EXPIRES_MS: u64 = 30_000;
 /// What is typed where one key would be enough to say yes: text that was meant for another window says no.
-pub const YES: &str = "yes";
+pub(crate) const YES: &str = "yes";
 /// An estimate older than this is measured again when a dialog opens, ms.
-pub const ESTIMATE_FRESH_MS: u64 = 5_000;
+pub(crate) const ESTIMATE_FRESH_MS: u64 = 5_000;
 
 /// What something was asked for, and so what is said of the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,7 +111,7 @@ impl Dialog {
 
     /// Whether keys still count as typed ahead.
     #[must_use]
-    pub fn typed_ahead(&self, now: At) -> bool {
+    pub(crate) fn typed_ahead(&self, now: At) -> bool {
         match self.phase {
             Phase::Asking => true,
             Phase::Shown | Phase::Refused(_) => now.since(self.since) < TYPED_AHEAD_MS,
@@ -121,12 +121,12 @@ impl Dialog {
 
     /// Whether what it rests on is too old to be confirmed.
     #[must_use]
-    pub fn is_expired(&self, now: At) -> bool {
+    pub(crate) fn is_expired(&self, now: At) -> bool {
         self.phase == Phase::Shown && now.since(self.last_key.max(self.since)) >= EXPIRES_MS
     }
 
     /// Nobody pressed a key for too long: question `id` asks anew, and what was typed is typed again.
-    pub fn ask_anew(&mut self, id: u64, now: At) {
+    pub(crate) fn ask_anew(&mut self, id: u64, now: At) {
         self.refreshing = Some(id);
         self.renewed = Some(now);
         self.last_key = now;
@@ -136,7 +136,7 @@ impl Dialog {
     }
 
     /// The answer to "what would it do?".
-    pub fn take_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
+    pub(crate) fn take_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
         self.since = now;
         self.last_key = now;
         match result {
@@ -150,7 +150,7 @@ impl Dialog {
 
     /// The answer to the same question asked anew because a newer measurement came in. What was typed stays, unless
     /// there is something new to read.
-    pub fn take_new_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
+    pub(crate) fn take_new_answer(&mut self, result: Result<Box<Prepared>, Refusal>, now: At) {
         self.refreshing = None;
         self.renewed = None;
         match result {
@@ -218,7 +218,7 @@ fn strip_figures(warning: &str) -> Vec<&str> {
 
 /// Which estimate a command's dialog shows: of which group, and to which side.
 #[must_use]
-pub fn estimate_shown_for(command: &Command) -> Option<(&str, Side)> {
+pub(crate) fn estimate_shown_for(command: &Command) -> Option<(&str, Side)> {
     match command {
         Command::CutOver { group, .. } => Some((group, Side::Green)),
         Command::RollBack { group, .. } => Some((group, Side::Blue)),
@@ -230,14 +230,14 @@ pub fn estimate_shown_for(command: &Command) -> Option<(&str, Side)> {
 /// Whether a group's newest measurement is of what a command would do: of that side, by that strategy. Why it was chosen
 /// changes no offset.
 #[must_use]
-pub fn is_measured_for(g: &GroupRow, command: &Command) -> bool {
+pub(crate) fn is_measured_for(g: &GroupRow, command: &Command) -> bool {
     estimate_shown_for(command).is_some_and(|(_, to)| g.estimate_to == Some(to))
         && Chosen::same_offsets(g.estimate_chosen.as_ref(), command.chosen())
 }
 
 /// What keeps the facts of a command's dialog fresh while it is open.
 #[must_use]
-pub fn watch_for(command: &Command) -> Option<Ask> {
+pub(crate) fn watch_for(command: &Command) -> Option<Ask> {
     let group = watched_group(command)?;
     Some(match command {
         Command::ResetOffsets { to, chosen, .. } => Ask::WatchChoice { group, to: *to, chosen: chosen.clone() },
@@ -247,7 +247,7 @@ pub fn watch_for(command: &Command) -> Option<Ask> {
 
 /// The group whose facts the controller keeps fresh while the dialog is open.
 #[must_use]
-pub fn watched_group(command: &Command) -> Option<String> {
+pub(crate) fn watched_group(command: &Command) -> Option<String> {
     match command.subject() {
         Subject::Group(g) => Some(g),
         _ => None,

@@ -2,7 +2,7 @@
 
 /// Words that must all be found, case aside.
 #[derive(Debug)]
-pub struct Filter(Vec<String>);
+pub(crate) struct Filter(Vec<String>);
 
 impl Filter {
     /// The filter of what was typed.

@@ -22,7 +22,7 @@ pub struct Sent {
 
 impl Sent {
     /// Notes the commands among what goes out. A measurement only reads.
-    pub fn note_commands(&mut self, cmds: &[Cmd]) {
+    pub(crate) fn note_commands(&mut self, cmds: &[Cmd]) {
         self.open.extend(cmds.iter().filter_map(|cmd| match cmd {
             Cmd::Ask(Ask::Execute { command: Command::Estimate { .. }, .. }) => None,
             Cmd::Ask(Ask::Execute { id, .. }) => Some(*id),
@@ -31,18 +31,18 @@ impl Sent {
     }
 
     /// The answer to one of them: whether it was taken.
-    pub fn note_answer(&mut self, id: u64, taken: bool) {
+    pub(crate) fn note_answer(&mut self, id: u64, taken: bool) {
         self.taken |= self.open.remove(&id) && taken;
     }
 
     /// A newer picture is there: it shows what came of those that were answered, for it was made after them.
-    pub fn note_picture(&mut self) {
+    pub(crate) fn note_picture(&mut self) {
         self.taken = false;
     }
 
     /// Whether something may be under way that the picture does not show.
     #[must_use]
-    pub fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         self.taken || !self.open.is_empty()
     }
 }
@@ -65,22 +65,15 @@ pub struct Hosted<'a> {
 impl Hosted<'_> {
     /// Whether to leave has to be typed: something is half done, or about to be done.
     #[must_use]
-    pub fn is_grave(&self) -> bool {
+    pub(crate) fn is_grave(&self) -> bool {
         !self.runs.is_empty() || !self.countdowns.is_empty() || self.sent
-    }
-
-    /// Armed triggers that nobody would watch.
-    #[must_use]
-    pub fn count_armed_triggers(&self) -> usize {
-        let armed = |g: &&GroupRow| g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
-        self.soaks.iter().map(armed).sum()
     }
 }
 
 /// What would stop with this cockpit; `None` when nothing would: another process is the controller, it may not act, or
 /// nothing is under way.
 #[must_use]
-pub fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
+pub(crate) fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
     let s = m.snapshot.as_ref()?;
     if m.options.attached || m.controller_gone || m.read_only() {
         return None;

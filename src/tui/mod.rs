@@ -24,4 +24,4 @@ pub mod view;
 pub mod words;
 
 pub use model::ScreenOptions;
-pub use terminal::{Cockpit, ExitReason, ScreenClock, run_cockpit};
+pub use terminal::{Cockpit, ExitReason};

@@ -25,9 +25,9 @@ use crate::snapshot::{Arming, DiffView, DiffWhat, GroupRow, JournalLine, Notice,
 const MAX_PENDING: usize = 64;
 
 /// Below this many columns nothing useful can be shown.
-pub const MIN_COLUMNS: u16 = 60;
+pub(crate) const MIN_COLUMNS: u16 = 60;
 /// Below this many rows nothing useful can be shown.
-pub const MIN_ROWS: u16 = 16;
+pub(crate) const MIN_ROWS: u16 = 16;
 /// How long letters do nothing after a dialog has closed by itself, ms: who types a phrase does not look up at each letter.
 pub const DEAF_MS: u64 = 2_000;
 
@@ -220,7 +220,7 @@ impl Saying {
 }
 
 /// The flag states that a producer can be routed to, in the order of the way.
-pub const ROUTES: [FlagState; 4] = [FlagState::Blue, FlagState::Dual, FlagState::Green, FlagState::Off];
+pub(crate) const ROUTES: [FlagState; 4] = [FlagState::Blue, FlagState::Dual, FlagState::Green, FlagState::Off];
 
 /// How loud a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -352,7 +352,7 @@ impl Model {
 
     /// Age of the newest snapshot, ms.
     #[must_use]
-    pub fn snapshot_age(&self) -> u64 {
+    pub(crate) fn snapshot_age(&self) -> u64 {
         self.now.since(self.snapshot_at)
     }
 
@@ -366,7 +366,7 @@ impl Model {
 
     /// Why the controller's last picture is no picture of now: it has stopped, or has said nothing for too long.
     #[must_use]
-    pub fn why_unheard(&self) -> Option<String> {
+    pub(crate) fn why_unheard(&self) -> Option<String> {
         let age = self.snapshot_age();
         match self.controller_gone {
             true => Some("the controller has stopped".into()),
@@ -377,13 +377,13 @@ impl Model {
 
     /// What comes next for a group or producer as its row shows it now: nothing is ready while that can't be known.
     #[must_use]
-    pub fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
+    pub(crate) fn next_of<'a>(&self, next: &'a NextStep) -> &'a str {
         if next.ready && self.why_untrusted().is_some() { "not known" } else { &next.words }
     }
 
     /// The way back of a group as its row shows it now.
     #[must_use]
-    pub fn way_back_of(&self, g: &GroupRow) -> (Role, String) {
+    pub(crate) fn way_back_of(&self, g: &GroupRow) -> (Role, String) {
         match words::describe_way_back_of(g) {
             (role, words) if words.is_empty() || role == Role::Dim || self.why_untrusted().is_none() => (role, words),
             _ => (Role::Unknown, "UNKNOWN".into()),
@@ -392,7 +392,7 @@ impl Model {
 
     /// An observation older than this is stale, ms.
     #[must_use]
-    pub fn stale_after(&self) -> u64 {
+    pub(crate) fn stale_after(&self) -> u64 {
         self.snapshot.as_ref().map_or(10_000, |s| s.header.stale_after_ms)
     }
 
@@ -488,13 +488,13 @@ impl Model {
 
     /// A group of the snapshot by id.
     #[must_use]
-    pub fn group_row(&self, id: &str) -> Option<&GroupRow> {
+    pub(crate) fn group_row(&self, id: &str) -> Option<&GroupRow> {
         self.snapshot.as_ref()?.groups.iter().find(|g| g.group == id)
     }
 
     /// A producer of the snapshot by name.
     #[must_use]
-    pub fn producer_row(&self, name: &str) -> Option<&ProducerRow> {
+    pub(crate) fn producer_row(&self, name: &str) -> Option<&ProducerRow> {
         self.snapshot.as_ref()?.producers.iter().find(|p| p.name == name)
     }
 
@@ -519,7 +519,7 @@ impl Model {
 
     /// The producer that keys act on.
     #[must_use]
-    pub fn current_producer(&self) -> Option<&ProducerRow> {
+    pub(crate) fn current_producer(&self) -> Option<&ProducerRow> {
         match &self.screen {
             Screen::Producer(name) => self.producer_row(name),
             Screen::Cockpit if self.pane == Pane::Producers => {
@@ -532,7 +532,7 @@ impl Model {
 
     /// What keys act on.
     #[must_use]
-    pub fn current_subject(&self) -> Option<Subject> {
+    pub(crate) fn current_subject(&self) -> Option<Subject> {
         self.current_group()
             .map(|g| Subject::Group(g.group.clone()))
             .or_else(|| self.current_producer().map(|p| Subject::Producer(p.name.clone())))
@@ -540,19 +540,19 @@ impl Model {
 
     /// Index of the cursor in the rows shown; the first row when the chosen one is gone.
     #[must_use]
-    pub fn group_index(&self, rows: &[&GroupRow]) -> usize {
+    pub(crate) fn group_index(&self, rows: &[&GroupRow]) -> usize {
         self.group.as_ref().and_then(|id| rows.iter().position(|r| r.group == *id)).unwrap_or(0)
     }
 
     /// The same for producers.
     #[must_use]
-    pub fn producer_index(&self, rows: &[&ProducerRow]) -> usize {
+    pub(crate) fn producer_index(&self, rows: &[&ProducerRow]) -> usize {
         self.producer.as_ref().and_then(|n| rows.iter().position(|r| r.name == *n)).unwrap_or(0)
     }
 
     /// How many rows wait for a person.
     #[must_use]
-    pub fn count_needing_you(&self) -> usize {
+    pub(crate) fn count_needing_you(&self) -> usize {
         let Some(s) = &self.snapshot else { return 0 };
         let waits = |state: &Option<SideState>| matches!(state, Some(SideState::NeedsOperator { .. }));
         s.groups.iter().filter(|g| waits(&g.side_state)).count()
@@ -560,7 +560,7 @@ impl Model {
     }
 
     /// A fresh question number, remembered with what to say of it.
-    pub fn ask_id(&mut self, about: AskPurpose) -> u64 {
+    pub(crate) fn ask_id(&mut self, about: AskPurpose) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         if self.pending.len() >= MAX_PENDING {
@@ -577,12 +577,12 @@ impl Model {
     }
 
     /// Lets letters do nothing for a while: what they were meant for has closed, or changed, by itself.
-    pub fn be_deaf(&mut self) {
+    pub(crate) fn be_deaf(&mut self) {
         self.deaf_until = self.deaf_until.max(self.now.plus(DEAF_MS));
     }
 
     /// Says something in the message line.
-    pub fn show_message(&mut self, tone: Tone, text: impl Into<String>) {
+    pub(crate) fn show_message(&mut self, tone: Tone, text: impl Into<String>) {
         let text = text.into();
         // Long enough to read: 60 ms a letter, at least 6 s.
         let ms = (text.len() as u64).saturating_mul(60).max(6_000);

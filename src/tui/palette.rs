@@ -21,7 +21,7 @@ const LEAVES: [&str; 10] = ["q", "q!", "qa", "qa!", "quit", "quit!", "wq", "wq!"
 
 /// A line of the palette.
 #[derive(Debug, Clone)]
-pub struct PaletteEntry {
+pub(crate) struct PaletteEntry {
     /// What tab makes of the input.
     pub completion: String,
     /// What it does.
@@ -107,7 +107,7 @@ fn is_reachable(m: &Model, a: &KeyAction) -> bool {
 
 /// The lines for what was typed, best first.
 #[must_use]
-pub fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
+pub(crate) fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
     if LEAVES.contains(&typed.trim()) {
         let leave = actions::find_by_id("leave").into_iter();
         return leave
@@ -317,7 +317,7 @@ fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked:
 ///
 /// # Errors
 /// What was typed does not say which: what to do about it, with the palette left open.
-pub fn run_chosen_entry(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
+pub(crate) fn run_chosen_entry(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
     let mut rows = list_entries(m, typed);
     if selected >= rows.len() {
         m.show_message(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));

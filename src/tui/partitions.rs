@@ -58,7 +58,7 @@ fn list_all(g: &GroupRow) -> Vec<PartitionLine<'_>> {
 
 /// The partitions of a group as shown: filtered, what needs a person first, then by name.
 #[must_use]
-pub fn list_shown<'a>(m: &'a Model, g: &'a GroupRow) -> PartitionTable<'a> {
+pub(crate) fn list_shown<'a>(m: &'a Model, g: &'a GroupRow) -> PartitionTable<'a> {
     let mut lines = list_all(g);
     let before = lines.len();
     let filter = Filter::new(m.filter(Table::Partitions));
@@ -122,7 +122,7 @@ pub struct Pair<'a> {
 
 /// The records around a cut, side by side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SideBySide<'a> {
+pub(crate) struct SideBySide<'a> {
     /// Consumed on the source; skipped on the target.
     pub above: Vec<Pair<'a>>,
     /// To be consumed on the source; read on the target.
@@ -132,7 +132,7 @@ pub struct SideBySide<'a> {
 /// Puts the records at a partition's cut side by side: equal identities share a line, copies of one payload one by one.
 /// The order is the target's; what only the source has stands after the source's record before it.
 #[must_use]
-pub fn side_by_side(p: &PartitionPlan) -> SideBySide<'_> {
+pub(crate) fn side_by_side(p: &PartitionPlan) -> SideBySide<'_> {
     // Without a position nothing was consumed and nothing is skipped.
     let split = |records: &'_ [CutRecord], at: Option<i64>| {
         records.iter().position(|r| at.is_none_or(|at| r.offset >= at)).unwrap_or(records.len())

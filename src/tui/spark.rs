@@ -1,16 +1,16 @@
 //! Sparklines as levels: which cell is how high. Glyphs come from the theme.
 
 /// Levels of one cell: 0 is the lowest bar, 7 a full one.
-pub const LEVELS: u64 = 8;
+pub(crate) const LEVELS: u64 = 8;
 
 /// One column of a sparkline: `None` is a hole (nothing measured), else eighths of the whole height, at least 1,
 /// so that a measured zero is a line at the foot and a hole is nothing.
-pub type Column = Option<u64>;
+pub(crate) type Column = Option<u64>;
 
 /// The newest `columns` samples of a trend as columns of a chart `rows` cells high, on the scale `0..=max`.
 /// Missing history on the left is `None`. Long trends keep their newest end: one sample, one column.
 #[must_use]
-pub fn scale_columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64) -> Vec<Column> {
+pub(crate) fn scale_columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64) -> Vec<Column> {
     let newest = &trend[trend.len().saturating_sub(columns)..];
     let mut out = vec![None; columns - newest.len()];
     let top = rows.max(1) * LEVELS;
@@ -28,7 +28,7 @@ pub fn scale_columns(trend: &[Option<u64>], columns: usize, rows: u64, max: u64)
 
 /// The bar in one cell of a column: `row` counts from the foot. `None`: nothing is drawn there.
 #[must_use]
-pub fn bar_in_cell(column: Column, row: u64) -> Option<u64> {
+pub(crate) fn bar_in_cell(column: Column, row: u64) -> Option<u64> {
     let height = column?;
     let below = row * LEVELS;
     (height > below).then(|| (height - below).min(LEVELS) - 1)
@@ -36,7 +36,7 @@ pub fn bar_in_cell(column: Column, row: u64) -> Option<u64> {
 
 /// The common scale of several trends.
 #[must_use]
-pub fn shared_max(trends: &[&[Option<u64>]], newest: usize) -> u64 {
+pub(crate) fn shared_max(trends: &[&[Option<u64>]], newest: usize) -> u64 {
     trends.iter().flat_map(|t| &t[t.len().saturating_sub(newest)..]).flatten().copied().max().unwrap_or(0)
 }
 

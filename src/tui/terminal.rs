@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use answers::{TerminalAnswers, TerminalInput};
-pub use modes::restore_terminal;
+pub(crate) use modes::restore_terminal;
 use modes::{ask_background, enter_modes, hook_panics, put_back};
 use typed::Typed;
 
@@ -54,7 +54,7 @@ pub enum ExitReason {
 }
 
 /// This program's clock: the screens have none of their own.
-pub type ScreenClock = fn() -> At;
+pub(crate) type ScreenClock = fn() -> At;
 
 type TerminalWriter = BufWriter<Stdout>;
 
@@ -71,21 +71,6 @@ pub struct Cockpit {
     answers: TerminalAnswers,
     /// Ctrl-z was pressed.
     suspends: bool,
-}
-
-/// Opens the terminal and draws the cockpit's first frame, then runs until it is left. See [`Cockpit::open`] and
-/// [`Cockpit::run`] to do other things between the two.
-///
-/// # Errors
-/// The terminal can't be opened or drawn on.
-pub async fn run_cockpit(
-    rx: watch::Receiver<Arc<Snapshot>>,
-    replies: mpsc::Receiver<Reply>,
-    asks: mpsc::Sender<Ask>,
-    options: ScreenOptions,
-    clock: ScreenClock,
-) -> io::Result<ExitReason> {
-    Cockpit::open(options, clock)?.run(rx, replies, asks).await
 }
 
 impl Cockpit {

@@ -61,14 +61,14 @@ pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
 /// Foreign names as a table shows them, in at most `cells` each: made visible, cut in the middle, and never two that
 /// differ alike. Where the cut would make them so, a sum over the whole name takes the place of the end.
 #[must_use]
-pub fn shorten_names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
+pub(crate) fn shorten_names<'a>(names: impl IntoIterator<Item = &'a str>, cells: usize, ellipsis: &str) -> Vec<String> {
     let whole: Vec<String> = names.into_iter().map(visible_name).collect();
     shorten_apart(&whole, cells, ellipsis)
 }
 
 /// The same of words in which foreign names are visible already.
 #[must_use]
-pub fn shorten_apart(whole: &[String], cells: usize, ellipsis: &str) -> Vec<String> {
+pub(crate) fn shorten_apart(whole: &[String], cells: usize, ellipsis: &str) -> Vec<String> {
     let mut shown: Vec<String> = whole.iter().map(|n| cut_middle(n, cells, ellipsis)).collect();
     // Few digits are quickly read, and two sums of them may be equal: more of them where they are.
     for digits in [3, 6, 12] {
@@ -104,7 +104,7 @@ fn shorten_with_sum(whole: &str, digits: usize, cells: usize, ellipsis: &str) ->
 
 /// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
 #[must_use]
-pub fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
+pub(crate) fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
     let parts = split_graphemes(s);
     if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
         return parts.into_iter().map(|p| p.0).collect();
@@ -187,7 +187,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
 
 /// A count in at most five cells: `0`, `9999`, `12.3k`, `184k`, `1.25M`.
 #[must_use]
-pub fn format_count(n: u64) -> String {
+pub(crate) fn format_count(n: u64) -> String {
     #[allow(clippy::cast_precision_loss)]
     let f = n as f64;
     match n {
@@ -198,7 +198,7 @@ pub fn format_count(n: u64) -> String {
 
 /// A rate in records a second, in at most five cells before the `/s`: `0/s`, `0.4/s`, `5.21k/s`.
 #[must_use]
-pub fn format_rate(r: f64) -> String {
+pub(crate) fn format_rate(r: f64) -> String {
     if !r.is_finite() || r < 0.0 {
         return "?/s".into();
     }
@@ -236,7 +236,7 @@ fn format_scaled(f: f64) -> String {
 
 /// An offset with its digits in threes: `1 204 113`; offsets are compared by eye, so they are never rounded.
 #[must_use]
-pub fn format_offset(o: i64) -> String {
+pub(crate) fn format_offset(o: i64) -> String {
     let digits = o.unsigned_abs().to_string();
     let mut out = String::new();
     for (i, c) in digits.chars().enumerate() {
@@ -263,7 +263,7 @@ pub fn format_duration(ms: u64) -> String {
 
 /// A bound in whole units where it is one: `45s`, `2m`, `1m30s`.
 #[must_use]
-pub fn format_timeout(ms: u64) -> String {
+pub(crate) fn format_timeout(ms: u64) -> String {
     match ms / 1000 {
         s if s >= 60 && s % 60 == 0 && s < 7200 => format!("{}m", s / 60),
         _ => format_duration(ms),
@@ -272,13 +272,13 @@ pub fn format_timeout(ms: u64) -> String {
 
 /// An age in whole units: nobody needs tenths of a second of an age.
 #[must_use]
-pub fn format_age(ms: u64) -> String {
+pub(crate) fn format_age(ms: u64) -> String {
     format_duration(ms / 1000 * 1000)
 }
 
 /// A time of days or hours in two units at most: `2d4h`, `1h20m`, `43m`, `38s`.
 #[must_use]
-pub fn format_coarse(ms: u64) -> String {
+pub(crate) fn format_coarse(ms: u64) -> String {
     let two = |big: u64, unit: char, small: u64, rest: char| match small {
         0 => format!("{big}{unit}"),
         n => format!("{big}{unit}{n}{rest}"),
@@ -293,20 +293,20 @@ pub fn format_coarse(ms: u64) -> String {
 
 /// Time of day in UTC, `14:02:11`.
 #[must_use]
-pub fn format_clock(at_ms: i64) -> String {
+pub(crate) fn format_clock(at_ms: i64) -> String {
     let s = at_ms.div_euclid(1000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
 
 /// Time of day in UTC with milliseconds, `14:02:11.204`; nothing for a record that has no time.
 #[must_use]
-pub fn format_clock_ms(at_ms: i64) -> Option<String> {
+pub(crate) fn format_clock_ms(at_ms: i64) -> Option<String> {
     (at_ms >= 0).then(|| format!("{}.{:03}", format_clock(at_ms), at_ms.rem_euclid(1000)))
 }
 
 /// The day in UTC, `2026-03-01`.
 #[must_use]
-pub fn format_day(at_ms: i64) -> Option<String> {
+pub(crate) fn format_day(at_ms: i64) -> Option<String> {
     let at = jiff::Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
     Some(at.strftime("%Y-%m-%d").to_string())
 }

@@ -16,7 +16,7 @@ use crate::migration::facts::command::{Command, Level, Refusal};
 use crate::snapshot::{Ask, Reply, Snapshot};
 
 /// How long the controller may take to answer before the dialog says so, ms.
-pub const ANSWER_MS: u64 = 10_000;
+pub(crate) const ANSWER_MS: u64 = 10_000;
 /// Most letters of a typed line; a phrase that is longer can be typed all the same.
 const MAX_TYPED: usize = 300;
 
@@ -119,7 +119,7 @@ fn handle_message(m: &mut Model, msg: Msg) -> Vec<Cmd> {
 }
 
 /// Does an action, or says why not.
-pub fn perform_action(m: &mut Model, action: &KeyAction) -> Vec<Cmd> {
+pub(crate) fn perform_action(m: &mut Model, action: &KeyAction) -> Vec<Cmd> {
     match (action.ready)(m) {
         Readiness::Now => (action.run)(m),
         Readiness::NotNow(why) => {

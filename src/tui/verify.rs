@@ -9,7 +9,7 @@ use crate::migration::facts::command::Subject;
 use crate::snapshot::{Ask, DiffAdvice, DiffSpan, DiffState, DiffView, DiffWhat};
 
 /// Which records, in the dialog: in words, and how long ago they begin, ms (`None`: where both logs do).
-pub const RANGES: [(&str, Option<u64>); 5] = [
+pub(crate) const RANGES: [(&str, Option<u64>); 5] = [
     ("everything that both logs hold", None),
     ("the last 15 minutes", Some(15 * MINUTE)),
     ("the last hour", Some(60 * MINUTE)),
@@ -23,7 +23,7 @@ const USAGE: &str = "write `verify NAME`, or `verify NAME --from 1h`, `--from 20
 
 /// What a diff would be about from where the person is.
 #[must_use]
-pub fn subject_to_compare(m: &Model) -> Option<DiffWhat> {
+pub(crate) fn subject_to_compare(m: &Model) -> Option<DiffWhat> {
     match &m.screen {
         Screen::Verify => m.diff().map(|d| d.what.clone()),
         Screen::Partition(_) => m.partition.as_ref().map(|tp| DiffWhat::Topics(vec![tp.topic.clone()])),
@@ -37,7 +37,7 @@ pub fn subject_to_compare(m: &Model) -> Option<DiffWhat> {
 
 /// The range of the dialog's line.
 #[must_use]
-pub fn span_of_range(selected: usize, now: At) -> DiffSpan {
+pub(crate) fn span_of_range(selected: usize, now: At) -> DiffSpan {
     match RANGES.get(selected).and_then(|(_, ago)| *ago) {
         Some(ago) => DiffSpan::Times { from: now.0.saturating_sub(ago.cast_signed()).max(0), to: None },
         None => DiffSpan::Comparable,
@@ -49,7 +49,7 @@ pub fn span_of_range(selected: usize, now: At) -> DiffSpan {
 ///
 /// # Errors
 /// It is none: what to type instead.
-pub fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
+pub(crate) fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
     let at = |word: Option<&str>| {
         let word = word.ok_or_else(|| USAGE.to_owned())?;
         let ago = word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<jiff::SignedDuration>().is_ok();
@@ -74,13 +74,13 @@ pub fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
 }
 
 /// Opens the dialog that asks for the range.
-pub fn ask_range(m: &mut Model, what: DiffWhat) -> Vec<Cmd> {
+pub(crate) fn ask_range(m: &mut Model, what: DiffWhat) -> Vec<Cmd> {
     m.overlay = Some(Overlay::Range { what, selected: 0 });
     Vec::new()
 }
 
 /// Sends for a diff, and shows its screen.
-pub fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec<Cmd> {
+pub(crate) fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -> Vec<Cmd> {
     let id = m.ask_id(AskPurpose::Seen);
     let actor = m.options.actor.clone();
     go_to_diff(m);
@@ -89,7 +89,7 @@ pub fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: bool) -
 }
 
 /// Goes to the screen of the diff.
-pub fn go_to_diff(m: &mut Model) {
+pub(crate) fn go_to_diff(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
     if m.screen != Screen::Verify {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Verify));
@@ -97,7 +97,7 @@ pub fn go_to_diff(m: &mut Model) {
 }
 
 /// Stops the diff that runs.
-pub fn stop_diff(m: &mut Model) -> Vec<Cmd> {
+pub(crate) fn stop_diff(m: &mut Model) -> Vec<Cmd> {
     let id = m.ask_id(AskPurpose::Seen);
     m.show_message(Tone::Plain, "stopping; what was read is kept");
     vec![Cmd::Ask(Ask::StopDiff { id })]
@@ -105,7 +105,7 @@ pub fn stop_diff(m: &mut Model) -> Vec<Cmd> {
 
 /// The command of a finished diff that carries what is missing.
 #[must_use]
-pub fn replay_command(view: &DiffView) -> Option<&str> {
+pub(crate) fn replay_command(view: &DiffView) -> Option<&str> {
     match &view.state {
         DiffState::Done { result, .. } => result.next.iter().find_map(|next| match next {
             DiffAdvice::Command(line) => Some(line.as_str()),

@@ -32,13 +32,13 @@ impl Word {
 
 /// Foreign names in one line, each made visible.
 #[must_use]
-pub fn join_names(names: &[String]) -> String {
+pub(crate) fn join_names(names: &[String]) -> String {
     names.iter().map(|name| visible_name(name)).collect::<Vec<_>>().join(" ")
 }
 
 /// A state and why, with `between` where both are there. Where the reason begins with the state it is not said twice.
 #[must_use]
-pub fn join_why(state: &str, between: &str, why: &str) -> String {
+pub(crate) fn join_why(state: &str, between: &str, why: &str) -> String {
     match (state, why) {
         (state, "") => state.to_owned(),
         (state, why) if why.starts_with(state) => why.to_owned(),
@@ -97,7 +97,7 @@ fn describe_move(kind: RunKind, phase: MovePhase) -> &'static str {
 
 /// A producer's state: what its flag says, and what keeps it.
 #[must_use]
-pub fn producer_state(p: &ProducerRow) -> Word {
+pub(crate) fn producer_state(p: &ProducerRow) -> Word {
     match &p.side_state {
         Some(SideState::NeedsOperator { .. }) => Word::new("needs you", Role::Fail, Some(Glyph::Alert)),
         Some(SideState::Blocked { .. }) => Word::new("blocked", Role::Hold, Some(Glyph::Blocked)),
@@ -121,7 +121,7 @@ fn hard_state(eos: &EosView) -> Word {
 
 /// Why a row is where it is: the sentence under the table.
 #[must_use]
-pub fn describe_why(state: &Option<SideState>) -> Option<(Role, String)> {
+pub(crate) fn describe_why(state: &Option<SideState>) -> Option<(Role, String)> {
     Some(match state.as_ref()? {
         SideState::Held { by, why } => (Role::Hold, format!("held by {}: {why}", visible_name(by))),
         SideState::Blocked { why } => (Role::Hold, format!("blocked: {why}")),
@@ -131,7 +131,7 @@ pub fn describe_why(state: &Option<SideState>) -> Option<(Role, String)> {
 
 /// What happened and what to do about it, in one line.
 #[must_use]
-pub fn to_sentence(what: &str, advice: &str) -> String {
+pub(crate) fn to_sentence(what: &str, advice: &str) -> String {
     let what = what.trim_end_matches('.');
     if advice.is_empty() { format!("{what}.") } else { format!("{what}. {}", capitalise_advice(advice.trim())) }
 }
@@ -160,7 +160,7 @@ pub fn describe_way_back(w: &WayBack) -> (Role, String) {
 
 /// Where a group would go next: to the side on which it does not rest.
 #[must_use]
-pub fn next_side(g: &GroupRow) -> Side {
+pub(crate) fn next_side(g: &GroupRow) -> Side {
     match g.stage {
         Stage::Soaking { .. } | Stage::Complete { .. } => Side::Blue,
         // It was never moved, and rests on green all the same.
@@ -172,7 +172,7 @@ pub fn next_side(g: &GroupRow) -> Side {
 /// Whether what lies unread on a side says anything of the group's health: it runs there, or moves. Where it has left
 /// nobody reads, and dual writing lets the distance grow.
 #[must_use]
-pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
+pub(crate) fn lag_counts(g: &GroupRow, side: Side) -> bool {
     matches!(g.stage, Stage::Moving { .. })
         || next_side(g) != side
         || g.found_on() == Some(GroupPlace::OnBoth)
@@ -181,13 +181,13 @@ pub fn lag_counts(g: &GroupRow, side: Side) -> bool {
 
 /// How many members a group has on a side, if somebody told that, and lately.
 #[must_use]
-pub fn members_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<usize> {
+pub(crate) fn members_now(v: &GroupSide, now: At, stale_after_ms: u64) -> Option<usize> {
     (v.members_known() && v.is_fresh(now, stale_after_ms)).then_some(v.members.len())
 }
 
 /// The way back of a group as its row shows it: after the end nobody misses it, and who is not in the plan has none.
 #[must_use]
-pub fn describe_way_back_of(g: &GroupRow) -> (Role, String) {
+pub(crate) fn describe_way_back_of(g: &GroupRow) -> (Role, String) {
     match (&g.stage, g.listed) {
         (_, false) => (Role::Dim, String::new()),
         (Stage::Complete { .. }, _) => (Role::Dim, describe_way_back(&g.way_back).1),
@@ -197,7 +197,7 @@ pub fn describe_way_back_of(g: &GroupRow) -> (Role, String) {
 
 /// Why the way back is closed or unknown.
 #[must_use]
-pub fn way_back_why(w: &WayBack) -> Option<&str> {
+pub(crate) fn way_back_why(w: &WayBack) -> Option<&str> {
     match w {
         WayBack::Closed { why } | WayBack::Unknown { why } => Some(why),
         WayBack::Exact | WayBack::Bounded { .. } => None,
@@ -206,7 +206,7 @@ pub fn way_back_why(w: &WayBack) -> Option<&str> {
 
 /// A group's state on a side in Kafka's words.
 #[must_use]
-pub fn kafka_state(s: Option<GroupState>) -> (Role, String) {
+pub(crate) fn kafka_state(s: Option<GroupState>) -> (Role, String) {
     match s {
         None => (Role::Unknown, "unseen".into()),
         Some(GroupState::Stable) => (Role::Ok, "Stable".into()),
@@ -219,7 +219,7 @@ pub fn kafka_state(s: Option<GroupState>) -> (Role, String) {
 
 /// How a verdict looks.
 #[must_use]
-pub fn verdict_role(v: Verdict) -> Role {
+pub(crate) fn verdict_role(v: Verdict) -> Role {
     match v {
         Verdict::Proven => Role::Ok,
         Verdict::Bounded => Role::Text,
@@ -236,7 +236,7 @@ pub fn loses(p: &PartitionPlan) -> bool {
 
 /// A partition's verdict as shown: a loss takes its place, and what was not measured has none.
 #[must_use]
-pub fn describe_verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
+pub(crate) fn describe_verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
     match plan {
         None => (Role::Dim, "not measured".into()),
         Some(PartitionPlan { missing: Some(n @ 1..), .. }) => {
@@ -248,13 +248,13 @@ pub fn describe_verdict(plan: Option<&PartitionPlan>) -> (Role, String) {
 
 /// How old a measurement is: amber and then STALE when no rule would believe it any more.
 #[must_use]
-pub fn describe_measured_age(now: At, at: At) -> (Role, String) {
+pub(crate) fn describe_measured_age(now: At, at: At) -> (Role, String) {
     describe_age(now, at, ESTIMATE_AGE_MS)
 }
 
 /// How loud a message looks.
 #[must_use]
-pub fn tone_role(tone: Tone) -> Role {
+pub(crate) fn tone_role(tone: Tone) -> Role {
     match tone {
         Tone::Plain => Role::Strong,
         Tone::Hold => Role::Hold,
@@ -264,7 +264,7 @@ pub fn tone_role(tone: Tone) -> Role {
 
 /// A flag state in the identity of where it writes.
 #[must_use]
-pub fn flag_role(f: FlagState) -> Role {
+pub(crate) fn flag_role(f: FlagState) -> Role {
     match f {
         FlagState::Blue => Role::Blue,
         FlagState::Green => Role::Green,
@@ -275,7 +275,7 @@ pub fn flag_role(f: FlagState) -> Role {
 
 /// An age, and how it looks: plain, amber from half of what is stale, then `STALE`.
 #[must_use]
-pub fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
+pub(crate) fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
     let ms = now.since(at);
     if ms > stale_after_ms || at.since(now) > stale_after_ms {
         (Role::Fail, format!("STALE {}", text::format_age(ms)))
@@ -288,13 +288,13 @@ pub fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
 
 /// `1 member`, `3 members`.
 #[must_use]
-pub fn format_plural(n: usize, one: &str) -> String {
+pub(crate) fn format_plural(n: usize, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 
 /// What samples say of a producer that writes to both clusters: `100 % 12s`, `3 missing 8s`, `stale 4m`.
 #[must_use]
-pub fn describe_fidelity(f: &Fidelity, now: At) -> (Role, String) {
+pub(crate) fn describe_fidelity(f: &Fidelity, now: At) -> (Role, String) {
     let role = match f.verdict(now) {
         FidelityVerdict::None | FidelityVerdict::Idle => Role::Dim,
         FidelityVerdict::Stale => Role::Hold,

@@ -52,7 +52,7 @@ pub fn visible_name(name: &str) -> String {
 
 /// Whether every character of a word is shown as itself, spaces aside: whether it can be copied from the screen.
 #[must_use]
-pub fn is_legible(word: &str) -> bool {
+pub(crate) fn is_legible(word: &str) -> bool {
     let alphabet = Alphabet::of_name(word);
     word.chars().all(|c| c == ' ' || alphabet.shows(c))
 }

@@ -23,7 +23,12 @@ pub(super) struct Behind {
 
 impl Behind {
     /// Starts the pollers of both sides. `pause_ms`: between two looks.
-    pub fn start_pollers(tasks: &mut JoinSet<()>, tools: &Arc<Tools>, pause_ms: u64, to: &ObservationSender) -> Self {
+    pub(crate) fn start_pollers(
+        tasks: &mut JoinSet<()>,
+        tools: &Arc<Tools>,
+        pause_ms: u64,
+        to: &ObservationSender,
+    ) -> Self {
         let (holders, held) = watch::channel(HolderFocus::new());
         let (blanks, blank) = watch::channel(WantedBlanks::new());
         for side in Side::BOTH.into_iter().filter(|side| tools.why_unreachable(*side).is_none()) {

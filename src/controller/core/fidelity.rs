@@ -46,7 +46,7 @@ impl Fidelities {
     }
 
     /// What an entry of the journal says of when dual writing began.
-    pub fn note_entry(&mut self, entry: &JournalEntry) {
+    pub(crate) fn note_entry(&mut self, entry: &JournalEntry) {
         match &entry.event {
             Event::RunStarted { run, command: Command::Route { producer, to, .. }, dry_run: false, .. } => {
                 self.routes.insert(*run, (producer.clone(), *to));
@@ -63,7 +63,7 @@ impl Fidelities {
     }
 
     /// A window was compared, or not.
-    pub fn note_sample(&mut self, sampled: Sampled) {
+    pub(crate) fn note_sample(&mut self, sampled: Sampled) {
         let key = (sampled.topic, sampled.partition);
         if self.windows.len() < PARTITIONS || self.windows.contains_key(&key) {
             // What was not looked at takes nothing away from what was.
@@ -85,7 +85,7 @@ impl Fidelities {
     }
 
     /// What is shown of a producer.
-    pub fn fidelity_of(&self, plan: &Plan, producer: &ProducerPlan, now: At) -> Fidelity {
+    pub(crate) fn fidelity_of(&self, plan: &Plan, producer: &ProducerPlan, now: At) -> Fidelity {
         let not = |why: &str| Fidelity::NotSampled { why: why.to_owned() };
         match self.flags.get(&producer.name) {
             Some(FlagState::Dual) => {}

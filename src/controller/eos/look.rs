@@ -39,7 +39,7 @@ pub struct WatchedProducer {
 impl WatchedProducer {
     /// Of a producer; `None` for one that is not exactly-once.
     #[must_use]
-    pub fn of_producer(name: &str, producer: &ProducerSettings) -> Option<Self> {
+    pub(crate) fn of_producer(name: &str, producer: &ProducerSettings) -> Option<Self> {
         producer.is_exactly_once().then(|| Self {
             name: name.to_owned(),
             topics: producer.topics.clone(),
@@ -52,7 +52,7 @@ impl WatchedProducer {
 
     /// Every exactly-once producer of a plan.
     #[must_use]
-    pub fn all_of_settings(settings: &Settings) -> Vec<Self> {
+    pub(crate) fn all_of_settings(settings: &Settings) -> Vec<Self> {
         settings.producers.iter().filter_map(|(name, p)| Self::of_producer(name, p)).collect()
     }
 }

@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(15);
 const TOGETHER: usize = 8;
 
 /// Producers that are looked at closely.
-pub type EosFocus = BTreeSet<String>;
+pub(crate) type EosFocus = BTreeSet<String>;
 
 /// Starts the pollers of a side; none for a plan without exactly-once producers.
 pub(in crate::controller) fn watch_side(

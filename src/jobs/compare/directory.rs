@@ -107,13 +107,13 @@ impl DiffDirectory {
     }
 
     /// The waiting records of a saved topic.
-    pub fn read_waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, DiffFailure> {
+    pub(crate) fn read_waiting(&self, topic: &SavedTopic) -> Result<Vec<u8>, DiffFailure> {
         let path = self.dir.join(&topic.waiting);
         std::fs::read(&path).map_err(|e| disk_failure("can't read", &path, &e))
     }
 
     /// A new topic with so many buckets. Files of an earlier one are removed.
-    pub fn begin_topic(&mut self, buckets: usize) -> Result<(), DiffFailure> {
+    pub(crate) fn begin_topic(&mut self, buckets: usize) -> Result<(), DiffFailure> {
         self.remove_files(&["bucket-", "waiting-"])?;
         self.lengths = vec![0; buckets];
         Ok(())
@@ -129,12 +129,12 @@ impl DiffDirectory {
     }
 
     /// Bytes of a bucket on disk.
-    pub fn bucket_bytes(&self, bucket: usize) -> u64 {
+    pub(crate) fn bucket_bytes(&self, bucket: usize) -> u64 {
         self.lengths.get(bucket).copied().unwrap_or(0)
     }
 
     /// Reads a bucket from its start, in pieces.
-    pub fn read_bucket(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), DiffFailure> {
+    pub(crate) fn read_bucket(&self, bucket: usize, take: &mut dyn FnMut(&[u8])) -> Result<(), DiffFailure> {
         let path = self.bucket_path(bucket);
         let at = |e: std::io::Error| disk_failure("can't read", &path, &e);
         let mut file = File::open(&path).map_err(at)?;
@@ -171,7 +171,7 @@ impl DiffDirectory {
     }
 
     /// A topic is done, and its buckets are of no more use.
-    pub fn finish_topic(&mut self, saved: &Saved) -> Result<(), DiffFailure> {
+    pub(crate) fn finish_topic(&mut self, saved: &Saved) -> Result<(), DiffFailure> {
         self.write_progress(saved)?;
         for bucket in 0..std::mem::take(&mut self.lengths).len() {
             let _ = std::fs::remove_file(self.bucket_path(bucket)); // one that was never written

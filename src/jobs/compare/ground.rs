@@ -68,7 +68,7 @@ impl DiffPreconditions {
     }
 
     /// What of `hidden` matters when the logs were read up to `ends`: twins do not lie beyond an earlier end.
-    pub fn limit_hidden(&self, mut hidden: HiddenOffsets, ends: &[Vec<i64>; 2]) -> HiddenOffsets {
+    pub(crate) fn limit_hidden(&self, mut hidden: HiddenOffsets, ends: &[Vec<i64>; 2]) -> HiddenOffsets {
         for (hidden, ends) in hidden.iter_mut().zip(ends) {
             for (hidden, end) in hidden.iter_mut().zip(ends) {
                 *hidden = hidden.filter(|from| end >= from);
@@ -78,7 +78,7 @@ impl DiffPreconditions {
     }
 
     /// Says where open transactions hide records; whether a range that ends there is known is another matter.
-    pub fn tell_hidden(
+    pub(crate) fn tell_hidden(
         &self,
         hidden: &HiddenOffsets,
         source: Side,
@@ -114,7 +114,7 @@ impl DiffPreconditions {
     }
 
     /// Whether any transaction that was open then still holds its log.
-    pub fn still_hides(&self, hidden: &HiddenOffsets) -> bool {
+    pub(crate) fn still_hides(&self, hidden: &HiddenOffsets) -> bool {
         let same = |log: usize| {
             hidden[log].iter().enumerate().any(|(p, from)| from.is_some() && self.hidden_at(log, p) == *from)
         };
@@ -122,7 +122,7 @@ impl DiffPreconditions {
     }
 
     /// Offsets to be read, both logs together.
-    pub fn count_offsets(&self) -> u64 {
+    pub(crate) fn count_offsets(&self) -> u64 {
         self.ranges.iter().flatten().map(|(from, to)| to.saturating_sub(*from).max(0).unsigned_abs()).sum()
     }
 }
@@ -207,7 +207,7 @@ impl DiffSurvey<'_> {
     ///
     /// # Errors
     /// A side can't be observed.
-    pub async fn survey_topic(&self, topic: &str) -> Result<Result<DiffPreconditions, String>, Trouble> {
+    pub(crate) async fn survey_topic(&self, topic: &str) -> Result<Result<DiffPreconditions, String>, Trouble> {
         let mut counts = [0; 2];
         for (log, count) in counts.iter_mut().enumerate() {
             match self.count_partitions(topic, self.side(log)).await? {

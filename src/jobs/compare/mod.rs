@@ -57,7 +57,7 @@ pub struct DiffRequest {
 }
 
 /// Where a diff tells how far it is, about once a second.
-pub type DiffProgressSink = Arc<dyn Fn(&DiffProgress) + Send + Sync>;
+pub(crate) type DiffProgressSink = Arc<dyn Fn(&DiffProgress) + Send + Sync>;
 
 /// How a diff ended.
 #[derive(Debug)]

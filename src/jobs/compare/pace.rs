@@ -52,7 +52,7 @@ impl ReadPace {
     }
 
     /// Takes `bytes` that were read, and waits as long as that was too fast, or until `stopped`.
-    pub fn take_bytes(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
+    pub(crate) fn take_bytes(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.taken += bytes as f64;
         state.credit -= bytes as f64;
@@ -71,7 +71,7 @@ impl ReadPace {
     }
 
     /// Takes in how long a small request to a side took.
-    pub fn note_answer_time(&self, side: Side, ms: u64) {
+    pub(crate) fn note_answer_time(&self, side: Side, ms: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
         let speed = state.taken / seconds;
@@ -98,7 +98,7 @@ impl ReadPace {
     }
 
     /// Why it reads slower than it could.
-    pub fn describe_slowdown(&self) -> Option<String> {
+    pub(crate) fn describe_slowdown(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.why.clone().or_else(|| Some(format!("limited to {}/s", size::format_size(state.rate? as u64))))
     }

@@ -107,7 +107,7 @@ impl DiffSession {
     }
 
     /// Compares a topic; `None` when it was interrupted, and saved.
-    pub async fn compare_topic(
+    pub(crate) async fn compare_topic(
         &mut self,
         mut ground: DiffPreconditions,
         resumed: Option<SavedTopic>,

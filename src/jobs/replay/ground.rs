@@ -59,7 +59,7 @@ impl ReplayPreconditions {
     }
 
     /// Whether these are the plan's and the journal's clusters, and two of them.
-    pub async fn check_pins(&self, entries: &[JournalEntry]) -> Result<(), Halt> {
+    pub(crate) async fn check_pins(&self, entries: &[JournalEntry]) -> Result<(), Halt> {
         pins::check_clusters(&self.clusters, &self.plan, &pins::pins_of(entries)).await?;
         Ok(())
     }
@@ -92,7 +92,13 @@ impl ReplayPreconditions {
     }
 
     /// The offsets of a topic between two moments (ms), by blue's name.
-    pub async fn ranges_between(&self, side: Side, topic: &str, from: i64, to: Option<i64>) -> Result<Ranges, Halt> {
+    pub(crate) async fn ranges_between(
+        &self,
+        side: Side,
+        topic: &str,
+        from: i64,
+        to: Option<i64>,
+    ) -> Result<Ranges, Halt> {
         self.names.learn_topic(&self.plan, topic);
         let name = self.names.topic_on(side, topic);
         let topics = self.ask_topics(side, &BTreeSet::from([name.clone()])).await?;
@@ -138,7 +144,7 @@ impl ReplayPreconditions {
     }
 
     /// Whether the source still has all of the ranges, and they can be read.
-    pub async fn check_source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
+    pub(crate) async fn check_source(&self, side: Side, ranges: &Ranges) -> Result<BTreeMap<String, i32>, Halt> {
         ranges.partitions().for_each(|tp| self.names.learn_topic(&self.plan, &tp.topic));
         let names: BTreeSet<String> = ranges.partitions().map(|tp| self.names.topic_on(side, &tp.topic)).collect();
         let topics = self.ask_topics(side, &names).await?;
@@ -179,7 +185,7 @@ impl ReplayPreconditions {
     }
 
     /// Where the records go, and what is known of the topics there.
-    pub async fn survey_target(
+    pub(crate) async fn survey_target(
         &self,
         request: &ReplayRequest,
         counts: &BTreeMap<String, i32>,
@@ -260,7 +266,7 @@ impl ReplayPreconditions {
 
     /// The part of the target that may hold newer records of a topic than those to be carried: from the moment `from`
     /// (ms) on, in the partitions that records of `sources` go to. Topics by blue's names.
-    pub async fn find_newer(
+    pub(crate) async fn find_newer(
         &self,
         side: Side,
         target: &ReplayTarget,

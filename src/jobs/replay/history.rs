@@ -24,7 +24,7 @@ pub(super) struct KnownReplay {
 }
 
 impl EarlierReplays {
-    pub fn from_entries(entries: &[JournalEntry]) -> Self {
+    pub(crate) fn from_entries(entries: &[JournalEntry]) -> Self {
         let mut earlier = Self::default();
         for entry in entries {
             match &entry.event {
@@ -49,7 +49,7 @@ impl EarlierReplays {
     }
 
     /// The run to go on with: by its id, or the last one that is not done.
-    pub fn to_resume(&self, id: Option<&str>) -> Result<(String, KnownReplay), Trouble> {
+    pub(crate) fn to_resume(&self, id: Option<&str>) -> Result<(String, KnownReplay), Trouble> {
         let look = "`cutover journal show` names them";
         let found = match id {
             Some(id) => self.runs.get_key_value(id),
@@ -70,7 +70,7 @@ impl EarlierReplays {
 
     /// Why a new replay would carry records a second time: an earlier one has, or may have, carried some of them into
     /// the same topics.
-    pub fn find_repeat(&self, spec: &ReplaySpec) -> Option<Trouble> {
+    pub(crate) fn find_repeat(&self, spec: &ReplaySpec) -> Option<Trouble> {
         self.runs.iter().rev().find_map(|(id, known)| {
             let to = |spec: &ReplaySpec, topic: &str| spec.routes.get(topic).map(|route| route.to.clone());
             let same = |topic: &str| to(spec, topic) == to(&known.spec, topic);

@@ -18,7 +18,7 @@ mod walk;
 pub(crate) use back::{CarryBack, NotCarriedBack, carry_back};
 pub use run::run_replay;
 pub use stop::Stop;
-pub use walk::ReplayProgressSink;
+pub(crate) use walk::ReplayProgressSink;
 
 use crate::base::{Side, Trouble, TroubleClass};
 use crate::replay::{By, Ranges};
@@ -103,7 +103,7 @@ pub struct Ui<'a> {
 
 /// Why a replay does not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Halt {
+pub(crate) enum Halt {
     /// Refused or failed.
     Refused(Trouble),
     /// A gate holds.
@@ -117,7 +117,7 @@ pub enum Halt {
 impl Halt {
     /// Its class, and its trouble where there is one.
     #[must_use]
-    pub fn into_parts(self) -> (TroubleClass, Option<Trouble>) {
+    pub(crate) fn into_parts(self) -> (TroubleClass, Option<Trouble>) {
         match self {
             Halt::Refused(t) => (TroubleClass::Refused, Some(t)),
             Halt::Holds(t) => (TroubleClass::Held, Some(t)),

@@ -15,7 +15,7 @@ use crate::replay::ranges::{Piece, describe_ranges};
 /// # Errors
 /// No JSON, or no such object in it: then nothing is known, which is not the same as nothing missing. It is about the
 /// other direction. It lists only a part of what is missing, or says that something of a topic is unknown.
-pub fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges, Trouble> {
+pub(crate) fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges, Trouble> {
     let advice = "write it with `cutover diff --json > FILE`";
     let document: Value =
         serde_json::from_str(text).map_err(|e| Trouble::new(format!("{name} is no JSON document: {e}"), advice))?;
@@ -81,7 +81,7 @@ fn parse_span(item: &Value) -> Option<(i64, i64)> {
 ///
 /// # Errors
 /// A partition of which nothing is known: a replay of the rest would look like all of it.
-pub fn ranges_of_group(group: &str, plan: &GroupTranslation) -> Result<Ranges, Trouble> {
+pub(crate) fn ranges_of_group(group: &str, plan: &GroupTranslation) -> Result<Ranges, Trouble> {
     if let Some(p) = plan.partitions.iter().find(|p| p.missing.is_none()) {
         let why = p.why.as_deref().unwrap_or("nothing could be read");
         return Err(Trouble::new(

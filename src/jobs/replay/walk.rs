@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const TELL_MS: u64 = 200;
 
 /// Told of progress from a blocking thread; it must return at once.
-pub type ReplayProgressSink = Arc<dyn Fn(&ReplayProgress) + Send + Sync>;
+pub(crate) type ReplayProgressSink = Arc<dyn Fn(&ReplayProgress) + Send + Sync>;
 
 /// How to reach one cluster's data plane.
 #[derive(Debug, Clone)]
@@ -39,12 +39,12 @@ pub(super) struct Link {
 
 impl Link {
     /// Opens a reader of committed records.
-    pub fn open_reader(&self) -> Result<RecordReader, Trouble> {
+    pub(crate) fn open_reader(&self) -> Result<RecordReader, Trouble> {
         self.open_reader_of(Isolation::Committed)
     }
 
     /// Opens a reader.
-    pub fn open_reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
+    pub(crate) fn open_reader_of(&self, isolation: Isolation) -> Result<RecordReader, Trouble> {
         self.plane.open_reader_within(isolation, PATIENCE, QUEUED_KIB)
     }
 }
@@ -74,7 +74,7 @@ impl ProgressTeller {
     }
 
     /// So much is done by now.
-    pub fn set_done(&mut self, done: u64) {
+    pub(crate) fn set_done(&mut self, done: u64) {
         self.add(done.saturating_sub(self.now.done), 0);
     }
 
@@ -120,7 +120,7 @@ pub(super) enum Walked {
 
 impl Walked {
     /// Whether every record was given; a reader's failure is an error.
-    pub fn into_whole(self) -> Result<bool, Trouble> {
+    pub(crate) fn into_whole(self) -> Result<bool, Trouble> {
         match self {
             Walked::Whole => Ok(true),
             Walked::Broken => Ok(false),

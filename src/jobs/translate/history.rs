@@ -34,7 +34,7 @@ pub struct History {
 
 impl History {
     /// Takes in a journal entry. A flag counts from its intent on: it may have been set at once.
-    pub fn note_entry(&mut self, entry: &JournalEntry) {
+    pub(crate) fn note_entry(&mut self, entry: &JournalEntry) {
         self.begun.get_or_insert(entry.at);
         match &entry.event {
             // A dry run sets nothing.
@@ -66,7 +66,7 @@ impl History {
     }
 
     /// Takes in where writers went by hard cutovers, as the journal has it by now.
-    pub fn set_seams(&mut self, seams: &Seams) {
+    pub(crate) fn set_seams(&mut self, seams: &Seams) {
         if self.seams != *seams {
             self.seams = seams.clone();
         }
@@ -80,12 +80,12 @@ impl History {
 
     /// The same, also if they have gone back since.
     #[must_use]
-    pub fn last_seam(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
+    pub(crate) fn last_seam(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
         self.seams.last_to(to, tp)
     }
 
     /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.
-    pub fn note_round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
+    pub(crate) fn note_round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
         for (topic, partitions) in view.topics.iter().filter(|(t, _)| wanted(t)) {
             if let Some(id) = &partitions.id
                 && self.topics.insert((side, topic.clone()), id.clone()).is_some_and(|before| before != *id)

@@ -134,12 +134,12 @@ impl GroupResults {
         self.groups[owner].1.get_or_insert(why);
     }
 
-    pub fn has_failed(&self, owner: usize) -> bool {
+    pub(crate) fn has_failed(&self, owner: usize) -> bool {
         self.groups[owner].1.is_some()
     }
 
     /// How far it is.
-    pub fn describe_progress(&self) -> String {
+    pub(crate) fn describe_progress(&self) -> String {
         let done: usize = self.groups.iter().map(|(plans, _)| plans.len()).sum();
         format!("{done} of {} partitions translated", self.total)
     }

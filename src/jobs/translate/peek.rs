@@ -27,7 +27,12 @@ struct PeekedRecord {
 impl Translator {
     /// Puts keys and sizes, and values where `values` says so, to the records at the cut of a plan made for `to`. They
     /// are read again: what expired meanwhile stays as it is. Errors: a cluster could not be read.
-    pub async fn show_records(&self, plan: &mut GroupTranslation, to: Side, values: bool) -> Result<(), Trouble> {
+    pub(crate) async fn show_records(
+        &self,
+        plan: &mut GroupTranslation,
+        to: Side,
+        values: bool,
+    ) -> Result<(), Trouble> {
         self.inner.peek_records(Ways { source: to.other(), target: to }, &mut plan.partitions, values).await
     }
 }

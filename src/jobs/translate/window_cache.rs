@@ -16,18 +16,18 @@ pub(super) struct WindowCache {
 
 impl WindowCache {
     /// Records that are held.
-    pub fn record_count(&self) -> u64 {
+    pub(crate) fn record_count(&self) -> u64 {
         self.held.values().flatten().map(|w| w.len() as u64).sum()
     }
 
     /// Forgets the partitions (by their names there) that nobody works on any more.
-    pub fn retain_partitions(&mut self, wanted: impl Fn(&TopicPartition) -> bool) {
+    pub(crate) fn retain_partitions(&mut self, wanted: impl Fn(&TopicPartition) -> bool) {
         self.held.retain(|(tp, _), _| wanted(tp));
     }
 
     /// What of an ask is neither held nor in `planned` (which it is added to). Returns how many offsets that is, and
     /// adds nothing when it is more than `room`.
-    pub fn plan_reads(&self, ask: &WindowAsk, planned: &mut Vec<WindowRange>, room: u64) -> Option<u64> {
+    pub(crate) fn plan_reads(&self, ask: &WindowAsk, planned: &mut Vec<WindowRange>, room: u64) -> Option<u64> {
         let held = self.held.get(&(ask.tp.clone(), ask.keys)).into_iter().flatten().map(|w| (w.from(), w.to()));
         let coming = planned.iter().filter(|s| s.tp == ask.tp && s.keys == ask.keys).map(|s| (s.from, s.to));
         let mut covered: Vec<(i64, i64)> = held.chain(coming).collect();

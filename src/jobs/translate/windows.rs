@@ -26,7 +26,7 @@ const ROOM: usize = 10_000_000;
 
 /// A stretch of a log that a translation needs.
 #[derive(Debug, Clone)]
-pub struct WindowAsk {
+pub(crate) struct WindowAsk {
     /// The job it is for.
     pub slot: usize,
     /// By its name on this cluster.
@@ -43,7 +43,7 @@ pub struct WindowAsk {
 
 /// A stretch of a log that is read, for one translation or for several.
 #[derive(Debug, Clone)]
-pub struct WindowRange {
+pub(crate) struct WindowRange {
     /// By its name on this cluster.
     pub tp: TopicPartition,
     /// First offset.
@@ -69,7 +69,7 @@ pub struct Gone {
 
 impl Gone {
     /// Whether an ask fails by it.
-    pub fn hits(&self, ask: &WindowAsk) -> bool {
+    pub(crate) fn hits(&self, ask: &WindowAsk) -> bool {
         self.tp == ask.tp && (ask.from < self.start || ask.to > self.end)
     }
 }
@@ -97,7 +97,7 @@ impl Drop for StopOnDrop {
 }
 
 /// Says how many records a read has brought so far.
-pub type RecordCountSink = Box<dyn Fn(u64) + Send>;
+pub(crate) type RecordCountSink = Box<dyn Fn(u64) + Send>;
 
 impl Windows {
     /// Nothing is opened before the first read.

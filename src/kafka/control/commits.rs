@@ -36,7 +36,7 @@ impl Cluster {
     }
 
     /// The same with what some of the commits carry besides their offset.
-    pub async fn commit_offsets_with(
+    pub(crate) async fn commit_offsets_with(
         &self,
         group: &str,
         offsets: &[(TopicPartition, i64)],

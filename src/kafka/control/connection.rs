@@ -36,7 +36,7 @@ const READ_PIECE: usize = 256 << 10;
 const WRITE_JOIN: usize = 64 << 10;
 
 /// The versions of each request that a broker speaks: API key to (least, greatest).
-pub type ApiTable = HashMap<i16, (i16, i16)>;
+pub(crate) type ApiTable = HashMap<i16, (i16, i16)>;
 
 /// An open connection. Dropping it closes it.
 pub(super) struct Connection {
@@ -190,12 +190,12 @@ impl Connection {
     }
 
     /// Why, if it was closed because the broker did not answer in time.
-    pub fn was_stuck(&self) -> Option<Trouble> {
+    pub(crate) fn was_stuck(&self) -> Option<Trouble> {
         self.shared.stuck.load(Ordering::Relaxed).then(|| *self.shared.reason().trouble)
     }
 
     /// The greatest version of a request that both sides speak, request and answer alike.
-    pub fn common_version<R: Request>(&self) -> Option<i16> {
+    pub(crate) fn common_version<R: Request>(&self) -> Option<i16> {
         let (least, greatest) = *self.versions.get(&R::KEY)?;
         let answer = <R::Response as Message>::VERSIONS;
         let least = least.max(R::VERSIONS.min).max(answer.min);
@@ -204,7 +204,7 @@ impl Connection {
     }
 
     /// As [`Self::common_version`], or what a person is told when there is none. `since` says which Kafka brought the API.
-    pub fn need_version<R: Request>(&self, since: &str) -> Result<i16, Failure> {
+    pub(crate) fn need_version<R: Request>(&self, since: &str) -> Result<i16, Failure> {
         self.common_version::<R>().ok_or_else(|| {
             let api = api_name(R::KEY);
             Failure::new(

@@ -18,12 +18,16 @@ const MAX_COORDINATORS: usize = 100_000;
 
 impl Router {
     /// The coordinators of these keys. Asks in one request where brokers can (v4, Kafka 3.0), else one by one, pipelined.
-    pub async fn find_coordinators(&self, kind: KeyType, keys: &[String]) -> HashMap<String, Result<i32, Failure>> {
+    pub(crate) async fn find_coordinators(
+        &self,
+        kind: KeyType,
+        keys: &[String],
+    ) -> HashMap<String, Result<i32, Failure>> {
         self.find_coordinators_within(kind, keys, ATTEMPTS).await
     }
 
     /// The same, asked at most `attempts` times.
-    pub async fn find_coordinators_within(
+    pub(crate) async fn find_coordinators_within(
         &self,
         kind: KeyType,
         keys: &[String],
@@ -75,7 +79,7 @@ impl Router {
     }
 
     /// Remembers a coordinator that was learned otherwise (a broker lists the groups it coordinates).
-    pub fn learn_coordinator(&self, kind: KeyType, key: &str, node: i32) {
+    pub(crate) fn learn_coordinator(&self, kind: KeyType, key: &str, node: i32) {
         let mut known = lock_unpoisoned(&self.coordinators);
         if known.len() >= MAX_COORDINATORS {
             known.clear();
@@ -84,7 +88,7 @@ impl Router {
     }
 
     /// The groups that a broker coordinated when last heard of.
-    pub fn coordinated_by(&self, node: i32) -> Vec<String> {
+    pub(crate) fn coordinated_by(&self, node: i32) -> Vec<String> {
         let known = lock_unpoisoned(&self.coordinators);
         known
             .iter()
@@ -94,7 +98,7 @@ impl Router {
     }
 
     /// Forgets a coordinator that turned out to be none.
-    pub fn forget_coordinator(&self, kind: KeyType, key: &str) {
+    pub(crate) fn forget_coordinator(&self, kind: KeyType, key: &str) {
         if let Some(node) = lock_unpoisoned(&self.coordinators).remove(&(kind, key.to_owned())) {
             tracing::trace!(side = %self.side(), ?kind, key = %visible_name(key), node, "coordinator forgotten");
         }

@@ -37,18 +37,18 @@ impl Failure {
         Self::with_trouble(class, Trouble::new(what, advice))
     }
 
-    pub fn with_trouble(class: Class, trouble: Trouble) -> Self {
+    pub(crate) fn with_trouble(class: Class, trouble: Trouble) -> Self {
         Self { class, error: None, trouble: Box::new(trouble), nobody: false }
     }
 
     /// Nobody was there to be connected to.
-    pub fn nobody_there(what: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(crate) fn nobody_there(what: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { nobody: true, ..Self::new(Class::Unreachable, what, advice) }
     }
 
     /// Whether another attempt may succeed without a person doing anything. For reads only: a write that is `Lost`
     /// must be looked at first.
-    pub fn is_passing(&self) -> bool {
+    pub(crate) fn is_passing(&self) -> bool {
         self.class != Class::Final
     }
 }

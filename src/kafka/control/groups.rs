@@ -27,7 +27,7 @@ pub enum StableOffsets {
 }
 
 /// What commits carry besides their offsets, by topic and partition, where that is not empty.
-pub type MetadataByTopic = BTreeMap<String, BTreeMap<i32, String>>;
+pub(crate) type MetadataByTopic = BTreeMap<String, BTreeMap<i32, String>>;
 
 impl Cluster {
     /// One group: kind, state, members and committed offsets. A group that nobody knows is `Dead`, without offsets.
@@ -44,7 +44,7 @@ impl Cluster {
     }
 
     /// The same with what those commits carry besides their offsets.
-    pub async fn stable_commits(
+    pub(crate) async fn stable_commits(
         &self,
         id: &str,
         partitions: &[TopicPartition],
@@ -194,7 +194,7 @@ impl Router {
     }
 
     /// Committed offsets of groups, wherever they are coordinated.
-    pub async fn offsets_of(&self, ids: &[String], attempts: u32) -> HashMap<String, Result<Fetched, Failure>> {
+    pub(crate) async fn offsets_of(&self, ids: &[String], attempts: u32) -> HashMap<String, Result<Fetched, Failure>> {
         let mut pending = ids.to_vec();
         let mut done = HashMap::new();
         for attempt in 0..attempts {

@@ -122,7 +122,7 @@ impl From<Unverified> for Trouble {
 impl Cluster {
     /// Holds every use of the data plane to a cluster id. The control plane shows what answers instead, for a person to
     /// see; what may be done then is another matter.
-    pub fn hold_to(&self, id: &str, by: PinnedBy) {
+    pub(crate) fn hold_to(&self, id: &str, by: PinnedBy) {
         lock_unpoisoned(&self.inner.identity).pin = Some((id.to_owned(), by));
     }
 
@@ -185,7 +185,7 @@ fn host_port_of(endpoint: &Endpoint) -> String {
 
 impl Router {
     /// Makes sure, once, that the whole bootstrap list leads to one cluster; and again when it did not.
-    pub async fn lead_to_one(&self) -> Result<(), Failure> {
+    pub(crate) async fn lead_to_one(&self) -> Result<(), Failure> {
         let settled = || lock_unpoisoned(&self.identity).foreign.is_empty() && *lock_unpoisoned(&self.surveyed);
         if settled() {
             return Ok(());
@@ -207,7 +207,7 @@ impl Router {
     }
 
     /// Errors: some address leads to another cluster.
-    pub fn check_one_cluster(&self) -> Result<(), Failure> {
+    pub(crate) fn check_one_cluster(&self) -> Result<(), Failure> {
         let trouble = lock_unpoisoned(&self.identity).trouble(self.side());
         trouble.map_or(Ok(()), |trouble| Err(Failure::with_trouble(Class::Unreachable, trouble)))
     }
@@ -263,7 +263,7 @@ impl Router {
     }
 
     /// Takes in what a new connection leads to.
-    pub async fn identify(
+    pub(crate) async fn identify(
         identity: &std::sync::Mutex<ClusterIdentity>,
         side: Side,
         connection: &Connection,

@@ -30,15 +30,15 @@ mod transactions;
 mod transport;
 
 pub use acls::in_force;
-pub use connection::ApiTable;
-pub use formats::OldSet;
 pub use groups::StableOffsets;
-pub use identity::{Unverified, VerifiedCluster};
+pub use identity::Unverified;
+pub(crate) use identity::VerifiedCluster;
 pub use offsets::OffsetSpec;
-pub use rights::OperationsOf;
+pub(crate) use rights::OperationsOf;
 pub use router::Cluster;
 pub use snapshot::{Named, SnapshotOptions, Which};
-pub use topics::{ConfigValue, NewTopic};
+pub(crate) use topics::ConfigValue;
+pub use topics::NewTopic;
 pub use transactions::TransactionFilter;
 
 use crate::base::Trouble;

@@ -59,7 +59,7 @@ impl Cluster {
 }
 
 impl Router {
-    pub async fn look_up_offsets(
+    pub(crate) async fn look_up_offsets(
         &self,
         asks: &[(TopicPartition, OffsetSpec)],
         attempts: u32,
@@ -129,7 +129,7 @@ impl Router {
     }
 
     /// Why there is nobody to ask about a partition.
-    pub fn no_leader(&self, tp: &TopicPartition, known: Option<i32>) -> Failure {
+    pub(crate) fn no_leader(&self, tp: &TopicPartition, known: Option<i32>) -> Failure {
         let (side, name) = (self.side(), tp.to_string());
         match known {
             Some(_) => Failure::new(

@@ -22,7 +22,7 @@ use crate::estate::partial::{Operations, Shown};
 use crate::estate::{ClusterView, GroupKind, GroupState, GroupView};
 
 /// Operations by name, or why they could not be told.
-pub type OperationsOf = BTreeMap<String, Result<Operations, Trouble>>;
+pub(crate) type OperationsOf = BTreeMap<String, Result<Operations, Trouble>>;
 
 /// Groups whose operations brokers tell up to this version also where no such group exists: a later one answers
 /// GROUP_ID_NOT_FOUND and nothing else (KIP-1043).
@@ -35,12 +35,12 @@ const TELLS_CLUSTER: i16 = 10;
 
 impl Cluster {
     /// What this principal may do with topics, by name. An error: it may not even see that one, or there is none.
-    pub async fn topic_operations(&self, topics: &[String]) -> OperationsOf {
+    pub(crate) async fn topic_operations(&self, topics: &[String]) -> OperationsOf {
         self.inner.topic_operations(topics).await
     }
 
     /// What this principal may do with groups, by id, whether they exist or not.
-    pub async fn group_operations(&self, groups: &[String]) -> OperationsOf {
+    pub(crate) async fn group_operations(&self, groups: &[String]) -> OperationsOf {
         self.inner.group_operations(groups).await
     }
 }
@@ -56,7 +56,7 @@ fn untold_operations(connection: &Connection) -> Failure {
 
 impl Router {
     /// What of the cluster this principal is shown.
-    pub async fn ask_shown(&self) -> Shown {
+    pub(crate) async fn ask_shown(&self) -> Shown {
         match self.cluster_operations().await {
             Ok(operations) => Shown::Operations(operations),
             Err(failure) => Shown::Unknown(failure.into()),
@@ -179,7 +179,7 @@ impl Router {
     /// Puts in what became of groups that were asked for by name and that no broker listed: those that may not be seen, or
     /// whose coordinator does not answer, with why, and those that a coordinator knows all the same; those that do not
     /// exist stay out. A whole list is no proof of that: while a coordinator moves or loads, its groups are in no list.
-    pub async fn place_named(&self, view: &mut ClusterView, names: &BTreeSet<String>) {
+    pub(crate) async fn place_named(&self, view: &mut ClusterView, names: &BTreeSet<String>) {
         let missing: Vec<String> = names.iter().filter(|n| !view.groups.contains_key(*n)).cloned().collect();
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut found: Vec<(String, Result<Option<GroupView>, Failure>)> = Vec::new();

@@ -189,12 +189,12 @@ impl Router {
         self.properties.as_ref().map(ControlProperties::describe_client).unwrap_or_default()
     }
 
-    pub fn topology(&self) -> Arc<Topology> {
+    pub(crate) fn topology(&self) -> Arc<Topology> {
         Arc::clone(&lock_unpoisoned(&self.topology))
     }
 
     /// Asks for Metadata of these topics (`None`: all, `[]`: brokers only), remembers it, and returns the answer.
-    pub async fn refresh_metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
+    pub(crate) async fn refresh_metadata(&self, topics: Option<&[String]>) -> Result<MetadataResponse, Failure> {
         let mut attempt = 0;
         loop {
             match self.ask_metadata(topics, false).await {
@@ -214,7 +214,11 @@ impl Router {
 
     /// Metadata of these topics, as [`Self::refresh_metadata`], asked once and not remembered. `operations`: with what this
     /// principal may do with each (v8, Kafka 2.3).
-    pub async fn ask_metadata(&self, topics: Option<&[String]>, operations: bool) -> Result<MetadataResponse, Failure> {
+    pub(crate) async fn ask_metadata(
+        &self,
+        topics: Option<&[String]>,
+        operations: bool,
+    ) -> Result<MetadataResponse, Failure> {
         let connection = self.connect_any().await?;
         let version = connection.need_version::<MetadataRequest>("0.10 or later")?;
         let named = |name: &String| {
@@ -279,7 +283,7 @@ impl Router {
 
     /// A connection to any broker of a cluster that all addresses lead to: one that is open, else the first bootstrap
     /// address (or known broker) that answers.
-    pub async fn connect_any(&self) -> Result<Arc<Connection>, Failure> {
+    pub(crate) async fn connect_any(&self) -> Result<Arc<Connection>, Failure> {
         self.lead_to_one().await?;
         self.reach_any().await
     }
@@ -309,7 +313,7 @@ impl Router {
     }
 
     /// The connection to a broker.
-    pub async fn connect_node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
+    pub(crate) async fn connect_node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
         self.lead_to_one().await?;
         self.connect(Peer::Node(id)).await
     }

@@ -103,7 +103,7 @@ pub(super) trait BrokerQuestion<K: Located>: Sync {
 
 impl Router {
     /// Asks about each of `keys` at its broker. Every key is in the answer.
-    pub async fn ask_each<K: Located, A: BrokerQuestion<K>>(
+    pub(crate) async fn ask_each<K: Located, A: BrokerQuestion<K>>(
         &self,
         ask: &A,
         keys: &[K],

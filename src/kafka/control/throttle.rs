@@ -108,7 +108,7 @@ impl ThrottleGate {
     }
 
     /// Takes in what an answer named, ms.
-    pub fn note_throttle(self: &Arc<Self>, ms: i32) {
+    pub(crate) fn note_throttle(self: &Arc<Self>, ms: i32) {
         let ms = u64::try_from(ms).unwrap_or(0);
         self.book.note_answer(ms);
         if ms == 0 {
@@ -128,7 +128,7 @@ impl ThrottleGate {
     }
 
     /// Waits until the broker takes requests again; at most [`LONGEST`].
-    pub async fn wait_open(&self) {
+    pub(crate) async fn wait_open(&self) {
         if self.is_closed() {
             let _ = tokio::time::timeout(LONGEST, self.waiting.subscribe().wait_for(|n| *n == 0)).await;
         }

@@ -65,14 +65,17 @@ impl NewTopic {
 
 impl Cluster {
     /// The names of all topics that may be seen, as they are.
-    pub async fn topic_names(&self) -> Result<BTreeSet<String>, Trouble> {
+    pub(crate) async fn topic_names(&self) -> Result<BTreeSet<String>, Trouble> {
         let metadata = self.inner.refresh_metadata(None).await?;
         Ok(metadata.topics.iter().filter_map(|t| t.name.as_ref()).map(|name| name.to_string()).collect())
     }
 
     /// How many partitions each of these topics has, internal ones too. Errors: no broker answers; in a topic's place, that
     /// it does not exist, or may not be seen.
-    pub async fn partition_counts(&self, topics: &[String]) -> Result<BTreeMap<String, Result<i32, Trouble>>, Trouble> {
+    pub(crate) async fn partition_counts(
+        &self,
+        topics: &[String],
+    ) -> Result<BTreeMap<String, Result<i32, Trouble>>, Trouble> {
         let metadata = self.inner.refresh_metadata(Some(topics)).await?;
         let count = |t: &MetadataResponseTopic| {
             let name = t.name.as_ref()?.to_string();
@@ -137,7 +140,7 @@ impl TopicChange<'_> {
 }
 
 impl Router {
-    pub async fn fetch_configs(
+    pub(crate) async fn fetch_configs(
         &self,
         topics: &[String],
     ) -> HashMap<String, Result<BTreeMap<String, ConfigValue>, Failure>> {

@@ -9,7 +9,7 @@ use super::super::librdkafka;
 use super::{ReadError, ReadRange, RecordReader};
 
 /// Who knows the cluster otherwise, and is asked before each read. Blocking.
-pub trait Warden: Send + Sync {
+pub(crate) trait Warden: Send + Sync {
     /// Whether these windows may be read: that the addresses still lead to the same cluster (asked anew where the client
     /// was left alone for a while), and that librdkafka understands what the windows hold.
     fn admit(&self, ranges: &[ReadRange]) -> Result<(), ReadError>;
@@ -25,13 +25,13 @@ impl RecordReader {
     /// Holds it to a cluster: its client must have been told this id (`None`: the cluster has none), and `warden` is asked
     /// before each read.
     #[must_use]
-    pub fn held_to(mut self, cluster_id: Option<String>, warden: Arc<dyn Warden>) -> Self {
+    pub(crate) fn held_to(mut self, cluster_id: Option<String>, warden: Arc<dyn Warden>) -> Self {
         self.hold = Some(ReaderHold { cluster_id, warden });
         self
     }
 
     /// The cluster's id, as this client was told it. Errors: nobody tells, or it is another than it is held to.
-    pub fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
+    pub(crate) fn tell_cluster_id(&self) -> Result<Option<String>, ReadError> {
         self.check_home(self.patience)?;
         Ok(self.consumer.client().fetch_cluster_id(self.patience))
     }

@@ -21,7 +21,7 @@ impl ReadyQueues {
     }
 
     /// Slot `slot` has something to read.
-    pub fn ring(&self, slot: usize) {
+    pub(crate) fn ring(&self, slot: usize) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (queue, queued) = &mut *waiting;
         if !std::mem::replace(&mut queued[slot], true) {
@@ -65,7 +65,7 @@ impl ReadPatience {
     }
 
     /// Something arrived.
-    pub fn note_progress(&mut self) {
+    pub(crate) fn note_progress(&mut self) {
         self.idle = 0;
     }
 
@@ -75,13 +75,13 @@ impl ReadPatience {
     }
 
     /// Whether that has lasted too long.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.idle >= self.limit
     }
 
     /// Takes in librdkafka's statistics: a fetch position that moved is progress, though no record was
     /// shown (a long stretch of aborted ones).
-    pub fn note_statistics<'a>(&mut self, json: &[u8], open: impl Iterator<Item = &'a TopicPartition>) {
+    pub(crate) fn note_statistics<'a>(&mut self, json: &[u8], open: impl Iterator<Item = &'a TopicPartition>) {
         let Ok(all) = serde_json::from_slice::<serde_json::Value>(json) else { return };
         for partition in open {
             let told = &all["topics"][&partition.topic]["partitions"][&partition.partition.to_string()];

@@ -229,7 +229,7 @@ impl Machine {
 
     /// The producer that a group moves with, if its offsets are committed in a producer's transactions.
     #[must_use]
-    pub fn coupled_with(&self, group: &str) -> Option<&str> {
+    pub(crate) fn coupled_with(&self, group: &str) -> Option<&str> {
         let mut producers = self.settings.producers.iter();
         producers.find(|(_, p)| p.coupled_groups().iter().any(|g| g == group)).map(|(name, _)| name.as_str())
     }

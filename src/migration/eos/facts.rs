@@ -31,7 +31,7 @@ impl ProducerCut<'_> {
     /// What an approval is bound to: the plan, the clusters, and what the gate says, each row by its word. What only
     /// grows older (ages, counts, the window, and the approval itself) is no part of it.
     #[must_use]
-    pub fn approval_facts(&self) -> String {
+    pub(crate) fn approval_facts(&self) -> String {
         let sight = self.sight;
         let rows = [
             self.check_flag(),

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoEnumIterator as _;
 
 pub(super) use after::list_initialised_again;
-pub use after::{initialised_again, not_asked, not_told};
+pub(crate) use after::{initialised_again, not_asked, not_told};
 
 use super::FencedId;
 use crate::base::format_duration;
@@ -80,13 +80,13 @@ pub enum RowId {
 impl RowId {
     /// Whether an operator may override it with a typed reason. What would lose or double records can't be.
     #[must_use]
-    pub fn may_be_overridden(self) -> bool {
+    pub(crate) fn may_be_overridden(self) -> bool {
         self.gate_name().is_some()
     }
 
     /// The gate that `--override` names for it.
     #[must_use]
-    pub fn gate_name(self) -> Option<GateName> {
+    pub(crate) fn gate_name(self) -> Option<GateName> {
         match self {
             RowId::Window => Some(GateName::Window),
             RowId::Strangers => Some(GateName::Readers),
@@ -148,7 +148,7 @@ impl HardGateRow {
 
 /// A producer that is to be cut from one side to the other.
 #[derive(Clone, Copy)]
-pub struct ProducerCut<'a> {
+pub(crate) struct ProducerCut<'a> {
     /// Everything a rule may rest on.
     pub sight: &'a RuleContext<'a>,
     /// Its name.
@@ -191,7 +191,7 @@ impl<'a> ProducerCut<'a> {
 
     /// The gate before anything stops.
     #[must_use]
-    pub fn rows_before_stop(&self, worst_case_ms: u64) -> Vec<HardGateRow> {
+    pub(crate) fn rows_before_stop(&self, worst_case_ms: u64) -> Vec<HardGateRow> {
         vec![
             self.check_flag(),
             self.check_new_ids(),
@@ -210,7 +210,7 @@ impl<'a> ProducerCut<'a> {
     /// The gate of a rollback before anything stops: it needs no window and no second person, and must be possible
     /// whenever nothing is lost by it.
     #[must_use]
-    pub fn rows_before_rollback(&self) -> Vec<HardGateRow> {
+    pub(crate) fn rows_before_rollback(&self) -> Vec<HardGateRow> {
         vec![
             self.check_flag(),
             self.check_new_ids(),
@@ -225,7 +225,12 @@ impl<'a> ProducerCut<'a> {
     /// The gate after the stop, before the switch: `still` is how long the logs of both sides have stood, `fenced` the
     /// ids fenced by this run.
     #[must_use]
-    pub fn rows_after_stop(&self, still: [&Stillness; 2], fenced: &[FencedId], needed_ms: u64) -> Vec<HardGateRow> {
+    pub(crate) fn rows_after_stop(
+        &self,
+        still: [&Stillness; 2],
+        fenced: &[FencedId],
+        needed_ms: u64,
+    ) -> Vec<HardGateRow> {
         let [left, target] = still;
         vec![
             self.check_settled(),
@@ -238,7 +243,7 @@ impl<'a> ProducerCut<'a> {
 
 /// All rows as one gate.
 #[must_use]
-pub fn combine_hard_rows(rows: &[HardGateRow], overridden: &BTreeSet<RowId>) -> Gate {
+pub(crate) fn combine_hard_rows(rows: &[HardGateRow], overridden: &BTreeSet<RowId>) -> Gate {
     let counted = rows.iter().filter(|r| !(r.id.may_be_overridden() && overridden.contains(&r.id)));
     counted.fold(Gate::Pass, |gate, row| gate.and(row.gate.clone()))
 }
@@ -255,7 +260,7 @@ fn shorten_list(words: &[String]) -> String {
 
 /// Groups that may be moved together with a producer: those that read its topics, and those whose offsets it commits.
 #[must_use]
-pub fn list_downstream(sight: &RuleContext<'_>, plan: &ProducerSettings) -> Vec<String> {
+pub(crate) fn list_downstream(sight: &RuleContext<'_>, plan: &ProducerSettings) -> Vec<String> {
     let reads = |g: &String| {
         let topics = group::topics_read(sight, g, Side::Blue);
         plan.topics.iter().any(|t| topics.iter().any(|own| own == t))

@@ -34,9 +34,10 @@ use crate::base::Side;
 use crate::estate::acl::{Acl, Resource};
 
 pub use gate::{HardGateRow, RowId};
-pub use readers::{check_may_leave, green_past, read_past_seam};
-pub use rogue::Rogue;
-pub use seam::{PartitionSeam, Seams};
+pub(crate) use readers::{check_may_leave, green_past, read_past_seam};
+pub(crate) use rogue::Rogue;
+pub use seam::PartitionSeam;
+pub(crate) use seam::Seams;
 pub use view::EosView;
 
 /// A fenced transactional id: an instance that initialises it later gets a higher epoch, or another producer id.
@@ -67,13 +68,13 @@ pub enum GreenOnly {
 impl ProducerSettings {
     /// Whether it writes in transactions: hard cutover only, never dual.
     #[must_use]
-    pub fn is_exactly_once(&self) -> bool {
+    pub(crate) fn is_exactly_once(&self) -> bool {
         self.transactional_ids.iter().any(|(_, ids)| !ids.is_empty())
     }
 
     /// Groups whose offsets it commits in its transactions, as far as the plan says.
     #[must_use]
-    pub fn coupled_groups(&self) -> &[String] {
+    pub(crate) fn coupled_groups(&self) -> &[String] {
         self.reads.as_deref().unwrap_or_default()
     }
 

@@ -13,7 +13,7 @@ use crate::migration::run::machine::Machine;
 /// Offsets of a topic on green past a group's position there, transaction markers included; `None` when that can't be
 /// told.
 #[must_use]
-pub fn green_past(sight: &RuleContext<'_>, group: &str, topic: &str) -> Option<u64> {
+pub(crate) fn green_past(sight: &RuleContext<'_>, group: &str, topic: &str) -> Option<u64> {
     let view = sight.latest_look(group, Side::Green)?.view?;
     let log = sight.fresh_cluster(Side::Green).ok()?.topics.get(topic)?;
     let has = view.offsets.get(topic)?;
@@ -28,7 +28,7 @@ pub fn green_past(sight: &RuleContext<'_>, group: &str, topic: &str) -> Option<u
 /// Offsets of a topic that a group has committed on green past the seam by which its writers came there, markers
 /// included: blue has none of them, and a producer that goes back carries them there. 0 where no cut is journalled.
 #[must_use]
-pub fn read_past_seam(sight: &RuleContext<'_>, group: &str, topic: &str) -> u64 {
+pub(crate) fn read_past_seam(sight: &RuleContext<'_>, group: &str, topic: &str) -> u64 {
     let seams = &sight.state.seams;
     let has = committed_offsets(sight.latest_look(group, Side::Green).and_then(|s| s.view));
     let cut = has.iter().filter(|(tp, _)| tp.topic == topic && seams.topic_went(Side::Green, topic));
@@ -40,7 +40,7 @@ pub fn read_past_seam(sight: &RuleContext<'_>, group: &str, topic: &str) -> u64 
 /// Whether a group may leave the side on which an exactly-once producer writes one of its topics alone: to green never
 /// before its producer; back to blue only while nothing that only green holds lies before it or behind it: what it has
 /// read there is carried to blue when its producer goes back, and would be read again. Returns what is worth a line.
-pub fn check_may_leave(
+pub(crate) fn check_may_leave(
     sight: &RuleContext<'_>,
     group: &str,
     name: &str,

@@ -12,11 +12,11 @@ use crate::migration::facts::settings::ProducerSettings;
 use crate::migration::run::runbook::{Step, StepKind, TRANSLATE_MS};
 
 /// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
-pub const FENCE_MS: u64 = 60_000;
+pub(crate) const FENCE_MS: u64 = 60_000;
 /// How long nothing may be open, nor written, before ids are fenced, ms; `still` of the plan when that is shorter.
-pub const QUIET_MS: u64 = 3_000;
+pub(crate) const QUIET_MS: u64 = 3_000;
 /// How often what does no harm when it is repeated is done by itself before a person is asked.
-pub const REPEATS: usize = 3;
+pub(crate) const REPEATS: usize = 3;
 
 /// The steps of a producer's run that goes to `to`.
 #[must_use]
@@ -108,7 +108,7 @@ fn give_back_steps(producer: &ProducerSettings, to: Side) -> Vec<Step> {
 
 /// How long a cut may take at most before the switch is behind it, ms: a window must have more than that left.
 #[must_use]
-pub fn worst_case_ms(producer: &ProducerSettings) -> u64 {
+pub(crate) fn worst_case_ms(producer: &ProducerSettings) -> u64 {
     let groups = u64::try_from(producer.coupled_groups().len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
     [producer.drain_timeout_ms, FENCE_MS, producer.still_ms, groups, producer.commit_timeout_ms]
         .into_iter()

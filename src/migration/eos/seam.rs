@@ -44,18 +44,18 @@ impl Seams {
 
     /// The newest seam by which a partition's writers went to `to`, also if they have gone back since.
     #[must_use]
-    pub fn last_to(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
+    pub(crate) fn last_to(&self, to: Side, tp: &TopicPartition) -> Option<&PartitionSeam> {
         self.found.get(&(to, tp.clone())).map(|(.., seam)| seam)
     }
 
     /// Every partition whose writers went to `to` and have not gone back since, with when that was journalled.
-    pub fn all_to(&self, to: Side) -> impl Iterator<Item = (At, &PartitionSeam)> {
+    pub(crate) fn all_to(&self, to: Side) -> impl Iterator<Item = (At, &PartitionSeam)> {
         self.found.keys().filter(move |(side, _)| *side == to).filter_map(move |(_, tp)| self.current_to(to, tp))
     }
 
     /// Whether a topic (by its name on blue) was cut to `to` and is there still.
     #[must_use]
-    pub fn topic_went(&self, to: Side, topic: &str) -> bool {
+    pub(crate) fn topic_went(&self, to: Side, topic: &str) -> bool {
         self.found.keys().any(|(side, tp)| *side == to && tp.topic == topic && self.current_to(to, tp).is_some())
     }
 }

@@ -185,7 +185,7 @@ fn count_beyond(seams: &[PartitionSeam], ends: &BTreeMap<TopicPartition, Ends>) 
 
 /// The words for what becomes of records that only green holds.
 #[must_use]
-pub fn describe_green_only(choice: GreenOnly, held: Option<u64>) -> String {
+pub(crate) fn describe_green_only(choice: GreenOnly, held: Option<u64>) -> String {
     let held = held.map_or("what only green holds".to_owned(), |n| format!("{n} offsets that only green holds"));
     match choice {
         GreenOnly::Carry => format!("{held}: carried to blue, exactly once"),

@@ -136,7 +136,7 @@ pub enum Subject {
 impl Subject {
     /// Its name alone, made visible, where there is no room or no need to say what it is: `loan-ledger`, `blue`, `migration`.
     #[must_use]
-    pub fn short_name(&self) -> String {
+    pub(crate) fn short_name(&self) -> String {
         match self {
             Subject::Migration => "migration".into(),
             Subject::Cluster(side) => side.name().into(),
@@ -345,7 +345,7 @@ impl Refusal {
 
     /// The same, as lasting as what caused it.
     #[must_use]
-    pub fn lasting_as(self, cause: &Trouble) -> Self {
+    pub(crate) fn lasting_as(self, cause: &Trouble) -> Self {
         Self { lasting: cause.lasting, ..self }
     }
 
@@ -357,7 +357,7 @@ impl Refusal {
 
     /// The same, of what watching for so long tells, ms.
     #[must_use]
-    pub fn told_in(self, ms: Option<u64>) -> Self {
+    pub(crate) fn told_in(self, ms: Option<u64>) -> Self {
         Self { told_in_ms: ms, ..self }
     }
 
@@ -393,7 +393,7 @@ pub struct Offer {
 /// A word as a POSIX shell reads it back: group ids may hold anything, and these lines are made to be copied from where
 /// they are shown. What can't be copied from a screen is written as bytes for `printf` (`$'..'` is not in every shell).
 #[must_use]
-pub fn shell_word(word: &str) -> String {
+pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();

@@ -120,19 +120,6 @@ impl Effect {
     pub fn changes(&self) -> bool {
         !matches!(self, Effect::Translate { .. })
     }
-
-    /// Whether it may be done again when nobody knows how it ended: the second time changes nothing more.
-    #[must_use]
-    pub fn may_be_repeated(&self) -> bool {
-        matches!(
-            self,
-            Effect::Translate { .. }
-                | Effect::Fence { .. }
-                | Effect::Deny { .. }
-                | Effect::Allow { .. }
-                | Effect::Carry { .. }
-        )
-    }
 }
 
 /// An effect with the key under which its intent and its outcome are journalled, e.g. `7/2/1`: run, step, attempt.

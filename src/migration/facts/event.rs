@@ -24,7 +24,7 @@ fn read_hidden<'de, D: serde::Deserializer<'de>>(words: D) -> Result<String, D::
 }
 
 /// Number of a run: one execution of a runbook, from 1, unique in a journal.
-pub type RunId = u64;
+pub(crate) type RunId = u64;
 
 /// What a run does. In words it is a noun: `hard cutover: done`, `the rollback of loan-audit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display)]
@@ -71,7 +71,7 @@ impl RunKind {
 
     /// Whether it undoes one that moves, back to where that came from.
     #[must_use]
-    pub fn gives_back(self) -> bool {
+    pub(crate) fn gives_back(self) -> bool {
         matches!(self, RunKind::GiveBack | RunKind::HardGiveBack)
     }
 }

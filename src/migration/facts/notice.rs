@@ -33,7 +33,7 @@ pub struct Notice {
 impl Notice {
     /// Whether it says the same of the same: a log is told once of what goes on being so.
     #[must_use]
-    pub fn says_as(&self, other: &Self) -> bool {
+    pub(crate) fn says_as(&self, other: &Self) -> bool {
         (self.severity, &self.subject, &self.trouble) == (other.severity, &other.subject, &other.trouble)
     }
 }

@@ -72,7 +72,7 @@ pub enum GateName {
 impl GateName {
     /// Whether a move (cutover, rollback) may pass over it; setting offsets by themselves may pass over all.
     #[must_use]
-    pub fn for_moves(self) -> bool {
+    pub(crate) fn for_moves(self) -> bool {
         matches!(
             self,
             GateName::Missing
@@ -89,14 +89,14 @@ impl GateName {
 
     /// Whether it is a fact about the group or the time, which needs no measurement.
     #[must_use]
-    pub fn is_plain(self) -> bool {
+    pub(crate) fn is_plain(self) -> bool {
         matches!(self, GateName::LeaveOut | GateName::Streams | GateName::Window | GateName::OpenTransaction)
     }
 
     /// Whether a producer's hard cutover or rollback may pass over it. What would lose records never may: what only the
     /// side that is left holds is carried, or its loss is a choice of its own.
     #[must_use]
-    pub fn for_hard_moves(self) -> bool {
+    pub(crate) fn for_hard_moves(self) -> bool {
         matches!(
             self,
             GateName::ReRead | GateName::Window | GateName::Coupled | GateName::Permissions | GateName::Readers
@@ -105,13 +105,13 @@ impl GateName {
 
     /// Whether what it costs is a number of records, where it is known.
     #[must_use]
-    pub fn is_counted(self) -> bool {
+    pub(crate) fn is_counted(self) -> bool {
         matches!(self, GateName::Missing | GateName::ReRead | GateName::Unsettled | GateName::NewerCommit)
     }
 
     /// Whether it is one of a translation's: setting offsets by themselves may pass over all of those.
     #[must_use]
-    pub fn of_offsets(self) -> bool {
+    pub(crate) fn of_offsets(self) -> bool {
         let of_time = matches!(self, GateName::Window | GateName::OpenTransaction);
         (self.for_moves() && !of_time) || self == GateName::ReRead
     }
@@ -250,7 +250,7 @@ impl HeldGate {
 
 /// Why a plan can't be committed whatever anybody accepts.
 #[must_use]
-pub fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<String> {
+pub(crate) fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<String> {
     let none =
         |p: &&PartitionPlan| p.verdict == Verdict::Unmappable || (p.target.offset.is_none() && !p.is_source_only());
     plan.partitions.iter().find(none).map(|p| {
@@ -262,7 +262,7 @@ pub fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<String> 
 /// The gates of a translation that hold. `limit`: records that may be read again. `settled`: young records were waited
 /// for, so that what has no twin now is a loss that may come (an estimate has always some of them).
 #[must_use]
-pub fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, settled: bool) -> Vec<HeldGate> {
+pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, settled: bool) -> Vec<HeldGate> {
     let mut all = Vec::new();
     let guess = plan.partitions.iter().find(|p| p.verdict == Verdict::Guess);
     if let Some(p) = guess {
@@ -298,7 +298,7 @@ pub fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, se
 
 /// A commit on the side that is set, ahead of what would be set there, by its partition.
 #[must_use]
-pub fn hold_newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<HeldGate> {
+pub(crate) fn hold_newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<HeldGate> {
     let (tp, has, wanted) = ahead.first()?;
     let back = ahead.iter().map(|(_, has, wanted)| has.saturating_sub(*wanted).max(0).unsigned_abs()).sum();
     let why = format!(
@@ -310,7 +310,7 @@ pub fn hold_newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i
 
 /// What was accepted for a gate that holds, if it covers what it costs now: what a person typed is the most that may
 /// happen, also where the counts are guesses. A cost that nobody knew then covers none that is known now.
-pub fn find_acceptance<'a>(held: &HeldGate, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
+pub(crate) fn find_acceptance<'a>(held: &HeldGate, accepted: &'a [Accepted]) -> Result<&'a Accepted, Option<u64>> {
     let Some(one) = accepted.iter().find(|a| a.gate == held.gate) else { return Err(None) };
     if held.names.iter().any(|name| !one.names.contains(name)) {
         return Err(None);

@@ -34,12 +34,12 @@ impl Words {
     }
 
     /// The words for setting a state; empty when there are none.
-    pub fn words_for(&self, state: impl std::fmt::Display) -> &str {
+    pub(crate) fn words_for(&self, state: impl std::fmt::Display) -> &str {
         self.by_state.get(&state.to_string()).unwrap_or(&self.otherwise)
     }
 
     /// ` (words)`, or nothing.
-    pub fn in_brackets(&self, state: impl std::fmt::Display) -> String {
+    pub(crate) fn in_brackets(&self, state: impl std::fmt::Display) -> String {
         match self.words_for(state) {
             "" => String::new(),
             words => format!(" ({words})"),
@@ -47,7 +47,7 @@ impl Words {
     }
 
     /// `: words` behind "by hand", or nothing when the words say no more than that.
-    pub fn after_by_hand(&self, state: impl std::fmt::Display) -> String {
+    pub(crate) fn after_by_hand(&self, state: impl std::fmt::Display) -> String {
         match self.words_for(state) {
             "" => String::new(),
             words if words.starts_with("by hand") => String::new(),

@@ -129,13 +129,13 @@ impl JournalledEffect {
 
     /// Whether it is known that it was not done.
     #[must_use]
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         matches!(self.outcome, Some((Outcome::Failed { .. }, _)))
     }
 
     /// Whether it changed something, or may have.
     #[must_use]
-    pub fn may_have_changed(&self) -> bool {
+    pub(crate) fn may_have_changed(&self) -> bool {
         self.issued.effect.changes() && !self.has_failed()
     }
 }
@@ -208,7 +208,7 @@ pub struct Run {
 impl Run {
     /// Whether it is under way.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.ended.is_none()
     }
 
@@ -223,13 +223,13 @@ impl Run {
 
     /// The newest effect of the step under way, in this attempt at it.
     #[must_use]
-    pub fn current_effect(&self) -> Option<&JournalledEffect> {
+    pub(crate) fn current_effect(&self) -> Option<&JournalledEffect> {
         self.effects.get(self.fresh_from..)?.iter().rev().find(|e| e.step == self.step)
     }
 
     /// The key for the next effect of the step under way: run, step, attempt.
     #[must_use]
-    pub fn next_key(&self) -> String {
+    pub(crate) fn next_key(&self) -> String {
         let attempt = 1 + self.effects.iter().filter(|e| e.step == self.step).count();
         format!("{}/{}/{attempt}", self.id, self.step)
     }
@@ -255,7 +255,7 @@ impl State {
 
     /// What alarmed about a subject while nothing of it was under way, and what can be done.
     #[must_use]
-    pub fn alarm_of(&self, subject: &Subject) -> Option<&(String, String)> {
+    pub(crate) fn alarm_of(&self, subject: &Subject) -> Option<&(String, String)> {
         match subject {
             Subject::Group(g) => self.groups.get(g)?.alarm.as_ref(),
             Subject::Producer(p) => self.producers.get(p)?.alarm.as_ref(),
@@ -265,7 +265,7 @@ impl State {
 
     /// Who holds a subject itself, and why.
     #[must_use]
-    pub fn own_hold(&self, subject: &Subject) -> Option<&(String, String)> {
+    pub(crate) fn own_hold(&self, subject: &Subject) -> Option<&(String, String)> {
         match subject {
             Subject::Group(g) => self.groups.get(g)?.held.as_ref(),
             Subject::Producer(p) => self.producers.get(p)?.held.as_ref(),
@@ -280,7 +280,7 @@ impl State {
     }
 
     /// The run and those it replaced, newest first.
-    pub fn run_chain(&self, id: RunId) -> impl Iterator<Item = &Run> {
+    pub(crate) fn run_chain(&self, id: RunId) -> impl Iterator<Item = &Run> {
         std::iter::successors(self.runs.get(&id), |r| r.replaces.and_then(|id| self.runs.get(&id)))
     }
 

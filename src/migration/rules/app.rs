@@ -23,7 +23,7 @@ const STREAMS_JOINS: &str = "-KTABLE-FK-JOIN-SUBSCRIPTION-";
 /// A group that only commits: nobody ever joined it, so that it is Empty says nothing about whether somebody works
 /// with it. Flink, Spark and whatever else uses `assign()`; also a group whose offsets only a tool has set.
 #[must_use]
-pub fn only_commits(view: &GroupView) -> bool {
+pub(crate) fn only_commits(view: &GroupView) -> bool {
     view.kind == GroupKind::Classic
         && view.protocol_type.is_empty()
         && view.members.is_empty()
@@ -33,14 +33,14 @@ pub fn only_commits(view: &GroupView) -> bool {
 
 /// Whether a group shows that members join it: one is in it, or one was.
 #[must_use]
-pub fn was_joined(view: &GroupView) -> bool {
+pub(crate) fn was_joined(view: &GroupView) -> bool {
     view.kind != GroupKind::Classic || !view.protocol_type.is_empty() || !view.members.is_empty()
 }
 
 /// Whether a group only commits because that is how it works. A group of members that was moved to a side and never came
 /// up there looks the same: all that it has there was committed from here.
 #[must_use]
-pub fn is_alone(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+pub(crate) fn is_alone(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     only_commits(view) && !is_our_doing(sight, group, side, view)
 }
 
@@ -69,7 +69,7 @@ fn is_our_doing(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupVi
 /// left with there: as it was drained, or as its offsets were set from here. Then nobody has worked with it there since,
 /// however lately it moved.
 #[must_use]
-pub fn stands_as_left(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
+pub(crate) fn stands_as_left(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     let Some(state) = sight.state.groups.get(group) else { return false };
     if !only_commits(view) || rests_on(Some(&state.rest)) == side {
         return false;
@@ -94,7 +94,7 @@ fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
 
 /// Whether a group only commits where it ran last: on `side`, or (as it was when it was drained) wherever it came from.
 #[must_use]
-pub fn commits_alone(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
+pub(crate) fn commits_alone(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
     let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref());
     let seen = sight.latest_look(group, side).and_then(|s| s.view);
     let alone = seen.is_some_and(|view| is_alone(sight, group, side, view));
@@ -108,7 +108,7 @@ fn is_streams_topic(id: &str, topic: &str) -> bool {
 
 /// What shows that a classic group is a Kafka Streams application, whatever its topics are called. `id` is its id there.
 #[must_use]
-pub fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
+pub(crate) fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
     if view.kind != GroupKind::Classic {
         return None;
     }
@@ -128,7 +128,7 @@ pub fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
 
 /// Topics that look as if Kafka Streams had made them for an application of this id.
 #[must_use]
-pub fn streams_topics<'a>(id: &str, cluster: &'a ClusterView) -> Vec<&'a str> {
+pub(crate) fn streams_topics<'a>(id: &str, cluster: &'a ClusterView) -> Vec<&'a str> {
     cluster.topics.keys().map(String::as_str).filter(|t| is_streams_topic(id, t)).collect()
 }
 
@@ -190,7 +190,7 @@ fn format_topics(topics: &[&str]) -> String {
 /// and schema registries (`sr`) only elect a leader and share out work; what connectors read is committed under groups
 /// of their own.
 #[must_use]
-pub fn reads_nothing(view: &GroupView) -> bool {
+pub(crate) fn reads_nothing(view: &GroupView) -> bool {
     view.kind == GroupKind::Other && matches!(view.protocol_type.as_str(), "connect" | "sr")
 }
 

@@ -27,7 +27,7 @@ pub struct RuleContext<'a> {
 
 impl<'a> RuleContext<'a> {
     /// The plan's entry of a group, or why nothing can be done with it.
-    pub fn plan_entry(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
+    pub(crate) fn plan_entry(&self, group: &str) -> Result<&'a GroupSettings, Refusal> {
         self.settings.groups.get(group).ok_or_else(|| {
             Refusal::refused(
                 format!("group {group} is not in the plan", group = visible_name(group)),
@@ -38,7 +38,7 @@ impl<'a> RuleContext<'a> {
 
     /// A group's id on a side.
     #[must_use]
-    pub fn id_on<'b>(&self, group: &'b str, side: Side) -> &'b str
+    pub(crate) fn id_on<'b>(&self, group: &'b str, side: Side) -> &'b str
     where
         'a: 'b,
     {
@@ -50,12 +50,12 @@ impl<'a> RuleContext<'a> {
 
     /// The newest look at a group on a side.
     #[must_use]
-    pub fn latest_look(&self, group: &str, side: Side) -> Option<GroupObservation<'a>> {
+    pub(crate) fn latest_look(&self, group: &str, side: Side) -> Option<GroupObservation<'a>> {
         self.estate.group(side, self.id_on(group, side))
     }
 
     /// A cluster as seen recently enough to decide on.
-    pub fn fresh_cluster(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
+    pub(crate) fn fresh_cluster(&self, side: Side) -> Result<&'a ClusterView, Refusal> {
         let seen = self.estate.side(side);
         seen.fresh_value(self.now, self.settings.stale_after_ms).ok_or_else(|| {
             let (why, trouble) = match seen {
@@ -85,7 +85,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// A group on a side as seen recently enough, nothing of it missing. `None`: the cluster has no such group.
-    pub fn fresh_group(&self, group: &str, side: Side) -> Result<Option<&'a GroupView>, Refusal> {
+    pub(crate) fn fresh_group(&self, group: &str, side: Side) -> Result<Option<&'a GroupView>, Refusal> {
         let id = self.id_on(group, side);
         let seen = self.latest_look(group, side).filter(|s| {
             self.now.since(s.at) <= self.settings.stale_after_ms && s.at.since(self.now) <= self.settings.stale_after_ms
@@ -145,7 +145,7 @@ impl<'a> RuleContext<'a> {
 
     /// Neither cluster is out of sight for a reason that waiting does not mend: that is said before the other one, which
     /// may only be slow, is waited for.
-    pub fn check_reachable(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_reachable(&self) -> Result<(), Refusal> {
         let unmended = |side: &Side| matches!(self.estate.side(*side), Observed::Absent { why } if why.lasting);
         match Side::BOTH.into_iter().find(unmended) {
             Some(side) => self.fresh_cluster(side).map(|_| ()),
@@ -154,7 +154,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Both clusters are known to be the right ones, or why not.
-    pub fn check_identities(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_identities(&self) -> Result<(), Refusal> {
         for side in Side::BOTH {
             if let Some(t) = self.identity_trouble(side) {
                 return Err(Refusal::refused(t.what, t.advice));
@@ -167,7 +167,7 @@ impl<'a> RuleContext<'a> {
     }
 
     /// Both clusters are the right ones and were seen recently, or why nothing may be claimed of both together.
-    pub fn check_trusted(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_trusted(&self) -> Result<(), Refusal> {
         if let Some(t) = Side::BOTH.into_iter().find_map(|side| self.identity_trouble(side)) {
             return Err(Refusal::refused(t.what, t.advice));
         }
@@ -180,7 +180,7 @@ impl<'a> RuleContext<'a> {
     /// Why a topic is in no list of a side that was seen: it is not there, or this principal may not see it. `absent`
     /// says what to do when it is not there.
     #[must_use]
-    pub fn refuse_missing_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
+    pub(crate) fn refuse_missing_topic(&self, topic: &str, side: Side, absent: &str) -> Refusal {
         match self.estate.side(side).value().and_then(|view| view.hidden_topics.get(topic)) {
             Some(why) => Refusal::unknown(
                 format!(
@@ -198,7 +198,7 @@ impl<'a> RuleContext<'a> {
 
     /// Both clusters' data planes have answered in this session, or why not. Nothing may be stopped before: what comes
     /// after a stop reads records of both.
-    pub fn check_planes(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_planes(&self) -> Result<(), Refusal> {
         for side in Side::BOTH {
             if let Observed::Absent { why } = &self.estate.planes[side] {
                 let advice = match why.advice.is_empty() {
@@ -215,14 +215,14 @@ impl<'a> RuleContext<'a> {
 
     /// Whether an observation made at `at` may be trusted now.
     #[must_use]
-    pub fn is_fresh<T>(&self, seen: &Observed<T>) -> bool {
+    pub(crate) fn is_fresh<T>(&self, seen: &Observed<T>) -> bool {
         seen.freshness(self.now, self.settings.stale_after_ms) == Freshness::Fresh
     }
 }
 
 /// Why offsets of this kind of group can't be moved, if so.
 #[must_use]
-pub fn kind_refusal(group: &str, side: Side, view: &GroupView) -> Option<Refusal> {
+pub(crate) fn kind_refusal(group: &str, side: Side, view: &GroupView) -> Option<Refusal> {
     let what = match view.kind {
         GroupKind::Share => "a share group (KIP-932): it has no offsets per member that could be moved",
         GroupKind::Streams => "a streams group (KIP-1071): its tasks keep state beyond offsets",

@@ -118,7 +118,7 @@ impl Drain {
     }
 
     /// What is waited for.
-    pub fn describe_wait(&self, needed_ms: u64) -> String {
+    pub(crate) fn describe_wait(&self, needed_ms: u64) -> String {
         match (self.last, self.switch_off, self.empty, self.still) {
             (None, ..) => "waiting for a fresh look".into(),
             (_, None, ..) => "waiting until the switch reads off".into(),

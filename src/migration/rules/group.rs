@@ -6,7 +6,7 @@ use super::app;
 use super::context::{RuleContext, kind_refusal};
 use super::held;
 use super::producer;
-pub use super::reads::topics_read;
+pub(crate) use super::reads::topics_read;
 use super::reads::{Leave, LeftOut, match_topics};
 use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
@@ -35,7 +35,7 @@ pub fn rests_on(rest: Option<&Stage>) -> Side {
 
 /// Groups that were moved, by the side they do not rest on and their id there: what they left there is nobody's lag.
 #[must_use]
-pub fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String)> {
+pub(crate) fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String)> {
     let mut left = BTreeSet::new();
     for (group, g) in &state.groups {
         let side = rests_on(Some(&g.rest)).other();
@@ -48,14 +48,14 @@ pub fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side, String
 
 /// Every partition of the topics, as counted on a cluster.
 #[must_use]
-pub fn list_partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
+pub(crate) fn list_partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
     let count = |t: &String| view.topics.get(t).map_or(0, |v| i32::try_from(v.partitions.len()).unwrap_or(i32::MAX));
     topics.iter().flat_map(|t| (0..count(t)).map(move |p| TopicPartition::new(t.clone(), p))).collect()
 }
 
 /// What a preflight found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PreflightFacts {
+pub(crate) struct PreflightFacts {
     /// Worth a line, no reason to refuse.
     pub warnings: Vec<String>,
     /// What a dialog rests on, by name: execution is refused when one of them changed since.
@@ -74,7 +74,7 @@ pub struct PreflightFacts {
 
 /// All facts that must hold before a group is moved, or its offsets are set, from one side to the other. `leave`: topics
 /// that may be left out.
-pub fn check_preflight(
+pub(crate) fn check_preflight(
     sight: &RuleContext<'_>,
     group: &str,
     kind: RunKind,
@@ -213,7 +213,7 @@ pub(in crate::migration) fn check_target(
 
 /// Whether offsets found on a side are the group's own: it ran there, or this journal wrote them.
 #[must_use]
-pub fn owns_offsets(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
+pub(crate) fn owns_offsets(sight: &RuleContext<'_>, group: &str, side: Side) -> bool {
     side == Side::Blue || sight.state.groups.get(group).is_some_and(|g| g.own.contains(&side))
 }
 
@@ -373,7 +373,7 @@ pub fn commit_interval(sight: &RuleContext<'_>, group: &str, settings: &GroupSet
 /// How long commits must stand still before a drain is proven, ms: twice the commit interval, as observed or as the plan
 /// says, and at least what the plan says for a drain.
 #[must_use]
-pub fn still_needed(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
+pub(crate) fn still_needed(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
     let seen = commit_interval(sight, group, settings, from).unwrap_or(0);
     seen.saturating_mul(2).max(settings.drain_still_ms)
 }

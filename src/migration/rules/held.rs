@@ -20,13 +20,13 @@ use crate::migration::run::machine::Machine;
 
 /// A last stable offset that has not moved for this long is held, ms: as long as a group's commits have to stand before
 /// it is stuck. Transactions that live longer are named while they do.
-pub const HELD_MS: u64 = 15_000;
+pub(crate) const HELD_MS: u64 = 15_000;
 /// Partitions whose holders are asked for at once.
 const ASKED_AT_ONCE: usize = 64;
 
 /// A partition whose last stable offset lies below its high watermark, as the rounds saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldPartition {
+pub(crate) struct HeldPartition {
     /// Last stable offset.
     pub stable: i64,
     /// High watermark in the newest round.
@@ -48,7 +48,7 @@ impl HeldPartition {
 
     /// Whether it may stand for good: it does for long, or nobody saw it come.
     #[must_use]
-    pub fn may_stand(&self) -> bool {
+    pub(crate) fn may_stand(&self) -> bool {
         !self.begun || self.stands()
     }
 }
@@ -74,7 +74,7 @@ impl StableOffsetWatch {
     }
 
     /// A round was missed.
-    pub fn miss(&mut self) {
+    pub(crate) fn miss(&mut self) {
         self.watched = false;
     }
 
@@ -85,7 +85,7 @@ impl StableOffsetWatch {
 
 /// A group that has something to read behind an open transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransactionWait {
+pub(crate) struct TransactionWait {
     /// The first partition of those that stand longest.
     pub tp: TopicPartition,
     /// How it stands.
@@ -99,7 +99,7 @@ pub struct TransactionWait {
 impl TransactionWait {
     /// Nobody saw it begin, nor stand for long: it may be over soon. The words stay the same from look to look.
     #[must_use]
-    pub fn not_yet(&self, side: Side) -> Refusal {
+    pub(crate) fn not_yet(&self, side: Side) -> Refusal {
         let why = format!(
             "an open transaction holds {} on {side} at {}, and was not watched for long enough to tell whether it ends",
             self.tp, self.held.stable
@@ -131,14 +131,14 @@ impl TransactionWait {
 impl RuleContext<'_> {
     /// The partitions of a group that an open transaction holds, or may hold.
     #[must_use]
-    pub fn find_wait(&self, group: &str, side: Side) -> Option<TransactionWait> {
+    pub(crate) fn find_wait(&self, group: &str, side: Side) -> Option<TransactionWait> {
         let view = self.latest_look(group, side)?.view?;
         self.lag.find_wait(side, view)
     }
 
     /// What of these topics an open transaction holds, or may hold, whoever reads them.
     #[must_use]
-    pub fn find_topics_wait(&self, topics: &BTreeSet<String>, side: Side) -> Option<TransactionWait> {
+    pub(crate) fn find_topics_wait(&self, topics: &BTreeSet<String>, side: Side) -> Option<TransactionWait> {
         let view = self.estate.side(side).value()?;
         let all = super::group::list_partitions(view, topics);
         TransactionWait::from_held(
@@ -148,7 +148,7 @@ impl RuleContext<'_> {
 
     /// Whose transaction is open on a partition: `an open transaction of producer 4711 (ledger-1), open for 12m03s`.
     #[must_use]
-    pub fn describe_holder(&self, side: Side, tp: &TopicPartition, held: HeldPartition) -> String {
+    pub(crate) fn describe_holder(&self, side: Side, tp: &TopicPartition, held: HeldPartition) -> String {
         let told = self.estate.holders[side].get(tp).filter(|seen| self.is_fresh(seen));
         let whose = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => match holders.first() {
@@ -177,7 +177,7 @@ impl RuleContext<'_> {
 
     /// Whose transaction is open on a partition, in a word or two that stay the same while it is: a person types them.
     #[must_use]
-    pub fn holder_name(&self, side: Side, tp: &TopicPartition) -> String {
+    pub(crate) fn holder_name(&self, side: Side, tp: &TopicPartition) -> String {
         let told = self.estate.holders[side].get(tp).filter(|seen| self.is_fresh(seen));
         let first = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => holders.first(),
@@ -192,7 +192,7 @@ impl RuleContext<'_> {
 
     /// What a group waits for, in a sentence.
     #[must_use]
-    pub fn describe_wait(&self, side: Side, waits: &TransactionWait) -> String {
+    pub(crate) fn describe_wait(&self, side: Side, waits: &TransactionWait) -> String {
         let who = self.describe_holder(side, &waits.tp, waits.held);
         let more = match waits.partitions {
             0 | 1 => String::new(),
@@ -206,13 +206,13 @@ impl RuleContext<'_> {
 }
 
 /// What to do about a transaction that stays open.
-pub const ADVICE: &str = "let its producer end it, or end it: kafka-transactions.sh find-hanging, then abort; \
+pub(crate) const ADVICE: &str = "let its producer end it, or end it: kafka-transactions.sh find-hanging, then abort; \
                           its records can't be read until then";
 
 impl Machine {
     /// Partitions of which it has to be known who holds them: of groups of the plan, where an open transaction stands.
     #[must_use]
-    pub fn wanted_holders(&self, now: At) -> BTreeSet<(Side, TopicPartition)> {
+    pub(crate) fn wanted_holders(&self, now: At) -> BTreeSet<(Side, TopicPartition)> {
         let sight = self.rule_context(now);
         let mut wanted = BTreeSet::new();
         for side in Side::BOTH {

@@ -11,7 +11,7 @@ use super::held;
 use super::held::{HeldPartition, StableOffsetWatch, TransactionWait};
 use super::unread;
 use super::unread::Commits;
-pub use super::unread::{Astray, Unread};
+pub(crate) use super::unread::{Astray, Unread};
 use crate::base::{At, Side, Sides, TopicPartition};
 use crate::estate::blank::Blanks;
 use crate::estate::{ClusterView, Estate, GroupKind, GroupState, GroupView, TopicView};
@@ -119,13 +119,13 @@ impl LagBook {
 
     /// Total lag over time, oldest first.
     #[must_use]
-    pub fn total_trend(&self, side: Side) -> Vec<Option<u64>> {
+    pub(crate) fn total_trend(&self, side: Side) -> Vec<Option<u64>> {
         self.sides[side].total.iter().copied().collect()
     }
 
     /// A group's lag at the newest sample, to the high watermarks, records.
     #[must_use]
-    pub fn group_lag(&self, side: Side, group: &str) -> Option<u64> {
+    pub(crate) fn group_lag(&self, side: Side, group: &str) -> Option<u64> {
         *self.sides[side].groups.get(group)?.trend.back()?
     }
 
@@ -138,12 +138,12 @@ impl LagBook {
 
     /// A position of a group that the log contradicts, at the newest sample.
     #[must_use]
-    pub fn astray(&self, side: Side, group: &str) -> Option<&Astray> {
+    pub(crate) fn astray(&self, side: Side, group: &str) -> Option<&Astray> {
         self.sides[side].groups.get(group)?.astray.as_ref()
     }
 
     /// The partitions of a group where an open transaction holds the last stable offset, with how it stands.
-    pub fn held_partitions<'a>(
+    pub(crate) fn held_partitions<'a>(
         &'a self,
         side: Side,
         view: &'a GroupView,
@@ -156,20 +156,20 @@ impl LagBook {
 
     /// What a group waits for behind open transactions that stand, or may stand.
     #[must_use]
-    pub fn find_wait(&self, side: Side, view: &GroupView) -> Option<TransactionWait> {
+    pub(crate) fn find_wait(&self, side: Side, view: &GroupView) -> Option<TransactionWait> {
         TransactionWait::from_held(self.held_partitions(side, view))
     }
 
     /// How the last stable offset of a partition stands below its high watermark, if it does.
     #[must_use]
-    pub fn held_partition(&self, side: Side, tp: &TopicPartition) -> Option<HeldPartition> {
+    pub(crate) fn held_partition(&self, side: Side, tp: &TopicPartition) -> Option<HeldPartition> {
         let topic = self.sides[side].topics.get(&tp.topic)?;
         topic.standing.get(usize::try_from(tp.partition).ok()?)?.held()
     }
 
     /// A group's lag over time, oldest first.
     #[must_use]
-    pub fn group_trend(&self, side: Side, group: &str) -> Vec<Option<u64>> {
+    pub(crate) fn group_trend(&self, side: Side, group: &str) -> Vec<Option<u64>> {
         self.sides[side].groups.get(group).map(|g| g.trend.iter().copied().collect()).unwrap_or_default()
     }
 
@@ -188,13 +188,13 @@ impl LagBook {
 
     /// Records a second written to a topic.
     #[must_use]
-    pub fn topic_rate(&self, side: Side, topic: &str) -> Option<f64> {
+    pub(crate) fn topic_rate(&self, side: Side, topic: &str) -> Option<f64> {
         growth_rate(&self.sides[side].topics.get(topic)?.written)
     }
 
     /// Records a second consumed by a group.
     #[must_use]
-    pub fn group_rate(&self, side: Side, group: &str) -> Option<f64> {
+    pub(crate) fn group_rate(&self, side: Side, group: &str) -> Option<f64> {
         growth_rate(&self.sides[side].groups.get(group)?.commits)
     }
 
@@ -224,26 +224,26 @@ impl LagBook {
 
     /// When a commit of the group last moved, as sampled without a hole since.
     #[must_use]
-    pub fn commits_moved_at(&self, side: Side, group: &str) -> Option<At> {
+    pub(crate) fn commits_moved_at(&self, side: Side, group: &str) -> Option<At> {
         self.sides[side].groups.get(group)?.moved
     }
 
     /// Since when the group's commits are watched without a hole.
     #[must_use]
-    pub fn watched_since(&self, side: Side, group: &str) -> Option<At> {
+    pub(crate) fn watched_since(&self, side: Side, group: &str) -> Option<At> {
         self.sides[side].groups.get(group)?.watched
     }
 
     /// Something may be to read, and no commit has moved over some samples: whether it is any record is worth a look.
     #[must_use]
-    pub fn stands_still(&self, side: Side, group: &str) -> bool {
+    pub(crate) fn stands_still(&self, side: Side, group: &str) -> bool {
         let book = self.sides[side].groups.get(group);
         book.and_then(|g| g.waiting).is_some_and(|(_, samples)| samples >= STILL_SAMPLES)
     }
 
     /// Stuck as Burrow means it: something to read, and no commit moved over the last samples, members or none.
     #[must_use]
-    pub fn is_stuck(&self, side: Side, group: &str) -> bool {
+    pub(crate) fn is_stuck(&self, side: Side, group: &str) -> bool {
         let book = &self.sides[side];
         let (Some(g), Some(seen)) = (book.groups.get(group), book.seen) else { return false };
         let patience = STUCK_SPAN_MS.max(g.intervals.iter().max().copied().unwrap_or(0).saturating_mul(3));

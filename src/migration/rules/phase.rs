@@ -38,13 +38,13 @@ impl PhaseView {
 
     /// Whether it is behind us as far as anything is looked at: what comes next is worth a look.
     #[must_use]
-    pub fn is_passed(&self) -> bool {
+    pub(crate) fn is_passed(&self) -> bool {
         self.total == 0 || self.done.or(self.checked).is_some_and(|done| done >= self.total)
     }
 
     /// Where it stands in words: `2 of 3 proven`, what was looked at, or why that is not known.
     #[must_use]
-    pub fn describe_progress(&self) -> String {
+    pub(crate) fn describe_progress(&self) -> String {
         match (self.total, self.done, &self.note) {
             (0, ..) => "nothing planned".to_owned(),
             (total, Some(done), None) => format!("{done} of {total} proven"),
@@ -59,7 +59,7 @@ impl PhaseView {
 
 /// All four, in order.
 #[must_use]
-pub fn list_phases(sight: &RuleContext<'_>) -> Vec<PhaseView> {
+pub(crate) fn list_phases(sight: &RuleContext<'_>) -> Vec<PhaseView> {
     let s = sight.settings;
     let stage = |g: &String| sight.state.groups.get(g).map(|g| &g.rest);
     let moved = |g: &&String| matches!(stage(g), Some(Stage::Soaking { .. } | Stage::Complete { .. }));

@@ -37,13 +37,13 @@ pub struct ObservedWriting {
 
 /// Whether a rate counts as movement: more than one record in a thousand seconds.
 #[must_use]
-pub fn is_moving(rate: f64) -> bool {
+pub(crate) fn is_moving(rate: f64) -> bool {
     rate > 0.001
 }
 
 /// What the ends of its topics show.
 #[must_use]
-pub fn observe_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> ObservedWriting {
+pub(crate) fn observe_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> ObservedWriting {
     let rate = |side: Side| {
         let rates = p.topics.iter().map(|t| sight.lag.topic_rate(side, t));
         rates.sum::<Option<f64>>().filter(|_| !p.topics.is_empty() && sight.is_fresh(sight.estate.side(side)))
@@ -62,13 +62,13 @@ fn is_shared(sight: &RuleContext<'_>, name: &str, topic: &str) -> bool {
 
 /// The flag as configured, if it is known now.
 #[must_use]
-pub fn current_flag(sight: &RuleContext<'_>, name: &str) -> Option<FlagState> {
+pub(crate) fn current_flag(sight: &RuleContext<'_>, name: &str) -> Option<FlagState> {
     sight.estate.flags.get(name)?.fresh_value(sight.now, sight.settings.stale_after_ms).copied()
 }
 
 /// Flag and observation contradict each other, in words. Topics that others write too prove nothing.
 #[must_use]
-pub fn find_disagreement(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> Option<String> {
+pub(crate) fn find_disagreement(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> Option<String> {
     let flag = current_flag(sight, name)?;
     p.topics.iter().filter(|t| !is_shared(sight, name, t)).find_map(|t| {
         let fresh = Side::BOTH.into_iter().all(|s| sight.is_fresh(sight.estate.side(s)));
@@ -92,7 +92,7 @@ fn describe_contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'
 
 /// Whether the ends show what a flag set to `to` promises: `None` while nothing moves or it can't be told.
 #[must_use]
-pub fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings, to: FlagState) -> Option<bool> {
+pub(crate) fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings, to: FlagState) -> Option<bool> {
     let mut any = false;
     for t in p.topics.iter().filter(|t| !is_shared(sight, name, t)) {
         let (b, g) = (sight.lag.topic_rate(Side::Blue, t)?, sight.lag.topic_rate(Side::Green, t)?);
@@ -106,7 +106,7 @@ pub fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings, 
 
 /// Whether a producer is proven to be migrated: dual or green by its flag, and by what is observed.
 #[must_use]
-pub fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> bool {
+pub(crate) fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> bool {
     if p.is_exactly_once() {
         return sight.state.producer_rests_on(name) == Side::Green;
     }
@@ -117,7 +117,7 @@ pub fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> b
 }
 
 /// A producer that may be routed.
-pub struct Routable<'a> {
+pub(crate) struct Routable<'a> {
     /// The plan's entry.
     pub settings: &'a ProducerSettings,
     /// Its flag as it stands.
@@ -127,7 +127,7 @@ pub struct Routable<'a> {
 }
 
 /// A producer that may be routed to `to` now; or why not.
-pub fn check_route<'a>(
+pub(crate) fn check_route<'a>(
     sight: &RuleContext<'a>,
     name: &str,
     to: FlagState,

@@ -50,7 +50,7 @@ pub struct RunTopics {
 
 /// A topic that is left out by name, and what stood in its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub(crate) struct LeftOut {
     /// Its name on blue.
     pub topic: String,
     /// Why it can't go along.
@@ -59,7 +59,7 @@ pub struct LeftOut {
 
 /// Whether a group's members tell everything that it reads: they run, and no rebalance is under way.
 #[must_use]
-pub fn is_whole(view: &GroupView) -> bool {
+pub(crate) fn is_whole(view: &GroupView) -> bool {
     view.trouble.is_none() && view.state == GroupState::Stable && !view.members.is_empty()
 }
 
@@ -88,7 +88,7 @@ fn announced_topics(sight: &RuleContext<'_>, view: &GroupView, side: Side) -> BT
 /// What a group's members read on a side: as they say, or as they said when they last ran, and what its last move took
 /// along.
 #[must_use]
-pub fn member_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+pub(crate) fn member_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
     let view = sight.latest_look(group, side).and_then(|s| s.view);
     let mut all = view.map(|v| announced_topics(sight, v, side)).unwrap_or_default();
     if !view.is_some_and(is_whole) {
@@ -125,7 +125,7 @@ fn committed_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSe
 /// The topics a group reads on `side` (or, before it ran there, on the other side): what its members read, and what the
 /// plan lists, else every existing topic that it has committed.
 #[must_use]
-pub fn topics_read(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
+pub(crate) fn topics_read(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
     let planned = planned_topics(sight, group);
     let on = |side: Side| {
         let mut all = member_topics(sight, group, side);
@@ -154,7 +154,7 @@ pub enum Leave<'a> {
 
 impl<'a> Leave<'a> {
     /// What a command allows; `names` holds the names.
-    pub fn from_overrides(overrides: &[Override], names: &'a mut BTreeSet<String>) -> Self {
+    pub(crate) fn from_overrides(overrides: &[Override], names: &'a mut BTreeSet<String>) -> Self {
         match overrides.iter().find(|o| o.gate == GateName::LeaveOut) {
             None => Leave::Nothing,
             Some(o) if o.names.is_empty() => Leave::Blocked,

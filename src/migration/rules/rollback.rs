@@ -13,7 +13,7 @@ use crate::migration::facts::stage::WayBack;
 use crate::offsets::verdict::{GroupTranslation, Verdict};
 
 /// A measured reverse translation counts for this long, ms: producers go on writing.
-pub const ESTIMATE_AGE_MS: u64 = 300_000;
+pub(crate) const ESTIMATE_AGE_MS: u64 = 300_000;
 
 /// The verdict for a group; `reverse` is a translation to blue with its age in ms, if one was measured.
 #[must_use]

@@ -12,7 +12,7 @@ pub(in crate::migration) type Commits = BTreeMap<String, BTreeMap<i32, Committed
 
 /// A committed offset that the log contradicts: no lag can be counted from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Astray {
+pub(crate) enum Astray {
     /// It lies beyond the end, and did in the round before: the log was cut back, or the topic is another one.
     Beyond {
         /// Where.
@@ -36,7 +36,7 @@ pub enum Astray {
 impl Astray {
     /// In a sentence.
     #[must_use]
-    pub fn describe_position(&self, side: Side) -> String {
+    pub(crate) fn describe_position(&self, side: Side) -> String {
         match self {
             Astray::Beyond { tp, committed, end } => format!(
                 "committed {committed} lies beyond the end {end} of {tp} on {side}: the log was cut back, or the topic \
@@ -53,7 +53,7 @@ impl Astray {
 
 /// What a group has not consumed, offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Unread {
+pub(crate) struct Unread {
     /// All that is written: to the high watermarks.
     pub written: u64,
     /// What of it can be read now: to the last stable offsets.

@@ -12,7 +12,7 @@ const ASKED_AT_ONCE: usize = 16;
 impl Machine {
     /// Stretches between a commit that does not move and the end of what can be read, of groups of the plan.
     #[must_use]
-    pub fn wanted_blanks(&self, now: At) -> WantedBlanks {
+    pub(crate) fn wanted_blanks(&self, now: At) -> WantedBlanks {
         let sight = self.rule_context(now);
         let mut wanted = WantedBlanks::new();
         for side in Side::BOTH {

@@ -32,7 +32,7 @@ use crate::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, T
 
 /// Whether a run goes back without green.
 #[must_use]
-pub fn is_blind(run: &Run) -> bool {
+pub(crate) fn is_blind(run: &Run) -> bool {
     run.accepted.iter().any(|a| a.gate == GateName::Unseen)
 }
 

@@ -308,7 +308,7 @@ impl Machine {
 
     /// Everything a rule may rest on, now.
     #[must_use]
-    pub fn rule_context(&self, now: At) -> RuleContext<'_> {
+    pub(crate) fn rule_context(&self, now: At) -> RuleContext<'_> {
         RuleContext { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now }
     }
 

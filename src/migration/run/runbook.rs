@@ -10,17 +10,17 @@ use crate::migration::facts::settings::{GroupSettings, ProducerSettings};
 use crate::migration::facts::stage::MovePhase;
 
 /// How long a switch or flag may take to be seen as set after its provider could not say whether it did it, ms.
-pub const VERIFY_MS: u64 = 30_000;
+pub(crate) const VERIFY_MS: u64 = 30_000;
 /// How long a step waits for a fresh look before it changes anything, ms.
-pub const FRESH_MS: u64 = 30_000;
+pub(crate) const FRESH_MS: u64 = 30_000;
 /// How long a give-back looks whether there is anything to put back, before it puts it back all the same, ms.
-pub const RESTORE_LOOK_MS: u64 = 10_000;
+pub(crate) const RESTORE_LOOK_MS: u64 = 10_000;
 /// How long reading both logs may take besides waiting for unpaired records, ms.
-pub const TRANSLATE_MS: u64 = 120_000;
+pub(crate) const TRANSLATE_MS: u64 = 120_000;
 /// How long the ends of a producer's topics are watched for what its flag says, ms.
-pub const WRITING_MS: u64 = 60_000;
+pub(crate) const WRITING_MS: u64 = 60_000;
 /// Translations tried before a drained group is given back; they only read.
-pub const TRANSLATE_ATTEMPTS: usize = 3;
+pub(crate) const TRANSLATE_ATTEMPTS: usize = 3;
 
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +190,7 @@ impl Step {
 
 /// The steps of a group's run that goes to `to`, with what its confirmation passes over.
 #[must_use]
-pub fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
+pub(crate) fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<Step> {
     match kind {
         RunKind::GiveBack => give_back_steps(group, to),
         RunKind::ResetOffsets => reset_steps(group, to, accepted),
@@ -275,7 +275,7 @@ fn reset_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
 
 /// The steps of a producer's route to `to`, coming from `from`.
 #[must_use]
-pub fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
+pub(crate) fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
     let how = producer.flag_words.in_brackets(to);
     vec![
         Step::new(StepKind::Preflight, "check the facts again"),
@@ -286,7 +286,7 @@ pub fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
 
 /// The switch state that a step sets.
 #[must_use]
-pub fn switch_of(kind: StepKind) -> Option<SwitchState> {
+pub(crate) fn switch_of(kind: StepKind) -> Option<SwitchState> {
     match kind {
         StepKind::Stop => Some(SwitchState::Off),
         StepKind::Start { side } => Some(SwitchState::only_on(side)),

@@ -39,7 +39,7 @@ impl Stranded {
     /// The same once its switch or flag was found at `state`, which is not off: somebody has set it since, so nothing is
     /// started.
     #[must_use]
-    pub fn found_at(self, state: &str) -> Self {
+    pub(crate) fn found_at(self, state: &str) -> Self {
         let stands = subject_words(&self.subject).describe_found(state);
         Self { start: None, nowhere: false, stands, ..self }
     }

@@ -46,7 +46,7 @@ pub enum Metric {
 impl Metric {
     /// Whether a provider of `[metrics]` has to be asked for it; the others come from the clusters themselves.
     #[must_use]
-    pub fn is_asked_for(self) -> bool {
+    pub(crate) fn is_asked_for(self) -> bool {
         matches!(self, Metric::ErrorRate | Metric::P99)
     }
 
@@ -136,7 +136,7 @@ impl Criterion {
 
     /// `lag < 100`, `p99 within 10% of 84ms`, `dead letters at most +0`.
     #[must_use]
-    pub fn describe_limit(&self, baseline: Option<f64>) -> String {
+    pub(crate) fn describe_limit(&self, baseline: Option<f64>) -> String {
         let (label, show) = (self.metric.label(), |n| self.metric.format_value(n));
         match self.limit {
             Limit::Below(n) => format!("{label} < {}", show(n)),
@@ -203,7 +203,7 @@ impl MetricReading {
 
 /// How long samples may be apart, and how old the newest may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SamplePatience {
+pub(crate) struct SamplePatience {
     /// A longer silence is a hole, ms.
     pub gap_ms: u64,
     /// The newest sample may be this old, ms.
@@ -379,7 +379,7 @@ impl CriterionJudge {
     }
 
     /// Of what kind the missing number is that makes its gate unknown, if that is what makes it so.
-    pub fn lack(&self, now: At) -> Option<Lack> {
+    pub(crate) fn lack(&self, now: At) -> Option<Lack> {
         let missing = self.missing.as_ref().filter(|_| self.rule.unmeasured.is_none() && !self.ahead_of(now))?;
         Some(missing.lack)
     }

@@ -74,7 +74,7 @@ enum TriggerAction {
 
 impl Machine {
     /// What counts down starts anew: after a restart, from when screens can attach, and of a subject whose hold ends.
-    pub fn count_anew(&mut self, subject: Option<&Subject>, now: At) {
+    pub(crate) fn count_anew(&mut self, subject: Option<&Subject>, now: At) {
         let about = |group: &String| match subject {
             Some(Subject::Group(of)) => group == of,
             None | Some(Subject::Migration) => true,
@@ -334,13 +334,13 @@ impl Countdown {
 
     /// The same without a clock that runs, for lists and logs.
     #[must_use]
-    pub fn describe_standing(&self) -> String {
+    pub(crate) fn describe_standing(&self) -> String {
         self.describe_with(|_| "by itself".to_owned())
     }
 
     /// When it rolls back, and by what: apart, so that a key can stand between. `None` where it does not do so by itself.
     #[must_use]
-    pub fn describe_parts(&self, now: At) -> Option<[String; 2]> {
+    pub(crate) fn describe_parts(&self, now: At) -> Option<[String; 2]> {
         self.parts_with(|at| format!("in {}", format_duration(at.since(now))))
     }
 
@@ -375,7 +375,12 @@ impl Countdown {
 
 /// What the journal says of a trigger that fired.
 #[must_use]
-pub fn describe_fired_trigger(trigger: &str, why: &str, way_back: &WayBack, countdown_ms: Option<u64>) -> String {
+pub(crate) fn describe_fired_trigger(
+    trigger: &str,
+    why: &str,
+    way_back: &WayBack,
+    countdown_ms: Option<u64>,
+) -> String {
     let back = rollback::describe_way_back(way_back);
     match countdown_ms {
         Some(ms) => format!(

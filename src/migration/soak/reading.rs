@@ -97,7 +97,13 @@ impl GroupSoak {
     }
 
     /// Somebody works on the side that was left: who, in words. `None` also while it can't be told.
-    pub fn find_intruder(&mut self, sight: &RuleContext<'_>, name: &str, left: Side, since: At) -> Option<String> {
+    pub(crate) fn find_intruder(
+        &mut self,
+        sight: &RuleContext<'_>,
+        name: &str,
+        left: Side,
+        since: At,
+    ) -> Option<String> {
         let seen = sight.latest_look(name, left).filter(|s| s.at > since)?;
         let view = seen.view.filter(|v| v.trouble.is_none())?;
         if let Some(m) = view.members.first() {
@@ -126,7 +132,7 @@ impl GroupSoak {
     }
 
     /// A person has seen it: what stands now must stand from here.
-    pub fn forgive_intruder(&mut self) {
+    pub(crate) fn forgive_intruder(&mut self) {
         self.left = None;
     }
 }

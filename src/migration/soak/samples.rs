@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::base::At;
 
 /// Stretches a series holds at most; the oldest go first, and with them the time they counted.
-pub const MAX_STRETCHES: usize = 1024;
+pub(crate) const MAX_STRETCHES: usize = 1024;
 /// A stretch is at most this part of the time that is needed: one bad sample spoils no more than that.
 const GRAINS: u64 = 360;
 /// A sample that seems to come from the future by no more than this is no sign of a clock that was set back, ms.
-pub const CLOCK_SLACK_MS: u64 = 1_000;
+pub(crate) const CLOCK_SLACK_MS: u64 = 1_000;
 
 /// What a sample says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
@@ -69,7 +69,7 @@ pub struct SeriesChange {
 
 /// See the module's words.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SampleSeries {
+pub(crate) struct SampleSeries {
     stretches: VecDeque<SampleStretch>,
     /// Longest stretch, ms.
     grain_ms: u64,
@@ -88,7 +88,7 @@ impl SampleSeries {
 
     /// What was kept of it, oldest first, from `since` on. What is out of order is left out.
     #[must_use]
-    pub fn restored(needed_ms: u64, since: At, kept: impl IntoIterator<Item = SampleStretch>) -> Self {
+    pub(crate) fn restored(needed_ms: u64, since: At, kept: impl IntoIterator<Item = SampleStretch>) -> Self {
         let mut series = Self::new(needed_ms);
         for s in kept {
             let sane = s.first >= since && s.first <= s.last && s.value.is_finite();
@@ -102,7 +102,7 @@ impl SampleSeries {
     /// Takes a sample in. One that is not newer than the last adds nothing; one that is older by more than
     /// [`CLOCK_SLACK_MS`] shows that the clock was set back: what was counted later than it can't be told from what is
     /// still to come, and is dropped.
-    pub fn take_sample(&mut self, at: At, value: f64, mark: SampleMark, gap_ms: u64) {
+    pub(crate) fn take_sample(&mut self, at: At, value: f64, mark: SampleMark, gap_ms: u64) {
         if let Some(last) = self.last_at() {
             if at <= last && last.since(at) <= CLOCK_SLACK_MS {
                 return;
@@ -148,7 +148,7 @@ impl SampleSeries {
 
     /// When the newest sample was taken.
     #[must_use]
-    pub fn last_at(&self) -> Option<At> {
+    pub(crate) fn last_at(&self) -> Option<At> {
         self.stretches.back().map(|s| s.last)
     }
 
@@ -190,7 +190,7 @@ impl SampleSeries {
 
     /// For how long every sample was bad, up to the newest and without a hole, ms; `None` when the newest is not bad.
     #[must_use]
-    pub fn bad_for_ms(&self, gap_ms: u64) -> Option<u64> {
+    pub(crate) fn bad_for_ms(&self, gap_ms: u64) -> Option<u64> {
         let newest = self.newest().filter(|s| s.mark == SampleMark::Bad)?;
         let mut from = newest.first;
         for s in self.stretches.iter().rev().skip(1) {
@@ -218,12 +218,12 @@ impl SampleSeries {
 
     /// Whether what changed should be saved at once.
     #[must_use]
-    pub fn urgent(&self) -> bool {
+    pub(crate) fn urgent(&self) -> bool {
         self.urgent
     }
 
     /// What was asked for could not be saved: all of it is to be saved again.
-    pub fn mark_all_unsaved(&mut self) {
+    pub(crate) fn mark_all_unsaved(&mut self) {
         if let Some(first) = self.stretches.front().map(|s| s.first) {
             self.mark_unsaved(first);
         }

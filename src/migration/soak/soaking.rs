@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::criteria::{GateRow, Lack, Limit, Metric, MetricReading};
 use super::reading::{GroupSoak, count_dead_letters};
 use super::trigger::TriggerRow;
-use super::watch::{KeptSamples, UnsavedSeries, Watch, combine_rows, worst_row};
+use super::watch::{KeptSamples, UnsavedSeries, Watch, worst_row};
 use crate::base::format_duration;
 use crate::base::{At, Side, Trouble};
 use crate::migration::facts::command::Subject;
@@ -23,7 +23,7 @@ const BEFORE_AGE_MS: u64 = 3_600_000;
 
 /// Which part of the past a provider is to be asked for, besides now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PastSpan {
+pub(crate) enum PastSpan {
     /// None: it is known, or nobody asked then.
     Known,
     /// What was measured on blue within this time, ms, in steps of at least so many ms: a baseline is made of it.
@@ -44,7 +44,7 @@ pub enum PastSpan {
 
 /// What a provider is to be asked now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricQuestion {
+pub(crate) struct MetricQuestion {
     /// Group, by its id on blue.
     pub group: String,
     /// On which side.
@@ -119,7 +119,7 @@ struct BlueReadings {
 
 impl Soaking {
     /// A person has seen who works on the side that was left.
-    pub fn forgive_intruder(&mut self, group: &str) {
+    pub(crate) fn forgive_intruder(&mut self, group: &str) {
         if let Some(soak) = self.soaks.get_mut(group) {
             soak.forgive_intruder();
         }
@@ -140,12 +140,12 @@ impl Machine {
     }
 
     /// Whether samples should be written at once: without a bad one a restart would count over it.
-    pub fn urgent_samples(&mut self) -> bool {
+    pub(crate) fn urgent_samples(&mut self) -> bool {
         self.soaking.soaks.values_mut().any(|soak| soak.watch.urgent())
     }
 
     /// What [`Machine::unsaved_samples`] returned could not be written: it returns all again.
-    pub fn mark_samples_unsaved(&mut self) {
+    pub(crate) fn mark_samples_unsaved(&mut self) {
         self.soaking.soaks.values_mut().for_each(|soak| soak.watch.mark_all_unsaved());
     }
 
@@ -222,7 +222,7 @@ impl Machine {
     /// What a provider is to be asked about now: groups on green whose soak it judges, and on blue, before a cutover,
     /// what they will be compared with.
     #[must_use]
-    pub fn wanted_metrics(&mut self, now: At) -> Vec<MetricQuestion> {
+    pub(crate) fn wanted_metrics(&mut self, now: At) -> Vec<MetricQuestion> {
         let mut wanted: Vec<(String, Side, Metric)> = Vec::new();
         for (name, group) in &self.settings.groups {
             let rules = group.criteria.rules.iter().filter(|r| r.unmeasured.is_none()).map(|r| r.metric);
@@ -362,7 +362,7 @@ impl Machine {
 
     /// Every criterion of a group's soak as it stands; empty while it does not soak.
     #[must_use]
-    pub fn gate_rows(&self, group: &str, now: At) -> Vec<GateRow> {
+    pub(crate) fn gate_rows(&self, group: &str, now: At) -> Vec<GateRow> {
         let (gap, stale) = (self.settings.sample_gap_ms, self.settings.stale_after_ms);
         self.soaking.soaks.get(group).map(|s| s.watch.rows(now, gap, stale)).unwrap_or_default()
     }
@@ -374,15 +374,9 @@ impl Machine {
 
     /// Every rollback trigger of a group as it stands; empty while it does not soak.
     #[must_use]
-    pub fn trigger_rows(&self, group: &str, now: At) -> Vec<TriggerRow> {
+    pub(crate) fn trigger_rows(&self, group: &str, now: At) -> Vec<TriggerRow> {
         let (gap, stale) = (self.settings.sample_gap_ms, self.settings.stale_after_ms);
         self.soaking.soaks.get(group).map(|s| s.watch.triggers(now, gap, stale)).unwrap_or_default()
-    }
-
-    /// Whether a group's soak may be declared complete.
-    #[must_use]
-    pub fn soak_gate(&self, group: &str, now: At) -> Gate {
-        combine_rows(&self.gate_rows(group, now))
     }
 
     /// The criterion that keeps a soak from passing, in a few words.

@@ -90,7 +90,7 @@ pub struct Trigger {
 impl Trigger {
     /// `lag > 10000, sustained 15m00s`.
     #[must_use]
-    pub fn describe_condition(&self) -> String {
+    pub(crate) fn describe_condition(&self) -> String {
         let (metric, with) = (self.metric.label(), self.metric.format_value(self.value));
         format!("{metric} {} {with}, {} {}", self.comparison, self.mode, format_duration(self.for_ms))
     }

@@ -73,7 +73,7 @@ impl Watch {
 
     /// Whether it watches what these criteria ask for.
     #[must_use]
-    pub fn matches_criteria(&self, criteria: &Criteria) -> bool {
+    pub(crate) fn matches_criteria(&self, criteria: &Criteria) -> bool {
         self.judges.iter().map(|j| &j.rule).eq(&criteria.rules)
             && self.sentries.iter().map(|s| &s.trigger).eq(&criteria.triggers)
     }
@@ -138,7 +138,7 @@ impl Watch {
 
     /// The criteria whose gate can't be told because their newest number is missing, for a reason of this kind.
     #[must_use]
-    pub fn lacking_metrics(&self, lack: Lack, now: At) -> Vec<Metric> {
+    pub(crate) fn lacking_metrics(&self, lack: Lack, now: At) -> Vec<Metric> {
         self.judges.iter().filter(|j| j.lack(now) == Some(lack)).map(|j| j.rule.metric).collect()
     }
 
@@ -164,12 +164,12 @@ impl Watch {
     }
 
     /// Whether it should be written at once.
-    pub fn urgent(&mut self) -> bool {
+    pub(crate) fn urgent(&mut self) -> bool {
         self.series().any(|(_, of)| of.urgent())
     }
 
     /// What changed could not be written: all of it is to be written again.
-    pub fn mark_all_unsaved(&mut self) {
+    pub(crate) fn mark_all_unsaved(&mut self) {
         for (_, of) in self.series() {
             of.mark_all_unsaved();
         }
@@ -182,7 +182,7 @@ fn patience_for(metric: Metric, gap_ms: u64, stale_ms: u64) -> SamplePatience {
 
 /// The criterion that speaks for all that are judged: what fails, then what is unknown, then what holds longest.
 #[must_use]
-pub fn worst_row(rows: &[GateRow]) -> Option<&GateRow> {
+pub(crate) fn worst_row(rows: &[GateRow]) -> Option<&GateRow> {
     let rank = |row: &&GateRow| match &row.gate {
         Gate::Fail { .. } => (3, 0),
         Gate::Unknown { .. } => (2, 0),

@@ -15,11 +15,11 @@ use crate::migration::soak::criteria::{GateRow, Metric};
 use crate::migration::soak::watch::combine_rows;
 
 /// A gate, and a phase that was complete, are good or bad again when they have stood so for this long, ms.
-pub const QUIET_MS: u64 = 300_000;
+pub(crate) const QUIET_MS: u64 = 300_000;
 /// A gate that can't be told is worth a word after this, ms: a restart and a short outage are not.
-pub const BLIND_MS: u64 = 600_000;
+pub(crate) const BLIND_MS: u64 = 600_000;
 /// A phase is complete, and a soak has passed, when that stood for this long, ms.
-pub const SETTLED_MS: u64 = 30_000;
+pub(crate) const SETTLED_MS: u64 = 30_000;
 
 /// How something stands, in three words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ enum EdgeKey {
 
 /// See the module's words.
 #[derive(Debug, Clone, Default)]
-pub struct Edges {
+pub(crate) struct Edges {
     /// Criteria that were told as failing or unknown.
     gates: BTreeMap<(String, Metric), EdgeState>,
     /// Groups whose soak was told as passed.
@@ -51,7 +51,7 @@ pub struct Edges {
 
 impl Edges {
     /// Takes in what the journal holds, its own entries included.
-    pub fn take_entry(&mut self, entry: &JournalEntry) {
+    pub(crate) fn take_entry(&mut self, entry: &JournalEntry) {
         match &entry.event {
             Event::GateTurned { group, metric: Some(metric), gate } => {
                 match gate {
@@ -88,7 +88,7 @@ impl Edges {
     }
 
     /// What turned among a group's criteria; nothing while it does not soak. Each is to be journalled, and folded again.
-    pub fn turn_gates(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
+    pub(crate) fn turn_gates(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
         if rows.is_empty() {
             self.standing.retain(|key, _| !matches!(key, EdgeKey::Gate(g, _) if g == group));
             return Vec::new();
@@ -120,7 +120,7 @@ impl Edges {
 
     /// What turned among the phases. `seen`: both clusters were seen recently; otherwise a phase that looks incomplete
     /// may only be out of sight.
-    pub fn turn_phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
+    pub(crate) fn turn_phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
         let mut turned = Vec::new();
         for phase in phases.iter().filter(|p| p.total > 0) {
             // Of what is not looked at, or can't be seen now, there is nothing to tell.
@@ -169,7 +169,7 @@ fn edge_state(gate: &Gate) -> EdgeState {
 
 /// A gate that turned, in words.
 #[must_use]
-pub fn describe_gate_turn(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
+pub(crate) fn describe_gate_turn(group: &str, metric: Option<Metric>, gate: &Gate) -> String {
     let group = visible_name(group);
     let Some(metric) = metric else { return format!("{group}: every criterion of the soak passes") };
     let label = metric.label();
@@ -183,7 +183,7 @@ pub fn describe_gate_turn(group: &str, metric: Option<Metric>, gate: &Gate) -> S
 
 /// A phase that turned, in words.
 #[must_use]
-pub fn describe_phase_turn(number: u8, name: &str, done: u32, total: u32) -> String {
+pub(crate) fn describe_phase_turn(number: u8, name: &str, done: u32, total: u32) -> String {
     match done == total {
         true => format!("phase {number} {name} is complete: {done} of {total}", name = visible_name(name)),
         false => {

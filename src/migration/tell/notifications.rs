@@ -64,7 +64,7 @@ pub enum NotificationTopic {
 
 impl NotificationTopic {
     /// What is told where a plan does not say: what a person wants to be woken by, and what they ask for next.
-    pub const DEFAULT: [NotificationTopic; 6] = [
+    pub(crate) const DEFAULT: [NotificationTopic; 6] = [
         NotificationTopic::Run,
         NotificationTopic::Stage,
         NotificationTopic::Phase,
@@ -191,7 +191,7 @@ pub struct DeliveryProgress {
 impl Notification {
     /// Whether it ends what an earlier one with its key began.
     #[must_use]
-    pub fn resolves(&self) -> bool {
+    pub(crate) fn resolves(&self) -> bool {
         self.severity == Severity::Info
     }
 
@@ -281,7 +281,7 @@ impl Notifications {
     }
 
     /// The news in an entry, if it is any. `words`: the entry as the journal tells it.
-    pub fn take_entry(&mut self, entry: &JournalEntry, words: &str) -> Option<Notification> {
+    pub(crate) fn take_entry(&mut self, entry: &JournalEntry, words: &str) -> Option<Notification> {
         if let Event::RunStarted { run, kind, subject, dry_run, .. } = &entry.event {
             self.runs.insert(*run, (*kind, subject.clone(), *dry_run));
         }

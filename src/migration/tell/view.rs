@@ -5,7 +5,7 @@ use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Offer, Refusal, Subject};
 use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
-use crate::migration::facts::event::{RunEnd, RunId};
+use crate::migration::facts::event::RunEnd;
 use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::{NextStep, RunOffsets, RunView, SideState, Stage, StepState, WayBack};
@@ -59,23 +59,6 @@ impl Machine {
         &self.lag
     }
 
-    /// Effects that the executor has now: a cockpit must not be left while there are any.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.flying.len()
-    }
-
-    /// Runs that are under way and don't wait for a person.
-    #[must_use]
-    pub fn list_running(&self) -> Vec<RunId> {
-        self.state
-            .runs
-            .values()
-            .filter(|r| r.is_open() && r.needs.is_none() && !self.is_replaced(r))
-            .map(|r| r.id)
-            .collect()
-    }
-
     /// Where a group stands.
     #[must_use]
     pub fn group_stage(&self, group: &str) -> Stage {
@@ -124,7 +107,7 @@ impl Machine {
 
     /// The run under way of a group or producer, or the last one.
     #[must_use]
-    pub fn run_view(&self, subject: &Subject) -> Option<RunView> {
+    pub(crate) fn run_view(&self, subject: &Subject) -> Option<RunView> {
         let run = self.state.last_run_of(subject)?;
         let steps = self.steps_of(run);
         Some(RunView {
@@ -208,7 +191,7 @@ impl Machine {
 
     /// The newest measurement of a group to a side, by the plan's own strategies or by a chosen one.
     #[must_use]
-    pub fn latest_measurement(
+    pub(crate) fn latest_measurement(
         &self,
         group: &str,
         to: Side,
@@ -232,13 +215,13 @@ impl Machine {
 
     /// Whether a measurement of a group is under way.
     #[must_use]
-    pub fn is_measuring(&self, group: &str) -> bool {
+    pub(crate) fn is_measuring(&self, group: &str) -> bool {
         self.measuring.iter().any(|(g, ..)| g == group)
     }
 
     /// Whether a group is stuck on a side: where it should run, and nowhere else.
     #[must_use]
-    pub fn is_stuck(&self, group: &str, side: Side, now: At) -> bool {
+    pub(crate) fn is_stuck(&self, group: &str, side: Side, now: At) -> bool {
         let moving = self.state.open_run(&Subject::Group(group.to_string())).is_some();
         let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
         let sight = self.rule_context(now);
@@ -308,7 +291,7 @@ impl Machine {
 
     /// What can be asked of a producer now, each with why not.
     #[must_use]
-    pub fn producer_offers(&self, name: &str, now: At) -> Vec<Offer> {
+    pub(crate) fn producer_offers(&self, name: &str, now: At) -> Vec<Offer> {
         let subject = Subject::Producer(name.to_string());
         let hold = match self.state.holder(&subject) {
             Some(_) => Command::Resume { subject },
@@ -367,14 +350,14 @@ impl Machine {
 
     /// What the ends of a producer's topics show.
     #[must_use]
-    pub fn observed_writing(&self, name: &str, now: At) -> ObservedWriting {
+    pub(crate) fn observed_writing(&self, name: &str, now: At) -> ObservedWriting {
         let p = self.settings.producers.get(name);
         p.map(|p| producer::observe_writing(&self.rule_context(now), name, p)).unwrap_or_default()
     }
 
     /// Flag and observation contradict each other, in words.
     #[must_use]
-    pub fn find_disagreement(&self, name: &str, now: At) -> Option<String> {
+    pub(crate) fn find_disagreement(&self, name: &str, now: At) -> Option<String> {
         producer::find_disagreement(&self.rule_context(now), name, self.settings.producers.get(name)?)
     }
 

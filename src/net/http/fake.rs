@@ -6,12 +6,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 /// A whole answer; `more` are further header lines, each with its line end.
-pub fn fake_answer(status: u16, more: &str, body: &str) -> String {
+pub(crate) fn fake_answer(status: u16, more: &str, body: &str) -> String {
     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{more}\r\n{body}", body.len())
 }
 
 /// Answers each connection with the next of these texts (a whole HTTP answer), and remembers what was asked.
-pub async fn serve_answers(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
+pub(crate) async fn serve_answers(answers: Vec<String>) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let seen = Arc::new(Mutex::new(Vec::new()));

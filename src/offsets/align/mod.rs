@@ -151,7 +151,7 @@ pub fn align_windows(source: &LogWindow, target: &LogWindow, axioms: &Axioms) ->
 /// What starting at a given target offset costs, safe or not: beyond `best`, what it skips counts as missing. An offset
 /// below the target's window costs more than is counted here.
 #[must_use]
-pub fn assess_offset(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
+pub(crate) fn assess_offset(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
     compute_alignment(source, target, axioms, Some(at))
 }
 

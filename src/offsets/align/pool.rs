@@ -17,7 +17,7 @@ use crate::offsets::window::{LogWindow, Rec};
 
 /// One partition of a log.
 #[derive(Debug, Clone, Copy)]
-pub struct PoolPartition<'a> {
+pub(crate) struct PoolPartition<'a> {
     /// What was loaded of it.
     pub window: &'a LogWindow,
     /// Records below this offset are settled.
@@ -28,7 +28,7 @@ pub struct PoolPartition<'a> {
 
 /// The offsets of a topic's partitions on the target, and what they cost.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PoolAlignment {
+pub(crate) struct PoolAlignment {
     /// By target partition.
     pub targets: Vec<PoolTarget>,
     /// By source partition: the ranges `[from, to)` whose data records are all missing, and how many those are.
@@ -55,7 +55,7 @@ pub struct PoolAlignment {
 
 /// One target partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PoolTarget {
+pub(crate) struct PoolTarget {
     /// Where to start.
     pub offset: i64,
     /// Records at or beyond it that the group has processed.
@@ -66,7 +66,7 @@ pub struct PoolTarget {
 
 /// One source partition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PoolSource {
+pub(crate) struct PoolSource {
     /// Unconsumed and settled, and not among what the group will read.
     pub missing: u64,
     /// Their offsets.
@@ -90,7 +90,7 @@ struct Merged {
 /// Aligns all partitions of a topic at once. `committed` holds the group's position on each source partition; in
 /// `axioms`, what is said there of single logs (`committed`, `settled_*`, `*_log_start`) doesn't count.
 #[must_use]
-pub fn align_pool(
+pub(crate) fn align_pool(
     source: &[PoolPartition<'_>],
     target: &[PoolPartition<'_>],
     committed: &[i64],

@@ -17,7 +17,7 @@ pub struct Claim {
 
 /// The records of one group's checkpoints, and the syncs of some topics. What doesn't parse is counted and left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mm2 {
+pub(crate) struct Mm2 {
     group: String,
     /// By the target's topic name: the newest (upstream, downstream).
     checkpoints: BTreeMap<(String, i32), (i64, i64)>,
@@ -38,7 +38,7 @@ impl Mm2 {
     }
 
     /// A record of `ALIAS.checkpoints.internal` (on the target), in log order. A null value deletes.
-    pub fn note_checkpoint(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub(crate) fn note_checkpoint(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let parsed = key.and_then(|key| {
             let mut key = Fields(key);
             Some((key.text()?, key.text()?, key.int()?))
@@ -61,7 +61,7 @@ impl Mm2 {
     }
 
     /// A record of `mm2-offset-syncs.ALIAS.internal` (on either cluster), in log order.
-    pub fn note_sync(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
+    pub(crate) fn note_sync(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let parsed = key.zip(value).and_then(|(key, value)| {
             let (mut key, mut value) = (Fields(key), Fields(value));
             Some(((key.text()?, key.int()?), value.long()?, value.long()?))
@@ -81,7 +81,13 @@ impl Mm2 {
     /// Where a position on the source is on the target: the further of what the checkpoint and the syncs say. `None`
     /// when neither says anything, or only of positions beyond this one.
     #[must_use]
-    pub fn find_claim(&self, source_topic: &str, target_topic: &str, partition: i32, committed: i64) -> Option<Claim> {
+    pub(crate) fn find_claim(
+        &self,
+        source_topic: &str,
+        target_topic: &str,
+        partition: i32,
+        committed: i64,
+    ) -> Option<Claim> {
         let checkpoint = self.checkpoints.get(&(target_topic.to_owned(), partition));
         let checkpoint = checkpoint.filter(|(upstream, down)| *upstream <= committed && *down >= 0);
         let pairs = self.syncs.get(&(source_topic.to_owned(), partition));

@@ -13,7 +13,8 @@ mod soak;
 
 use std::fmt::Write as _;
 
-pub use families::{ALL as FAMILIES, Family, FamilyKind};
+pub(crate) use families::Family;
+pub use families::{ALL as FAMILIES, FamilyKind};
 
 use crate::base::At;
 use crate::base::sanitise::visible_name;
@@ -21,7 +22,7 @@ use crate::migration::facts::stage::{RunView, SideState, Stage, StepState};
 use crate::snapshot::{Arming, PhaseView, Severity, Snapshot};
 
 /// Content type of [`to_text`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// A snapshot older than this is no picture of now, ms: only its age is exposed. The controller makes one every second.
 pub const SNAPSHOT_STALE_MS: u64 = 15_000;
 

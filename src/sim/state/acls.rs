@@ -30,7 +30,7 @@ impl SimState {
     ///
     /// # Errors
     /// SECURITY_DISABLED without an authorizer, INVALID_REQUEST.
-    pub fn create_acl(&mut self, acl: Acl) -> Result<(), ResponseError> {
+    pub(crate) fn create_acl(&mut self, acl: Acl) -> Result<(), ResponseError> {
         let acls = self.acls.as_mut().ok_or(ResponseError::SecurityDisabled)?;
         let cluster = acl.resource != Resource::Cluster || acl.name == CLUSTER;
         if acl.name.is_empty() || !cluster || !acl.is_known() || !acl.principal.contains(':') {
@@ -58,7 +58,12 @@ impl SimState {
     ///
     /// # Errors
     /// The resource's AUTHORIZATION_FAILED.
-    pub fn check_permission(&self, operation: Operation, resource: Resource, name: &str) -> Result<(), ResponseError> {
+    pub(crate) fn check_permission(
+        &self,
+        operation: Operation,
+        resource: Resource,
+        name: &str,
+    ) -> Result<(), ResponseError> {
         let Some(acls) = &self.acls else { return Ok(()) };
         let on: Vec<&Acl> = acls.iter().filter(|acl| acl.resource == resource && acl.bears_on(name)).collect();
         let mine = |acl: &&&Acl| {
@@ -79,7 +84,7 @@ impl SimState {
 
     /// One bit for each operation on the cluster that is allowed (KIP-430); none without DESCRIBE, as in Kafka.
     #[must_use]
-    pub fn cluster_operations(&self) -> i32 {
+    pub(crate) fn cluster_operations(&self) -> i32 {
         const ON_CLUSTER: [Operation; 7] = [
             Operation::Create,
             Operation::Alter,
@@ -100,7 +105,7 @@ impl SimState {
 impl Acl {
     /// Whether its pattern takes this name in.
     #[must_use]
-    pub fn bears_on(&self, name: &str) -> bool {
+    pub(crate) fn bears_on(&self, name: &str) -> bool {
         match self.pattern {
             AclPattern::Literal => self.name == name || self.name == "*",
             AclPattern::Prefixed => name.starts_with(&self.name),

@@ -150,7 +150,7 @@ pub struct BatchRules {
 /// # Errors
 /// What a broker answers: CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE, INVALID_TIMESTAMP,
 /// UNSUPPORTED_FOR_MESSAGE_FORMAT.
-pub fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<StoredBatch, ResponseError> {
+pub(crate) fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<StoredBatch, ResponseError> {
     if raw.len() < HEADER {
         return Err(ResponseError::CorruptMessage);
     }
@@ -202,7 +202,7 @@ pub fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<StoredBat
 /// Puts a parsed batch at `base`: rewrites base offset and leader epoch (outside the checksum), and for
 /// LogAppendTime the timestamp type and the maximum timestamp (inside it).
 #[must_use]
-pub fn place_batch(mut batch: StoredBatch, base: i64, leader_epoch: i32, log_append_time: bool) -> StoredBatch {
+pub(crate) fn place_batch(mut batch: StoredBatch, base: i64, leader_epoch: i32, log_append_time: bool) -> StoredBatch {
     let mut bytes = BytesMut::from(&batch.bytes[..]);
     bytes[0..8].copy_from_slice(&base.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
@@ -253,7 +253,7 @@ pub fn encode_batch(records: &[NewRecord], writer: BatchProducer) -> Bytes {
 
 /// A transaction marker: a control batch of one record, which takes one offset.
 #[must_use]
-pub fn build_marker(
+pub(crate) fn build_marker(
     kind: Marker,
     producer_id: i64,
     producer_epoch: i16,

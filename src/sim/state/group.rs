@@ -96,13 +96,13 @@ impl Default for ClassicGroup {
 impl ClassicGroup {
     /// The committed offset of a partition.
     #[must_use]
-    pub fn find_commit(&self, topic: &str, partition: i32) -> Option<&Commit> {
+    pub(crate) fn find_commit(&self, topic: &str, partition: i32) -> Option<&Commit> {
         self.offsets.get(topic)?.get(&partition)
     }
 
     /// Metadata of a member under the chosen assignor.
     #[must_use]
-    pub fn metadata_of(&self, member: &Member) -> Bytes {
+    pub(crate) fn metadata_of(&self, member: &Member) -> Bytes {
         let chosen = |(name, _): &&(String, Bytes)| Some(name) == self.protocol.as_ref();
         member.protocols.iter().find(chosen).map(|(_, m)| m.clone()).unwrap_or_default()
     }

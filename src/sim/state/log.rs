@@ -119,7 +119,7 @@ impl PartitionLog {
 
     /// Where a reader of this isolation stops.
     #[must_use]
-    pub fn end_for(&self, isolation: IsolationLevel) -> i64 {
+    pub(crate) fn end_for(&self, isolation: IsolationLevel) -> i64 {
         match isolation {
             IsolationLevel::ReadUncommitted => self.end,
             IsolationLevel::ReadCommitted => self.last_stable_offset(),
@@ -136,7 +136,7 @@ impl PartitionLog {
     ///
     /// # Errors
     /// INVALID_PRODUCER_EPOCH for a fenced producer, OUT_OF_ORDER_SEQUENCE_NUMBER for a gap.
-    pub fn check_producer(&self, batch: &StoredBatch) -> Result<Option<Appended>, ResponseError> {
+    pub(crate) fn check_producer(&self, batch: &StoredBatch) -> Result<Option<Appended>, ResponseError> {
         let (Some(entry), true) = (self.producers.get(&batch.producer_id), batch.producer_id >= 0) else {
             return Ok(None);
         };
@@ -191,7 +191,7 @@ impl PartitionLog {
     ///
     /// # Errors
     /// INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
-    pub fn check_marker(&self, producer_id: i64, epoch: i16, coordinator: i32) -> Result<(), ResponseError> {
+    pub(crate) fn check_marker(&self, producer_id: i64, epoch: i16, coordinator: i32) -> Result<(), ResponseError> {
         let Some(entry) = self.producers.get(&producer_id) else { return Ok(()) };
         if epoch < entry.epoch {
             return Err(ResponseError::InvalidProducerEpoch);
@@ -203,7 +203,14 @@ impl PartitionLog {
     }
 
     /// Writes a transaction's marker, which closes the transaction here and takes one offset.
-    pub fn end_transaction(&mut self, kind: Marker, producer_id: i64, epoch: i16, coordinator: i32, now: i64) -> i64 {
+    pub(crate) fn end_transaction(
+        &mut self,
+        kind: Marker,
+        producer_id: i64,
+        epoch: i16,
+        coordinator: i32,
+        now: i64,
+    ) -> i64 {
         let first = self.producers.get_mut(&producer_id).and_then(|p| p.txn_first.take());
         let at = self.append(batch::build_marker(kind, producer_id, epoch, coordinator, now), now, false).base;
         if let Some(entry) = self.producers.get_mut(&producer_id) {
@@ -254,7 +261,7 @@ impl PartitionLog {
 
     /// Bytes that a read from `offset` would find, counted no further than `enough`.
     #[must_use]
-    pub fn count_available(&self, offset: i64, isolation: IsolationLevel, enough: usize) -> usize {
+    pub(crate) fn count_available(&self, offset: i64, isolation: IsolationLevel, enough: usize) -> usize {
         let until = self.end_for(isolation);
         let first = self.batches.partition_point(|b| b.last < offset);
         let mut bytes = 0;
@@ -270,14 +277,14 @@ impl PartitionLog {
     /// The first record in log order with a timestamp of at least `timestamp`: its timestamp and offset.
     /// Markers count, as they do in Kafka (`FileRecords.searchForTimestamp` reads every batch).
     #[must_use]
-    pub fn at_or_after(&self, timestamp: i64) -> Option<(i64, i64)> {
+    pub(crate) fn at_or_after(&self, timestamp: i64) -> Option<(i64, i64)> {
         let candidates = self.batches.iter().filter(|b| b.max_timestamp >= timestamp);
         candidates.flat_map(offsets_with_timestamps).find(|(ts, offset)| *ts >= timestamp && *offset >= self.start)
     }
 
     /// The first record with the largest timestamp: its timestamp and offset.
     #[must_use]
-    pub fn max_timestamp(&self) -> Option<(i64, i64)> {
+    pub(crate) fn max_timestamp(&self) -> Option<(i64, i64)> {
         let all = self.batches.iter().flat_map(offsets_with_timestamps).filter(|(_, o)| *o >= self.start);
         all.fold(None, |best: Option<(i64, i64)>, at| match best {
             Some(b) if b.0 >= at.0 => Some(b),
@@ -314,7 +321,7 @@ impl PartitionLog {
     }
 
     /// Drops batches from the front until the log is no larger than `max_bytes`.
-    pub fn shrink(&mut self, max_bytes: u64) {
+    pub(crate) fn shrink(&mut self, max_bytes: u64) {
         let mut total: u64 = self.batches.iter().map(|b| b.bytes.len() as u64).sum();
         while total > max_bytes && self.batches.len() > 1 {
             let Some(batch) = self.batches.pop_front() else { break };
@@ -345,7 +352,7 @@ impl PartitionLog {
     }
 
     /// A new leader: the next epoch begins at the log's end.
-    pub fn change_leader(&mut self, leader: i32) {
+    pub(crate) fn change_leader(&mut self, leader: i32) {
         self.leader = leader;
         self.leader_epoch += 1;
         self.epochs.push((self.leader_epoch, self.end));
@@ -353,7 +360,7 @@ impl PartitionLog {
 
     /// The end offset of a leader epoch (OffsetForLeaderEpoch): the largest epoch not above it, and where it ended.
     #[must_use]
-    pub fn epoch_end(&self, epoch: i32) -> (i32, i64) {
+    pub(crate) fn epoch_end(&self, epoch: i32) -> (i32, i64) {
         if epoch > self.leader_epoch || epoch == -1 {
             return (-1, -1);
         }

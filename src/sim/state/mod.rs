@@ -23,20 +23,26 @@ pub(crate) use view::id_text;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use acls::CLUSTER;
-pub use asks::{GroupReply, JoinAsk, Joined, SyncAsk, Synced};
-pub use batch::{BatchProducer, Marker, NewRecord, StoredRecord};
+pub use asks::{GroupReply, JoinAsk, SyncAsk};
+pub(crate) use asks::{Joined, Synced};
+pub(crate) use batch::Marker;
+pub use batch::{BatchProducer, NewRecord, StoredRecord};
 pub use faults::{ConnectionCut, Faults};
 pub use kafka_protocol::ResponseError;
-pub use log::{Aborted, Appended, FetchedBatches, IsolationLevel, PartitionLog};
-pub use offsets::{Commit, CommitAsk, FetchedOffset};
-pub use produce::{Lookup, ProduceAsk};
-pub use topics::{SimTopic, legal_topic_name, topic_defaults};
-pub use transactions::{MarkerAsk, Transaction, TxnState};
+pub(crate) use log::PartitionLog;
+pub use log::{Aborted, IsolationLevel};
+pub(crate) use offsets::FetchedOffset;
+pub use offsets::{Commit, CommitAsk};
+pub use produce::Lookup;
+pub(crate) use produce::ProduceAsk;
+pub(crate) use topics::{SimTopic, legal_topic_name, topic_defaults};
+pub use transactions::Transaction;
+pub(crate) use transactions::{MarkerAsk, TxnState};
 
 use crate::estate::acl::Acl;
 
 /// Names a waiting request: the wire server matches replies to it.
-pub type Ticket = u64;
+pub(crate) type Ticket = u64;
 
 /// A simulated broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,13 +185,13 @@ impl SimState {
 
     /// The node that answers as controller: the first that lives, -1 when none does.
     #[must_use]
-    pub fn controller_id(&self) -> i32 {
+    pub(crate) fn controller_id(&self) -> i32 {
         self.brokers.values().find(|b| b.alive).map_or(-1, |b| b.id)
     }
 
     /// The node that coordinates a group or a transactional id.
     #[must_use]
-    pub fn find_coordinator(&self, key: &str) -> Option<&Broker> {
+    pub(crate) fn find_coordinator(&self, key: &str) -> Option<&Broker> {
         let hash = key.bytes().fold(0usize, |h, b| h.wrapping_mul(31).wrapping_add(usize::from(b)));
         let n = self.brokers.len();
         let order = (0..n).filter_map(|i| self.brokers.values().nth((hash + i) % n));
@@ -196,7 +202,7 @@ impl SimState {
     ///
     /// # Errors
     /// NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE.
-    pub fn check_coordinator(&self, broker: i32, key: &str) -> Result<(), ResponseError> {
+    pub(crate) fn check_coordinator(&self, broker: i32, key: &str) -> Result<(), ResponseError> {
         match self.find_coordinator(key) {
             Some(b) if b.id == broker => Ok(()),
             Some(_) => Err(ResponseError::NotCoordinator),

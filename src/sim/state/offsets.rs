@@ -143,7 +143,7 @@ impl SimState {
 
     /// Every partition that a group committed, for OffsetFetch without a list of topics.
     #[must_use]
-    pub fn committed_partitions(&self, group: &str) -> Vec<(String, Vec<i32>)> {
+    pub(crate) fn committed_partitions(&self, group: &str) -> Vec<(String, Vec<i32>)> {
         let Some(group) = self.groups.get(group) else { return Vec::new() };
         group.offsets.iter().map(|(t, ps)| (t.clone(), ps.keys().copied().collect())).collect()
     }
@@ -152,7 +152,7 @@ impl SimState {
     ///
     /// # Errors
     /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (an active group that is not of consumers).
-    pub fn check_offset_delete(&self, group: &str) -> Result<(), ResponseError> {
+    pub(crate) fn check_offset_delete(&self, group: &str) -> Result<(), ResponseError> {
         let group = self.groups.get(group).ok_or(ResponseError::GroupIdNotFound)?;
         if group.state != ClassicGroupState::Empty && group.protocol_type != "consumer" {
             return Err(ResponseError::NonEmptyGroup);

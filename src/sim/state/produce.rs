@@ -43,7 +43,7 @@ impl Lookup {
     ///
     /// # Errors
     /// UNSUPPORTED_VERSION for a special value that this version doesn't know.
-    pub fn from_timestamp(timestamp: i64, version: i16) -> Result<Self, ResponseError> {
+    pub(crate) fn from_timestamp(timestamp: i64, version: i16) -> Result<Self, ResponseError> {
         match timestamp {
             -1 => Ok(Self::Latest),
             -2 => Ok(Self::Earliest),
@@ -61,7 +61,13 @@ impl SimState {
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
-    pub fn check_leader(&self, broker: i32, topic: &str, partition: i32, epoch: i32) -> Result<(), ResponseError> {
+    pub(crate) fn check_leader(
+        &self,
+        broker: i32,
+        topic: &str,
+        partition: i32,
+        epoch: i32,
+    ) -> Result<(), ResponseError> {
         let log = self.log(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
         if log.leader != broker {
             return Err(ResponseError::NotLeaderOrFollower);

@@ -21,7 +21,7 @@ pub struct SimTopic {
 
 /// Defaults of a Kafka 4.x broker for what a migration compares.
 #[must_use]
-pub fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
+pub(crate) fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("cleanup.policy", "delete"),
         ("compression.type", "producer"),
@@ -67,7 +67,7 @@ impl SimTopic {
 
 /// Kafka's rule for topic names: 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`.
 #[must_use]
-pub fn legal_topic_name(name: &str) -> bool {
+pub(crate) fn legal_topic_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 249
         && name != "."
@@ -147,7 +147,7 @@ impl SimState {
 
     /// The topic that has this id.
     #[must_use]
-    pub fn topic_by_id(&self, id: u128) -> Option<&str> {
+    pub(crate) fn topic_by_id(&self, id: u128) -> Option<&str> {
         self.topics.iter().find(|(_, t)| t.id == id).map(|(n, _)| n.as_str())
     }
 
@@ -167,7 +167,8 @@ impl SimState {
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG.
-    pub fn set_config(&mut self, topic: &str, key: &str, value: &str) -> Result<(), ResponseError> {
+    #[cfg(test)]
+    pub(crate) fn set_config(&mut self, topic: &str, key: &str, value: &str) -> Result<(), ResponseError> {
         let topic = self.topics.get_mut(topic).ok_or(ResponseError::UnknownTopicOrPartition)?;
         if !legal_config(key, value) {
             return Err(ResponseError::InvalidConfig);

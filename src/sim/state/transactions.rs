@@ -17,7 +17,7 @@ const OFFSETS_PARTITIONS: i32 = 50;
 
 /// A marker that somebody writes by hand (WriteTxnMarkers).
 #[derive(Debug, Clone, Copy)]
-pub struct MarkerAsk<'a> {
+pub(crate) struct MarkerAsk<'a> {
     /// The broker that was asked.
     pub broker: i32,
     /// Topic.
@@ -166,20 +166,6 @@ impl SimState {
         Ok(())
     }
 
-    /// AddPartitionsToTxn with verify_only: whether a partition is part of the open transaction.
-    ///
-    /// # Errors
-    /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE.
-    pub fn verify_partition(
-        &mut self,
-        id: &str,
-        producer: (i64, i16),
-        partition: &(String, i32),
-    ) -> Result<(), ResponseError> {
-        let txn = self.find_transaction(id, producer)?;
-        if txn.partitions.contains(partition) { Ok(()) } else { Err(ResponseError::InvalidTxnState) }
-    }
-
     /// AddOffsetsToTxn: a group's offsets become part of the transaction.
     ///
     /// # Errors
@@ -195,7 +181,7 @@ impl SimState {
     ///
     /// # Errors
     /// INVALID_PRODUCER_ID_MAPPING, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, and those of a commit.
-    pub fn check_txn_commit(
+    pub(crate) fn check_txn_commit(
         &mut self,
         now: i64,
         id: &str,
@@ -216,7 +202,7 @@ impl SimState {
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, OFFSET_METADATA_TOO_LARGE.
-    pub fn txn_commit(
+    pub(crate) fn txn_commit(
         &mut self,
         producer_id: i64,
         group: &str,
@@ -234,7 +220,13 @@ impl SimState {
     ///
     /// # Errors
     /// INVALID_PRODUCER_ID_MAPPING, PRODUCER_FENCED, INVALID_TXN_STATE.
-    pub fn end_txn(&mut self, now: i64, id: &str, producer: (i64, i16), kind: Marker) -> Result<(), ResponseError> {
+    pub(crate) fn end_txn(
+        &mut self,
+        now: i64,
+        id: &str,
+        producer: (i64, i16),
+        kind: Marker,
+    ) -> Result<(), ResponseError> {
         match (self.find_transaction(id, producer)?.state, kind) {
             (TxnState::Ongoing, _) => self.finish_transaction(now, id, kind),
             // the answer to an earlier EndTxn was lost
@@ -272,7 +264,7 @@ impl SimState {
     ///
     /// # Errors
     /// UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED.
-    pub fn write_marker(&mut self, now: i64, ask: &MarkerAsk<'_>) -> Result<(), ResponseError> {
+    pub(crate) fn write_marker(&mut self, now: i64, ask: &MarkerAsk<'_>) -> Result<(), ResponseError> {
         self.check_leader(ask.broker, ask.topic, ask.partition, -1)?;
         let (producer_id, epoch) = ask.producer;
         let log = self.log_mut(ask.topic, ask.partition)?;
@@ -297,7 +289,7 @@ impl SimState {
 impl Transaction {
     /// Partitions of the open transaction as they are described: a group's offsets are a partition of their topic.
     #[must_use]
-    pub fn described_partitions(&self) -> BTreeSet<(String, i32)> {
+    pub(crate) fn described_partitions(&self) -> BTreeSet<(String, i32)> {
         let offsets = self.groups.iter().map(|g| ("__consumer_offsets".to_owned(), offsets_partition(g)));
         self.partitions.iter().cloned().chain(offsets).collect()
     }

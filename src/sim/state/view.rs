@@ -121,7 +121,7 @@ fn decode_assignment(bytes: &bytes::Bytes) -> Vec<TopicPartition> {
 
 /// A topic's id as text: a UUID.
 #[must_use]
-pub fn id_text(id: u128) -> String {
+pub(crate) fn id_text(id: u128) -> String {
     let hex = format!("{id:032x}");
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }

@@ -35,7 +35,12 @@ fn list_record_ids(state: &SimState, topic: &str) -> Vec<Vec<(i64, u64)>> {
 /// Reads both logs of the group's topics. A record is owed once it lies below the group's committed offset on the
 /// cluster that `reads` it now, or, on the cluster it left, below where it stood there. `None` for a group without
 /// commits.
-pub fn audit_group(group: &str, topics: &[String], clusters: [&SimCluster; 2], witness: &Witness) -> Option<Audit> {
+pub(crate) fn audit_group(
+    group: &str,
+    topics: &[String],
+    clusters: [&SimCluster; 2],
+    witness: &Witness,
+) -> Option<Audit> {
     let mut owed = BTreeSet::new();
     let mut committed_any = false;
     for cluster in clusters {
@@ -64,7 +69,7 @@ pub fn audit_group(group: &str, topics: &[String], clusters: [&SimCluster; 2], w
 impl super::DemoEstate {
     /// What both clusters' logs say of a group (see [`audit_group`]); `None` when it is not of this estate or never committed.
     #[must_use]
-    pub fn audit_group(&self, group: &str) -> Option<Audit> {
+    pub(crate) fn audit_group(&self, group: &str) -> Option<Audit> {
         let spec = self.estate().groups.iter().find(|g| g.name == group)?;
         audit_group(group, &spec.topics, [self.cluster(Side::Blue), self.cluster(Side::Green)], self.witness())
     }

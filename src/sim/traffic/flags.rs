@@ -13,7 +13,7 @@ use crate::base::Side;
 
 /// The flags as last read.
 #[derive(Debug)]
-pub struct FlagFile {
+pub(crate) struct FlagFile {
     path: PathBuf,
     states: Mutex<BTreeMap<String, String>>,
 }
@@ -30,12 +30,6 @@ impl FlagFile {
         Ok(file)
     }
 
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Looks again. While the file can't be read the last states stand, as they do in a flag client.
     pub fn refresh(&self) {
         if let Ok(states) = self.read() {
@@ -43,15 +37,9 @@ impl FlagFile {
         }
     }
 
-    /// A flag's state; `None` when it is not there or disabled.
-    #[must_use]
-    pub fn state_of(&self, key: &str) -> Option<String> {
-        self.states.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
-    }
-
     /// Whether a flag or switch includes a cluster: `dual` and `both` include both.
     #[must_use]
-    pub fn includes(&self, key: &str, side: Side) -> bool {
+    pub(crate) fn includes(&self, key: &str, side: Side) -> bool {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.get(key).is_some_and(|s| s == side.name() || s == "dual" || s == "both")
     }

@@ -42,7 +42,7 @@ struct Running {
 }
 
 /// Runs one group on one cluster until told to stop: reads while its switch includes the cluster.
-pub fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Side, bootstrap: &str) {
+pub(crate) fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Side, bootstrap: &str) {
     let switch = spec.switch_key();
     let mut running: Option<Running> = None;
     let mut next = Instant::now();

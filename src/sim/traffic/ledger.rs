@@ -47,7 +47,7 @@ struct OpenProducer {
 }
 
 /// Runs an exactly-once producer until told to stop.
-pub fn run_ledger(shared: &Arc<SharedTraffic>, spec: &LedgerSpec, partitions: i32, bootstraps: [&str; 2]) {
+pub(crate) fn run_ledger(shared: &Arc<SharedTraffic>, spec: &LedgerSpec, partitions: i32, bootstraps: [&str; 2]) {
     let mut rng = fastrand::Rng::with_seed(shared.seed ^ 0x001e_d9e5);
     let pause = Duration::from_secs_f64(1.0 / spec.per_second.max(0.01));
     let mut open: Option<OpenProducer> = None;

@@ -19,7 +19,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use flags::{FlagFile, set_flag, write_flags};
+pub(crate) use flags::FlagFile;
+pub use flags::{set_flag, write_flags};
 pub use plan::{Addresses, demo_plan_toml};
 pub use spec::{EstateSpec, GroupSpec, LedgerSpec, ProducerSpec, TopicSpec};
 pub use witness::{ID_HEADER, Witness, WitnessReport};
@@ -169,7 +170,7 @@ impl Traffic {
     }
 
     /// Slows a group's consumers on green down, or ends that with `None`.
-    pub fn slow_group(&self, group: Option<&str>) {
+    pub(crate) fn slow_group(&self, group: Option<&str>) {
         *self.shared.slowed.lock().unwrap_or_else(PoisonError::into_inner) = group.map(str::to_owned);
     }
 }

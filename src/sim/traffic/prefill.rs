@@ -28,7 +28,7 @@ struct PastRecord {
 ///
 /// # Errors
 /// A topic that can't be created.
-pub fn fill_clusters(
+pub(crate) fn fill_clusters(
     estate: &EstateSpec,
     clusters: [&SimCluster; 2],
     witness: &Witness,

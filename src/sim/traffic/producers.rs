@@ -27,7 +27,7 @@ const FLUSH: Duration = Duration::from_secs(5);
 const MAX_WAITING: usize = 50_000;
 
 /// Tells the witness where each send arrived.
-pub struct Deliveries {
+pub(crate) struct Deliveries {
     witness: Arc<Witness>,
     side: Side,
 }
@@ -56,7 +56,7 @@ impl ProducerContext for Deliveries {
 }
 
 /// A client of one cluster that all services share (librdkafka takes 6 threads a client).
-pub fn create_client(bootstrap: &str, context: Deliveries) -> KafkaResult<ThreadedProducer<Deliveries>> {
+pub(crate) fn create_client(bootstrap: &str, context: Deliveries) -> KafkaResult<ThreadedProducer<Deliveries>> {
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("client.id", "bank-services")
@@ -92,7 +92,7 @@ struct Service {
 }
 
 /// Runs every producer service of an estate until told to stop.
-pub fn run_producers(shared: &SharedTraffic, estate: &EstateSpec, blue: &str, green: &str) -> KafkaResult<()> {
+pub(crate) fn run_producers(shared: &SharedTraffic, estate: &EstateSpec, blue: &str, green: &str) -> KafkaResult<()> {
     let open = |side, bootstrap| create_client(bootstrap, Deliveries::new(shared.witness.clone(), side));
     let clients = [open(Side::Blue, blue)?, open(Side::Green, green)?];
     let topics: Vec<(&str, i32)> = estate.topics.iter().map(|t| (t.name.as_str(), t.partitions)).collect();
@@ -212,7 +212,7 @@ fn sample_exponential(rng: &mut fastrand::Rng, mean: f64) -> f64 {
 }
 
 /// An event as the bank's services write it. The number in it makes each one distinct, as an event id does.
-pub fn generate_payload(service: &str, topic: &str, id: u64, rng: &mut fastrand::Rng) -> String {
+pub(crate) fn generate_payload(service: &str, topic: &str, id: u64, rng: &mut fastrand::Rng) -> String {
     let amount = rng.u32(100..500_000);
     let note = "x".repeat(rng.usize(0..60));
     format!(

@@ -40,7 +40,7 @@ pub struct ProducerSpec {
 impl ProducerSpec {
     /// The key of its flag.
     #[must_use]
-    pub fn flag_key(&self) -> String {
+    pub(crate) fn flag_key(&self) -> String {
         format!("{}-cluster", self.name)
     }
 }
@@ -65,7 +65,7 @@ pub struct LedgerSpec {
 impl LedgerSpec {
     /// The key of its flag.
     #[must_use]
-    pub fn flag_key(&self) -> String {
+    pub(crate) fn flag_key(&self) -> String {
         format!("{}-cluster", self.name)
     }
 
@@ -216,7 +216,7 @@ impl EstateSpec {
 
     /// Every flag and switch with the state it has when the demo begins.
     #[must_use]
-    pub fn list_flags(&self) -> Vec<(String, String, &'static [&'static str])> {
+    pub(crate) fn list_flags(&self) -> Vec<(String, String, &'static [&'static str])> {
         const PRODUCER: &[&str] = &["blue", "dual", "green", "off"];
         const LEDGER: &[&str] = &["blue", "green", "off"];
         const GROUP: &[&str] = &["blue", "green", "both", "off"];

@@ -85,14 +85,14 @@ impl Witness {
     }
 
     /// A group and what it reads.
-    pub fn note_group_topics(&self, group: &str, topics: &[String]) {
+    pub(crate) fn note_group_topics(&self, group: &str, topics: &[String]) {
         let mut inner = self.lock();
         let topics = topics.iter().map(|t| inner.topic_number(t)).collect();
         inner.groups.entry(group.to_owned()).or_default().topics = topics;
     }
 
     /// A send that is about to leave for these clusters.
-    pub fn note_sending(&self, id: u64, topic: &str, partition: i32, sides: &[Side]) {
+    pub(crate) fn note_sending(&self, id: u64, topic: &str, partition: i32, sides: &[Side]) {
         let mut inner = self.lock();
         let meant = Sides::from_fn(|side| sides.contains(&side));
         let offsets = Sides::from_fn(|_| -1);
@@ -101,7 +101,7 @@ impl Witness {
     }
 
     /// A send arrived, `Some(offset)`, or failed for good.
-    pub fn note_sent(&self, id: u64, side: Side, offset: Option<i64>) {
+    pub(crate) fn note_sent(&self, id: u64, side: Side, offset: Option<i64>) {
         let mut inner = self.lock();
         if let Some(send) = inner.send_mut(id) {
             match offset {
@@ -112,7 +112,7 @@ impl Witness {
     }
 
     /// A send that was never committed: nobody is owed it.
-    pub fn withdraw(&self, id: u64) {
+    pub(crate) fn withdraw(&self, id: u64) {
         let mut inner = self.lock();
         if let Some(i) = inner.index_of(id) {
             inner.sends[i] = None;
@@ -120,14 +120,14 @@ impl Witness {
     }
 
     /// A group had processed an id before the demo began.
-    pub fn note_consumed_before(&self, group: &str, id: u64) {
+    pub(crate) fn note_consumed_before(&self, group: &str, id: u64) {
         if let Some(log) = self.lock().groups.get_mut(group) {
             log.mark_seen(id);
         }
     }
 
     /// A group begins or ends reading a cluster. The last one it read stays its place while it is off.
-    pub fn note_reading(&self, group: &str, side: Side, reads: bool) {
+    pub(crate) fn note_reading(&self, group: &str, side: Side, reads: bool) {
         if let Some(log) = self.lock().groups.get_mut(group) {
             log.active[side] = reads;
             if log.active != Sides::default() {
@@ -140,7 +140,7 @@ impl Witness {
     }
 
     /// Where a group starts on a partition: its committed offset, or the log start.
-    pub fn note_start_offset(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64) {
+    pub(crate) fn note_start_offset(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64) {
         let mut inner = self.lock();
         let topic = inner.topic_number(topic);
         if let Some(log) = inner.groups.get_mut(group) {
@@ -149,7 +149,15 @@ impl Witness {
     }
 
     /// A group processed a record.
-    pub fn note_processed(&self, group: &str, side: Side, topic: &str, partition: i32, offset: i64, id: Option<u64>) {
+    pub(crate) fn note_processed(
+        &self,
+        group: &str,
+        side: Side,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        id: Option<u64>,
+    ) {
         let mut inner = self.lock();
         let topic = inner.topic_number(topic);
         let Some(log) = inner.groups.get_mut(group) else { return };
@@ -207,14 +215,8 @@ impl Witness {
 
     /// Whether a group ever processed an id, before or after its mark.
     #[must_use]
-    pub fn has_processed(&self, group: &str, id: u64) -> bool {
+    pub(crate) fn has_processed(&self, group: &str, id: u64) -> bool {
         self.lock().groups.get(group).is_some_and(|log| log.has_seen(id))
-    }
-
-    /// The groups it watches.
-    #[must_use]
-    pub fn list_groups(&self) -> Vec<String> {
-        self.lock().groups.keys().cloned().collect()
     }
 }
 

@@ -30,9 +30,9 @@ use crate::estate::acl::{Operation, Resource};
 pub(super) use server::{bind_listener, run_broker};
 
 /// Largest request, bytes (Kafka: `socket.request.max.bytes`).
-pub const MAX_FRAME: usize = 100 * 1024 * 1024;
+pub(crate) const MAX_FRAME: usize = 100 * 1024 * 1024;
 /// Most connections a broker serves at once; more are closed on arrival.
-pub const MAX_CONNECTIONS: usize = 2048;
+pub(crate) const MAX_CONNECTIONS: usize = 2048;
 
 /// What the servers of one cluster share.
 #[derive(Debug)]

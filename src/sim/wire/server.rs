@@ -19,14 +19,14 @@ const REBIND_TRIES: u32 = 100;
 ///
 /// # Errors
 /// The address is in use, or the machine has no ports left.
-pub fn bind_listener(port: u16) -> io::Result<std::net::TcpListener> {
+pub(crate) fn bind_listener(port: u16) -> io::Result<std::net::TcpListener> {
     let listener = std::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
 /// Serves one broker until the runtime ends: accepts while it lives, refuses while it is dead.
-pub async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener: std::net::TcpListener) {
+pub(crate) async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener: std::net::TcpListener) {
     let Ok(port) = listener.local_addr().map(|a| a.port()) else { return };
     let mut listener = TcpListener::from_std(listener).ok();
     let mut changed = shared.watch();

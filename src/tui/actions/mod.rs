@@ -167,7 +167,7 @@ impl std::fmt::Debug for KeyAction {
 
 /// The scopes that hold now, the narrowest first.
 #[must_use]
-pub fn list_scopes(m: &Model) -> Vec<Scope> {
+pub(crate) fn list_scopes(m: &Model) -> Vec<Scope> {
     match (&m.overlay, &m.screen, m.pane) {
         (Some(Overlay::Help { finding: false, .. }), ..) => vec![Scope::Help],
         (Some(Overlay::Help { finding: true, .. }), ..) => vec![Scope::Filter],
@@ -193,7 +193,7 @@ pub fn list_scopes(m: &Model) -> Vec<Scope> {
 
 /// The key as the table has it: what Shift did to a character is in the character already.
 #[must_use]
-pub fn combination_of(key: KeyEvent) -> KeyCombination {
+pub(crate) fn combination_of(key: KeyEvent) -> KeyCombination {
     let mut key = key;
     if let KeyCode::Char(c) = key.code
         && !c.is_ascii_alphabetic()
@@ -229,7 +229,7 @@ pub fn find_action(m: &Model, key: KeyEvent) -> Option<&'static KeyAction> {
 
 /// An action by its id.
 #[must_use]
-pub fn find_by_id(id: &str) -> Option<&'static KeyAction> {
+pub(crate) fn find_by_id(id: &str) -> Option<&'static KeyAction> {
     ACTIONS.iter().find(|a| a.id == id)
 }
 
@@ -247,13 +247,13 @@ pub fn list_footer_actions(m: &Model) -> Vec<&'static KeyAction> {
 
 /// The first key of an action as people read it: `esc`, `c`, `ctrl-l`.
 #[must_use]
-pub fn key_label(a: &KeyAction) -> &'static str {
+pub(crate) fn key_label(a: &KeyAction) -> &'static str {
     a.keys.first().copied().unwrap_or("")
 }
 
 /// All keys of an action, for help.
 #[must_use]
-pub fn keys_label(a: &KeyAction) -> String {
+pub(crate) fn keys_label(a: &KeyAction) -> String {
     a.keys.join(" ")
 }
 

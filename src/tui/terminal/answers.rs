@@ -55,12 +55,12 @@ impl TerminalAnswers {
     }
 
     /// Whether an escape waits for what comes after it.
-    pub fn holds_escape(&self) -> bool {
+    pub(crate) fn holds_escape(&self) -> bool {
         matches!(self.state, AnswerState::Escape(_))
     }
 
     /// Nothing came after the escape: it was the person's.
-    pub fn give_up(&mut self) -> TerminalInput {
+    pub(crate) fn give_up(&mut self) -> TerminalInput {
         match std::mem::take(&mut self.state) {
             AnswerState::Escape(escape) => TerminalInput { events: vec![escape], light: None },
             state => {
@@ -71,13 +71,13 @@ impl TerminalAnswers {
     }
 
     /// How long an answer may still come that a shell must not get.
-    pub fn time_left_to_wait(&self, now: At) -> Option<Duration> {
+    pub(crate) fn time_left_to_wait(&self, now: At) -> Option<Duration> {
         let left = LEAVING_MS.saturating_sub(now.since(self.asked?));
         (left > 0).then(|| Duration::from_millis(left))
     }
 
     /// Takes one event in.
-    pub fn take_event(&mut self, event: Event, now: At) -> TerminalInput {
+    pub(crate) fn take_event(&mut self, event: Event, now: At) -> TerminalInput {
         let Event::Key(key) = event else { return TerminalInput { events: vec![event], light: None } };
         match std::mem::take(&mut self.state) {
             AnswerState::Keys => self.begin_answer(key, now),

@@ -33,7 +33,7 @@ pub(super) fn are_ours() -> bool {
 }
 
 /// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
-pub fn restore_terminal() {
+pub(crate) fn restore_terminal() {
     if OPEN.swap(false, Ordering::SeqCst) {
         put_back();
     }

@@ -17,7 +17,7 @@ pub enum Depth {
 
 impl Depth {
     /// What the environment says: `NO_COLOR` (<https://no-color.org>: any value but empty), `COLORTERM`, `TERM`.
-    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         if env("NO_COLOR").is_some_and(|v| !v.is_empty()) {
             return Depth::None;
         }
@@ -41,7 +41,7 @@ impl Depth {
 
     /// The colour as this depth can show it; `None`: the terminal's default.
     #[must_use]
-    pub fn bring_down(self, colour: Color) -> Option<Color> {
+    pub(crate) fn bring_down(self, colour: Color) -> Option<Color> {
         match (self, colour) {
             (Depth::None, _) => None,
             (Depth::Ansi256, Color::Rgb(r, g, b)) => Some(Color::Indexed(nearest_256(r, g, b))),

@@ -12,7 +12,7 @@ pub enum Glyphs {
 impl Glyphs {
     /// UTF-8 when the locale says so: the first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set and not empty decides
     /// (POSIX). The Linux console's font lacks most block elements, so it gets ASCII.
-    pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(env).find(|v| !v.is_empty());
         let utf8 = locale.is_some_and(|l| {
             let l = l.to_ascii_lowercase();
@@ -116,7 +116,7 @@ pub enum Glyph {
 impl Glyph {
     /// The sparkline bar of a level, 0..=7.
     #[must_use]
-    pub fn spark(level: u64) -> Glyph {
+    pub(crate) fn spark(level: u64) -> Glyph {
         const BARS: [Glyph; 8] = [
             Glyph::Spark0,
             Glyph::Spark1,

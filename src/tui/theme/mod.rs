@@ -7,15 +7,16 @@ mod load;
 mod role;
 
 pub use colour::Depth;
-pub use glyph::{Glyph, Glyphs};
-pub use role::Role;
+pub(crate) use glyph::Glyph;
+pub use glyph::Glyphs;
+pub(crate) use role::Role;
 
 use ratatui::style::Style;
 
 use crate::base::Side;
 
 /// Names of the themes that come with the program.
-pub const NAMES: [&str; 6] = ["dark", "light", "either", "ansi16", "mono", "high-contrast"];
+pub(crate) const NAMES: [&str; 6] = ["dark", "light", "either", "ansi16", "mono", "high-contrast"];
 
 /// A theme, resolved for one terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Theme {
 
     /// This theme, on a background that is known: another one where nobody chose.
     #[must_use]
-    pub fn on_background(&self, light: bool) -> Self {
+    pub(crate) fn on_background(&self, light: bool) -> Self {
         let fitting = || Self::built_in(if light { "light" } else { "dark" }, self.depth, self.glyphs).ok();
         self.asks.then(fitting).flatten().unwrap_or_else(|| self.clone())
     }
@@ -90,7 +91,7 @@ impl Theme {
 
 /// The role of a side's identity.
 #[must_use]
-pub fn side_role(side: Side) -> Role {
+pub(crate) fn side_role(side: Side) -> Role {
     match side {
         Side::Blue => Role::Blue,
         Side::Green => Role::Green,

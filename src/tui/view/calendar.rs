@@ -78,7 +78,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
 }
 
 /// How many lines of what the move under the cursor says have no room, when they have the place for themselves.
-pub fn count_hidden(m: &Model, area: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, area: Rect) -> usize {
     let lines = calendar::list_lines(m);
     let Some(line) = lines.get(calendar::cursor_index(m, &lines)) else { return 0 };
     let room = usize::from(area.height.saturating_sub(2));

@@ -13,7 +13,7 @@ use crate::tui::theme::{Glyph, Role, side_role};
 use crate::tui::{spark, text, words};
 
 /// Rows that a panel takes of a body of this height: more room, taller charts.
-pub fn panel_height(body: u16) -> u16 {
+pub(crate) fn panel_height(body: u16) -> u16 {
     match body {
         0..=15 => 4,
         16..=25 => 5,

@@ -69,7 +69,7 @@ fn split_parts<'t>(m: &'t Model, d: &Dialog, over: Rect) -> (Vec<Row<'t>>, Vec<R
 }
 
 /// How many lines of what scrolls have no room.
-pub fn count_hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, d: &Dialog, over: Rect) -> usize {
     let (top, bottom) = split_parts(m, d, over);
     let room = usize::from(over.height.saturating_sub(2)).saturating_sub(bottom.len());
     top.len().saturating_sub(room)

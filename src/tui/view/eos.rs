@@ -27,7 +27,7 @@ fn describe_gate(gate: &Gate) -> (Role, &'static str) {
 
 /// The rows of a gate: the word, what must be true, the measured value with its age; or why it is not, which comes first.
 /// With `advice` what does not pass says in a line of its own what can be done.
-pub fn gate_rows<'t>(m: &'t Model, rows: &[GateRow], cells: usize, advice: bool) -> Vec<Row<'t>> {
+pub(crate) fn gate_rows<'t>(m: &'t Model, rows: &[GateRow], cells: usize, advice: bool) -> Vec<Row<'t>> {
     let (pass, not): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.gate.passes());
     not.into_iter().chain(pass).flat_map(|row| gate_row(m, row, cells, advice)).collect()
 }
@@ -69,7 +69,7 @@ fn gate_row<'t>(m: &'t Model, row: &GateRow, cells: usize, advice: bool) -> Vec<
 }
 
 /// All rows of a gate in one: `PASS  all 10 rows of the gate, the oldest 2s old`; `None` without rows.
-pub fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
+pub(crate) fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
     let theme = m.theme();
     let oldest = rows.iter().filter_map(|r| r.at).min().map(|at| words::describe_age(m.clock(), at, m.stale_after()));
     let not = rows.iter().find(|r| !r.gate.passes());
@@ -87,7 +87,7 @@ pub fn gate_line<'t>(m: &'t Model, rows: &[GateRow]) -> Option<Row<'t>> {
 }
 
 /// `e is locked: 1 hold, 1 fail, 1 unknown`; `None` when every row passes.
-pub fn describe_locks(rows: &[GateRow]) -> Option<String> {
+pub(crate) fn describe_locks(rows: &[GateRow]) -> Option<String> {
     let count = |of: fn(&Gate) -> bool| rows.iter().filter(|r| of(&r.gate)).count();
     let counts = [
         (count(|g| matches!(g, Gate::Hold { .. })), "hold"),
@@ -99,7 +99,12 @@ pub fn describe_locks(rows: &[GateRow]) -> Option<String> {
 }
 
 /// Where it stands: a few lines with a label each.
-pub fn standing_lines<'t>(m: &'t Model, eos: &EosView, side_state: Option<&SideState>, cells: usize) -> Vec<Row<'t>> {
+pub(crate) fn standing_lines<'t>(
+    m: &'t Model,
+    eos: &EosView,
+    side_state: Option<&SideState>,
+    cells: usize,
+) -> Vec<Row<'t>> {
     let theme = m.theme();
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let labelled = |label: &'static str| Row::new(theme).gap(1).left(Role::Dim, label, 14);

@@ -41,7 +41,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
 }
 
 /// Keys with their words, as many as there is room for. The last one (help or leaving) always has its place.
-pub fn hints_line<'t>(m: &'t Model, rows: &[&'static KeyAction], width: usize) -> Row<'t> {
+pub(crate) fn hints_line<'t>(m: &'t Model, rows: &[&'static KeyAction], width: usize) -> Row<'t> {
     let hint =
         |a: &KeyAction| Row::new(m.theme()).put(Role::Key, actions::key_label(a)).gap(1).put(Role::KeyWord, a.word);
     // What is always there goes to the right end; the rest is cut where there is no room.
@@ -65,7 +65,7 @@ pub fn hints_line<'t>(m: &'t Model, rows: &[&'static KeyAction], width: usize) -
 
 /// Draws the message at the foot of the body; returns what is left of the body. Its place is always kept, so that
 /// the table does not jump while one moves through it; a long answer to a key lies over the table for a while.
-pub fn draw_message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
+pub(crate) fn draw_message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
     let theme = m.theme();
     let rest = area_above_message(m, body);
     let kept = body.height - rest.height;
@@ -91,7 +91,7 @@ pub fn draw_message(m: &Model, body: Rect, buf: &mut Buffer) -> Rect {
 }
 
 /// What is left of the body above a message of the usual length.
-pub fn area_above_message(m: &Model, body: Rect) -> Rect {
+pub(crate) fn area_above_message(m: &Model, body: Rect) -> Rect {
     let kept = if m.screen == Screen::Cockpit && body.height >= 16 { 2 } else { 1 };
     Rect { height: body.height.saturating_sub(kept), ..body }
 }

@@ -44,7 +44,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, top: u16, buf: &mut Buffer) -> 
 }
 
 /// When a soak can be over at the earliest, in words; `None` while something fails or is unknown: no time tells that.
-pub fn describe_completion(g: &GroupRow) -> Option<(Role, String)> {
+pub(crate) fn describe_completion(g: &GroupRow) -> Option<(Role, String)> {
     let judged: Vec<&Gate> = g.gates.iter().filter(|row| row.judged).map(|row| &row.gate).collect();
     let left = judged.iter().map(|gate| match gate {
         Gate::Pass => Some(0),

@@ -140,7 +140,7 @@ fn draw_head(m: &Model, parts: &Parts, area: Rect, buf: &mut Buffer) -> u16 {
 }
 
 /// What the keys scroll: a part that has the screen for itself, how many of its lines have no room, and the first shown.
-pub fn find_scrolled_part(m: &Model, id: &str, area: Rect) -> Option<(ScreenFocus, usize, usize)> {
+pub(crate) fn find_scrolled_part(m: &Model, id: &str, area: Rect) -> Option<(ScreenFocus, usize, usize)> {
     let g = m.group_row(id)?;
     let parts = share_screen(m, g, area);
     match parts.alone? {
@@ -156,7 +156,7 @@ pub fn find_scrolled_part(m: &Model, id: &str, area: Rect) -> Option<(ScreenFocu
 }
 
 /// Whether what stands above the table has lines that it hides.
-pub fn hides_lines(m: &Model, id: &str, area: Rect) -> bool {
+pub(crate) fn hides_lines(m: &Model, id: &str, area: Rect) -> bool {
     // With the screen for itself it has more of them.
     let mut whole = m.clone();
     (whole.focus, whole.overlay) = (ScreenFocus::Top, None);
@@ -331,7 +331,7 @@ fn estimate_line<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
 
 /// `0 lost, 31 re-read   UNMAPPABLE 1  PROVEN 23`: what would be lost takes the place of a verdict, the worst comes
 /// first, and what has no room in `cells` is left out from the end.
-pub fn put_totals<'t>(row: Row<'t>, plan: &GroupTranslation, cells: usize) -> Row<'t> {
+pub(crate) fn put_totals<'t>(row: Row<'t>, plan: &GroupTranslation, cells: usize) -> Row<'t> {
     let known: u64 = plan.partitions.iter().filter_map(|p| p.missing).fold(0, u64::saturating_add);
     let row = match plan.totals.missing {
         Some(0) => row.put(Role::Strong, "0 lost"),

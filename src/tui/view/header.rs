@@ -15,14 +15,14 @@ use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
 /// Rows without banners.
-pub const ROWS: u16 = 2;
+pub(crate) const ROWS: u16 = 2;
 
 /// Messages across the screen at most, and lines of one: what to do stands at the end of it, and must be read.
 const MESSAGES: usize = 3;
 const LINES: usize = 3;
 
 /// Lines across a screen of this size that forbid or limit acting, worst first.
-pub fn banner_lines(m: &Model, area: Rect) -> Vec<(Role, String)> {
+pub(crate) fn banner_lines(m: &Model, area: Rect) -> Vec<(Role, String)> {
     let messages = list_messages(m);
     let room = usize::from(area.height / 4).max(messages.len());
     let each = room.checked_div(messages.len()).unwrap_or_default().min(LINES);
@@ -79,7 +79,7 @@ fn list_messages(m: &Model) -> Vec<(Role, String)> {
 }
 
 /// Why a cluster can't be seen now; worse once what is shown of it is stale.
-pub fn why_unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
+pub(crate) fn why_unseen<'a>(v: &'a SideView, m: &Model) -> Option<(Role, &'a Trouble)> {
     match &v.link {
         // Without advice there is nothing to do but wait: it is still connecting.
         Observed::Absent { why } => Some((Role::BannerFail, why)).filter(|(_, w)| !w.advice.is_empty()),
@@ -355,7 +355,7 @@ fn put_progress<'t>(m: &Model, row: Row<'t>, s: &Snapshot, full: &str, rest: &st
 }
 
 /// What a side is called: its mark, `BLUE`, and its name.
-pub fn side_title<'t>(m: &'t Model, side: Side, name: &str, cells: usize) -> Row<'t> {
+pub(crate) fn side_title<'t>(m: &'t Model, side: Side, name: &str, cells: usize) -> Row<'t> {
     let row = Row::new(m.theme()).gap(1).mark(side).gap(2);
     let row = row.put(crate::tui::theme::side_role(side), side.name().to_uppercase()).gap(1);
     let left = cells.saturating_sub(row.width() + 1);

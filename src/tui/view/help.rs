@@ -52,7 +52,7 @@ pub fn draw(m: &Model, (scroll, find, finding): (usize, &Input, bool), over: Rec
 }
 
 /// How many lines of the help have no room.
-pub fn count_hidden(m: &Model, find: &Input, over: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, find: &Input, over: Rect) -> usize {
     let cells = usize::from(over.width.min(100)).saturating_sub(4);
     help_lines(m, find.value(), cells).len().saturating_sub(usize::from(over.height.saturating_sub(2)))
 }

@@ -83,7 +83,7 @@ fn whole_entry_lines(m: &Model, table: &TableView<'_, &JournalLine>, l: &Journal
 }
 
 /// Draws the newest lines under another table.
-pub fn draw_tail(m: &Model, area: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_tail(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     draw_rule(theme, "journal", area, 0, buf);
     let Some(s) = &m.snapshot else { return };
@@ -124,7 +124,7 @@ fn notice_table(m: &Model, first: String, area: Rect) -> TableView<'_, &Notice> 
 const ABOUT: usize = 34;
 
 /// Draws the notices: a line each, and the advice of the one under the cursor beneath it.
-pub fn draw_notices(m: &Model, area: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_notices(m: &Model, area: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let rows = m.notices();
     if rows.is_empty() {

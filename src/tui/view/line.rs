@@ -10,7 +10,7 @@ use crate::tui::theme::{Glyph, Role, Theme, side_role};
 use crate::tui::{spark, text};
 
 /// A line under construction.
-pub struct Row<'t> {
+pub(crate) struct Row<'t> {
     theme: &'t Theme,
     spans: Vec<Span<'static>>,
     width: usize,
@@ -72,7 +72,7 @@ impl<'t> Row<'t> {
     }
 
     /// Appends spaces up to a column.
-    pub fn pad_to(self, column: usize) -> Self {
+    pub(crate) fn pad_to(self, column: usize) -> Self {
         let gap = column.saturating_sub(self.width);
         self.gap(gap)
     }
@@ -99,12 +99,20 @@ impl<'t> Row<'t> {
     }
 
     /// Appends one row of a sparkline; a trend without any sample is a dotted line: nothing to measure.
-    pub fn spark(self, role: Role, trend: &[Option<u64>], cells: usize, max: u64) -> Self {
+    pub(crate) fn spark(self, role: Role, trend: &[Option<u64>], cells: usize, max: u64) -> Self {
         self.spark_row(role, trend, cells, max, 1, 0)
     }
 
     /// Appends one row (`row` counted from the foot) of a sparkline `rows` high.
-    pub fn spark_row(mut self, role: Role, trend: &[Option<u64>], cells: usize, max: u64, rows: u64, row: u64) -> Self {
+    pub(crate) fn spark_row(
+        mut self,
+        role: Role,
+        trend: &[Option<u64>],
+        cells: usize,
+        max: u64,
+        rows: u64,
+        row: u64,
+    ) -> Self {
         let newest = &trend[trend.len().saturating_sub(cells)..];
         if newest.iter().all(Option::is_none) {
             return if row == 0 { self.dots(cells) } else { self.gap(cells) };
@@ -124,13 +132,13 @@ impl<'t> Row<'t> {
     }
 
     /// Appends `cells` of "nothing to measure".
-    pub fn dots(self, cells: usize) -> Self {
+    pub(crate) fn dots(self, cells: usize) -> Self {
         let s = self.theme.glyph(Glyph::Nothing).repeat(cells);
         self.put(Role::Dim, s)
     }
 
     /// Appends another line at a column counted from the right end of `total` cells, if there is room for it.
-    pub fn put_at_end(self, end: Row<'t>, total: usize) -> Self {
+    pub(crate) fn put_at_end(self, end: Row<'t>, total: usize) -> Self {
         if self.width + 1 + end.width > total {
             return self;
         }
@@ -149,7 +157,7 @@ impl<'t> Row<'t> {
     }
 
     /// The finished line.
-    pub fn into_line(self) -> Line<'static> {
+    pub(crate) fn into_line(self) -> Line<'static> {
         Line::from(self.spans)
     }
 
@@ -161,7 +169,7 @@ impl<'t> Row<'t> {
     }
 
     /// Draws the line with the looks of the cursor over it.
-    pub fn draw_cursor(self, area: Rect, y: u16, buf: &mut Buffer) {
+    pub(crate) fn draw_cursor(self, area: Rect, y: u16, buf: &mut Buffer) {
         let style = self.theme.style(Role::CursorRow);
         self.draw(area, y, buf);
         if y < area.height {
@@ -171,7 +179,7 @@ impl<'t> Row<'t> {
 }
 
 /// A frame with a title in its upper edge; returns what is inside.
-pub fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
+pub(crate) fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
     if area.width < 4 || area.height < 2 {
         return Rect { width: 0, height: 0, ..area };
     }
@@ -191,12 +199,12 @@ pub fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &m
 }
 
 /// A rule across an area with a word in it.
-pub fn draw_rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
+pub(crate) fn draw_rule(theme: &Theme, word: &str, area: Rect, y: u16, buf: &mut Buffer) {
     rule_line(theme, word, usize::from(area.width)).draw(area, y, buf);
 }
 
 /// The same as a line of `width` cells.
-pub fn rule_line<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
+pub(crate) fn rule_line<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
     let rule = theme.glyph(Glyph::Rule);
     let end = width.saturating_sub(text::width(word) + 4);
     let row = Row::new(theme).put(Role::Frame, rule).gap(1).put(Role::Dim, word).gap(1);
@@ -204,7 +212,7 @@ pub fn rule_line<'t>(theme: &'t Theme, word: &str, width: usize) -> Row<'t> {
 }
 
 /// A rule across an area with a title at its left and a remark at its right.
-pub fn draw_titled_rule(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, buf: &mut Buffer) {
+pub(crate) fn draw_titled_rule(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect, y: u16, buf: &mut Buffer) {
     let rule = theme.glyph(Glyph::Rule);
     let fill = usize::from(area.width).saturating_sub(title.width() + end.width() + 3);
     let row = Row::new(theme).put(Role::Frame, rule).then(title).put(Role::Frame, rule.repeat(fill)).gap(1);
@@ -212,7 +220,7 @@ pub fn draw_titled_rule(theme: &Theme, title: Row<'_>, end: Row<'_>, area: Rect,
 }
 
 /// Wipes an area: what lies over the screen must not let it shine through.
-pub fn wipe_area(theme: &Theme, area: Rect, buf: &mut Buffer) {
+pub(crate) fn wipe_area(theme: &Theme, area: Rect, buf: &mut Buffer) {
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {
             if let Some(cell) = buf.cell_mut((x, y)) {
@@ -224,24 +232,24 @@ pub fn wipe_area(theme: &Theme, area: Rect, buf: &mut Buffer) {
 }
 
 /// The ground on which everything is drawn.
-pub fn base_style(theme: &Theme) -> Style {
+pub(crate) fn base_style(theme: &Theme) -> Style {
     theme.style(Role::Text)
 }
 
 /// The part of `len` rows that is shown in `height` lines with the cursor at `at`: the cursor keeps to the middle.
-pub fn visible_range(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
+pub(crate) fn visible_range(len: usize, at: usize, height: usize) -> std::ops::Range<usize> {
     let start = at.saturating_sub(height / 2).min(len.saturating_sub(height));
     start..(start + height).min(len)
 }
 
 /// How many of `lines` don't fit into `rows`: what scrolls gives one row away to say where it stands.
-pub fn count_hidden(lines: usize, rows: usize) -> usize {
+pub(crate) fn count_hidden(lines: usize, rows: usize) -> usize {
     if lines <= rows { 0 } else { lines - rows.saturating_sub(1) }
 }
 
 /// Rows of a table and of the detail below it, which wants `lines`: it gives way to `least` rows of the table, unless it
 /// was asked for by itself.
-pub fn share_height(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
+pub(crate) fn share_height(height: u16, lines: usize, least: u16, alone: bool) -> (u16, u16) {
     if alone {
         return (0, height);
     }
@@ -252,7 +260,7 @@ pub fn share_height(height: u16, lines: usize, least: u16, alone: bool) -> (u16,
 }
 
 /// The detail below a table: a rule with a name, and its lines from the first that is shown; what is hidden is said.
-pub fn draw_detail(
+pub(crate) fn draw_detail(
     theme: &Theme,
     name: &str,
     (rows, scroll): (Vec<Row<'_>>, Option<usize>),
@@ -279,7 +287,13 @@ pub fn draw_detail(
 }
 
 /// Where what scrolls stands, at the right end of row `y`: lines passed over, shown, and all of them.
-pub fn draw_position(theme: &Theme, (skip, room, total): (usize, usize, usize), area: Rect, y: u16, buf: &mut Buffer) {
+pub(crate) fn draw_position(
+    theme: &Theme,
+    (skip, room, total): (usize, usize, usize),
+    area: Rect,
+    y: u16,
+    buf: &mut Buffer,
+) {
     let last = (skip + room).min(total);
     let words = format!("lines {}-{last} of {total}", skip + 1);
     let mut row = Row::new(theme).gap(1).put(Role::Hold, words).gap(1);
@@ -291,7 +305,7 @@ pub fn draw_position(theme: &Theme, (skip, room, total): (usize, usize, usize), 
 }
 
 /// An area of at most this size in the middle of another.
-pub fn centre_area(area: Rect, width: u16, height: u16) -> Rect {
+pub(crate) fn centre_area(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));
     Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
 }

@@ -86,7 +86,7 @@ fn split_area(area: Rect, banners: usize) -> (Rect, Rect) {
 
 /// How many lines of what scrolls have no room: by so many it can be scrolled.
 #[must_use]
-pub fn count_hidden(m: &Model) -> usize {
+pub(crate) fn count_hidden(m: &Model) -> usize {
     if m.too_small() {
         return 0;
     }
@@ -114,13 +114,13 @@ fn group_area(m: &Model) -> Option<(&str, Rect)> {
 /// What of a group's screen the keys scroll, because it has the screen for itself: which, how many of its lines have no
 /// room, and the first shown. `None`: they move through the table.
 #[must_use]
-pub fn group_scrolls(m: &Model) -> Option<(ScreenFocus, usize, usize)> {
+pub(crate) fn group_scrolls(m: &Model) -> Option<(ScreenFocus, usize, usize)> {
     group_area(m).and_then(|(id, area)| group::find_scrolled_part(m, id, area))
 }
 
 /// Whether a group's screen has lines above the table that it has no room for.
 #[must_use]
-pub fn group_folds(m: &Model) -> bool {
+pub(crate) fn group_folds(m: &Model) -> bool {
     group_area(m).is_some_and(|(id, area)| group::hides_lines(m, id, area))
 }
 

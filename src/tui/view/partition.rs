@@ -68,7 +68,7 @@ pub fn draw(m: &Model, group: &str, area: Rect, buf: &mut Buffer) {
 }
 
 /// How many lines of it have no room.
-pub fn count_hidden(m: &Model, group: &str, area: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, group: &str, area: Rect) -> usize {
     let plan = || {
         let g = m.group_row(group)?;
         let p = partitions::find_partition(g, m.partition.as_ref()?)?.plan?;

@@ -53,7 +53,7 @@ fn rows_above_run(p: &ProducerRow, area: Rect) -> u16 {
 }
 
 /// How many lines of it have no room.
-pub fn count_hidden(m: &Model, name: &str, area: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, name: &str, area: Rect) -> usize {
     let Some(p) = m.producer_row(name) else { return 0 };
     line::count_hidden(producer_lines(m, p, usize::from(area.width)).len(), usize::from(rows_above_run(p, area)))
 }

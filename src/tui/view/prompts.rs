@@ -38,7 +38,7 @@ pub(super) fn box_width(over: Rect) -> usize {
 }
 
 /// Which state should the flag have?
-pub fn draw_route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_route(m: &Model, producer: &str, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = box_width(over);
     let Some(p) = m.producer_row(producer) else {
@@ -90,7 +90,13 @@ pub(super) fn typed_line<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'
 }
 
 /// The word that does something at once, and what it does.
-pub fn draw_say(m: &Model, saying: &Saying, (input, remark): (&Input, Option<&str>), over: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_say(
+    m: &Model,
+    saying: &Saying,
+    (input, remark): (&Input, Option<&str>),
+    over: Rect,
+    buf: &mut Buffer,
+) {
     let theme = m.theme();
     let cells = box_width(over);
     let (title, does, ask) = match saying {
@@ -140,7 +146,7 @@ fn describe_resume(m: &Model, subject: &Subject) -> String {
 }
 
 /// Why may a gate be passed over?
-pub fn draw_pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, over: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = box_width(over);
     let (command, gate, what) = held;
@@ -156,7 +162,7 @@ pub fn draw_pass_over(m: &Model, held: (&Command, GateName, &str), input: &Input
 }
 
 /// Leaving although something stops that nobody else carries on.
-pub fn draw_leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let cells = box_width(over);
     let Some(h) = hosting::find_hosted(m) else {

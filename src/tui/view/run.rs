@@ -13,7 +13,7 @@ use crate::tui::theme::{Glyph, Role};
 use crate::tui::{text, words};
 
 /// Rows that a run takes when there is room for all of it.
-pub fn run_height(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
+pub(crate) fn run_height(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
     let line = u16::from(run.no_return_after.is_some());
     u16::try_from(run.steps.len()).unwrap_or(u16::MAX / 2) + line + 1 + foot_height(run, witnessed)
 }
@@ -61,7 +61,12 @@ pub fn draw(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, area: Rect,
 
 /// Which of a run's steps are shown in so many rows: the first, how many, and of how many. Where it stands is what one wants
 /// to see: with little room the steps done long ago give way, unless a person looks at them.
-pub fn shown_steps(m: &Model, run: &RunView, witnessed: Option<&Witnessed>, height: u16) -> (usize, usize, usize) {
+pub(crate) fn shown_steps(
+    m: &Model,
+    run: &RunView,
+    witnessed: Option<&Witnessed>,
+    height: u16,
+) -> (usize, usize, usize) {
     let room = usize::from(height.saturating_sub(1 + foot_height(run, witnessed)));
     let total = run.steps.len() + usize::from(run.no_return_after.is_some());
     let at = run.steps.iter().position(|s| !matches!(s.1, StepState::Done { .. })).unwrap_or(run.steps.len());
@@ -95,7 +100,7 @@ fn head_line<'t>(m: &'t Model, run: &RunView, width: usize) -> Row<'t> {
 }
 
 /// The line after which nothing is undone silently.
-pub fn no_return_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
+pub(crate) fn no_return_line<'t>(m: &'t Model, width: usize) -> Row<'t> {
     let rule = m.theme().glyph(Glyph::Rule);
     let words = " point of no silent return ";
     let side = width.saturating_sub(words.len() + 2) / 2;
@@ -148,7 +153,7 @@ fn promise_line<'t>(m: &'t Model, run: &RunView) -> Row<'t> {
 }
 
 /// What a run's translation loses: 0 unless somebody passed over it, and never 0 when it is not known.
-pub fn promised_loss(run: &RunView) -> (Role, String) {
+pub(crate) fn promised_loss(run: &RunView) -> (Role, String) {
     match run.offsets.as_ref().and_then(|o| o.plan.totals.missing) {
         Some(0) => (Role::Strong, "0 lost".to_owned()),
         Some(n) => (Role::Fail, format!("MISSING {n}")),

@@ -15,7 +15,7 @@ use crate::tui::theme::{Glyph, Role, Theme};
 
 /// How many cells a column takes, and from which width of the area on.
 #[derive(Debug, Clone, Copy)]
-pub enum ColumnWidth {
+pub(crate) enum ColumnWidth {
     /// Always so many.
     Fixed(usize),
     /// So many from a width of the area on: pairs of that width and the column's cells, the narrowest area first. In an
@@ -42,7 +42,7 @@ pub enum ColumnWidth {
 
 impl ColumnWidth {
     /// Cells of the column in an area of `area` cells, of which the other columns leave `left`; `None`: it is not shown.
-    pub fn count_cells(self, area: usize, left: usize) -> Option<usize> {
+    pub(crate) fn count_cells(self, area: usize, left: usize) -> Option<usize> {
         match self {
             Self::Fixed(cells) => Some(cells),
             Self::Steps(steps) => steps.iter().rev().find(|(from, _)| area >= *from).map(|(_, cells)| *cells),
@@ -60,7 +60,7 @@ impl ColumnWidth {
 
 /// What stands in one cell of a table.
 #[derive(Debug, Clone)]
-pub enum TableCell<'t> {
+pub(crate) enum TableCell<'t> {
     /// Words, cut and aligned as the column says.
     Words(Role, Cow<'t, str>),
     /// The same over this column and the next one.
@@ -88,13 +88,13 @@ pub enum TableCell<'t> {
 }
 
 /// A cell of words.
-pub fn in_role<'t>(role: Role, words: impl Into<Cow<'t, str>>) -> TableCell<'t> {
+pub(crate) fn in_role<'t>(role: Role, words: impl Into<Cow<'t, str>>) -> TableCell<'t> {
     TableCell::Words(role, words.into())
 }
 
 /// Where a cell stands.
 #[derive(Debug, Clone)]
-pub struct CellPlace {
+pub(crate) struct CellPlace {
     /// Cells of its column.
     pub cells: usize,
     /// It is in the row under the cursor.
@@ -112,7 +112,7 @@ enum CellAlign {
 }
 
 /// One column of a table whose rows are made of `R`.
-pub struct TableColumn<'t, R> {
+pub(crate) struct TableColumn<'t, R> {
     title: String,
     short_title: Option<String>,
     title_role: Role,
@@ -145,37 +145,37 @@ impl<'t, R: Copy> TableColumn<'t, R> {
     }
 
     /// Aligned to the right.
-    pub fn align_right(self) -> Self {
+    pub(crate) fn align_right(self) -> Self {
         Self { align: CellAlign::Right, ..self }
     }
 
     /// Words without room are cut in their middle, not at their end.
-    pub fn cut_in_middle(self) -> Self {
+    pub(crate) fn cut_in_middle(self) -> Self {
         Self { align: CellAlign::LeftCutInMiddle, ..self }
     }
 
     /// So many cells between it and the column before.
-    pub fn set_gap(self, gap: usize) -> Self {
+    pub(crate) fn set_gap(self, gap: usize) -> Self {
         Self { gap, ..self }
     }
 
     /// So many cells more between it and whichever shown column comes next.
-    pub fn set_gap_after(self, gap_after: usize) -> Self {
+    pub(crate) fn set_gap_after(self, gap_after: usize) -> Self {
         Self { gap_after, ..self }
     }
 
     /// The looks of its title.
-    pub fn set_title_role(self, title_role: Role) -> Self {
+    pub(crate) fn set_title_role(self, title_role: Role) -> Self {
         Self { title_role, ..self }
     }
 
     /// A title for where the other one has no room.
-    pub fn add_short_title(self, title: impl Into<String>) -> Self {
+    pub(crate) fn add_short_title(self, title: impl Into<String>) -> Self {
         Self { short_title: Some(title.into()), ..self }
     }
 
     /// The row's name (made visible) for [`CellPlace::name`].
-    pub fn tell_apart(self, name: fn(R) -> String) -> Self {
+    pub(crate) fn tell_apart(self, name: fn(R) -> String) -> Self {
         Self { name: Some(name), ..self }
     }
 
@@ -189,7 +189,7 @@ impl<'t, R: Copy> TableColumn<'t, R> {
 }
 
 /// A table laid out for one width.
-pub struct TableView<'t, R> {
+pub(crate) struct TableView<'t, R> {
     theme: &'t Theme,
     width: usize,
     /// Those that are shown, with their cells.
@@ -210,7 +210,7 @@ impl<'t, R: Copy> TableView<'t, R> {
     }
 
     /// So many rows are in no list, and lie below its end.
-    pub fn set_left_out(self, left_out: usize) -> Self {
+    pub(crate) fn set_left_out(self, left_out: usize) -> Self {
         Self { left_out, ..self }
     }
 
@@ -220,12 +220,12 @@ impl<'t, R: Copy> TableView<'t, R> {
     }
 
     /// Cells of the column with this title; 0: it is not shown.
-    pub fn count_cells(&self, title: &str) -> usize {
+    pub(crate) fn count_cells(&self, title: &str) -> usize {
         self.columns.iter().find(|(c, _)| c.title == title).map_or(0, |(_, cells)| *cells)
     }
 
     /// The titles.
-    pub fn head_line(&self) -> Row<'t> {
+    pub(crate) fn head_line(&self) -> Row<'t> {
         self.columns.iter().fold(Row::new(self.theme).gap(1), |row, (c, cells)| {
             let short = c.short_title.as_ref().filter(|_| text::width(&c.title) > *cells);
             let (row, title) = (row.gap(c.gap), short.unwrap_or(&c.title));
@@ -280,7 +280,7 @@ impl<'t, R: Copy> TableView<'t, R> {
 
     /// Draws as many rows as the area has lines, without a head: those around row `at`, which has the looks of the cursor
     /// where there is one. Returns which they are.
-    pub fn draw_window(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) -> Range<usize> {
+    pub(crate) fn draw_window(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) -> Range<usize> {
         let (at, cursor) = at;
         let range = visible_range(rows.len(), at, usize::from(area.height));
         let cursor = at.checked_sub(range.start).filter(|_| cursor);
@@ -292,7 +292,7 @@ impl<'t, R: Copy> TableView<'t, R> {
 
     /// Draws the head, the rows around row `at` (with the cursor on it, or not), and at the right edge marks where rows lie
     /// above or below what is shown.
-    pub fn draw_table(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) {
+    pub(crate) fn draw_table(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) {
         self.head_line().draw(area, 0, buf);
         let inside = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let range = self.draw_window(rows, at, inside, buf);

@@ -220,7 +220,7 @@ fn draw_table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mu
 }
 
 /// How many lines of all that there is to read have no room, when they have the place for themselves.
-pub fn count_hidden(m: &Model, area: Rect) -> usize {
+pub(crate) fn count_hidden(m: &Model, area: Rect) -> usize {
     let Some(d) = m.diff() else { return 0 };
     whole_lines(m, d, area).1.len().saturating_sub(usize::from(area.height.saturating_sub(2)))
 }
@@ -289,7 +289,7 @@ fn number_column<'t>(title: &str, width: ColumnWidth, role: Role, count: fn(&Dif
 }
 
 /// Which records are to be compared?
-pub fn draw_range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut Buffer) {
+pub(crate) fn draw_range(m: &Model, what: &DiffWhat, selected: usize, over: Rect, buf: &mut Buffer) {
     let theme = m.theme();
     let mut rows: Vec<(Row<'_>, bool)> = RANGES
         .iter()

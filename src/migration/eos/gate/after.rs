@@ -120,7 +120,7 @@ fn check_held_for(
 
 /// An id whose coordinator has another producer id, or a higher epoch, than the fence gave it: somebody started again.
 #[must_use]
-pub fn initialised_again(look: &EosLook, fenced: &[FencedId], side: Side) -> Option<String> {
+pub(crate) fn initialised_again(look: &EosLook, fenced: &[FencedId], side: Side) -> Option<String> {
     list_initialised_again(look, fenced, side).into_iter().next().map(|s| s.words)
 }
 
@@ -148,7 +148,7 @@ pub(in crate::migration::eos) fn list_initialised_again(
 /// A fenced id whose coordinator did not answer: whether it was initialised again is unknown, and no pass. `denied`: a
 /// denial that was made from here hides it from whoever is no super user, and keeps it out, too.
 #[must_use]
-pub fn not_told(look: &EosLook, fenced: &[FencedId], denied: bool) -> Option<String> {
+pub(crate) fn not_told(look: &EosLook, fenced: &[FencedId], denied: bool) -> Option<String> {
     fenced.iter().find_map(|f| match look.ids.get(&f.id) {
         Some(Answer::Told(_) | Answer::Unavailable(_)) => None,
         Some(Answer::Hidden(_)) if denied => None,
@@ -161,7 +161,7 @@ pub fn not_told(look: &EosLook, fenced: &[FencedId], denied: bool) -> Option<Str
 
 /// Why nobody can say whether a fenced id was initialised again: what it writes shows, and nothing before that.
 #[must_use]
-pub fn not_asked(look: &EosLook, fenced: &[FencedId]) -> Option<String> {
+pub(crate) fn not_asked(look: &EosLook, fenced: &[FencedId]) -> Option<String> {
     fenced.iter().find_map(|f| match look.ids.get(&f.id)? {
         Answer::Unavailable(why) => Some(format!("whether one was initialised again shows by what it writes: {why}")),
         Answer::Hidden(_) => Some(format!("whether {} was initialised again is hidden by the denial", f.id)),

@@ -210,7 +210,7 @@ impl ProducerCut<'_> {
 
     /// What of others is on the side that is left: worth a line, and no reason against a way back.
     #[must_use]
-    pub fn describe_foreign(&self) -> Vec<String> {
+    pub(crate) fn describe_foreign(&self) -> Vec<String> {
         let strangers = self.list_foreign_readers();
         let readers = (!strangers.is_empty()).then(|| {
             format!(
