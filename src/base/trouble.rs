@@ -79,7 +79,7 @@ impl Trouble {
 
     /// The same, of something that waiting does not mend.
     #[must_use]
-    pub(crate) fn as_lasting(self) -> Self {
+    pub(crate) fn mark_lasting(self) -> Self {
         Self { lasting: true, ..self }
     }
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_it_is_outlives_the_journal_and_what_was_written_before_has_none() {
-        let two = Trouble::new("blue leads elsewhere", "mend it").with_cause(Cause::TwoClusters).as_lasting();
+        let two = Trouble::new("blue leads elsewhere", "mend it").with_cause(Cause::TwoClusters).mark_lasting();
         let written = serde_json::to_string(&two).unwrap();
         assert_eq!(serde_json::from_str::<Trouble>(&written).unwrap(), two);
         let plain = serde_json::to_string(&Trouble::new("w", "a")).unwrap();

@@ -315,21 +315,23 @@ fn explain_failure(
             let what = format!("the certificate is not for `{}`{seen}", visible_name(host));
             let advice = "connect by a name that the certificate has, or have the name added to it; \
                           `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
-            return Trouble::new(what, advice).as_lasting();
+            return Trouble::new(what, advice).mark_lasting();
         }
         2 | 18..=21 => {
             let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
             let advice = "set `ssl.ca.location` to the PEM file of the CA that signed the certificates";
-            return Trouble::new(what, advice).as_lasting();
+            return Trouble::new(what, advice).mark_lasting();
         }
         9 => {
             let what = format!("the certificate is not valid yet{seen}");
-            return Trouble::new(what, "check this machine's clock").as_lasting();
+            return Trouble::new(what, "check this machine's clock").mark_lasting();
         }
-        10 => return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").as_lasting(),
+        10 => {
+            return Trouble::new(format!("the certificate has expired{seen}"), "renew that certificate").mark_lasting();
+        }
         _ => {
             let what = format!("the certificate is refused: {}{seen}", verdict.error_string());
-            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").as_lasting();
+            return Trouble::new(what, "check the certificate: `openssl s_client -connect HOST:PORT`").mark_lasting();
         }
     }
     let text = error.to_string();
@@ -338,13 +340,13 @@ fn explain_failure(
             format!("the other side ended the handshake: {alert}"),
             "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
         )
-        .as_lasting();
+        .mark_lasting();
     }
     if error.ssl_error().is_some_and(|stack| reason_of(stack).contains("wrong version number")) {
-        return Trouble::new("the port does not speak TLS", NOT_TLS).as_lasting();
+        return Trouble::new("the port does not speak TLS", NOT_TLS).mark_lasting();
     }
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
-        return Trouble::new("the connection was closed during the handshake", NOT_TLS).as_lasting();
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS).mark_lasting();
     }
     Trouble::new(visible_text(&text), OTHER)
 }

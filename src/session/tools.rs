@@ -73,7 +73,7 @@ impl Tools {
         let mut unreachable = Sides::default();
         let clusters = Sides::from_fn(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
-                unreachable[side] = Some(trouble.as_lasting());
+                unreachable[side] = Some(trouble.mark_lasting());
                 ClientProperties::default()
             });
             let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);

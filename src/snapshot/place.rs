@@ -10,6 +10,7 @@ use crate::migration::facts::stage::{NextStep, Stage, WayBack};
 /// Where a group that nobody has moved is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "`--json` prints them")]
 pub(crate) enum GroupPlace {
     /// On blue only.
     OnBlue,

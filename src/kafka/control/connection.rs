@@ -412,7 +412,7 @@ impl ConnectionState {
         // A refused certificate stays refused, and a listener that wants SASL goes on wanting it.
         let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
         let trouble = Trouble::new(format!("{} {what}", self.label), advice);
-        self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.as_lasting() } else { trouble }));
+        self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.mark_lasting() } else { trouble }));
     }
 }
 
@@ -536,7 +536,7 @@ async fn read_frame(
         let trouble = Trouble::new(format!("{} {what}", shared.label), advice);
         shared.close_for(Failure::with_trouble(
             Class::Lost,
-            if advice == NOT_KAFKA { trouble } else { trouble.as_lasting() },
+            if advice == NOT_KAFKA { trouble } else { trouble.mark_lasting() },
         ));
         return Ok(None);
     }

@@ -56,7 +56,7 @@ impl Failure {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
         match failure.class {
-            Class::Final => failure.trouble.as_lasting(),
+            Class::Final => failure.trouble.mark_lasting(),
             Class::Unreachable | Class::Lost | Class::Retry => *failure.trouble,
         }
     }

@@ -535,7 +535,7 @@ mod tests {
         assert_eq!(blamed.class, Class::Unreachable);
         let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("broker-1.example:9093", "Y"));
         for trouble in [
-            Trouble::new("TLS failed: the certificate has expired", "renew it").as_lasting(),
+            Trouble::new("TLS failed: the certificate has expired", "renew it").mark_lasting(),
             Trouble::new("closed the connection right after the TLS handshake", "set `ssl.certificate.location`"),
             foreign,
         ] {
