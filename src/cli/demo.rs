@@ -201,7 +201,7 @@ fn find_group_row(snapshot: &Snapshot) -> Option<&GroupRow> {
 }
 
 fn is_past_prediction(row: &GroupRow, (to, plan): (Side, &GroupTranslation)) -> bool {
-    plan.partitions.iter().all(|planned| {
+    plan.partitions.iter().filter(|planned| !planned.is_source_only()).all(|planned| {
         let seen = row.partitions.iter().find(|p| p.topic == planned.tp.topic && p.partition == planned.tp.partition);
         seen.and_then(|p| p.on_side(to).committed).is_some_and(|committed| committed >= planned.target.end)
     })

@@ -208,7 +208,9 @@ fn format_reset_file(config: &Plan, to: Side, plans: &[(&str, &GroupTranslation)
 
 /// Says which partitions the file can't name: the tool would leave them as they are.
 fn say_left_out(plans: &[(&str, &GroupTranslation)]) {
-    for p in plans.iter().flat_map(|(_, plan)| &plan.partitions).filter(|p| p.target.offset.is_none()) {
+    for p in
+        plans.iter().flat_map(|(_, plan)| &plan.partitions).filter(|p| p.target.offset.is_none() && !p.is_source_only())
+    {
         say!("cutover: {} has no offset, and no line in the file: it is {}", p.tp.to_string(), p.verdict);
     }
 }

@@ -86,6 +86,8 @@ struct TranslatorCore {
     history: Arc<Mutex<History>>,
     /// Topics of uneven partition counts that are translated at the same time.
     pools: Semaphore,
+    /// The same for what is only measured: a stopped group never waits behind estimates.
+    measured_pools: Semaphore,
     runs: Semaphore,
     measurements: Semaphore,
 }
@@ -132,9 +134,19 @@ impl Translator {
         }
         let windows = clusters.as_ref().map(Windows::new);
         let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
-        let pools = Semaphore::new(1);
+        let (pools, measured_pools) = (Semaphore::new(1), Semaphore::new(1));
         Ok(Self {
-            inner: Arc::new(TranslatorCore { plan, names, clusters, windows, history, pools, runs, measurements }),
+            inner: Arc::new(TranslatorCore {
+                plan,
+                names,
+                clusters,
+                windows,
+                history,
+                pools,
+                measured_pools,
+                runs,
+                measurements,
+            }),
         })
     }
 
@@ -277,7 +289,17 @@ impl TranslatorCore {
             // Where it can't be told, what is safe for a compacted topic is assumed.
             let compacted = policy.is_none_or(|p| p.contains("compact"));
             let after_max_ms = config.and_then(after_max_ms);
-            match self.count_partitions(topic, ways, source, target) {
+            let counted = self.count_partitions(topic, ways, source, target);
+            // A shape of a broker that is behind, or with a hole: what lies there would count as the target's alone.
+            let beyond = |n: i32| committed.get(topic).and_then(|c| c.keys().find(|p| **p >= n).copied());
+            let counted = counted.and_then(|(n, m)| match beyond(n) {
+                None => Ok((n, m)),
+                Some(p) => Err((
+                    n,
+                    format!("the group has committed on partition {p}, and {} shows {n} partitions", ways.source),
+                )),
+            });
+            match counted {
                 Err((count, why)) => {
                     tracing::info!(topic = %visible_name(topic), count, %why, "partitions can't be mapped");
                     let gone =

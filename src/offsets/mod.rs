@@ -14,9 +14,9 @@
 //!
 //! # How to run it
 //! ```
-//! # use cutover::offsets::{Answer, Need, Translation};
+//! # use cutover::offsets::{Need, Translation, TranslationAnswer};
 //! # use cutover::base::At;
-//! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (Answer, At)) -> Box<cutover::offsets::PartitionPlan> {
+//! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (TranslationAnswer, At)) -> Box<cutover::offsets::PartitionPlan> {
 //! loop {
 //!     match translation.next() {
 //!         Need::Done(plan) => return plan,

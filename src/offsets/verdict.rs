@@ -276,6 +276,17 @@ impl GroupTranslation {
         GroupTranslation { target_names: self.target_names.clone(), ..GroupTranslation::new(partitions) }
     }
 
+    /// The partitions of the target that it has a row for. Where counts differ, a row that only says what is missing of
+    /// the source's partition of that number is none: no offset stands in it.
+    pub(crate) fn target_partitions(&self) -> BTreeSet<&TopicPartition> {
+        self.partitions.iter().filter(|p| !p.is_source_only()).map(|p| &p.tp).collect()
+    }
+
+    /// The partitions of the source that it was made from.
+    pub(crate) fn source_partitions(&self) -> BTreeSet<&TopicPartition> {
+        self.partitions.iter().filter(|p| p.source != SourcePosition::default()).map(|p| &p.tp).collect()
+    }
+
     /// A topic's name on the target.
     #[must_use]
     pub(crate) fn target_name<'a>(&'a self, topic: &'a str) -> &'a str {

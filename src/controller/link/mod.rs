@@ -21,7 +21,7 @@ use crate::snapshot::{Ask, Reply, Snapshot};
 
 /// Version of what is said over the line. Both ends must also be the same version of cutover: a screen that reads an
 /// older picture would leave out what it does not know.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 /// Longest frame of a screen, bytes: a command with its reasons.
 const LONGEST_ASK: usize = 1 << 20;
 /// Longest frame of a controller, bytes: a picture of some hundred thousand partitions.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::windows::WindowRange;
-use super::{Case, PlacedOffsets, TranslatorCore, Ways};
+use super::{Case, PlacedOffsets, Purpose, TranslatorCore, Ways};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::kafka::control::OffsetSpec;
 use crate::offsets::identity::IdentityRule;
@@ -35,7 +35,8 @@ impl TranslatorCore {
         committed: &PlacedOffsets,
     ) -> Result<Vec<PartitionPlan>, Trouble> {
         // One at a time: all partitions of a topic are in memory at once.
-        let _alone = self.pools.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
+        let turns = if case.purpose == Purpose::Run { &self.pools } else { &self.measured_pools };
+        let _alone = turns.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
         let mut pool = Pool::new(self.pool_params(case, uneven, committed));
         let rule = self.plan.topic_rule(uneven.topic).identity;
         loop {
@@ -77,6 +78,9 @@ impl TranslatorCore {
         let seen = |side: Side, count: i32| {
             (0..count).map(|p| history.ends(side, &TopicPartition::new(uneven.topic, p))).collect()
         };
+        // Of any of its partitions: what was cut by one count can't be told by another.
+        let all = (0..uneven.source.max(uneven.target)).map(|p| TopicPartition::new(uneven.topic, p));
+        base.seam = all.into_iter().find_map(|tp| self.find_seam(&history, &tp, case.ways));
         let at = |p: i32| committed.get(uneven.topic).and_then(|c| c.get(&p)).map(|placed| placed.offset);
         PoolParams {
             base,

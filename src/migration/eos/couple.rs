@@ -115,10 +115,10 @@ impl Machine {
         let sight = self.rule_context(now);
         let refuse =
             |why: String, advice: &str| Err((format!("{name}: {why}", name = visible_name(name)), advice.to_owned()));
-        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
+        let planned = plan.target_partitions();
         let topics = group::topics_read(&sight, name, to.other());
         let there = self.estate.side(to).value().map(|v| group::list_partitions(v, &topics)).unwrap_or_default();
-        if let Some(tp) = there.iter().find(|tp| !planned.contains_key(tp)) {
+        if let Some(tp) = there.iter().find(|tp| !planned.contains(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure it");
         }
         if let Some(why) = overrides::describe_impossible(plan, to) {

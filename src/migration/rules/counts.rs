@@ -48,3 +48,12 @@ pub(in crate::migration) fn describe_key_order(uneven: &UnevenCounts, to: Side) 
         uneven.describe(to.other())
     )
 }
+
+/// The counts as a line of what a dialog rests on; nothing where all are equal.
+pub(in crate::migration) fn list_counts(uneven: &[UnevenCounts]) -> String {
+    let one = |u: &UnevenCounts| format!("{}:{}->{}", visible_name(&u.topic), u.counts.blue, u.counts.green);
+    match uneven {
+        [] => String::new(),
+        some => format!("\npartitions={}", some.iter().map(one).collect::<Vec<_>>().join(" ")),
+    }
+}

@@ -1,6 +1,6 @@
 //! The steps that deal in offsets: translate, hold against the limit, commit, restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::green_unseen as blind;
 use super::green_unseen::is_blind;
@@ -86,10 +86,10 @@ impl Machine {
     ) -> Result<Vec<PassedOver>, (String, String)> {
         let run = &self.state.runs[&id];
         let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
-        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
+        let planned = plan.target_partitions();
         let topics = self.topics_of_run(id, group, to.other(), now);
         let all = self.estate.side(to).value().map(|v| group::list_partitions(v, &topics)).unwrap_or_default();
-        if let Some(tp) = all.iter().find(|tp| !planned.contains_key(tp)) {
+        if let Some(tp) = all.iter().find(|tp| !planned.contains(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
         }
         if let Some(what) = overrides::describe_impossible(plan, to) {
@@ -208,8 +208,12 @@ impl Machine {
             true => blind::seen_topics(&sight, name),
             false => self.topics_of_run(id, name, side.other(), now),
         };
-        let grown = [there, here].into_iter().flat_map(|v| group::list_partitions(v, &topics));
-        if let Some(tp) = grown.into_iter().find(|tp| !planned.contains_key(tp)) {
+        // On either side for itself: where counts differ, a row may speak of one of them alone.
+        let grown = |view, planned: BTreeSet<&TopicPartition>| {
+            group::list_partitions(view, &topics).into_iter().find(|tp| !planned.contains(tp))
+        };
+        let of_source = || if blind { None } else { grown(here, plan.source_partitions()) };
+        if let Some(tp) = grown(there, plan.target_partitions()).or_else(of_source) {
             return Err(fail_step(
                 format!(
                     "{tp} was not there when {name} was translated: it would start there by auto.offset.reset",
@@ -314,14 +318,19 @@ impl Machine {
     /// What was committed on a side before the run that was taken over, and what that carried: the oldest commit that may
     /// have happened knows.
     fn old_offsets(&self, id: RunId, side: Side) -> Option<OldOffsets> {
-        let mut before = None;
+        let mut before: Option<OldOffsets> = None;
         for r in self.state.run_chain(id).skip(1) {
             for e in r.effects.iter().rev() {
                 if let Effect::CommitOffsets { before: b, had, side: s, .. } = &e.issued.effect
                     && !e.has_failed()
                     && *s == side
                 {
-                    before = Some((b.clone(), had.clone()));
+                    // An older commit knows better, and a newer one may have covered what was not there yet.
+                    let (newer, newer_had) = before.take().unwrap_or_default();
+                    let new = |tp: &TopicPartition| b.iter().all(|(known, _)| known != tp);
+                    let offsets = b.iter().cloned().chain(newer.into_iter().filter(|(tp, _)| new(tp)));
+                    let metadata = had.iter().cloned().chain(newer_had.into_iter().filter(|(tp, _)| new(tp)));
+                    before = Some((offsets.collect(), metadata.collect()));
                 }
             }
             if r.kind != RunKind::GiveBack {

@@ -439,7 +439,12 @@ impl Machine {
             way_back: format!("set the flag back to {from}"),
             warnings,
             by_hand: Some(p.flag_words.words_for(to).to_owned()).filter(|w| !w.is_empty()).into_iter().collect(),
-            facts: format!("flag={from}\ntopics={}{}", visible_names(&p.topics), passed_readers(&gates)),
+            facts: format!(
+                "flag={from}\ntopics={}{}{}",
+                visible_names(&p.topics),
+                counts::list_counts(&uneven),
+                passed_readers(&gates)
+            ),
             gates,
             ..plain_dialog(command, format!("Route {} from {from} to {to}", visible_name(name)))
         })

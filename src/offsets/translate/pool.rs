@@ -254,6 +254,14 @@ impl Pool {
                 self.target.len()
             ));
         }
+        if self.params.base.strategy == Strategy::Auto && self.params.base.seam.is_some() {
+            return Err(format!(
+                "a seam is recorded for this topic, partition by partition, and the source has {} of them, the target {}: \
+                 make their numbers equal",
+                self.source.len(),
+                self.target.len()
+            ));
+        }
         let position = |(p, (ends, committed)): (usize, (&EndRead, &Option<i64>))| match *committed {
             None if ends.log_start == ends.end && ends.high_watermark == ends.end => Ok(ends.end),
             // Where auto.offset.reset put it nobody can see: no earlier than the log's start, so all of it is owed.
@@ -284,7 +292,9 @@ impl Pool {
         // merged, every record is held twice
         let limit = self.params.base.max_records / 2;
         if wanted > limit {
-            let why = format!("{wanted} offsets of all partitions would have to be compared, more than {limit}");
+            let why = format!(
+                "{wanted} offsets of all partitions would have to be compared, more than {limit}: let the group catch up first"
+            );
             return PoolNeed::Done(self.plan_unmappable(&why));
         }
         PoolNeed::Reads(asks)

@@ -99,14 +99,19 @@ pub fn consumer(broker: &Broker, group: &str, properties: &[(&str, &str)]) -> Ba
     config.create().expect("a consumer")
 }
 
-/// Commits, as a client's application would: a coordinator that has just begun reads its groups first, and takes none before.
+/// Commits, as a client's application would: a coordinator that has just begun reads its groups first, and takes none before;
+/// a broker that was fenced for a moment is none.
 pub fn commit<X: ConsumerContext, C: Consumer<X>>(client: &C, offsets: &TopicPartitionList) {
     let mut patience = Patience::new(WITHIN);
     loop {
         match client.commit(offsets, CommitMode::Sync) {
             Ok(()) => return,
-            Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::CoordinatorLoadInProgress)) => {
-                let left = patience.left().unwrap_or_else(|| panic!("its coordinator loads {}", patience.words()));
+            Err(KafkaError::ConsumerCommit(
+                RDKafkaErrorCode::CoordinatorLoadInProgress
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::NotCoordinator,
+            )) => {
+                let left = patience.left().unwrap_or_else(|| panic!("it has no coordinator {}", patience.words()));
                 std::thread::park_timeout(left.min(Duration::from_millis(100)));
             }
             Err(e) => panic!("committing: {e}"),
