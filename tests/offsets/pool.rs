@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::base::At;
+use cutover::offsets::strategy::{SeamOffsets, Strategy};
 use cutover::offsets::translate::pool::{Pool, PoolAnswer, PoolNeed, PoolParams};
 use cutover::offsets::{EndRead, Log, LogWindow, PartitionPlan, Rec, Verdict};
 use fastrand::Rng;
@@ -84,7 +85,11 @@ impl Split {
 
     /// Runs a translation against these logs; the clock moves with what it does.
     fn translate(&self, settle: bool) -> Vec<PartitionPlan> {
-        let mut pool = Pool::new(self.params(settle));
+        self.translate_with(self.params(settle))
+    }
+
+    fn translate_with(&self, params: PoolParams) -> Vec<PartitionPlan> {
+        let mut pool = Pool::new(params);
         let mut clock = self.world.now;
         for _ in 0..1_000 {
             let need = pool.next_need();
@@ -227,6 +232,16 @@ fn where_a_partition_was_never_committed_all_of_it_is_owed_and_may_have_been_rea
     }
     println!("{judged} judged");
     assert!(judged > 0 || super::seeds().len() == 1);
+}
+
+#[test]
+fn a_recorded_seam_is_not_passed_over_in_silence() {
+    let split = Split::draw(1, (2, 3), true);
+    let mut params = split.params(false);
+    (params.base.strategy, params.base.seam) = (Strategy::Auto, Some(SeamOffsets { source: 1, target: 1 }));
+    let plans = split.translate_with(params);
+    assert!(plans.iter().all(|p| p.verdict == Verdict::Unmappable), "{plans:#?}");
+    assert!(plans[0].why.as_ref().is_some_and(|w| w.contains("a seam is recorded")), "{plans:#?}");
 }
 
 #[test]
