@@ -34,7 +34,7 @@ pub mod offsets;
 pub mod plan;
 /// Pure: which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
-/// The same state as plain text and JSON.
+/// The same state as plain text, JSON, and Prometheus' families.
 pub mod report;
 /// One process on one plan: its clock, pace, names, tools, journal, lease and options.
 pub mod session;

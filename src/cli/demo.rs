@@ -180,7 +180,7 @@ async fn judge_move(
     chapter
 }
 
-/// Waits until the group's commits on `to` have passed every end that the prediction was made against.
+/// Waits until the group's commits on the goal's side have passed every end that its prediction was made against.
 async fn wait_until_caught_up(handle: &mut Handle, goal: (Side, &GroupTranslation)) -> bool {
     let wait = async {
         loop {

@@ -54,7 +54,7 @@ use crate::session::tools::Tools;
 use crate::snapshot::journal_text::JournalText;
 use crate::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
 
-/// Sightings that may wait for the machine; pollers wait beyond it.
+/// Observations that may wait for the machine; pollers wait beyond it.
 const SIGHTINGS: usize = 256;
 /// Lines of progress that may wait; beyond it the newest are dropped, they are only words.
 const MURMURS: usize = 64;
@@ -66,7 +66,7 @@ pub(super) const NOTICES: usize = 50;
 /// as long as one takes to make: on a huge estate pictures come slower, and the machine keeps its time.
 const SNAPSHOT_PAUSE_MS: u64 = 100;
 const SNAPSHOT_SHARE: u64 = 8;
-/// Sightings of this long are one observation, ms: dozens of switches are not dozens of copies of the estate.
+/// Observations of this long reach the machine as one, ms: dozens of switches are not dozens of copies of the estate.
 const OBSERVE_MS: u64 = 50;
 /// At most this long between two snapshots, ms: ages count on.
 const SNAPSHOT_LONGEST_MS: u64 = 1_000;

@@ -25,7 +25,7 @@ const STEPS: u64 = 5_000;
 /// What is to be asked.
 pub(crate) type Questions = Vec<MetricQuestion>;
 
-/// Starts one poller a provider of the plan. They end with the set, or when the receiver of the sightings is gone.
+/// Starts one poller a provider of the plan. They end with the set, or when the receiver of the observations is gone.
 pub(crate) fn ask_all(
     tasks: &mut JoinSet<()>,
     plan: &Arc<Plan>,

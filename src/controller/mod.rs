@@ -1,9 +1,9 @@
 //! Observe, decide, journal, act. Joins the rooms; nothing else may.
 //!
 //! [`run::Controller::start`] gives a [`run::Handle`]: snapshots to look at, asks to send, replies to read. Inside,
-//! `core` is the loop around the pure machine; `observe` looks, `translate` measures, `executor` acts, `ledger`
-//! remembers, `present` tells. [`headless`] drives one command without a screen; [`link`] lets screens of other
-//! processes attach, and [`expose`] lets Prometheus look.
+//! `core` is the loop around the pure machine; `observe` looks, `jobs::translate` measures, `executor` acts,
+//! `session::ledger` remembers, `present` tells. [`headless`] drives one command without a screen; [`link`] lets screens
+//! of other processes attach, and [`expose`] lets Prometheus look.
 
 mod blanks;
 mod core;

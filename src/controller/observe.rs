@@ -57,7 +57,7 @@ pub(crate) enum Observation {
     Past(String, Side, Metric, Vec<(At, f64)>),
 }
 
-/// A sighting with the time its question was asked.
+/// An observation with the time its question was asked.
 #[derive(Debug)]
 pub(crate) struct TimedObservation {
     /// When it was asked.
@@ -66,14 +66,14 @@ pub(crate) struct TimedObservation {
     pub what: Observation,
 }
 
-/// Where sightings go. Bounded: a poller waits while the controller is busy, and its next look is newer for it.
+/// Where observations go. Bounded: a poller waits while the controller is busy, and its next look is newer for it.
 pub(crate) type ObservationSender = mpsc::Sender<TimedObservation>;
 
 /// What a focused watch looks at: group ids by side.
 pub(crate) type GroupFocus = BTreeSet<(Side, String)>;
 
-/// Starts all pollers. They end when the receiver of the sightings is gone, or with the set.
-/// `pace`: pause between two rounds, and between two focused looks, ms. `eos`: the exactly-once producers.
+/// Starts all pollers. They end when the receiver of the observations is gone, or with the set.
+/// `poll_ms`, `focus_ms`: pause between two rounds, and between two focused looks. `eos`: the exactly-once producers.
 pub(crate) fn watch_all(
     tasks: &mut JoinSet<()>,
     tools: &Arc<Tools>,

@@ -38,7 +38,7 @@ impl KeyLines {
         Self { most, ..Self::default() }
     }
 
-    /// The next pair.
+    /// Takes the next pair in.
     pub(crate) fn note_pair(&mut self, e: &BucketEntry) {
         if self.over || !has_order(e) {
             return;

@@ -8,7 +8,7 @@
 //! - **duplicated**: a copy too many of a record that does have a twin. On the target: any surplus copy. On the source
 //!   only a copy within `pair_delta` of a paired one; further off it is another send of the same content, and missing,
 //! - **unsettled**: without a twin, which may still arrive: it is young, or nothing tells when it came, as its own
-//!   timestamp lies ahead ([`crate::offsets::arrival`]; 03-offsets, "Settled"). What is unsettled is never clean,
+//!   timestamp lies ahead ([`crate::offsets::arrival`]). What is unsettled is never clean,
 //! - **superseded** (compacted topics): a later record of its key makes it one that the other side may have removed,
 //! - **before**: older than the first pair, where the two logs can't be compared yet.
 //!
@@ -16,7 +16,7 @@
 //! number of records that must be taken out for the rest of their key to be in the same order on both logs (a longest
 //! increasing subsequence), so writers that interleave differently cost nothing. Records without a key have no order.
 //!
-//! How it stays small: [`Join`] keeps only what waits for its twin. Every pair leaves an [`Entry`] of 48 bytes in a
+//! How it stays small: [`Join`] keeps only what waits for its twin. Every pair leaves a `BucketEntry` of 48 bytes in a
 //! bucket (by key), every record that waits too long as well; buckets over the limit go to disk by the caller's hand.
 //! At the end [`Resolver`] takes bucket after bucket: all records of one key lie in one, so copies, order and
 //! compaction are decided there with a bucket in memory at a time. Pairs of a key come in its order as long as nothing

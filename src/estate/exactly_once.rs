@@ -62,7 +62,7 @@ impl EosLook {
         self.producer_ids(ids).find(|(_, pid)| *pid == producer_id).map(|(id, _)| id)
     }
 
-    /// The producer that wrote last to a partition and is not one of `known`, for an alarm that names it.
+    /// The producer that wrote last to a partition, for an alarm that names it.
     #[must_use]
     pub(crate) fn newest_writer(&self, tp: &TopicPartition) -> Option<&ProducerView> {
         self.writers.get(tp)?.as_told()?.iter().max_by_key(|w| w.last_timestamp)

@@ -151,8 +151,8 @@ impl Translator {
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
-    /// back UNMAPPABLE with its reason; an error means that nothing could be observed. `chosen`: what the operator
-    /// asked for; it goes over the plan's choice for the group, and that over the topics' rules.
+    /// back UNMAPPABLE with its reason; an error means that nothing could be observed. `wanted.chosen`
+    /// goes over the plan's choice for the group, and that over the topics' rules.
     pub async fn translate(
         &self,
         wanted: WantedGroup<'_>,

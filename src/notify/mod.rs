@@ -1,5 +1,5 @@
 //! Telling people who look at no screen: one message to one target of the plan. What is worth telling is
-//! `migration::news`; when, how often and how far is the controller's (`controller::herald`).
+//! `migration::tell`'s (`notifications`); when, how often and how far is the controller's (`controller::notifier`).
 //!
 //! A target's address is a secret: errors show its host and nothing else, and what it answers loses what it repeats of
 //! it (`crate::base::redact`). Names are made visible and escaped for where they stand. Each try is bounded in time, and of an

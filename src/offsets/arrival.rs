@@ -1,5 +1,5 @@
 //! Records that carry a time which lies ahead: theirs says nothing of when they arrived, so it can't tell whether their
-//! twin may still be on its way (03-offsets, "Settled: arrival, not timestamps"). Other facts can: the other log refuses
+//! twin may still be on its way (ARCHITECTURE.md, "Settled by arrival"). Other facts can: the other log refuses
 //! such a record, or a record behind it in the same log is old and has its twin.
 
 /// What is known of records of one log whose timestamps lie ahead. Times in ms since the epoch.

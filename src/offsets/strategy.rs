@@ -15,7 +15,7 @@ use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Times, 
 use super::window::{EndRead, LogWindow};
 use crate::base::{At, TopicPartition};
 
-/// How offsets of a topic are translated (03-offsets, "Strategies").
+/// How offsets of a topic are translated.
 #[derive(
     Debug,
     Clone,

@@ -131,18 +131,18 @@ impl Params {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Need {
     /// The bounds of both logs (ListOffsets EARLIEST, and LATEST with read_committed): the target's first, and
-    /// the source's only once the target's answer is there. Answer: `Answer::Ends`.
+    /// the source's only once the target's answer is there. Answer: [`TranslationAnswer::Ends`].
     Ends,
     /// ListOffsets by time with read_committed: the first record with this timestamp (ms) or a later one.
-    /// Answer: `Answer::Offset`.
+    /// Answer: [`TranslationAnswer::Offset`].
     OffsetForTime {
         /// Which log to ask.
         log: Log,
         /// ms since the epoch.
         ts: i64,
     },
-    /// All committed records with an offset in `from..to`. Answer: `Answer::Records`, in as many pieces as the caller
-    /// likes: as long as a piece ends before `to`, the rest is asked for again.
+    /// All committed records with an offset in `from..to`. Answer: [`TranslationAnswer::Records`], in as many pieces as
+    /// the caller likes: as long as a piece ends before `to`, the rest is asked for again.
     Read {
         /// Which log to read.
         log: Log,
@@ -153,7 +153,7 @@ pub enum Need {
         /// Whether to send key hashes along (`identity::key_hash`).
         keys: bool,
     },
-    /// Wait this long, then answer `Answer::Waited`.
+    /// Wait this long, then answer [`TranslationAnswer::Waited`].
     Wait {
         /// Milliseconds.
         ms: u64,

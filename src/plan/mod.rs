@@ -1,8 +1,8 @@
 //! `cutover.toml`: model, load (spanned errors), validate, secrets, settings.
 //!
 //! [`Plan::load`] reads a file and reports every error in it with file, line, column and a suggestion;
-//! [`Plan::from_bootstraps`] makes the smallest plan without a file. [`Plan::settings`] and [`Plan::topic`] are what
-//! the machine and the translation take from it.
+//! [`Plan::from_bootstraps`] makes the smallest plan without a file. [`Plan::settings`] and `Plan::topic_rule`
+//! are what the machine and the translation take from it.
 
 pub mod address;
 pub mod calendar;

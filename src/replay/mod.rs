@@ -1,5 +1,5 @@
 //! PURE. The replay: which records are carried from one cluster to the other, what has been carried, and what that
-//! does to the order of keys. No clock, no I/O: the controller's `replay` room reads, writes and journals.
+//! does to the order of keys. No clock, no I/O: `jobs::replay` reads, writes and journals.
 //!
 //! A replay carries exact ranges of source offsets. Its progress is committed on the target in the same transactions
 //! that hold the records ([`progress`]), so a process that dies anywhere goes on where the last transaction ended, and

@@ -2,7 +2,7 @@
 //! [`crate::diff`] makes of it.
 //!
 //! `ground` settles which offsets are read and judged, `read` reads both sides in step, `pace` keeps it from hurting
-//! the brokers, `place` is the directory with what does not fit into memory and with the progress, `work` joins them.
+//! the brokers, `directory` keeps what does not fit into memory and the progress, `work` joins them, `summary` tells.
 
 mod directory;
 mod ground;

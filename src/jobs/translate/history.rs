@@ -84,7 +84,7 @@ impl History {
         self.seams.last_to(to, tp)
     }
 
-    /// Takes in a round that was asked for at `asked`, answered at `at`: ends of the topics that groups of the plan read.
+    /// Takes in a round that was answered at `at`: ends of the topics that are `wanted`.
     pub(crate) fn note_round(&mut self, wanted: impl Fn(&str) -> bool, side: Side, view: &ClusterView, at: At) {
         for (topic, partitions) in view.topics.iter().filter(|(t, _)| wanted(t)) {
             if let Some(id) = &partitions.id

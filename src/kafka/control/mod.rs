@@ -3,9 +3,9 @@
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
 //! `sasl`, `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
-//! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `commits`, `offsets`, `topics`, `transactions`,
-//! `producers` and `acls` say what is asked. Nothing here waits without a bound, and every failure is a
-//! [`crate::base::Trouble`].
+//! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `group_requests`,
+//! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked. Nothing here waits
+//! without a bound, and every failure is a [`crate::base::Trouble`].
 
 mod acls;
 mod commits;

@@ -213,7 +213,7 @@ impl<'a> RuleContext<'a> {
         Ok(())
     }
 
-    /// Whether an observation made at `at` may be trusted now.
+    /// Whether an observation may be trusted now.
     #[must_use]
     pub(crate) fn is_fresh<T>(&self, seen: &Observed<T>) -> bool {
         seen.freshness(self.now, self.settings.stale_after_ms) == Freshness::Fresh

@@ -273,7 +273,7 @@ fn reset_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
     ]
 }
 
-/// The steps of a producer's route to `to`, coming from `from`.
+/// The steps of a producer's route to `to`.
 #[must_use]
 pub(crate) fn route_steps(producer: &ProducerSettings, to: FlagState) -> Vec<Step> {
     let how = producer.flag_words.in_brackets(to);

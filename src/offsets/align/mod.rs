@@ -142,14 +142,14 @@ pub struct Alignment {
     pub limited: bool,
 }
 
-/// Aligns two windows. The source's must reach from below `committed` (or from it) to its end, the target's to its end.
+/// Aligns two windows. The source's must reach from the committed offset (or below) to its end, the target's to its end.
 #[must_use]
 pub fn align_windows(source: &LogWindow, target: &LogWindow, axioms: &Axioms) -> Alignment {
     compute_alignment(source, target, axioms, None)
 }
 
-/// What starting at a given target offset costs, safe or not: beyond `best`, what it skips counts as missing. An offset
-/// below the target's window costs more than is counted here.
+/// What starting at a given target offset costs, safe or not: beyond the largest safe one, what it skips counts as
+/// missing. An offset below the target's window costs more than is counted here.
 #[must_use]
 pub(crate) fn assess_offset(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at: i64) -> Alignment {
     compute_alignment(source, target, axioms, Some(at))

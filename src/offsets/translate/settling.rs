@@ -33,7 +33,7 @@ impl<T> Settling<T> {
         Self { first: None, last: None, pause_ms: FIRST_PAUSE_MS }
     }
 
-    /// The windows are complete now, with both logs ending at `ends`: the ends that count.
+    /// Notes that the windows are complete now, with both logs ending at `ends`. Returns the ends that count.
     pub(super) fn note_look(&mut self, now: At, ends: BothEnds<T>) -> &BothEnds<T> {
         if self.last.is_some_and(|last| now.since(last) > LONG_AGO_MS) {
             self.first = None;

@@ -312,7 +312,7 @@ fn encode_records(records: &[Record]) -> Bytes {
     let mut out = BytesMut::new();
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     // the only errors are lengths beyond i32, which no caller can reach with records it holds in memory; an
-    // empty batch is refused by `parse`
+    // empty batch is refused by `parse_batch`
     if RecordBatchEncoder::encode(&mut out, records, &options).is_err() {
         out.clear();
     }

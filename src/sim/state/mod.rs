@@ -1,7 +1,7 @@
 //! A Kafka cluster as a value: brokers, topics, logs, groups, transactions. PURE: time is an argument (ms since the
 //! epoch), randomness is none, no I/O. The wire server and the deterministic simulation drive the same methods.
 //!
-//! Held against real Kafka by `sim::conformance`: where the two differ, this one is wrong.
+//! Held against real Kafka by `tests/conformance`: where the two differ, this one is wrong.
 
 mod acls;
 mod asks;

@@ -32,9 +32,8 @@ fn list_record_ids(state: &SimState, topic: &str) -> Vec<Vec<(i64, u64)>> {
         .collect()
 }
 
-/// Reads both logs of the group's topics. A record is owed once it lies below the group's committed offset on the
-/// cluster that `reads` it now, or, on the cluster it left, below where it stood there. `None` for a group without
-/// commits.
+/// Reads both logs of the group's topics. A record is owed once it lies below the group's committed offset on either
+/// cluster: where it reads now, or where it stood when it left. `None` for a group without commits.
 pub(crate) fn audit_group(
     group: &str,
     topics: &[String],

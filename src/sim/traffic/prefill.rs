@@ -12,7 +12,7 @@ const PAST_MS: i64 = 5 * 60_000;
 /// Records of the past in one batch.
 const BATCH: usize = 100;
 /// Longest distance between the two sends of one record, ms: more than the time between two records of a partition, so
-/// that two writers interleave differently on each cluster and no offset is exact (03-offsets); under half of `pair_delta`.
+/// that two writers interleave differently on each cluster and no offset is exact; under half of `pair_delta`.
 const JITTER_MS: i64 = 1_200;
 
 struct PastRecord {
