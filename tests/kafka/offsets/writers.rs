@@ -203,8 +203,14 @@ pub fn write(pair: &Pair, cases: &[(&Case, &str, i32)], seed: u64) -> Vec<(usize
                         for step in steps {
                             script.send(&producers[usize::from(step.side == Side::Green)], step.side, step.send);
                         }
-                        let failed = producers.iter().filter_map(|p| p.flush(PATIENCE).err());
+                        // Flushed before the lock is taken: the writers do it side by side.
+                        let failed: Vec<_> = producers.iter().filter_map(|p| p.flush(PATIENCE).err()).collect();
                         refused.lock().expect("no writer panics").extend(failed);
+                        // Nobody writes between the two: all of them see the same, and end together.
+                        barrier.wait();
+                        if !refused.lock().expect("no writer panics").is_empty() {
+                            return;
+                        }
                     }
                 }
             });
