@@ -51,7 +51,7 @@ pub fn open(global: &GlobalArgs, plan: Plan, options: Options) -> Result<Exit, E
         let reason = runtime()?.block_on(async {
             let (handle, _) = attach_or_host(plan, options, true).await?;
             let mut out = Redacting(std::io::stdout());
-            let reason = tui::plain::write_changes(handle.snapshots.clone(), &mut out).await;
+            let reason = tui::plain::run_plain(handle.snapshots.clone(), &mut out).await;
             handle.shutdown().await;
             Ok::<_, Error>(reason)
         })?;

@@ -296,7 +296,7 @@ impl Core {
             };
             let actor = self.options.actor.clone();
             self.write_entry(actor, opened).await;
-            self.machine.count_anew(None, Clock.now());
+            self.machine.restart_countdowns(None, Clock.now());
         }
         // What needs no look (windows) is there before the first question.
         self.feed_machine();

@@ -18,7 +18,7 @@ use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
-use crate::journal::{Reader, may_be_written};
+use crate::journal::{Reader, check_writable};
 use crate::kafka::control::SnapshotOptions;
 use crate::metrics::{MetricsProvider, WRONG_QUERY};
 use crate::migration::soak::criteria::Metric;
@@ -324,7 +324,7 @@ fn check_journal(path: &std::path::Path) -> Check {
     let what = "journal";
     if !path.exists() {
         let made = format!("{} is made when a controller first opens the plan", visible_path(path));
-        return match may_be_written(path, false) {
+        return match check_writable(path, false) {
             Ok(()) => Check::new(what, Health::Ok, made),
             Err(why) => Check::new(what, Health::Fail, format!("{made}; {}", why.what)).advised(why.advice),
         };
@@ -335,7 +335,7 @@ fn check_journal(path: &std::path::Path) -> Check {
         Ok((Err(broken), ..)) => Check::new(what, Health::Fail, format!("{}: {broken}", visible_path(path)))
             .advised("somebody changed it: `cutover journal verify`, and restore it"),
         Ok((Ok(v), holder, warnings)) => {
-            let writable = may_be_written(path, holder.is_some());
+            let writable = check_writable(path, holder.is_some());
             let held = holder.map_or_else(|| "nobody holds it".to_owned(), |h| format!("held by {h}"));
             let found = format!("{} entries, the chain holds, {held}", v.entries);
             match (writable, warnings.first()) {

@@ -128,7 +128,7 @@ pub(crate) async fn show_values(
 ) -> Result<(), Refusal> {
     let mut driver = CommandDriver { handle, next_id: 1_000_000, progress: &mut |_| {} };
     for p in &mut plan.partitions {
-        let id = driver.take_id();
+        let id = driver.next_id();
         let (group, chosen, tp) = (group.to_owned(), chosen.cloned(), p.tp.clone());
         match driver.ask(Ask::Records { id, group, to, chosen, tp }, id).await? {
             Reply::Records { result, .. } => p.cut = result?,
@@ -234,7 +234,7 @@ impl CommandDriver<'_> {
         typed: String,
         prepared: &Prepared,
     ) -> Result<Option<RunId>, Refusal> {
-        let id = self.take_id();
+        let id = self.next_id();
         let (command, actor, facts) = (command.clone(), actor.clone(), Some(prepared.facts.clone()));
         let asked = Clock.now();
         match self.ask(Ask::Execute { id, command, actor, typed, facts, asked }, id).await? {
@@ -316,7 +316,7 @@ impl CommandDriver<'_> {
 
     /// Orders a measurement; the answer is not waited for.
     async fn order_measurement(&mut self, command: Command, actor: &Person) -> Result<u64, Refusal> {
-        let (id, actor) = (self.take_id(), actor.clone());
+        let (id, actor) = (self.next_id(), actor.clone());
         let (typed, facts, asked) = (String::new(), None, Clock.now());
         let ask = Ask::Execute { id, command, actor, typed, facts, asked };
         self.handle.asks.send(ask).await.map_err(|_| controller_gone())?;
@@ -350,7 +350,7 @@ impl CommandDriver<'_> {
     }
 
     async fn ask_prepared(&mut self, command: &Command) -> Result<Prepared, Refusal> {
-        let id = self.take_id();
+        let id = self.next_id();
         match self.ask(Ask::Prepare { id, command: command.clone() }, id).await? {
             Reply::Prepared { result, .. } => result.map(|p| *p),
             Reply::Executed { .. } | Reply::Exported { .. } | Reply::Records { .. } | Reply::Diff { .. } => {
@@ -359,7 +359,7 @@ impl CommandDriver<'_> {
         }
     }
 
-    fn take_id(&mut self) -> u64 {
+    fn next_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
     }

@@ -138,7 +138,7 @@ impl Resolver {
                         }
                     })?;
                 }
-                let copies = left.find_copies(&self.rules);
+                let copies = left.mark_copies(&self.rules);
                 for e in left.prefer_first_twin(&copies, &mut pairs.all, &self.rules) {
                     self.counts[e.partition as usize].note_first(&e);
                     self.counts[e.twin_partition() as usize].note_twin(e.twin);
@@ -152,7 +152,7 @@ impl Resolver {
             pairs.all.iter().for_each(|e| lines.note_pair(e));
             pairs.all.retain(|e| lines.may_have_moved(e));
             drop(lines);
-            self.count_moved(&mut pairs);
+            self.note_moved(&mut pairs);
             pairs.all.clear();
             self.spare = pairs.all;
             return Ok(());
@@ -182,9 +182,9 @@ impl Resolver {
             all(&mut |e| add(&e))?;
             pairs.all.iter().for_each(add);
             drop(lines);
-            self.count_moved(&mut of_look);
+            self.note_moved(&mut of_look);
         }
-        self.count_moved(&mut Pairs { all: Vec::new(), ..pairs });
+        self.note_moved(&mut Pairs { all: Vec::new(), ..pairs });
         Ok(())
     }
 
@@ -263,7 +263,7 @@ impl Resolver {
     }
 
     /// Counts the records that changed their order among those of their key.
-    fn count_moved(&mut self, pairs: &mut Pairs) {
+    fn note_moved(&mut self, pairs: &mut Pairs) {
         let Pairs { all: pairs, unordered, .. } = pairs;
         if !unordered.is_empty() {
             pairs.iter().filter(|e| has_order(e)).for_each(|e| *unordered.entry(e.partition).or_insert(0) += 1);
@@ -410,7 +410,7 @@ impl Left {
     }
 
     /// Whether each is a copy too many of a record that has a twin.
-    fn find_copies(&self, rules: &DiffRules) -> Vec<bool> {
+    fn mark_copies(&self, rules: &DiffRules) -> Vec<bool> {
         let mut copies = vec![false; self.lone.len()];
         let mut from = 0;
         for of in self.lone.chunk_by(|a, b| group_of(a, rules) == group_of(b, rules)) {

@@ -73,8 +73,8 @@ impl Opened {
 ///
 /// # Errors
 /// Its filesystem takes no writes or has no room for a run's entries, or this user may not write there.
-pub(crate) fn may_be_written(path: &Path, held: bool) -> Result<(), Trouble> {
-    reserve::may_be_written(path, held)
+pub(crate) fn check_writable(path: &Path, held: bool) -> Result<(), Trouble> {
+    reserve::check_writable(path, held)
 }
 
 /// Whether the filesystem of a journal takes no writes at all.

@@ -165,7 +165,7 @@ fn find_write_refusal(journal: &Path) -> Option<std::io::Error> {
 ///
 /// # Errors
 /// Its filesystem takes no writes or has no room for a run's entries, or this user may not write there.
-pub(super) fn may_be_written(journal: &Path, held: bool) -> Result<(), Trouble> {
+pub(super) fn check_writable(journal: &Path, held: bool) -> Result<(), Trouble> {
     // Of one that is not there the nearest directory that is: the others are made with it.
     let lies = journal.ancestors().skip(1).find(|dir| dir.as_os_str().is_empty() || dir.exists());
     let dir = lies.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -98,7 +98,8 @@ impl ClientProperties {
         let values = self.entries.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
         let refused = properties::check_properties(&values.collect()).into_iter().filter(|f| f.refused);
         let mut found: Vec<_> = refused.map(|f| (f.name, f.trouble)).collect();
-        let unreadable = |(name, value): (&String, &String)| Some((name.clone(), properties::check_file(name, value)?));
+        let unreadable =
+            |(name, value): (&String, &String)| Some((name.clone(), properties::file_trouble(name, value)?));
         found.extend(self.entries.iter().filter(|(name, _)| is_used(name)).filter_map(unreadable));
         if found.is_empty() {
             found.extend(self.parse_control().err().map(|(name, trouble)| (name.into(), trouble)));
@@ -132,7 +133,7 @@ impl ClientProperties {
 
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
         let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms"));
-        if let Some(trouble) = properties::check_mechanism(mechanism) {
+        if let Some(trouble) = properties::mechanism_trouble(mechanism) {
             return Err(("sasl.mechanism", trouble));
         }
         let need = |name: &'static str| {

@@ -44,7 +44,7 @@ impl LoadedPlan {
         for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
             for (name, value) in client {
                 if let ClientValue::Plain(path) = value
-                    && let Some(trouble) = properties::check_file(name, path)
+                    && let Some(trouble) = properties::file_trouble(name, path)
                 {
                     let at = format!("{section}.client.{name}");
                     self.warnings.push(self.places.warning(&at, trouble.what, Some(trouble.advice)));

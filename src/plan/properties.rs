@@ -126,7 +126,7 @@ impl PropertyFinding {
 }
 
 /// Everything that can be told about the properties of one cluster's clients without a network. What is given as a file
-/// is not looked at: see [`check_file`].
+/// is not looked at: see [`file_trouble`].
 #[must_use]
 pub(crate) fn check_properties(values: &PropertyValues<'_>) -> Vec<PropertyFinding> {
     check_with(values, &BTreeSet::new())
@@ -138,7 +138,7 @@ pub(crate) fn check_with(values: &PropertyValues<'_>, elsewhere: &BTreeSet<&str>
     let origin = |name: &str| if elsewhere.contains(name) { ValueOrigin::Elsewhere } else { ValueOrigin::Written };
     let mut found = Vec::new();
     for (&name, value) in values {
-        match check_name(name) {
+        match name_trouble(name) {
             Some(trouble) => found.push(PropertyFinding::new_refusal(name, trouble)),
             None => check_known_property(name, *value, origin(name), &mut found),
         }
@@ -159,7 +159,7 @@ pub(super) fn check_elsewhere(name: &str, value: &str) -> Option<Trouble> {
         _ => None,
     };
     let file = || is_used(name).then(|| check_file_from(name, value, ValueOrigin::Elsewhere)).flatten();
-    check_property_value(row, value, ValueOrigin::Elsewhere).or_else(mechanism).or_else(file)
+    property_value_trouble(row, value, ValueOrigin::Elsewhere).or_else(mechanism).or_else(file)
 }
 
 /// Properties as they are meant: an empty value is as good as none, as in the Java client, whose word for "no check of
@@ -170,7 +170,7 @@ pub(crate) fn normalise_values(mut values: BTreeMap<String, String>) -> BTreeMap
         "none".clone_into(algorithm);
     }
     let empty = |name: &str| {
-        find_property(name).is_some_and(|row| check_property_value(row, "", ValueOrigin::Written).is_none())
+        find_property(name).is_some_and(|row| property_value_trouble(row, "", ValueOrigin::Written).is_none())
     };
     values.retain(|name, value| !(value.is_empty() && empty(name.as_str())));
     values
@@ -180,13 +180,13 @@ pub(crate) fn normalise_values(mut values: BTreeMap<String, String>) -> BTreeMap
 #[must_use]
 pub(crate) fn check_value(name: &str, value: &str) -> Option<Trouble> {
     let row = find_property(name)?;
-    check_property_value(row, value, ValueOrigin::Written)
+    property_value_trouble(row, value, ValueOrigin::Written)
 }
 
 /// The file that a property names and that can't be read here, if so. Of a pipe nothing is said: to open one waits for
 /// who writes to it, and takes what it holds.
 #[must_use]
-pub(crate) fn check_file(name: &str, value: &str) -> Option<Trouble> {
+pub(crate) fn file_trouble(name: &str, value: &str) -> Option<Trouble> {
     check_file_from(name, value, ValueOrigin::Written)
 }
 
@@ -253,7 +253,7 @@ pub(super) fn is_foreseen(name: &str, value: &str) -> bool {
         canonical_name(name) == "sasl.mechanisms" && known(value.trim())
     };
     let free = matches!(row.kind, ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder);
-    value.is_empty() || mechanism() || (!free && check_property_value(row, value, ValueOrigin::Elsewhere).is_none())
+    value.is_empty() || mechanism() || (!free && property_value_trouble(row, value, ValueOrigin::Elsewhere).is_none())
 }
 
 /// Whether what stands under a name that nobody knows is a secret as far as one can tell: the name is nearly that of one.
@@ -280,7 +280,7 @@ fn find_property(name: &str) -> Option<&'static names::KnownProperty> {
 }
 
 /// What is wrong with a property's name, if anything.
-fn check_name(name: &str) -> Option<Trouble> {
+fn name_trouble(name: &str) -> Option<Trouble> {
     if let Some((_, advice)) = names::JAVA.iter().find(|(java, _)| *java == name) {
         return Some(Trouble::new(format!("`{name}` is a property of the Java client"), *advice));
     }
@@ -330,13 +330,13 @@ fn check_known_property(name: &str, value: Option<&str>, from: ValueOrigin, foun
         }
         Some(PropertyFate::Only(..)) | None => {}
     }
-    if let Some(trouble) = value.and_then(|value| check_property_value(row, value, from)) {
+    if let Some(trouble) = value.and_then(|value| property_value_trouble(row, value, from)) {
         found.push(PropertyFinding::new_refusal(name, trouble));
     }
 }
 
 /// What is wrong with a value, if anything.
-fn check_property_value(row: &names::KnownProperty, value: &str, from: ValueOrigin) -> Option<Trouble> {
+fn property_value_trouble(row: &names::KnownProperty, value: &str, from: ValueOrigin) -> Option<Trouble> {
     if value.contains('\0') {
         return Some(Trouble::new(format!("`{}` holds a NUL character", row.name), "check where its value comes from"));
     }
@@ -480,7 +480,7 @@ fn check_sasl(
 
 /// Why both planes can't authenticate by a mechanism, if so. `None`: none is set.
 #[must_use]
-pub(crate) fn check_mechanism(mechanism: Option<&str>) -> Option<Trouble> {
+pub(crate) fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
     check_mechanism_from(mechanism, ValueOrigin::Written)
 }
 

@@ -352,7 +352,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let loaded = Plan::load(&file).map(drop).map_err(|problems| problems.to_string());
-            let ca = properties::check_file("ssl.ca.location", &pipe.to_string_lossy());
+            let ca = properties::file_trouble("ssl.ca.location", &pipe.to_string_lossy());
             let _ = tell.send((loaded, ca)); // who waited may have given up
         });
         let (loaded, ca) = told.recv_timeout(std::time::Duration::from_secs(20)).expect("nobody waits for the pipe");

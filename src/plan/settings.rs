@@ -85,7 +85,7 @@ impl Plan {
             topics: group.topics.clone(),
             mode: limits.mode,
             has_switch: group.switch.is_some(),
-            switch_words: group.switch.as_ref().map(|s| describe_states(s, &names)).unwrap_or_default(),
+            switch_words: group.switch.as_ref().map(|s| state_words(s, &names)).unwrap_or_default(),
             green_group: group.green_group.clone(),
             max_re_read: limits.max_re_read,
             drain_still_ms: limits.drain_still_ms,
@@ -145,7 +145,7 @@ impl Plan {
             critical: producer.critical,
             has_flag: producer.flag.is_some(),
             flag_by_hand: matches!(producer.flag, Some(crate::plan::ProviderPlan::Manual { .. })),
-            flag_words: producer.flag.as_ref().map(|f| describe_states(f, &names)).unwrap_or_default(),
+            flag_words: producer.flag.as_ref().map(|f| state_words(f, &names)).unwrap_or_default(),
             transactional_ids: producer.transactional_ids.clone(),
             reads: producer.reads.clone(),
             principals: producer.principals.clone(),
@@ -158,7 +158,7 @@ impl Plan {
     }
 }
 
-fn describe_states(provider: &ProviderPlan, names: &PlaceholderValues) -> Words {
+fn state_words(provider: &ProviderPlan, names: &PlaceholderValues) -> Words {
     Words::new(names.of.states().iter().map(|state| ((*state).to_owned(), provider.describe_setting(names, state))))
 }
 

@@ -425,7 +425,7 @@ impl Model {
     /// The partitions of the group that keys act on, as shown.
     #[must_use]
     pub fn partition_rows(&self) -> PartitionTable<'_> {
-        self.current_group().map_or_else(PartitionTable::default, |g| partitions::list_shown(self, g))
+        self.current_group().map_or_else(PartitionTable::default, |g| partitions::shown_partitions(self, g))
     }
 
     /// Groups as shown: filtered, and what needs a person first.

@@ -119,12 +119,12 @@ pub(crate) fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
         && let Some(action) = ACTIONS.iter().find(|a| a.id == word && is_listed(a))
     {
         match argument_of(action) {
-            Takes::Group => return list_on_groups(m, action, rest),
-            Takes::Producer => return list_on_producers(m, action, rest),
-            Takes::Compared => return list_on_compared(m, action, rest),
+            Takes::Group => return entries_on_groups(m, action, rest),
+            Takes::Producer => return entries_on_producers(m, action, rest),
+            Takes::Compared => return entries_on_compared(m, action, rest),
             Takes::Either => {
-                let mut rows = list_on_groups(m, action, rest);
-                rows.extend(list_on_producers(m, action, rest));
+                let mut rows = entries_on_groups(m, action, rest);
+                rows.extend(entries_on_producers(m, action, rest));
                 return rows;
             }
             Takes::Nothing => {}
@@ -163,18 +163,18 @@ fn refuse_elsewhere(a: &KeyAction) -> Readiness {
     }
 }
 
-fn list_on_groups(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
+fn entries_on_groups(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let names = m.snapshot.iter().flat_map(|s| s.groups.iter().map(|g| g.group.as_str()));
-    list_on_subjects(m, action, rest, names, Subject::Group)
+    entries_on_subjects(m, action, rest, names, Subject::Group)
 }
 
-fn list_on_producers(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
+fn entries_on_producers(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let names = m.snapshot.iter().flat_map(|s| s.producers.iter().map(|p| p.name.as_str()));
-    list_on_subjects(m, action, rest, names, Subject::Producer)
+    entries_on_subjects(m, action, rest, names, Subject::Producer)
 }
 
 /// Groups, producers and topics that can be compared, after the word `verify`; what begins with `--` is the range.
-fn list_on_compared(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
+fn entries_on_compared(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<PaletteEntry> {
     let (name, range) = match rest.find("--") {
         Some(at) => (rest[..at].trim(), Some(rest[at..].to_owned())),
         None => (rest.trim(), None),
@@ -210,7 +210,7 @@ fn list_on_compared(m: &Model, action: &'static KeyAction, rest: &str) -> Vec<Pa
     rows
 }
 
-fn list_on_subjects<'a>(
+fn entries_on_subjects<'a>(
     m: &Model,
     action: &'static KeyAction,
     rest: &str,

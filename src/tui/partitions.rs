@@ -58,7 +58,7 @@ fn list_all(g: &GroupRow) -> Vec<PartitionLine<'_>> {
 
 /// The partitions of a group as shown: filtered, what needs a person first, then by name.
 #[must_use]
-pub(crate) fn list_shown<'a>(m: &'a Model, g: &'a GroupRow) -> PartitionTable<'a> {
+pub(crate) fn shown_partitions<'a>(m: &'a Model, g: &'a GroupRow) -> PartitionTable<'a> {
     let mut lines = list_all(g);
     let before = lines.len();
     let filter = Filter::new(m.filter(Table::Partitions));

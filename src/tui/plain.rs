@@ -16,7 +16,7 @@ use crate::snapshot::{Arming, DiffView, FidelityVerdict, GroupSide, SideView, Sn
 ///
 /// # Errors
 /// The output can't be written to (a closed pipe).
-pub(crate) async fn write_changes(
+pub(crate) async fn run_plain(
     mut rx: watch::Receiver<Arc<Snapshot>>,
     out: &mut (dyn Write + Send),
 ) -> io::Result<ExitReason> {

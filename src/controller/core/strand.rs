@@ -71,7 +71,7 @@ impl Core {
     pub(super) fn tell_stranded(&mut self, tried: Result<RestartAttempt, JoinError>) {
         let Some(why) = self.unwritable.clone() else { return };
         match tried {
-            Ok((stranded, outcome)) => self.machine.show_stranded(&stranded, outcome, &why, Clock.now()),
+            Ok((stranded, outcome)) => self.machine.note_stranded(&stranded, outcome, &why, Clock.now()),
             Err(e) => {
                 let what = format!("starting again what was stopped broke off: {e}");
                 let advice = "see for every group that moved whether it runs, and start it by hand where it came from";

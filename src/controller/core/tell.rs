@@ -34,9 +34,9 @@ impl Core {
         }
         let sight = self.machine.rule_context(now);
         let seen = Side::BOTH.into_iter().all(|side| sight.fresh_cluster(side).is_ok());
-        let mut turned: Vec<Event> = self.turns.turn_phases(&self.machine.phases(now), seen, now);
+        let mut turned: Vec<Event> = self.turns.phase_turns(&self.machine.phases(now), seen, now);
         for group in self.machine.settings().groups.keys() {
-            turned.extend(self.turns.turn_gates(group, &self.machine.gate_rows(group, now), now));
+            turned.extend(self.turns.gate_turns(group, &self.machine.gate_rows(group, now), now));
         }
         for event in turned {
             if !self.write_entry(CONTROLLER, event).await {

@@ -88,7 +88,7 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
         measuring: machine.is_measuring(&group),
         witnessed: scene.options.witness.as_ref().and_then(|witness| witness(&group)),
         way_back: machine.way_back(&group, now),
-        next: machine.describe_next(&group, now),
+        next: machine.next_step(&group, now),
         offers: machine.offers(&group, now),
         gates: machine.gate_rows(&group, now),
         triggers: machine.trigger_rows(&group, now),

@@ -35,7 +35,7 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
         disagreement: machine.find_disagreement(name, now),
         side_state: machine.side_state(&subject, now),
         run,
-        next: machine.describe_producer_next(name, now),
+        next: machine.producer_next_step(name, now),
         offers: machine.producer_offers(name, now),
         eos: machine.eos_view(name, now).map(Box::new),
     }

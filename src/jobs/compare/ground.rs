@@ -371,7 +371,7 @@ impl DiffSurvey<'_> {
         if let Some(earliest) = from_ts.iter().filter(|ts| **ts > FROM && **ts < i64::MAX).min() {
             ground.remarks.push(format!("compared from {} on, where both logs begin", format_moment(*earliest)));
         }
-        self.judge_from(ground, logs, &from_ts).await?;
+        self.set_judged_from(ground, logs, &from_ts).await?;
         Ok(None)
     }
 
@@ -396,7 +396,7 @@ impl DiffSurvey<'_> {
                 }
             }
         }
-        self.judge_from(ground, logs, &from_ts).await?;
+        self.set_judged_from(ground, logs, &from_ts).await?;
         if let Some(to) = to {
             ground.to_ends = false;
             ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
@@ -424,7 +424,7 @@ impl DiffSurvey<'_> {
     }
 
     /// Judges from these timestamps on, and reads from as far before them as a twin may lie.
-    async fn judge_from(
+    async fn set_judged_from(
         &self,
         ground: &mut DiffPreconditions,
         logs: &[DiffLogEnds; 2],

@@ -172,7 +172,7 @@ impl PartitionPair {
     /// What a lookup by time found in a log: the end where it found nothing. A window lies between two of these. A record
     /// whose own time lies ahead of now is in no window, and those behind it in the log may not be found: nothing is claimed
     /// then.
-    fn check_hit(&self, log: usize, found: Option<(i64, i64)>) -> Result<i64, Missed> {
+    fn hit_offset(&self, log: usize, found: Option<(i64, i64)>) -> Result<i64, Missed> {
         let (start, end) = (self.start[log], self.end[log].max(self.start[log]));
         match found.filter(|(offset, _)| *offset < end) {
             Some((offset, ts)) if ts > self.asked[log].0.saturating_add(self.skew) => Err(Missed::Unknown(format!(
@@ -370,7 +370,7 @@ impl Sampler {
             place.hidden[log] = place.end[log] < high;
             if log == 1 {
                 let first = self.list_offset(&place, log, OffsetSpec::Timestamp(0)).await?;
-                place.check_hit(log, first)?;
+                place.hit_offset(log, first)?;
                 place.first = first.map(|(_, ts)| ts);
             }
         }
@@ -391,7 +391,7 @@ impl Sampler {
 
     /// The first offset with this timestamp or a later one.
     async fn find_by_time(&self, place: &PartitionPair, log: usize, ts: i64) -> Result<i64, Missed> {
-        place.check_hit(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
+        place.hit_offset(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 
     async fn is_compacted(&mut self, topic: &str) -> Result<bool, Missed> {

@@ -238,10 +238,10 @@ fn view_unlisted(
     classic: Result<Described, Failure>,
     modern: Option<Result<Described, Failure>>,
 ) -> Result<Option<GroupView>, Failure> {
-    let (kind, described) = match (keep_present(classic)?, modern) {
+    let (kind, described) = match (none_if_absent(classic)?, modern) {
         (Some(described), _) => (GroupKind::Classic, described),
         (None, None) => return Ok(None),
-        (None, Some(modern)) => match keep_present(modern)? {
+        (None, Some(modern)) => match none_if_absent(modern)? {
             Some(described) => (GroupKind::Consumer, described),
             None => return Ok(None),
         },
@@ -260,7 +260,7 @@ fn view_unlisted(
 
 /// What was told of a group, without the ways to say that there is none. A broker may speak a request and have what it is
 /// for turned off (`group.version`): it knows of no such group then.
-fn keep_present(told: Result<Described, Failure>) -> Result<Option<Described>, Failure> {
+fn none_if_absent(told: Result<Described, Failure>) -> Result<Option<Described>, Failure> {
     match told {
         Ok(described) => Ok(Some(described).filter(|d| d.state != GroupState::Dead)),
         Err(f) if matches!(f.error, Some(ResponseError::GroupIdNotFound | ResponseError::UnsupportedVersion)) => {

@@ -109,7 +109,7 @@ impl Machine {
     }
 
     /// The next step of an exactly-once producer that rests, in a few words.
-    pub(in crate::migration) fn describe_hard_next(&self, name: &str, now: At) -> NextStep {
+    pub(in crate::migration) fn hard_next_step(&self, name: &str, now: At) -> NextStep {
         let Some(plan) = self.settings.producers.get(name) else { return "not in the plan".into() };
         match self.state.producers.get(name).map(|p| &p.rest) {
             Some(Stage::Complete { .. }) => "done".into(),

@@ -298,7 +298,7 @@ pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u
 
 /// A commit on the side that is set, ahead of what would be set there, by its partition.
 #[must_use]
-pub(crate) fn hold_newer_commit(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<HeldGate> {
+pub(crate) fn newer_commit_gate(group: &str, to: Side, ahead: &[(TopicPartition, i64, i64)]) -> Option<HeldGate> {
     let (tp, has, wanted) = ahead.first()?;
     let back = ahead.iter().map(|(_, has, wanted)| has.saturating_sub(*wanted).max(0).unsigned_abs()).sum();
     let why = format!(

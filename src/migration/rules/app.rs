@@ -160,7 +160,7 @@ pub(in crate::migration) fn streams_refusal(
 }
 
 /// Why a group may be a Kafka Streams application although nobody runs in it who would show it.
-pub(in crate::migration) fn may_be_streams(
+pub(in crate::migration) fn why_maybe_streams(
     sight: &RuleContext<'_>,
     group: &str,
     side: Side,

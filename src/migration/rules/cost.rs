@@ -182,7 +182,7 @@ pub(in crate::migration) fn find_commits_ahead(
     let newer = |(tp, wanted): (TopicPartition, i64)| {
         has.get(&tp).copied().filter(|has| *has > wanted).map(|has| (tp, has, wanted))
     };
-    overrides::hold_newer_commit(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
+    overrides::newer_commit_gate(group, to, &offsets.filter_map(newer).collect::<Vec<_>>())
 }
 
 /// Whether a command passes over this gate at most, and says why. `what` it is, in a word or two.

@@ -92,7 +92,12 @@ impl Machine {
 
     /// How a criterion of a group's soak stands when it counts from where the logs begin now, past what expired: what it
     /// is, in words, or what is wrong with it.
-    pub(in crate::migration) fn count_from_start(&self, name: &str, rule: &Criterion, now: At) -> Result<String, Gate> {
+    pub(in crate::migration) fn judge_from_log_start(
+        &self,
+        name: &str,
+        rule: &Criterion,
+        now: At,
+    ) -> Result<String, Gate> {
         let (sight, side) = (self.rule_context(now), Side::Green);
         let (id, label) = (sight.id_on(name, side), rule.metric.label());
         let gone = list_expired(&sight, id, side);

@@ -151,7 +151,7 @@ fn check_source<'a>(
         Some(refusal) => return Err(refusal),
         None => {}
     }
-    if let Some(why) = app::may_be_streams(sight, group, from, view) {
+    if let Some(why) = app::why_maybe_streams(sight, group, from, view) {
         match kind {
             RunKind::RollBack => facts.warnings.push(why),
             _ => facts.gates.push(HeldGate::new(GateName::Streams, None, why)),

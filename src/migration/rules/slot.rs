@@ -22,7 +22,7 @@ enum SlotTiming {
 pub(in crate::migration) fn check_slot(sight: &RuleContext<'_>, group: &str, facts: &mut PreflightFacts) {
     let Some(settings) = sight.settings.groups.get(group) else { return };
     let Some(slot) = &settings.slot else { return };
-    match find_timing(sight, slot) {
+    match slot_timing(sight, slot) {
         SlotTiming::Not(why) => facts.gates.push(HeldGate::new(
             GateName::Window,
             None,
@@ -43,7 +43,7 @@ pub(in crate::migration) fn check_slot(sight: &RuleContext<'_>, group: &str, fac
     }
 }
 
-fn find_timing(sight: &RuleContext<'_>, slot: &Slot) -> SlotTiming {
+fn slot_timing(sight: &RuleContext<'_>, slot: &Slot) -> SlotTiming {
     let now = sight.now;
     let name = slot.window.as_deref();
     let when = name.map_or_else(String::new, |name| format!(" in {name}", name = visible_name(name)));

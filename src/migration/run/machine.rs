@@ -202,7 +202,7 @@ impl Machine {
         if self.session.read_only.is_some() {
             return;
         }
-        self.count_anew(None, now);
+        self.restart_countdowns(None, now);
         let open: Vec<RunId> = self.state.runs.values().filter(|r| r.is_open()).map(|r| r.id).collect();
         for id in open {
             let Some(run) = self.state.runs.get(&id) else { continue };
@@ -341,7 +341,7 @@ impl Machine {
             }
             Command::Resume { subject } => {
                 self.emit(actor.clone(), Event::Resumed { subject: subject.clone() }, now);
-                self.count_anew(Some(subject), now);
+                self.restart_countdowns(Some(subject), now);
                 None
             }
             Command::Complete { subject: Subject::Group(group), overrides } => {

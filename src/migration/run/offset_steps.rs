@@ -173,7 +173,7 @@ impl Machine {
 
     /// Right before the group is started on a side: what was committed there stands, lies within the logs, and leaves
     /// no partition to `auto.offset.reset`. Topics and commits may have been changed since the translation, by anybody.
-    pub(in crate::migration) fn check_as_committed(
+    pub(in crate::migration) fn check_commits_stand(
         &self,
         id: RunId,
         name: &str,

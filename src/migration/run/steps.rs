@@ -87,7 +87,7 @@ impl Machine {
             }
             let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
             let Some(step) = steps.get(run.step).cloned() else { return self.finish_run(id, now) };
-            match self.wait_for_flying(id, &step, now) {
+            match self.wait_for_effect(id, &step, now) {
                 None => {}
                 Some(StepProgress::Fail(why, advice)) => match self.handle_failure(id, &why, &advice, now) {
                     Some(heir) => {
@@ -142,7 +142,7 @@ impl Machine {
 
     /// An effect that the executor has is waited for: whoever takes over waits too. Only a translation, which changes
     /// nothing, may be given up: a stopped group waits for it.
-    fn wait_for_flying(&mut self, id: RunId, step: &Step, now: At) -> Option<StepProgress> {
+    fn wait_for_effect(&mut self, id: RunId, step: &Step, now: At) -> Option<StepProgress> {
         let key = self.flying.iter().find(|(_, run)| **run == id).map(|(key, _)| key.clone())?;
         let until = match step.kind {
             StepKind::Translate { .. } | StepKind::Couple { .. } => {
@@ -474,7 +474,7 @@ impl Machine {
         if let Some(next) = not_yet {
             return next;
         }
-        if let Err(next) = self.check_as_committed(id, &group, side, now) {
+        if let Err(next) = self.check_commits_stand(id, &group, side, now) {
             return next;
         }
         if !passed {

@@ -209,7 +209,7 @@ impl Machine {
 
     /// Shows on every output where a stranded run stands. Nothing is journalled: nothing can be. `started` is what came
     /// of [`Stranded::start`]; `why` is why the journal can't be written.
-    pub fn show_stranded(&mut self, stranded: &Stranded, started: Option<Outcome>, why: &Trouble, now: At) {
+    pub fn note_stranded(&mut self, stranded: &Stranded, started: Option<Outcome>, why: &Trouble, now: At) {
         let home = stranded.start.as_ref().map(|(side, _)| *side);
         let then = format!("{}; then start cutover again and continue, or roll back", why.advice);
         let by_hand = |side: Side| format!("start it on {side} by hand now, then: {then}");

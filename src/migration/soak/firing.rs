@@ -74,7 +74,7 @@ enum TriggerAction {
 
 impl Machine {
     /// What counts down starts anew: after a restart, from when screens can attach, and of a subject whose hold ends.
-    pub(crate) fn count_anew(&mut self, subject: Option<&Subject>, now: At) {
+    pub(crate) fn restart_countdowns(&mut self, subject: Option<&Subject>, now: At) {
         let about = |group: &String| match subject {
             Some(Subject::Group(of)) => group == of,
             None | Some(Subject::Migration) => true,

@@ -88,7 +88,7 @@ impl Edges {
     }
 
     /// What turned among a group's criteria; nothing while it does not soak. Each is to be journalled, and folded again.
-    pub(crate) fn turn_gates(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
+    pub(crate) fn gate_turns(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
         if rows.is_empty() {
             self.standing.retain(|key, _| !matches!(key, EdgeKey::Gate(g, _) if g == group));
             return Vec::new();
@@ -120,7 +120,7 @@ impl Edges {
 
     /// What turned among the phases. `seen`: both clusters were seen recently; otherwise a phase that looks incomplete
     /// may only be out of sight.
-    pub(crate) fn turn_phases(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
+    pub(crate) fn phase_turns(&mut self, phases: &[PhaseView], seen: bool, now: At) -> Vec<Event> {
         let mut turned = Vec::new();
         for phase in phases.iter().filter(|p| p.total > 0) {
             // Of what is not looked at, or can't be seen now, there is nothing to tell.
@@ -231,7 +231,7 @@ mod tests {
         for s in 0..until {
             word = script.iter().find(|(at, _)| *at == s).map_or(word, |(_, w)| w);
             let now = At(i64::try_from(s * 1_000).unwrap());
-            for event in turns.turn_gates("g", &[row(Metric::Lag, gate(word))], now) {
+            for event in turns.gate_turns("g", &[row(Metric::Lag, gate(word))], now) {
                 let Event::GateTurned { metric, gate, .. } = &event else { panic!("{event:?}") };
                 let what = if metric.is_some() { gate.word() } else { "passed" };
                 out.push(format!("{s} {what}"));
@@ -291,14 +291,14 @@ mod tests {
         let mut turns = Edges::default();
         turns.take_entry(&entry(failed("g")));
         let rows = |word| [row(Metric::Lag, gate(word))];
-        assert_eq!(turns.turn_gates("g", &rows("FAIL"), At(1)), [], "told before the restart");
-        assert_eq!(turns.turn_gates("g", &rows("PASS"), At(2)), []);
-        let again = turns.turn_gates("g", &rows("PASS"), At(2 + 300_000));
+        assert_eq!(turns.gate_turns("g", &rows("FAIL"), At(1)), [], "told before the restart");
+        assert_eq!(turns.gate_turns("g", &rows("PASS"), At(2)), []);
+        let again = turns.gate_turns("g", &rows("PASS"), At(2 + 300_000));
         assert!(matches!(&again[0], Event::GateTurned { gate: Gate::Pass, metric: Some(_), .. }), "{again:?}");
         // ... and of an earlier soak nothing
         turns.take_entry(&entry(Event::Completed { subject: Subject::Group("g".into()) }));
-        assert_eq!(turns.turn_gates("g", &rows("FAIL"), At(3)), [failed("g")]);
-        assert_eq!(turns.turn_gates("h", &[], At(3)), [], "no soak");
+        assert_eq!(turns.gate_turns("g", &rows("FAIL"), At(3)), [failed("g")]);
+        assert_eq!(turns.gate_turns("h", &[], At(3)), [], "no soak");
     }
 
     #[test]
@@ -307,10 +307,10 @@ mod tests {
         let mut unmeasured = row(Metric::P99, gate("UNKNOWN"));
         unmeasured.judged = false;
         let rows = [row(Metric::Lag, gate("UNKNOWN")), unmeasured];
-        assert_eq!(turns.turn_gates("g", &rows, At(10_000_000)), []);
-        assert_eq!(turns.turn_gates("g", &rows, At(0)), [], "back");
-        assert_eq!(turns.turn_gates("g", &rows, At(599_999)), [], "it counts from the step");
-        assert_eq!(turns.turn_gates("g", &rows, At(600_000)).len(), 1);
+        assert_eq!(turns.gate_turns("g", &rows, At(10_000_000)), []);
+        assert_eq!(turns.gate_turns("g", &rows, At(0)), [], "back");
+        assert_eq!(turns.gate_turns("g", &rows, At(599_999)), [], "it counts from the step");
+        assert_eq!(turns.gate_turns("g", &rows, At(600_000)).len(), 1);
     }
 
     #[test]
@@ -321,22 +321,22 @@ mod tests {
             |done, total| PhaseView { number: 2, name: "Producers".into(), done, total, checked: None, note: None };
         let phase = |done, total| [of(Some(done), total)];
         let unknown = [PhaseView { checked: Some(3), note: Some("not compared".into()), ..of(None, 3) }];
-        assert_eq!(turns.turn_phases(&unknown, true, at(0)), []);
-        assert_eq!(turns.turn_phases(&unknown, true, at(900)), [], "what is not looked at is never complete");
+        assert_eq!(turns.phase_turns(&unknown, true, at(0)), []);
+        assert_eq!(turns.phase_turns(&unknown, true, at(900)), [], "what is not looked at is never complete");
         let mut turns = Edges::default();
         let entry = |event: &Event| JournalEntry { seq: 1, at: At(0), actor: "".into(), event: event.clone() };
-        assert_eq!(turns.turn_phases(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
-        assert_eq!(turns.turn_phases(&phase(3, 3), true, at(0)), []);
-        let told = turns.turn_phases(&phase(3, 3), true, at(30));
+        assert_eq!(turns.phase_turns(&phase(0, 0), true, at(0)), [], "nothing of the plan belongs to it");
+        assert_eq!(turns.phase_turns(&phase(3, 3), true, at(0)), []);
+        let told = turns.phase_turns(&phase(3, 3), true, at(30));
         assert_eq!(told, [Event::PhaseTurned { number: 2, name: "Producers".into(), done: 3, total: 3 }]);
         turns.take_entry(&entry(&told[0]));
-        assert_eq!(turns.turn_phases(&phase(3, 3), true, at(900)), [], "once");
-        assert_eq!(turns.turn_phases(&phase(0, 3), false, at(901)), []);
-        assert_eq!(turns.turn_phases(&phase(0, 3), false, at(9_000)), [], "out of sight");
-        assert_eq!(turns.turn_phases(&phase(2, 3), true, at(9_001)), []);
-        let told = turns.turn_phases(&phase(2, 3), true, at(9_301));
+        assert_eq!(turns.phase_turns(&phase(3, 3), true, at(900)), [], "once");
+        assert_eq!(turns.phase_turns(&phase(0, 3), false, at(901)), []);
+        assert_eq!(turns.phase_turns(&phase(0, 3), false, at(9_000)), [], "out of sight");
+        assert_eq!(turns.phase_turns(&phase(2, 3), true, at(9_001)), []);
+        let told = turns.phase_turns(&phase(2, 3), true, at(9_301));
         assert_eq!(told.len(), 1);
         turns.take_entry(&entry(&told[0]));
-        assert_eq!(turns.turn_phases(&phase(2, 3), true, at(19_301)), []);
+        assert_eq!(turns.phase_turns(&phase(2, 3), true, at(19_301)), []);
     }
 }

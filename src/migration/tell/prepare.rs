@@ -46,7 +46,7 @@ impl Machine {
     /// The same, whatever this session may do: what stands in the way of the deed itself.
     pub(in crate::migration) fn prepare_for_anybody(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
         self.check_dry_or_real(command)?;
-        self.check_not_outliving(command)?;
+        self.refuse_marks_in_dry_run(command)?;
         match command {
             Command::Estimate { group, to, .. } => self.prepare_estimate(command, group, *to, now),
             Command::Hold { subject, why } => self.prepare_hold(command, subject, why),
@@ -125,7 +125,7 @@ impl Machine {
     }
 
     /// A dry run writes nothing that a real session would act on: no mark, no answer to an alarm.
-    fn check_not_outliving(&self, command: &Command) -> Result<(), Refusal> {
+    fn refuse_marks_in_dry_run(&self, command: &Command) -> Result<(), Refusal> {
         let mark = match command {
             Command::Complete { .. } | Command::Approve { .. } | Command::Hold { .. } | Command::Resume { .. } => true,
             Command::Continue { subject } => self.state.alarm_of(subject).is_some(),

@@ -76,7 +76,7 @@ impl Machine {
         let rules = self.settings.groups.get(group).map(|g| g.criteria.rules.as_slice()).unwrap_or_default();
         for row in rows.iter_mut().filter(|row| row.judged && untold.contains(&row.metric)) {
             let Some(rule) = rules.iter().find(|rule| rule.metric == row.metric) else { continue };
-            row.gate = match self.count_from_start(group, rule, now) {
+            row.gate = match self.judge_from_log_start(group, rule, now) {
                 Ok(is) => {
                     let (held, needed) = (format_duration(row.held_ms), format_duration(row.needed_ms));
                     excused.push(format!("{is}; before that it was good for {held} of {needed}"));

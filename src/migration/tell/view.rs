@@ -231,7 +231,7 @@ impl Machine {
 
     /// The next step of a group in a few words.
     #[must_use]
-    pub fn describe_next(&self, group: &str, now: At) -> NextStep {
+    pub fn next_step(&self, group: &str, now: At) -> NextStep {
         let subject = Subject::Group(group.to_string());
         if !self.settings.groups.contains_key(group) {
             return "not in the plan".into();
@@ -317,7 +317,7 @@ impl Machine {
 
     /// The next step of a producer in a few words.
     #[must_use]
-    pub fn describe_producer_next(&self, name: &str, now: At) -> NextStep {
+    pub fn producer_next_step(&self, name: &str, now: At) -> NextStep {
         let subject = Subject::Producer(name.to_string());
         match self.side_state(&subject, now) {
             Some(SideState::NeedsOperator { why, .. }) => return why.into(),
@@ -330,7 +330,7 @@ impl Machine {
         let sight = self.rule_context(now);
         let Some(p) = self.settings.producers.get(name) else { return "not in the plan".into() };
         if p.is_exactly_once() {
-            return self.describe_hard_next(name, now);
+            return self.hard_next_step(name, now);
         }
         if let Some(d) = producer::find_disagreement(&sight, name, p) {
             return d.into();

@@ -249,7 +249,7 @@ impl<'a> AlignmentJudge<'a> {
     }
 
     /// Adds what it costs this identity that the target records of which `kept` holds are read, and no others.
-    pub(super) fn count_costs(&self, slot: usize, kept: &impl Fn(u32) -> bool, tally: &mut AlignmentTally) {
+    pub(super) fn add_costs(&self, slot: usize, kept: &impl Fn(u32) -> bool, tally: &mut AlignmentTally) {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         if let Some((s, t)) = self.plain_pair(source, target) {
             tally.compared += 1;

@@ -170,7 +170,7 @@ fn compute_alignment(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at
     let kept = |i: u32| i as usize >= cut;
     let mut tally = AlignmentTally::default();
     for slot in 0..index.slot_count() {
-        judge.count_costs(slot, &kept, &mut tally);
+        judge.add_costs(slot, &kept, &mut tally);
     }
     let excused = excuse_superseded(source, target, &index, &kept, axioms, &mut tally);
     Alignment {

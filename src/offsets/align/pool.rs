@@ -124,7 +124,7 @@ pub(crate) fn align_pool(
     };
     let mut tally = AlignmentTally::default();
     for slot in 0..index.slot_count() {
-        judge.count_costs(slot, &kept, &mut tally);
+        judge.add_costs(slot, &kept, &mut tally);
     }
     let excused = excuse_superseded(source_window, target_window, &index, &kept, &axioms, &mut tally);
     let mut targets: Vec<PoolTarget> =

@@ -50,7 +50,7 @@ impl Translation {
         let between = |from: i64, to: i64| ours.iter().filter(|r| (from..to).contains(&r.offset)).count() as u64;
         let left = between(committed, at.source);
         let plan = plan_seam(&self.gather_facts(source, target), at, Some(left));
-        let mut plan = self.check_seam_plan(plan, at.source, committed);
+        let mut plan = self.refute_seam_plan(plan, at.source, committed);
         // Another log: nothing that is said of offsets of this one means anything there.
         self.add_metadata(&mut plan, committed, false);
         Need::Done(Box::new(plan))
@@ -70,7 +70,7 @@ impl Translation {
     }
 
     /// A seam's plan, refuted where the logs overlap, and with what was written to the source after it.
-    fn check_seam_plan(&self, mut plan: PartitionPlan, seam: i64, committed: i64) -> PartitionPlan {
+    fn refute_seam_plan(&self, mut plan: PartitionPlan, seam: i64, committed: i64) -> PartitionPlan {
         plan.read = (self.source.read, self.target.read);
         let Some(offset) = plan.target.offset else { return plan };
         if let Some((ours, theirs)) = self.find_twin() {

@@ -54,7 +54,7 @@ fn librdkafka_knows_each_name_and_takes_what_the_table_says() {
         let mut config = rdkafka::ClientConfig::new();
         config.set(row.name, &past);
         assert!(config.create_native_config().is_err(), "{} = {past}", row.name);
-        assert!(check_property_value(row, &past, ValueOrigin::Written).is_some(), "{} = {past}", row.name);
+        assert!(property_value_trouble(row, &past, ValueOrigin::Written).is_some(), "{} = {past}", row.name);
     }
 }
 
@@ -134,7 +134,7 @@ fn what_comes_from_a_variable_or_a_file_is_never_repeated() {
     assert!(!format!("{near:?}").contains("did you mean"), "what it is like tells of it: {near:?}");
     let file = check_elsewhere("ssl.ca.location", "c4nary-pw").unwrap();
     assert!(file.what.starts_with("`ssl.ca.location`: the file that it names can't be read: "), "{file:?}");
-    assert!(check_file("ssl.ca.location", "/no/such.pem").unwrap().what.contains("/no/such.pem can't be read"));
+    assert!(file_trouble("ssl.ca.location", "/no/such.pem").unwrap().what.contains("/no/such.pem can't be read"));
 }
 
 #[test]

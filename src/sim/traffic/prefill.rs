@@ -40,7 +40,7 @@ pub(crate) fn fill_clusters(
     for topic in &estate.topics {
         for cluster in clusters {
             let created = cluster.with_state(|s| s.create_topic(&topic.name, topic.partitions, 3, &[], false));
-            created.map_err(|e| describe_refusal(&format!("create topic {}", topic.name), e))?;
+            created.map_err(|e| refusal_trouble(&format!("create topic {}", topic.name), e))?;
         }
         let writers: Vec<&str> =
             estate.producers.iter().filter(|p| p.topics.contains(&topic.name)).map(|p| p.name.as_str()).collect();
@@ -54,12 +54,12 @@ pub(crate) fn fill_clusters(
             let cluster = clusters[usize::from(side == Side::Green)];
             cluster
                 .with_state(|s| append_past(s, now, topic, side, records))
-                .map_err(|e| describe_refusal("fill a topic", e))
+                .map_err(|e| refusal_trouble("fill a topic", e))
         };
         let all = old.iter().chain(&dual).collect::<Vec<_>>();
         let on_blue = write(Side::Blue, &all)?;
         let on_green = write(Side::Green, &dual.iter().collect::<Vec<_>>())?;
-        clusters[0].with_state(|s| expire_oldest(s, topic)).map_err(|e| describe_refusal("expire records", e))?;
+        clusters[0].with_state(|s| expire_oldest(s, topic)).map_err(|e| refusal_trouble("expire records", e))?;
         for (side, arrived) in [(Side::Blue, &on_blue), (Side::Green, &on_green)] {
             for (id, partition, offset) in arrived {
                 if side == Side::Blue {
@@ -72,13 +72,13 @@ pub(crate) fn fill_clusters(
         for group in estate.groups.iter().filter(|g| g.topics.contains(&topic.name)) {
             clusters[0]
                 .with_state(|s| begin_group(s, group, topic, witness, &on_blue, dual.first().map(|d| d.id), now))
-                .map_err(|e| describe_refusal(&format!("commit for {}", group.name), e))?;
+                .map_err(|e| refusal_trouble(&format!("commit for {}", group.name), e))?;
         }
     }
     Ok(next)
 }
 
-fn describe_refusal(what: &str, error: ResponseError) -> Trouble {
+fn refusal_trouble(what: &str, error: ResponseError) -> Trouble {
     Trouble::new(format!("the simulated cluster refused to {what}: {error}"), "this is a fault of the demo: report it")
 }
 

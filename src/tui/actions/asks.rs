@@ -98,7 +98,7 @@ pub(super) fn hard_cut(m: &mut Model) -> Vec<Cmd> {
     command.map_or_else(Vec::new, |c| open_confirm(m, c))
 }
 
-pub(super) fn hard_back_losing(m: &mut Model) -> Vec<Cmd> {
+pub(super) fn roll_back_losing(m: &mut Model) -> Vec<Cmd> {
     confirm_offer(m, is_losing)
 }
 

@@ -103,7 +103,7 @@ actions! {
     "hard-cut" "hard cut" ["e"], PRODUCER, Changes, 20, ready::can_hard_cut, asks::hard_cut,
         "Moves an exactly-once producer to green: stop, drain, fence, seam, start; one on green goes back to blue, \
          and what was written on green since is carried back.";
-    "hard-back-losing" "back, losing" ["shift-e"], PRODUCER, Changes, 0, ready::can_lose, asks::hard_back_losing,
+    "hard-back-losing" "back, losing" ["shift-e"], PRODUCER, Changes, 0, ready::can_lose, asks::roll_back_losing,
         "Takes an exactly-once producer back to blue and leaves what was written on green since behind: lost to \
          whoever reads blue.";
     "approve" "agree" ["a"], PRODUCER, Journals, 24, ready::can_approve, asks::approve,

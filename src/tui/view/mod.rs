@@ -67,7 +67,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Some(Overlay::Range { what, selected }) => verify::draw_range(m, what, *selected, over, buf),
         Some(Overlay::Choose(c)) => choose::draw(m, c, over, buf),
         Some(Overlay::Say { saying, input, remark }) => {
-            prompts::draw_say(m, saying, (input, remark.as_deref()), over, buf)
+            prompts::draw_word_prompt(m, saying, (input, remark.as_deref()), over, buf)
         }
         Some(Overlay::PassOver { command, gate, held, input }) => {
             prompts::draw_pass_over(m, (command, *gate, held), input, over, buf);

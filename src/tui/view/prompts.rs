@@ -90,7 +90,7 @@ pub(super) fn typed_line<'t>(m: &'t Model, input: &Input, cells: usize) -> Row<'
 }
 
 /// The word that does something at once, and what it does.
-pub(crate) fn draw_say(
+pub(crate) fn draw_word_prompt(
     m: &Model,
     saying: &Saying,
     (input, remark): (&Input, Option<&str>),

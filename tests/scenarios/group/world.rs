@@ -584,6 +584,6 @@ impl driver::World for World {
     }
 
     fn next(machine: &Machine, now: At) -> Vec<String> {
-        vec![machine.describe_next(GROUP, now).words, machine.describe_producer_next(PRODUCER, now).words]
+        vec![machine.next_step(GROUP, now).words, machine.producer_next_step(PRODUCER, now).words]
     }
 }

@@ -583,7 +583,7 @@ impl driver::World for World {
     }
 
     fn next(machine: &Machine, now: At) -> Vec<String> {
-        vec![machine.describe_producer_next(PRODUCER, now).words]
+        vec![machine.producer_next_step(PRODUCER, now).words]
     }
 
     fn sane(d: &Driver) {

@@ -30,7 +30,7 @@ impl Run {
                 let started = |o: &Outcome| matches!(o, Outcome::Done { result: EffectResult::Switch { .. } });
                 assert!(outcome.as_ref().is_none_or(started), "{outcome:?}");
             }
-            self.machine.show_stranded(&stranded, outcome, &why, self.world.now);
+            self.machine.note_stranded(&stranded, outcome, &why, self.world.now);
         }
         self.world.run(5);
     }

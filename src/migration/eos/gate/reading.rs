@@ -62,7 +62,7 @@ impl ProducerCut<'_> {
         if let Some((why, advice)) = self.find_starving().or_else(|| self.find_ahead()) {
             return row.fail(why, advice);
         }
-        if let Some((why, advice)) = untold.or_else(|| self.find_may_be_ahead()) {
+        if let Some((why, advice)) = untold.or_else(|| self.find_possibly_ahead()) {
             return row.unknown(why, advice);
         }
         let strangers = if self.to == Side::Blue { self.list_foreign_readers() } else { Vec::new() };
@@ -189,7 +189,7 @@ impl ProducerCut<'_> {
         }
     }
 
-    fn describe_may_work_there(&self, group: &str, left_ms: u64) -> Objection {
+    fn object_to_unseen_work(&self, group: &str, left_ms: u64) -> Objection {
         let to = self.to;
         (
             format!(
@@ -302,9 +302,9 @@ impl ProducerCut<'_> {
     }
 
     /// A group of the plan of which it can't be told yet whether it is ahead.
-    fn find_may_be_ahead(&self) -> Option<Objection> {
+    fn find_possibly_ahead(&self) -> Option<Objection> {
         self.sight.settings.groups.keys().find_map(|group| match self.works_there(group) {
-            ReaderStatus::Watched { left_ms } => Some(self.describe_may_work_there(group, left_ms)),
+            ReaderStatus::Watched { left_ms } => Some(self.object_to_unseen_work(group, left_ms)),
             ReaderStatus::Hidden if self.to == Side::Green => Some((
                 format!("{group} can't be looked at on {}", self.to, group = visible_name(group)),
                 "wait for a fresh look; without one nobody can tell whether it works there".to_owned(),
