@@ -11,6 +11,7 @@ use cutover::tui::theme::Glyphs;
 use cutover::tui::update::{Cmd, Msg, update};
 
 use crate::fixture::{self, NOW, ago};
+use crate::pictures::drawn;
 use crate::scenes::press;
 
 fn with(state: DiffState) -> Snapshot {
@@ -247,6 +248,20 @@ fn a_diff_is_stopped_gone_on_with_and_its_command_copied() {
     assert!(matches!(&copied[..], [Cmd::Copy(c)] if c == command), "{copied:?}");
     let mut m = shown(clean(), (80, 24), &[]);
     assert!(press(&mut m, &["y", "s", "g"]).is_empty(), "there is nothing to copy, stop or go on with");
+}
+
+#[test]
+fn what_is_not_judged_yet_is_clean_nowhere() {
+    let DiffState::Done { at, mut result } = clean() else { panic!("it is done") };
+    (result.verdict, result.said, result.found.unsettled) = (DiffVerdict::Unknown, "UNKNOWN".into(), 5);
+    result.rows[0].verdict = Some(DiffVerdict::Unknown);
+    let mut m = fixture::model(with(DiffState::Done { at, result }), (80, 24));
+    for key in [":", "esc", "5"] {
+        press(&mut m, &[key]);
+        let text: String = drawn(&m).content().iter().map(ratatui::buffer::Cell::symbol).collect();
+        assert!(!text.contains("CLEAN"), "after {key}: {text}");
+        assert!(key == ":" || text.contains("UNKNOWN"), "after {key}: {text}");
+    }
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl Core {
                     verdict: compared_verdict(&result),
                     counts,
                 };
-                let clean = result.known && !result.found.differs();
+                let clean = result.verdict == DiffVerdict::Clean;
                 let notice = Trouble::new(
                     format!("{about}{}; {}", result.said, crate::snapshot::journal_text::describe_counts(&counts)),
                     result.next.first().map(|next| next.text().to_owned()).unwrap_or_default(),

@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::line::Row;
+use super::verify;
 use crate::snapshot::{DiffState, Severity};
 use crate::tui::calendar;
 use crate::tui::model::{Model, Pane};
@@ -36,8 +37,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             }
             DiffState::Stopped { .. } => (Role::Hold, "stopped".to_owned()),
             DiffState::Failed { .. } => (Role::Fail, "FAILED".to_owned()),
-            DiffState::Done { result, .. } if result.known && !result.found.differs() => (Role::Ok, "CLEAN".to_owned()),
-            DiffState::Done { result, .. } => (Role::Fail, result.said.clone()),
+            DiffState::Done { result, .. } => (verify::verdict_role(result), result.said.clone()),
         };
         row = row.gap(1).put(Role::Dim, "5").gap(1).put(Role::TabOff, "diff").gap(1).put(role, words).gap(1);
     }

@@ -1,5 +1,7 @@
 //! The diff: how far it is, what it found where, and what to do next.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -108,7 +110,8 @@ fn draw_title(m: &Model, d: &DiffView, area: Rect, buf: &mut Buffer) {
     line::draw_titled_rule(theme, title, end.gap(1), area, 0, buf);
 }
 
-fn verdict_role(result: &DiffResult) -> Role {
+/// How a diff's verdict is shown.
+pub(super) fn verdict_role(result: &DiffResult) -> Role {
     match result.verdict {
         DiffVerdict::Clean => Role::Ok,
         DiffVerdict::Unknown => Role::Unknown,
@@ -214,9 +217,8 @@ fn draw_table(m: &Model, result: &DiffResult, target: Side, area: Rect, buf: &mu
         line::draw_detail(theme, &name_of(&result.rows[at]), (rows, None), rest, buf);
     }
     let top = Rect { height: above, ..area };
-    let rows: Vec<&DiffRow> = result.rows.iter().collect();
     let table = TableView::new(theme, list_columns(m, target), width).set_left_out(result.left_out);
-    table.draw_table(&rows, (at, true), top, buf);
+    table.draw_table(result.rows.iter(), (at, true), top, buf);
 }
 
 /// How many lines of all that there is to read have no room, when they have the place for themselves.
@@ -256,7 +258,7 @@ fn list_columns(m: &Model, target: Side) -> Vec<DiffColumn<'_>> {
         }),
         number_column("equal", NUMBER, Role::Text, |r| r.found.equal),
         number_column("missing", NUMBER, Role::Fail, |r| r.found.missing).add_short_title("miss"),
-        number_column(&only, NUMBER, Role::Fail, |r| r.found.only_target),
+        number_column(only, NUMBER, Role::Fail, |r| r.found.only_target),
         number_column("doubled", NUMBER, Role::Fail, |r| r.found.duplicated_source + r.found.duplicated_target)
             .add_short_title("double"),
         number_column("moved", NUMBER, Role::Fail, |r| r.found.reordered),
@@ -276,7 +278,12 @@ fn describe_said(r: &DiffRow) -> (Role, &'static str) {
 }
 
 /// How many records; zero is of no interest. Of a topic that was not read there is none.
-fn number_column<'t>(title: &str, width: ColumnWidth, role: Role, count: fn(&DiffRow) -> u64) -> DiffColumn<'t> {
+fn number_column<'t>(
+    title: impl Into<Cow<'t, str>>,
+    width: ColumnWidth,
+    role: Role,
+    count: fn(&DiffRow) -> u64,
+) -> DiffColumn<'t> {
     DiffColumn::new(title, width, move |r, _| {
         if r.found.read == 0 && r.verdict == Some(DiffVerdict::Unknown) {
             let words = "nothing of it was compared".into();
