@@ -6,9 +6,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use rdkafka::message::{Headers, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use super::super::patience::Patience;
 use super::switch::{State, Switch, Watched};
@@ -299,7 +299,8 @@ impl Worker {
 
     /// From a start of the application to its stop.
     fn session(&self, mut go_on: impl FnMut() -> bool) {
-        let consumer: BaseConsumer = self.config.create().expect("a consumer");
+        let context = Uncommitted { next: Mutex::default(), shared: Arc::clone(&self.shared) };
+        let consumer: BaseConsumer<Uncommitted> = self.config.create_with_context(context).expect("a consumer");
         match self.options.assigns {
             true => self.assign(&consumer),
             false => {
@@ -312,7 +313,7 @@ impl Worker {
             log.sessions += 1;
             log.sessions
         });
-        let mut processed: BTreeMap<Partition, i64> = BTreeMap::new();
+        let uncommitted = consumer.context();
         let mut committed_at = Instant::now();
         let mut busy_until = Instant::now();
         while go_on() {
@@ -325,7 +326,7 @@ impl Worker {
                     std::str::from_utf8(header.value?).ok()?.parse().ok()
                 });
                 let partition = (message.topic().to_owned(), message.partition());
-                processed.insert(partition.clone(), message.offset() + 1);
+                lock(&uncommitted.next).insert(partition.clone(), message.offset() + 1);
                 let event = Event { cluster: self.cluster, session, partition, offset: message.offset(), id };
                 let busy = {
                     let mut log = lock(&self.shared.0);
@@ -342,12 +343,14 @@ impl Worker {
                 }
             }
             if committed_at.elapsed() >= self.options.commit_every {
-                self.commit(&consumer, &mut processed);
+                uncommitted.commit(&consumer);
                 committed_at = Instant::now();
             }
         }
-        if self.options.commits_at_stop {
-            self.commit(&consumer, &mut processed);
+        match self.options.commits_at_stop {
+            true => uncommitted.commit(&consumer),
+            // What leaving the group revokes is not committed either.
+            false => lock(&uncommitted.next).clear(),
         }
         // Leaves the group.
         drop(consumer);
@@ -355,7 +358,7 @@ impl Worker {
     }
 
     /// Takes every partition from where its group has committed, from the beginning where it has not.
-    fn assign(&self, consumer: &BaseConsumer) {
+    fn assign(&self, consumer: &BaseConsumer<Uncommitted>) {
         let within = Duration::from_secs(20);
         let mut list = TopicPartitionList::new();
         for topic in &self.topics {
@@ -373,27 +376,55 @@ impl Worker {
         consumer.assign(&from).expect("assigned");
     }
 
-    fn commit(&self, consumer: &BaseConsumer, processed: &mut BTreeMap<Partition, i64>) {
-        if processed.is_empty() {
+    fn change<T>(&self, how: impl FnOnce(&mut Log) -> T) -> T {
+        change(&self.shared, how)
+    }
+}
+
+/// What a session has processed and not committed: committed in time, at its stop, and before a partition goes to
+/// another instance. (One that leaves begins a rebalance, which refuses the commit that the other one makes as it leaves:
+/// what that one processed last would be processed again by whoever comes next, and no tool could know.)
+struct Uncommitted {
+    next: Mutex<BTreeMap<Partition, i64>>,
+    shared: Shared,
+}
+
+impl ClientContext for Uncommitted {}
+
+impl ConsumerContext for Uncommitted {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Revoke(_)) {
+            self.commit(consumer);
+            // What was refused is processed again by whoever has the partition then; a commit after that one's is none.
+            lock(&self.next).clear();
+        }
+    }
+}
+
+impl Uncommitted {
+    fn commit(&self, consumer: &BaseConsumer<Uncommitted>) {
+        let mut next = lock(&self.next);
+        if next.is_empty() {
             return;
         }
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), offset) in &*processed {
+        for ((topic, partition), offset) in &*next {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset)).expect("an offset");
         }
-        // A commit that a rebalance refuses is made again by the next one, or by whoever has the partition then.
+        // A commit that a broker refuses is made again by the next one, or by whoever has the partition then.
         if consumer.commit(&list, CommitMode::Sync).is_ok() {
-            processed.clear();
+            next.clear();
         }
-        self.change(|_| ());
+        drop(next);
+        change(&self.shared, |_| ());
     }
+}
 
-    fn change<T>(&self, how: impl FnOnce(&mut Log) -> T) -> T {
-        let mut log = lock(&self.shared.0);
-        log.changes += 1;
-        let result = how(&mut log);
-        drop(log);
-        self.shared.1.notify_all();
-        result
-    }
+fn change<T>(shared: &Shared, how: impl FnOnce(&mut Log) -> T) -> T {
+    let mut log = lock(&shared.0);
+    log.changes += 1;
+    let result = how(&mut log);
+    drop(log);
+    shared.1.notify_all();
+    result
 }
