@@ -163,7 +163,7 @@ pub(super) fn print_reports(global: &GlobalArgs, reports: &[(String, RunReport)]
     Ok(())
 }
 
-fn outcome_json(report: &RunReport) -> serde_json::Value {
+pub(super) fn outcome_json(report: &RunReport) -> serde_json::Value {
     report::outcome::to_json(report, Exit::of_end(report.class).0)
 }
 

@@ -146,7 +146,7 @@ fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
         witnessed_lost: None,
         lost_by_the_logs: None,
         why: report.class.map(|_| report.summary.clone()),
-        report: crate::report::outcome::to_json(report, Exit::of_end(report.class).0),
+        report: super::act::outcome_json(report),
     }
 }
 

@@ -11,8 +11,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::GlobalArgs;
-use crate::base::redact::hide_cow;
-use crate::base::sanitise::{visible_cow, visible_path};
+use super::out::clean_line;
+use crate::base::sanitise::visible_path;
 
 /// What is logged where `RUST_LOG` does not say.
 const USUAL: &str = "cutover=debug,info";
@@ -71,9 +71,7 @@ struct LogFile<W> {
 impl<W: Write> Write for LogFile<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
-        // Secrets first: made visible, one with an odd character in it would be another text.
-        let line = hide_cow(text.strip_suffix('\n').unwrap_or(&text));
-        let line = visible_cow(&line);
+        let line = clean_line(text.strip_suffix('\n').unwrap_or(&text));
         // Half a line must not look like the beginning of the next.
         let before = if self.torn { "\n" } else { "" };
         let written = self.file.write_all(format!("{before}{line}\n").as_bytes());

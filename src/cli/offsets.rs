@@ -193,10 +193,7 @@ fn print_measured(
 
 /// The reset file for these groups, by their ids on the side that is set.
 fn format_reset_file(config: &Plan, to: Side, plans: &[(&str, &GroupTranslation)]) -> Result<String, Error> {
-    let id = |group: &str| match (to, config.group(group)) {
-        (Side::Green, Some(g)) => g.green_group.clone(),
-        _ => group.to_owned(),
-    };
+    let id = |group: &str| config.group(group).map_or(group, |g| g.id_on(to)).to_owned();
     let named: Vec<(String, &GroupTranslation)> = plans.iter().map(|(g, plan)| (id(g), *plan)).collect();
     reset_file::format_file(&named).map_err(|id| {
         Error::Failed(Trouble::new(

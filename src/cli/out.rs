@@ -24,9 +24,15 @@ pub(super) fn ask(question: &str) {
     let _ = std::io::stderr().lock().write_all(visible_cow(question).as_bytes());
 }
 
+/// One line without a known secret, and without anything that a terminal obeys. Secrets first: made visible, one with an odd
+/// character in it would be another text.
+pub(super) fn clean_line(line: &str) -> String {
+    visible_cow(&hide_cow(line)).into_owned()
+}
+
 /// Line by line: what looks like the beginning of a secret in one must not swallow the next.
 fn clean_lines(text: &str) -> String {
-    text.split('\n').map(|line| visible_cow(&hide_cow(line)).into_owned()).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(clean_line).collect::<Vec<_>>().join("\n")
 }
 
 /// A line on standard error.
@@ -36,8 +42,7 @@ pub(super) fn tell_line(line: &str) {
 
 /// A line on standard error that is drawn over the one before it; empty: takes it away.
 pub(super) fn redraw(line: &str) {
-    let line = hide_cow(line);
-    let line = visible_cow(&line);
+    let line = clean_line(line);
     let _ = std::io::stderr().lock().write_all(format!("\r\u{1b}[K{line}").as_bytes());
 }
 
@@ -48,7 +53,7 @@ pub(super) fn print_text(text: &str) {
 
 /// A document whose lines end in CRLF, as RFC 5545 wants it.
 pub(super) fn print_crlf(text: &str) {
-    let lines: Vec<_> = text.split("\r\n").map(|line| visible_cow(&hide_cow(line)).into_owned()).collect();
+    let lines: Vec<_> = text.split("\r\n").map(clean_line).collect();
     print_raw(&lines.join("\r\n"));
 }
 

@@ -1,5 +1,6 @@
 //! One look at both clusters without a controller: what `cutover init` writes a plan from.
 
+use super::doctor::ask_both;
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions};
@@ -11,8 +12,7 @@ use crate::session::tools::client_properties;
 /// # Errors
 /// Per side: it can't be reached, or refuses us.
 pub(crate) async fn discover(plan: &Plan) -> Sides<Result<ClusterView, Trouble>> {
-    let (blue, green) = tokio::join!(discover_side(plan, Side::Blue), discover_side(plan, Side::Green));
-    Sides { blue, green }
+    ask_both(|side| discover_side(plan, side)).await
 }
 
 async fn discover_side(plan: &Plan, side: Side) -> Result<ClusterView, Trouble> {

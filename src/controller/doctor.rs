@@ -170,7 +170,7 @@ async fn look_at_cluster(tools: &Tools, side: Side) -> Result<ClusterView, Troub
 }
 
 /// The same of both, at the same time.
-async fn ask_both<T, F: Future<Output = T>>(of: impl Fn(Side) -> F) -> Sides<T> {
+pub(super) async fn ask_both<T, F: Future<Output = T>>(of: impl Fn(Side) -> F) -> Sides<T> {
     let (blue, green) = tokio::join!(of(Side::Blue), of(Side::Green));
     Sides { blue, green }
 }

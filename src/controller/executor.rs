@@ -187,21 +187,6 @@ impl Executor for DryRunExecutor {
     }
 }
 
-/// What an effect is called in the log: as in the journal.
-pub(super) fn kind_of(effect: &Effect) -> &'static str {
-    match effect {
-        Effect::Translate { .. } => "translate",
-        Effect::SetSwitch { .. } => "set_switch",
-        Effect::SetFlag { .. } => "set_flag",
-        Effect::CommitOffsets { .. } => "commit_offsets",
-        Effect::RestoreOffsets { .. } => "restore_offsets",
-        Effect::Fence { .. } => "fence",
-        Effect::Deny { .. } => "deny",
-        Effect::Allow { .. } => "allow",
-        Effect::Carry { .. } => "carry",
-    }
-}
-
 fn done(result: EffectResult) -> Outcome {
     Outcome::Done { result }
 }

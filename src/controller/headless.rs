@@ -487,21 +487,12 @@ impl<'a> SubjectRun<'a> {
             _ => None,
         });
         let rest = self.at_rest_on.map_or_else(String::new, |side| format!("; it is on {side}"));
-        match stuck {
-            None => match &self.run.because {
-                Some(why) => {
-                    report(Some(TroubleClass::Refused), format!("{why}{rest}"), "the journal says more".into())
-                }
-                None => report(
-                    Some(TroubleClass::Refused),
-                    format!("run {asked} was given up{rest}"),
-                    "the journal says why".into(),
-                ),
-            },
-            Some(why) => {
-                report(Some(TroubleClass::Refused), format!("failed: {why}{rest}"), "the journal says more".into())
-            }
-        }
+        let (summary, advice) = match (stuck, &self.run.because) {
+            (Some(why), _) => (format!("failed: {why}{rest}"), "the journal says more"),
+            (None, Some(why)) => (format!("{why}{rest}"), "the journal says more"),
+            (None, None) => (format!("run {asked} was given up{rest}"), "the journal says why"),
+        };
+        report(Some(TroubleClass::Refused), summary, advice.into())
     }
 }
 

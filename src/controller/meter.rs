@@ -46,10 +46,7 @@ pub(crate) fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvide
 #[must_use]
 pub(crate) fn about_group(plan: &Plan, group: &str, side: Side) -> MetricSubject {
     let planned = plan.group(group);
-    let id = match (side, planned) {
-        (Side::Green, Some(g)) => g.green_group.clone(),
-        _ => group.to_owned(),
-    };
+    let id = planned.map_or(group, |g| g.id_on(side)).to_owned();
     MetricSubject { group: id, team: planned.map(|g| g.team.clone()).unwrap_or_default(), side }
 }
 

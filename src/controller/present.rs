@@ -11,10 +11,8 @@ use super::core::WatchedDialog;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{At, Cause, Observed, Side, Sides, Trouble};
 use crate::estate::{Estate, FlagState};
-use crate::migration::facts::command::Command;
-use crate::migration::facts::event::RunId;
-use crate::migration::facts::stage::Stage;
-use crate::migration::facts::state::JournalledEffect;
+use crate::migration::facts::command::{Command, Subject};
+use crate::migration::facts::stage::{RunView, Stage};
 use crate::migration::rules::producer::is_moving;
 use crate::migration::run::machine::{Machine, SessionMode};
 use crate::plan::calendar::Calendar;
@@ -56,9 +54,13 @@ const CALENDAR_MS: u64 = 60_000;
 const AHEAD_MS: u64 = 22 * 86_400_000;
 
 impl Scene<'_> {
-    /// The effects of a run, oldest first.
-    fn effects_of(&self, run: RunId) -> &[JournalledEffect] {
-        self.machine.state().runs.get(&run).map_or(&[], |r| r.effects.as_slice())
+    /// The run under way of a group or producer, or the last one; an effect under way speaks for its step.
+    fn run_view(&self, subject: &Subject) -> Option<RunView> {
+        let mut view = self.machine.run_view(subject)?;
+        if let Some(run) = self.machine.state().runs.get(&view.run) {
+            groups::apply_progress(&mut view, &run.effects, self.progress);
+        }
+        Some(view)
     }
 }
 

@@ -84,12 +84,22 @@ struct TranslatorCore {
     clusters: Sides<Cluster>,
     windows: Sides<Windows>,
     history: Arc<Mutex<History>>,
-    /// Topics of uneven partition counts that are translated at the same time.
+    runs: TranslationTurns,
+    measurements: TranslationTurns,
+}
+
+/// How much goes on at the same time, of runs and of measurements each: a stopped group never waits behind estimates.
+struct TranslationTurns {
+    /// Passes over groups.
+    passes: Semaphore,
+    /// Topics of uneven partition counts: all partitions of one are in memory at once.
     pools: Semaphore,
-    /// The same for what is only measured: a stopped group never waits behind estimates.
-    measured_pools: Semaphore,
-    runs: Semaphore,
-    measurements: Semaphore,
+}
+
+impl TranslationTurns {
+    fn new() -> Self {
+        TranslationTurns { passes: Semaphore::new(AT_ONCE), pools: Semaphore::new(1) }
+    }
 }
 
 /// One of the two logs' owners in a translation.
@@ -133,21 +143,8 @@ impl Translator {
             client_properties(plan.cluster(side))?;
         }
         let windows = clusters.as_ref().map(Windows::new);
-        let (runs, measurements) = (Semaphore::new(AT_ONCE), Semaphore::new(AT_ONCE));
-        let (pools, measured_pools) = (Semaphore::new(1), Semaphore::new(1));
-        Ok(Self {
-            inner: Arc::new(TranslatorCore {
-                plan,
-                names,
-                clusters,
-                windows,
-                history,
-                pools,
-                measured_pools,
-                runs,
-                measurements,
-            }),
-        })
+        let (runs, measurements) = (TranslationTurns::new(), TranslationTurns::new());
+        Ok(Self { inner: Arc::new(TranslatorCore { plan, names, clusters, windows, history, runs, measurements }) })
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes
@@ -289,17 +286,7 @@ impl TranslatorCore {
             // Where it can't be told, what is safe for a compacted topic is assumed.
             let compacted = policy.is_none_or(|p| p.contains("compact"));
             let after_max_ms = config.and_then(after_max_ms);
-            let counted = self.count_partitions(topic, ways, source, target);
-            // A shape of a broker that is behind, or with a hole: what lies there would count as the target's alone.
-            let beyond = |n: i32| committed.get(topic).and_then(|c| c.keys().find(|p| **p >= n).copied());
-            let counted = counted.and_then(|(n, m)| match beyond(n) {
-                None => Ok((n, m)),
-                Some(p) => Err((
-                    n,
-                    format!("the group has committed on partition {p}, and {} shows {n} partitions", ways.source),
-                )),
-            });
-            match counted {
+            match self.count_partitions(topic, ways, source, target, committed.get(topic)) {
                 Err((count, why)) => {
                     tracing::info!(topic = %visible_name(topic), count, %why, "partitions can't be mapped");
                     let gone =
@@ -373,6 +360,7 @@ impl TranslatorCore {
         ways: Ways,
         source: &ClusterView,
         target: &ClusterView,
+        committed: Option<&BTreeMap<i32, Placed>>,
     ) -> Result<(i32, i32), (i32, String)> {
         let count = |side: Side, view: &ClusterView| {
             self.names.count_partitions(topic, side, view).map(|n| i32::try_from(n).unwrap_or(i32::MAX))
@@ -382,7 +370,19 @@ impl TranslatorCore {
             let leave = shell_word(topic);
             (from, format!("{why}: create it there, or leave it out by name (--leave-out {leave} --reason TEXT)"))
         })?;
-        Ok((from, onto))
+        // A shape of a broker that is behind, or with a hole: what lies there would count as the target's alone.
+        match committed.and_then(|c| c.keys().find(|p| **p >= from)) {
+            None => Ok((from, onto)),
+            Some(p) => Err((
+                from,
+                format!("the group has committed on partition {p}, and {} shows {from} partitions", ways.source),
+            )),
+        }
+    }
+
+    /// Whose turns a translation takes.
+    fn turns(&self, purpose: Purpose) -> &TranslationTurns {
+        if purpose == Purpose::Run { &self.runs } else { &self.measurements }
     }
 
     /// What MirrorMaker 2 knows of the group, where a topic wants to know. Where it would only add to the evidence and

@@ -414,6 +414,13 @@ pub struct GroupPlan {
     pub limits: GroupLimits,
 }
 
+impl GroupPlan {
+    /// Its id on a side.
+    pub(crate) fn id_on(&self, side: Side) -> &str {
+        Sides { blue: self.name.as_str(), green: &self.green_group }.pick(side)
+    }
+}
+
 /// One cutover window, every week. `to` at or before `from` is on the next day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct WindowPlan {

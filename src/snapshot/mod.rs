@@ -351,6 +351,19 @@ pub struct JournalLine {
     pub act: Option<String>,
 }
 
+impl JournalLine {
+    /// The name of what it is about; empty where it is about nothing in particular.
+    pub(crate) fn about(&self) -> String {
+        self.subject.as_ref().map_or_else(String::new, Subject::short_name)
+    }
+
+    /// The entry in words, behind the name of what it is about.
+    pub(crate) fn sentence(&self) -> String {
+        let about = self.subject.as_ref().map_or_else(String::new, |s| format!("{}: ", s.short_name()));
+        about + &self.text
+    }
+}
+
 /// What a screen sends to the controller.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]

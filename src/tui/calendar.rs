@@ -153,7 +153,7 @@ fn line_of<'a>(s: &'a Snapshot, planned: &'a Move, now: At) -> CalendarLine<'a> 
         MoveKind::Group => s.groups.iter().find(|g| g.group == planned.name).map(|g| {
             let word = words::group_state(g);
             let (standing, since) = standing_of_stage(&g.stage);
-            (standing, (word.role, word.word), since)
+            (standing, (word.role, word.word.into_owned()), since)
         }),
         MoveKind::Producer => s.producers.iter().find(|p| p.name == planned.name).map(standing_of_producer),
     }
@@ -182,7 +182,7 @@ fn standing_of_producer(p: &ProducerRow) -> (MoveStanding, (Role, String), Optio
     if let Some(eos) = p.eos.as_deref() {
         let word = words::producer_state(p);
         let (standing, since) = standing_of_stage(&eos.stage);
-        return (standing, (word.role, word.word), since);
+        return (standing, (word.role, word.word.into_owned()), since);
     }
     match p.flag.as_ref().and_then(|f| f.value()) {
         Some(flag @ FlagState::Green) => (MoveStanding::Moved, (words::flag_role(*flag), flag.to_string()), None),

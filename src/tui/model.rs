@@ -466,16 +466,7 @@ impl Model {
     pub fn journal(&self) -> Vec<&JournalLine> {
         let Some(s) = &self.snapshot else { return Vec::new() };
         let filter = Filter::new(self.filter(Pane::Journal));
-        s.journal
-            .iter()
-            .filter(|l| {
-                filter.matches(&[
-                    &l.text,
-                    &visible_name(&l.actor),
-                    &l.subject.as_ref().map_or_else(String::new, |s| s.short_name()),
-                ])
-            })
-            .collect()
+        s.journal.iter().filter(|l| filter.matches(&[&l.text, &visible_name(&l.actor), &l.about()])).collect()
     }
 
     /// Notices as shown, worst and newest last.

@@ -88,8 +88,7 @@ pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     }
     let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
     for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
-        let about = l.subject.as_ref().map_or(String::new(), |s| format!("{}: ", s.short_name()));
-        out.push(format!("journal {}: {about}{} ({})", l.seq, l.text, visible_name(&l.actor)));
+        out.push(format!("journal {}: {} ({})", l.seq, l.sentence(), visible_name(&l.actor)));
     }
     let stamp = text::format_clock(next.now.0);
     // One line each, whatever was said: the gate for all of them.

@@ -73,11 +73,6 @@ pub struct Cockpit {
     suspends: bool,
 }
 
-/// Whether the terminal is gone: the kernel answers EIO for one that hung up (Linux swaps the file operations of a hung-up tty).
-fn has_hung_up() -> bool {
-    matches!(rustix::termios::tcgetattr(io::stdin()), Err(rustix::io::Errno::IO))
-}
-
 impl Cockpit {
     /// Takes the terminal over and draws the first frame: a whole cockpit that says what it connects to.
     /// Inside a tokio runtime signals are kept for [`Cockpit::run`] from here on, so that none leaves the terminal in
@@ -131,9 +126,7 @@ impl Cockpit {
         };
         let mut events = Typed::listen();
         let reason = self.handle_messages((rx, replies, asks), &mut events, signals).await;
-        // Of a terminal that hung up crossterm's reader never lets go: it reads its end again and again under a lock that
-        // letting go waits for. The signal may come before the reader has seen it.
-        if reason != ExitReason::TerminalLost && !has_hung_up() {
+        if reason != ExitReason::TerminalLost {
             self.hear_out(&mut events).await;
             events.let_go();
         }

@@ -15,7 +15,15 @@ const MAX_GRAPHEME_CHARS: usize = 6;
 /// Display width in cells.
 #[must_use]
 pub fn width(s: &str) -> usize {
+    if is_plain(s) {
+        return s.len();
+    }
     split_graphemes(s).iter().map(|g| g.1).sum()
+}
+
+/// Printable ASCII: a cell a byte, and nothing to make visible.
+fn is_plain(s: &str) -> bool {
+    s.bytes().all(|b| (0x20..0x7f).contains(&b))
 }
 
 /// Graphemes with the number of cells each takes. What takes none has been made visible before.
@@ -34,7 +42,7 @@ fn split_graphemes(s: &str) -> Vec<(String, usize)> {
 /// At most `cells` wide, with `ellipsis` in place of what was cut from the end.
 #[must_use]
 pub fn cut(s: &str, cells: usize, ellipsis: &str) -> String {
-    if s.is_ascii() && s.len() <= cells && !s.bytes().any(|b| b < 0x20 || b == 0x7f) {
+    if s.len() <= cells && is_plain(s) {
         return s.to_owned();
     }
     let parts = split_graphemes(s);
@@ -105,6 +113,9 @@ fn shorten_with_sum(whole: &str, digits: usize, cells: usize, ellipsis: &str) ->
 /// At most `cells` wide, cut in the middle: names of one estate share their beginnings and differ at their ends.
 #[must_use]
 pub(crate) fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
+    if s.len() <= cells && is_plain(s) {
+        return s.to_owned();
+    }
     let parts = split_graphemes(s);
     if parts.iter().map(|p| p.1).sum::<usize>() <= cells {
         return parts.into_iter().map(|p| p.0).collect();

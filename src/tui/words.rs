@@ -1,5 +1,7 @@
 //! States in words, with the role each is shown in. One place, so that every region says the same thing.
 
+use std::borrow::Cow;
+
 use super::model::Tone;
 use super::text;
 use super::theme::{Glyph, Role};
@@ -17,7 +19,7 @@ use crate::snapshot::{Fidelity, FidelityVerdict, GroupPlace, GroupRow, GroupSide
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Word {
     /// In words.
-    pub word: String,
+    pub word: Cow<'static, str>,
     /// How it looks.
     pub role: Role,
     /// The mark before the row, if it deserves one.
@@ -25,7 +27,7 @@ pub struct Word {
 }
 
 impl Word {
-    fn new(word: impl Into<String>, role: Role, mark: Option<Glyph>) -> Self {
+    fn new(word: impl Into<Cow<'static, str>>, role: Role, mark: Option<Glyph>) -> Self {
         Self { word: word.into(), role, mark }
     }
 }

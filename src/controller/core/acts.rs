@@ -103,7 +103,7 @@ impl Core {
             return;
         };
         let (key, crash_at) = (issued.key.clone(), self.options.crash_at.clone());
-        let kind = super::executor::kind_of(&issued.effect);
+        let kind: &'static str = (&issued.effect).into();
         tracing::info!(key, kind, "effect started");
         self.effects.spawn(async move {
             let watch = Clock.stopwatch();

@@ -16,11 +16,11 @@ impl Core {
 
     /// The same, as made elsewhere. What is said again moves to the end; of too many the oldest goes.
     pub(super) fn push_notice(&mut self, notice: Notice) {
-        let same = |n: &Notice| n.subject == notice.subject && n.trouble == notice.trouble;
-        if !self.notices.iter().any(same) {
+        let known = self.notices.len();
+        self.notices.retain(|n| n.subject != notice.subject || n.trouble != notice.trouble);
+        if self.notices.len() == known {
             tracing::info!(severity = ?notice.severity, why = %notice.trouble.what, "notice");
         }
-        self.notices.retain(|n| !same(n));
         if self.notices.len() >= NOTICES {
             self.notices.pop_front();
         }

@@ -168,7 +168,7 @@ fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, righ
 }
 
 fn check_group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
-    let id = if side == Side::Green { &group.green_group } else { &group.name };
+    let id = group.id_on(side);
     let what = format!("group {id} on {side}", id = visible_name(id));
     let seen: Option<&GroupView> = view.groups.get(id);
     if let Some(t) = seen.and_then(|v| v.trouble.as_ref()) {

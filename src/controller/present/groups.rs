@@ -64,10 +64,7 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
     });
     let committed = Sides::from_fn(|side| (views[side], commits_beyond_end(sight, side, ids[side])));
     let partitions = partition_rows(scene, sight, planned.map_or(&[], |g| &g.topics), committed);
-    let mut run = machine.run_view(&subject);
-    if let Some(run) = &mut run {
-        apply_progress(run, scene.effects_of(run.run), scene.progress);
-    }
+    let run = scene.run_view(&subject);
     GroupRow {
         team: planned.map(|g| g.team.clone()).unwrap_or_default(),
         listed: planned.is_some(),
@@ -108,7 +105,7 @@ fn group_side(scene: &Scene<'_>, sight: &RuleContext<'_>, side: Side, id: &str, 
         return GroupSide::unseen(Some(other));
     }
     // That a group is absent is known of what was asked for by name, or of a list that leaves none out.
-    let by_name = scene.plan.groups.iter().any(|g| if side == Side::Blue { g.name == id } else { g.green_group == id });
+    let by_name = scene.plan.groups.iter().any(|g| g.id_on(side) == id);
     let hidden = || scene.estate.side(side).value().is_some_and(|v| v.groups_hidden(side).is_some());
     if view.is_none() && !by_name && hidden() {
         return GroupSide::unseen(None);

@@ -1,6 +1,6 @@
 //! Producers in a snapshot: those of the plan.
 
-use super::{Scene, groups::apply_progress};
+use super::Scene;
 use crate::base::Observed;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::stage::SideState;
@@ -19,10 +19,7 @@ fn row(scene: &Scene<'_>, plan: &ProducerPlan) -> ProducerRow {
     let (machine, now, name) = (scene.machine, scene.now, plan.name.as_str());
     let subject = Subject::Producer(plan.name.clone());
     let ids = &plan.transactional_ids;
-    let mut run = machine.run_view(&subject);
-    if let Some(run) = &mut run {
-        apply_progress(run, scene.effects_of(run.run), scene.progress);
-    }
+    let run = scene.run_view(&subject);
     ProducerRow {
         name: plan.name.clone(),
         team: plan.team.clone(),

@@ -88,7 +88,7 @@ fn row_of_partition(report: &DiffReport, t: &TopicDiff, p: &PartitionDiff) -> Di
 
 /// What to do next. A command can be copied as it stands.
 fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>) -> Vec<DiffAdvice> {
-    let words = |text: String| DiffAdvice::Words(text);
+    let words = DiffAdvice::Words;
     let found = report.total_counts();
     let mut lines = Vec::new();
     let truncated = report.topics.iter().flat_map(|t| &t.partitions).any(|p| p.missing.truncated);

@@ -36,8 +36,7 @@ impl Translator {
         purpose: Purpose,
         progress: &TranslationProgressSink,
     ) -> Vec<Result<GroupTranslation, Trouble>> {
-        let gate = if purpose == Purpose::Run { &self.inner.runs } else { &self.inner.measurements };
-        let Ok(_place) = gate.acquire().await else {
+        let Ok(_place) = self.inner.turns(purpose).passes.acquire().await else {
             return groups.iter().map(|_| Err(Trouble::new("the controller is ending", ""))).collect();
         };
         let ways = Ways { source: to.other(), target: to };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::windows::WindowRange;
-use super::{Case, PlacedOffsets, Purpose, TranslatorCore, Ways};
+use super::{Case, PlacedOffsets, TranslatorCore, Ways};
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::kafka::control::OffsetSpec;
 use crate::offsets::identity::IdentityRule;
@@ -34,8 +34,7 @@ impl TranslatorCore {
         uneven: &Uneven<'_>,
         committed: &PlacedOffsets,
     ) -> Result<Vec<PartitionPlan>, Trouble> {
-        // One at a time: all partitions of a topic are in memory at once.
-        let turns = if case.purpose == Purpose::Run { &self.pools } else { &self.measured_pools };
+        let turns = &self.turns(case.purpose).pools;
         let _alone = turns.acquire().await.map_err(|_| Trouble::new("the controller is ending", ""))?;
         let mut pool = Pool::new(self.pool_params(case, uneven, committed));
         let rule = self.plan.topic_rule(uneven.topic).identity;

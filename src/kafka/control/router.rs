@@ -467,9 +467,14 @@ fn log_moves(side: Side, before: &Topology, found: &Topology) {
         let nodes = |topology: &Topology| topology.brokers.keys().copied().collect::<Vec<_>>();
         tracing::info!(%side, before = ?nodes(before), nodes = ?nodes(found), "brokers");
     }
-    let led = |topic: &str, partition: usize| before.leaders.get(topic).and_then(|all| all.get(partition)).copied();
-    let each = found.leaders.iter().flat_map(|(topic, all)| all.iter().enumerate().map(move |(p, to)| (topic, p, *to)));
-    let mut moved = each.filter_map(|(topic, p, to)| Some((topic, p, led(topic, p).filter(|from| *from != to)?, to)));
+    let others = found.leaders.iter().filter_map(|(topic, all)| {
+        let was = before.leaders.get(topic)?;
+        (was != all).then_some((topic, was, all))
+    });
+    let mut moved = others.flat_map(|(topic, was, all)| {
+        let pairs = was.iter().zip(all).enumerate().filter(|(_, (from, to))| from != to);
+        pairs.map(move |(partition, (from, to))| (topic, partition, *from, *to))
+    });
     if let Some((topic, partition, from, to)) = moved.next() {
         let more = moved.count();
         tracing::info!(%side, topic = %visible_name(topic), partition, from, to, more, "leaders moved");

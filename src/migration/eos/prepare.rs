@@ -13,7 +13,7 @@ use crate::base::{Actor, At, Side};
 use crate::estate::{BrokerView, FlagState};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::{Event, RunId, RunKind};
-use crate::migration::facts::overrides::{GateName, HeldGate, PassedOver};
+use crate::migration::facts::overrides::{GateName, HeldGate, PassedOver, phrase_over};
 use crate::migration::facts::settings::ProducerSettings;
 use crate::migration::facts::stage::Stage;
 use crate::migration::run::machine::{CONTROLLER, Machine};
@@ -236,11 +236,11 @@ impl Machine {
     }
 
     fn prepare_go_on(&self, command: &Command, name: &str) -> Result<Prepared, Refusal> {
-        if let Some((why, _)) = self.state.producers.get(name).and_then(|p| p.alarm.as_ref()) {
-            let title = format!("{name}: seen, and mended: {why}", name = visible_name(name));
-            return Ok(Prepared { level: Level::Key, ..plain_dialog(command, title) });
+        let subject = Subject::Producer(name.to_owned());
+        if let Some(mended) = self.prepare_mended(command, &subject) {
+            return Ok(mended);
         }
-        let run = self.state.open_run(&Subject::Producer(name.to_owned())).filter(|r| r.needs.is_some());
+        let run = self.state.open_run(&subject).filter(|r| r.needs.is_some());
         let Some(run) = run.filter(|r| r.kind != RunKind::Route) else {
             return Err(Refusal::refused(
                 format!("nothing of {name} waits to be continued", name = visible_name(name)),
@@ -352,7 +352,7 @@ impl Machine {
         let Command::HardBack { producer, green_only: GreenOnly::Lose, .. } = command else { return None };
         let lost = gates.iter().position(|h| h.gate == GateName::Missing && h.cost.is_some())?;
         let before = phrase_move(Side::Blue, producer, &gates[..lost]);
-        let after: String = gates[lost + 1..].iter().map(|h| format!(" {}", h.phrase())).collect();
+        let after = phrase_over(String::new(), &gates[lost + 1..]);
         let most = typed.trim().strip_prefix(&before)?.strip_prefix(" lose ")?.strip_suffix(&after)?.parse().ok()?;
         (self.green_only(producer)? <= most).then_some(most)
     }
@@ -455,8 +455,7 @@ impl Machine {
 
 /// What is typed for a move: where it goes, its name, and a word for each gate that is passed over.
 fn phrase_move(to: Side, name: &str, gates: &[HeldGate]) -> String {
-    let gates: String = gates.iter().map(|h| format!(" {}", h.phrase())).collect();
-    format!("{to} {name}{gates}", name = visible_name(name))
+    phrase_over(format!("{to} {}", visible_name(name)), gates)
 }
 
 /// Rows that are passed over by name, each with its reason.

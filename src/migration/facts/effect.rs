@@ -13,8 +13,9 @@ use crate::offsets::verdict::GroupTranslation;
 use crate::replay::ranges::Ranges;
 
 /// One change to the world, or one measurement that a runbook waits for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(tag = "effect", rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Effect {
     /// Set a group's switch and read it back.
     SetSwitch {

@@ -1,7 +1,6 @@
 //! Facts worth a journal entry. State is `fold(events)`: nothing else survives a restart.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -111,8 +110,9 @@ pub struct DrainProof {
 }
 
 /// What a diff came to. As text, and so in a journal: `CLEAN`, `DIFFERS`, `UNKNOWN`, `DIFFERS+UNKNOWN`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(from = "String", into = "String")]
+#[strum(serialize_all = "UPPERCASE")]
 pub enum ComparedVerdict {
     /// Everything that was compared is on both.
     Clean,
@@ -121,38 +121,22 @@ pub enum ComparedVerdict {
     /// Not known, which is never a pass.
     Unknown,
     /// It is not, and beside that not everything is known.
+    #[strum(serialize = "DIFFERS+UNKNOWN")]
     DiffersAndUnknown,
     /// A word of another version: it is shown, and passes for nothing.
+    #[strum(default)]
     Other(String),
 }
 
 impl From<String> for ComparedVerdict {
     fn from(text: String) -> Self {
-        match text.as_str() {
-            "CLEAN" => ComparedVerdict::Clean,
-            "DIFFERS" => ComparedVerdict::Differs,
-            "UNKNOWN" => ComparedVerdict::Unknown,
-            "DIFFERS+UNKNOWN" => ComparedVerdict::DiffersAndUnknown,
-            _ => ComparedVerdict::Other(text),
-        }
+        text.as_str().into()
     }
 }
 
 impl From<ComparedVerdict> for String {
     fn from(verdict: ComparedVerdict) -> Self {
         verdict.to_string()
-    }
-}
-
-impl fmt::Display for ComparedVerdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ComparedVerdict::Clean => "CLEAN",
-            ComparedVerdict::Differs => "DIFFERS",
-            ComparedVerdict::Unknown => "UNKNOWN",
-            ComparedVerdict::DiffersAndUnknown => "DIFFERS+UNKNOWN",
-            ComparedVerdict::Other(text) => text,
-        })
     }
 }
 

@@ -248,6 +248,11 @@ impl HeldGate {
     }
 }
 
+/// What is typed: `head`, and behind it the words of each gate that is passed over.
+pub(in crate::migration) fn phrase_over(head: String, gates: &[HeldGate]) -> String {
+    gates.iter().fold(head, |phrase, held| phrase + " " + &held.phrase())
+}
+
 /// Why a plan can't be committed whatever anybody accepts.
 #[must_use]
 pub(crate) fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<String> {

@@ -318,26 +318,25 @@ impl Machine {
     /// What was committed on a side before the run that was taken over, and what that carried: the oldest commit that may
     /// have happened knows.
     fn old_offsets(&self, id: RunId, side: Side) -> Option<OldOffsets> {
-        let mut before: Option<OldOffsets> = None;
+        let (mut offsets, mut metadata, mut found) = (BTreeMap::new(), BTreeMap::new(), false);
         for r in self.state.run_chain(id).skip(1) {
             for e in r.effects.iter().rev() {
-                if let Effect::CommitOffsets { before: b, had, side: s, .. } = &e.issued.effect
+                if let Effect::CommitOffsets { before, had, side: s, .. } = &e.issued.effect
                     && !e.has_failed()
                     && *s == side
                 {
                     // An older commit knows better, and a newer one may have covered what was not there yet.
-                    let (newer, newer_had) = before.take().unwrap_or_default();
-                    let new = |tp: &TopicPartition| b.iter().all(|(known, _)| known != tp);
-                    let offsets = b.iter().cloned().chain(newer.into_iter().filter(|(tp, _)| new(tp)));
-                    let metadata = had.iter().cloned().chain(newer_had.into_iter().filter(|(tp, _)| new(tp)));
-                    before = Some((offsets.collect(), metadata.collect()));
+                    found = true;
+                    before.iter().for_each(|(tp, _)| drop(metadata.remove(tp)));
+                    offsets.extend(before.iter().cloned());
+                    metadata.extend(had.iter().cloned());
                 }
             }
             if r.kind != RunKind::GiveBack {
                 break;
             }
         }
-        before
+        found.then(|| (offsets.into_iter().collect(), metadata.into_iter().collect()))
     }
 
     /// Puts the old offsets back. The group stands still meanwhile, so nothing of this may keep it from being started:

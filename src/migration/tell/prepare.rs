@@ -9,7 +9,7 @@ use crate::base::{At, Side};
 use crate::estate::{BrokerView, FlagState, SwitchState};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject, shell_word};
 use crate::migration::facts::event::RunKind;
-use crate::migration::facts::overrides::{Accepted, GateName, HeldGate};
+use crate::migration::facts::overrides::{Accepted, GateName, HeldGate, phrase_over};
 use crate::migration::facts::stage::WayBack;
 use crate::migration::rules::app;
 use crate::migration::rules::context::kind_refusal;
@@ -284,7 +284,7 @@ impl Machine {
             (RunKind::RollBack, _) => (format!("Roll {group} back to {}", capitals_of(to)), format!("{to} {group}")),
             _ => (format!("Cut over {group} to {}", capitals_of(to)), format!("{to} {group}")),
         };
-        let phrase = std::iter::once(phrase).chain(phrases).collect::<Vec<_>>().join(" ");
+        let phrase = phrase_over(phrase, &gates);
         let title = match command.chosen() {
             Some(c) => format!("{title} by {}", c.strategy),
             None => title,
@@ -359,12 +359,19 @@ impl Machine {
         }
     }
 
+    /// To go on where an alarm stands says that it was seen, and mended.
+    pub(in crate::migration) fn prepare_mended(&self, command: &Command, subject: &Subject) -> Option<Prepared> {
+        let (why, _) = self.state.alarm_of(subject)?;
+        let title = format!("{}: seen, and mended: {why}", subject.short_name());
+        Some(Prepared { level: Level::Key, ..plain_dialog(command, title) })
+    }
+
     fn prepare_continue(&self, command: &Command, group: &str) -> Result<Prepared, Refusal> {
-        if let Some(alarm) = self.state.groups.get(group).and_then(|g| g.alarm.as_ref()) {
-            let title = format!("{group}: seen, and mended: {}", alarm.0, group = visible_name(group));
-            return Ok(Prepared { level: Level::Key, ..plain_dialog(command, title) });
+        let subject = Subject::Group(group.to_owned());
+        if let Some(mended) = self.prepare_mended(command, &subject) {
+            return Ok(mended);
         }
-        let run = self.state.open_run(&Subject::Group(group.to_string()));
+        let run = self.state.open_run(&subject);
         let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
             return Err(Refusal::refused(
                 format!("nothing of {group} waits to be continued", group = visible_name(group)),
@@ -430,8 +437,7 @@ impl Machine {
             warnings.push(format!("the way back of groups that read {} closes with this", visible_names(&p.topics)));
         }
         warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
-        let phrase = std::iter::once(format!("{to} {}", visible_name(name))).chain(gates.iter().map(HeldGate::phrase));
-        let typed = Level::Typed(phrase.collect::<Vec<_>>().join(" "));
+        let typed = Level::Typed(phrase_over(format!("{to} {}", visible_name(name)), &gates));
         let level = if to == FlagState::Dual { Level::Key } else { typed };
         Ok(Prepared {
             steps: steps.iter().map(runbook::Step::line).collect(),

@@ -76,13 +76,8 @@ impl Machine {
     /// What keeps a group or producer where it is. A person who is needed comes first.
     #[must_use]
     pub fn side_state(&self, subject: &Subject, now: At) -> Option<SideState> {
-        let alarm = match subject {
-            Subject::Group(g) => self.state.groups.get(g).and_then(|g| g.alarm.clone()),
-            Subject::Producer(p) => self.state.producers.get(p).and_then(|p| p.alarm.clone()),
-            _ => None,
-        };
-        let needs = self.state.open_run(subject).and_then(|r| r.needs.clone()).or(alarm);
-        if let Some((why, advice)) = needs {
+        let needs = self.state.open_run(subject).and_then(|r| r.needs.as_ref());
+        if let Some((why, advice)) = needs.or_else(|| self.state.alarm_of(subject)).cloned() {
             return Some(SideState::NeedsOperator { why, advice });
         }
         if let Some((by, why)) = self.state.holder(subject).cloned() {

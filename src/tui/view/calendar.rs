@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::{self, Row};
 use super::table::ColumnWidth::{Fixed, Rest, Steps};
-use super::table::{TableColumn, TableView, in_role};
+use super::table::{TableColumn, TableView, in_role, name_cell};
 use crate::base::sanitise::visible_name;
 use crate::snapshot::calendar::{MoveKind, MoveTiming, Opening, format_short_time, format_time_span};
 use crate::tui::calendar::{self, CalendarLine, MoveCounts, MoveStanding};
@@ -66,9 +66,8 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let alone = m.focus == ScreenFocus::Top;
     let (above, below) = line::share_height(body.height, detail.len(), least, alone);
     if above > 0 {
-        let rows: Vec<&CalendarLine<'_>> = lines.iter().collect();
         let table = TableView::new(theme, list_columns(m), usize::from(body.width));
-        table.draw_table(&rows, (at, true), Rect { height: above, ..body }, buf);
+        table.draw_table(lines.iter(), (at, true), Rect { height: above, ..body }, buf);
     }
     if below > 0 {
         let rest = Rect { y: body.bottom() - below, height: below, ..body };
@@ -171,7 +170,7 @@ fn list_columns(m: &Model) -> Vec<MoveColumn<'_>> {
             )
         }),
         MoveColumn::new("name", Steps(&[(0, 14), (70, 16), (100, 22), (140, 32)]), move |l, at| {
-            in_role(if at.cursor { Role::Strong } else { plain(l) }, at.name)
+            name_cell(plain(l), at)
         })
         .tell_apart(|l| visible_name(&l.planned.name)),
         MoveColumn::new("team", Steps(&[(70, 7), (100, 10), (140, 12)]), |l, _| {

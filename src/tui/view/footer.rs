@@ -115,8 +115,7 @@ fn what_to_say(m: &Model, columns: usize) -> Option<(Role, String)> {
     if m.pane == Pane::Journal {
         let lines = m.journal();
         let line = lines.get(lines.len().checked_sub(1 + m.back)?)?;
-        let subject = line.subject.as_ref().map_or(String::new(), |s| format!("{}: ", s.short_name()));
-        return Some((Role::Text, format!("{} {subject}{}", line.seq, line.text)));
+        return Some((Role::Text, format!("{} {}", line.seq, line.sentence())));
     }
     let named = |name: &str, (role, why): (Role, String)| (role, format!("{}: {why}", visible_name(name)));
     if let Some(g) = m.current_group() {

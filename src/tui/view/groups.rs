@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use super::table::ColumnWidth::{Fixed, Rest, Steps};
-use super::table::{ColumnWidth, TableCell, TableColumn, TableView, in_role};
+use super::table::{ColumnWidth, TableCell, TableColumn, TableView, in_role, name_cell};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::snapshot::{GroupRow, SideView};
@@ -24,7 +24,7 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let rows = m.groups();
     let table = TableView::new(theme, list_columns(m), usize::from(area.width));
     let at = if focus { m.group_index(&rows) } else { 0 };
-    table.draw_table(&rows, (at, focus), area, buf);
+    table.draw_table(rows.iter().copied(), (at, focus), area, buf);
     if rows.is_empty() {
         let cells = usize::from(area.width).saturating_sub(4);
         let height = usize::from(area.height.saturating_sub(1));
@@ -69,8 +69,7 @@ fn list_columns(m: &Model) -> Vec<GroupColumn<'_>> {
             in_role(state.role, state.mark.map_or("", |mark| theme.glyph(mark)))
         })
         .set_gap(0),
-        GroupColumn::new("group", NAME, move |g, at| in_role(if at.cursor { Role::Strong } else { plain(g) }, at.name))
-            .tell_apart(|g| visible_name(&g.group)),
+        GroupColumn::new("group", NAME, move |g, at| name_cell(plain(g), at)).tell_apart(|g| visible_name(&g.group)),
         GroupColumn::new("team", Steps(&[(70, 6), (100, 8), (150, 10), (180, 12)]), |g, _| {
             in_role(Role::Dim, visible_name(&g.team))
         }),
@@ -92,8 +91,8 @@ fn list_columns(m: &Model) -> Vec<GroupColumn<'_>> {
         })
         .set_gap(2),
         GroupColumn::new("next", Rest { from: 0 }, move |g, _| {
-            let why = words::describe_why(&g.side_state);
-            in_role(if why.is_some() { words::group_state(g).role } else { plain(g) }, m.next_of(&g.next))
+            let role = if g.side_state.is_some() { words::group_state(g).role } else { plain(g) };
+            in_role(role, m.next_of(&g.next))
         })
         .set_gap(2),
     ]);
@@ -104,18 +103,16 @@ fn list_columns(m: &Model) -> Vec<GroupColumn<'_>> {
 /// distance is told, and no trend of it.
 fn side_columns(m: &Model, side: Side) -> [GroupColumn<'_>; 4] {
     let (now, stale_after) = (m.clock(), m.stale_after());
-    let members = move |g: &GroupRow| match words::members_now(g.on_side(side), now, stale_after) {
-        Some(n) => (Role::Dim, n.to_string()),
-        // It is there, and who is in it was not told, or not lately.
-        None if g.on_side(side).is_there() => (Role::Unknown, "?".to_owned()),
-        None => (Role::Dim, String::new()),
-    };
     let lag_title = format!("{} lag", m.theme().shape(side));
     let trend_cells = Steps(&[(0, 4), (70, 6), (100, 10), (118, 13), (150, 18), (180, 22)]);
     [
         GroupColumn::new("mem", Steps(&[(150, 4), (180, 5)]), move |g, _| {
-            let (role, members) = members(g);
-            in_role(role, members)
+            match words::members_now(g.on_side(side), now, stale_after) {
+                Some(n) => in_role(Role::Dim, n.to_string()),
+                // It is there, and who is in it was not told, or not lately.
+                None if g.on_side(side).is_there() => in_role(Role::Unknown, "?"),
+                None => in_role(Role::Dim, ""),
+            }
         })
         .align_right(),
         GroupColumn::new(lag_title, Fixed(6), move |g, _| {
@@ -135,10 +132,10 @@ fn side_columns(m: &Model, side: Side) -> [GroupColumn<'_>; 4] {
                 return TableCell::Dots;
             }
             let live = Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s));
-            let live: Vec<&[Option<u64>]> = live.map(|s| g.on_side(s).trend.as_slice()).collect();
+            let max = live.map(|s| spark::shared_max(&[g.on_side(s).trend.as_slice()], at.cells)).max().unwrap_or(0);
             // How it was before stays to be seen.
             let role = if v.lag_now(now, stale_after).is_some() { side_role(side) } else { Role::Dim };
-            TableCell::Trend { role, samples: &v.trend, max: spark::shared_max(&live, at.cells) }
+            TableCell::Trend { role, samples: &v.trend, max }
         }),
         GroupColumn::new("behind", Steps(&[(180, 7)]), move |g, _| {
             let v = g.on_side(side);

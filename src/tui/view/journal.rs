@@ -7,7 +7,6 @@ use super::line::{Row, draw_rule, visible_range};
 use super::table::ColumnWidth::{Fixed, Rest, Steps};
 use super::table::{TableColumn, TableView, in_role};
 use crate::base::sanitise::visible_name;
-use crate::migration::facts::command::Subject;
 use crate::snapshot::{JournalLine, Notice, Severity};
 use crate::tui::model::Model;
 use crate::tui::text;
@@ -24,14 +23,10 @@ fn journal_table(m: &Model, area: Rect) -> TableView<'_, &JournalLine> {
             .set_gap(0)
             .tell_apart(|l| visible_name(&l.actor)),
         JournalColumn::new("about", Steps(&[(0, 14), (110, 20)]), |_, at| in_role(Role::Text, at.name))
-            .tell_apart(describe_about),
+            .tell_apart(|l| l.about()),
         JournalColumn::new("what", Rest { from: 0 }, |l, _| in_role(Role::Text, &l.text)),
     ];
     TableView::new(m.theme(), columns, usize::from(area.width))
-}
-
-fn describe_about(l: &JournalLine) -> String {
-    l.subject.as_ref().map_or_else(String::new, Subject::short_name)
 }
 
 /// Draws the journal.
@@ -50,7 +45,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let whole = if m.back > 0 { whole_entry_lines(m, &table, lines[at], height.saturating_sub(1)) } else { Vec::new() };
     let mut y = 1;
     let range = visible_range(lines.len(), at, height.saturating_sub(whole.len()).max(1));
-    for (i, row) in range.clone().zip(table.list_lines(&lines[range], None)) {
+    for (i, row) in range.clone().zip(table.list_lines(lines[range].iter().copied(), None)) {
         if i != at || m.back == 0 {
             row.draw(area, y, buf);
             y += 1;
@@ -70,7 +65,7 @@ const INSET: usize = 4;
 
 /// All of an entry's words, in at most `most` lines, where its row has no room for them.
 fn whole_entry_lines(m: &Model, table: &TableView<'_, &JournalLine>, l: &JournalLine, most: usize) -> Vec<String> {
-    let (actor, subject) = (visible_name(&l.actor), describe_about(l));
+    let (actor, subject) = (visible_name(&l.actor), l.about());
     let cut = [(l.text.as_str(), "what"), (&subject, "about"), (&actor, "who")]
         .into_iter()
         .any(|(words, column)| text::width(words) > table.count_cells(column));
@@ -89,8 +84,7 @@ pub(crate) fn draw_tail(m: &Model, area: Rect, buf: &mut Buffer) {
     let Some(s) = &m.snapshot else { return };
     let rows = usize::from(area.height - 1);
     let newest = &s.journal[s.journal.len().saturating_sub(rows)..];
-    let newest: Vec<&JournalLine> = newest.iter().collect();
-    for (y, row) in (1u16..).zip(journal_table(m, area).list_lines(&newest, None)) {
+    for (y, row) in (1u16..).zip(journal_table(m, area).list_lines(newest, None)) {
         row.draw(area, y, buf);
     }
 }
@@ -147,7 +141,7 @@ pub(crate) fn draw_notices(m: &Model, area: Rect, buf: &mut Buffer) {
     // The row under the cursor begins what it says, or has it below.
     let below = if narrow { &what[..] } else { what.get(1..).unwrap_or_default() };
     let first = if narrow { String::new() } else { what.first().cloned().unwrap_or_default() };
-    let lines = notice_table(m, first, area).list_lines(&rows[range.clone()], Some(at - range.start));
+    let lines = notice_table(m, first, area).list_lines(rows[range.clone()].iter().copied(), Some(at - range.start));
     let mut y = 0;
     for (i, row) in range.zip(lines) {
         row.draw(area, y, buf);

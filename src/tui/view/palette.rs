@@ -46,9 +46,8 @@ pub fn draw(m: &Model, input: &Input, selected: usize, over: Rect, buf: &mut Buf
         Row::new(theme).gap(3).put(Role::Hold, "no such command, group or producer").draw(list, 0, buf);
         return;
     }
-    let rows: Vec<&PaletteEntry> = entries.iter().collect();
-    let at = (selected.min(rows.len() - 1), true);
-    TableView::new(theme, list_columns(), usize::from(inside.width)).draw_window(&rows, at, list, buf);
+    let at = (selected.min(entries.len() - 1), true);
+    TableView::new(theme, list_columns(), usize::from(inside.width)).draw_window(entries.iter(), at, list, buf);
 }
 
 fn list_columns<'t>() -> Vec<PaletteColumn<'t>> {

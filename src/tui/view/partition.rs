@@ -234,8 +234,8 @@ fn record_lines<'t>(m: &'t Model, p: &'t PartitionPlan, to: Side, width: usize) 
         if i == 1 {
             rows.push(cut_line(m, width));
         }
-        let entries: Vec<_> = section.iter().map(|pair| (*pair, i == 0)).collect();
-        for (pair, row) in section.iter().zip(table.list_lines(&entries, None)) {
+        let entries = section.iter().map(|pair| (*pair, i == 0));
+        for (pair, row) in section.iter().zip(table.list_lines(entries, None)) {
             rows.push(row);
             rows.extend(value_line(m, pair, width));
         }

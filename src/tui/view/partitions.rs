@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::{Row, draw_rule};
 use super::table::ColumnWidth::{self, Fixed, Rest, Steps};
-use super::table::{TableCell, TableColumn, TableView, in_role};
+use super::table::{TableCell, TableColumn, TableView, in_role, name_cell};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
@@ -71,7 +71,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
     let filtered = u16::from(shown.hidden > 0);
     let needed = u16::try_from(shown.lines.len() + 1).unwrap_or(u16::MAX);
     let upper = Rect { height: (area.height.saturating_sub(detail_rows + filtered)).min(needed), ..area };
-    table.draw_table(&shown.lines, (at, true), upper, buf);
+    table.draw_table(shown.lines.iter().copied(), (at, true), upper, buf);
     let mut used = upper.height;
     if filtered > 0 {
         let words = format!("/{}", m.filter(Table::Partitions));
@@ -99,9 +99,7 @@ fn describe_empty(m: &Model, g: &GroupRow) -> String {
 /// More room shows evidence first, then the ends of the logs.
 fn list_columns(m: &Model, way: Way) -> Vec<PartitionColumn<'_>> {
     let theme = m.theme();
-    let named = PartitionColumn::new("partition", NAME, |_, at| {
-        in_role(if at.cursor { Role::Strong } else { Role::Text }, at.name)
-    });
+    let named = PartitionColumn::new("partition", NAME, |_, at| name_cell(Role::Text, at));
     let mut columns = vec![named.tell_apart(|l| visible_name(&format!("{}-{}", l.topic, l.partition)))];
     columns.extend(source_columns(m, way));
     // Between the two offsets.
@@ -191,14 +189,12 @@ fn cost_columns(m: &Model, way: Way) -> [PartitionColumn<'_>; 4] {
     [
         PartitionColumn::new("verdict", VERDICT, move |l, _| {
             let (role, verdict) = words::describe_verdict(l.plan);
-            match (l.plan, seen_on(l, way.to.other()).lag.filter(|_| way.live)) {
-                (Some(_), _) => in_role(role, verdict),
-                (None, Some(lag)) => {
-                    let words = format!("not measured, {} to read", text::format_count(lag));
-                    TableCell::ToTheEnd { gap: 2, role: Role::Dim, words: words.into() }
-                }
-                (None, None) => TableCell::ToTheEnd { gap: 2, role: Role::Dim, words: verdict.into() },
+            if l.plan.is_some() {
+                return in_role(role, verdict);
             }
+            let unread = seen_on(l, way.to.other()).lag.filter(|_| way.live);
+            let words = unread.map_or(verdict, |lag| format!("not measured, {} to read", text::format_count(lag)));
+            TableCell::ToTheEnd { gap: 2, role, words: words.into() }
         })
         .set_gap(2),
         PartitionColumn::new("re-read", COUNT, move |l, _| {

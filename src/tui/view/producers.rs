@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use super::table::ColumnWidth::{Fixed, Rest, Steps};
-use super::table::{ColumnWidth, TableColumn, TableView, in_role};
+use super::table::{ColumnWidth, TableColumn, TableView, in_role, name_cell};
 use crate::base::sanitise::visible_name;
 use crate::base::{Observed, Side};
 use crate::snapshot::ProducerRow;
@@ -24,7 +24,7 @@ pub fn draw(m: &Model, area: Rect, focus: bool, buf: &mut Buffer) {
     let rows = m.producers();
     let table = TableView::new(theme, list_columns(m), usize::from(area.width));
     let at = if focus { m.producer_index(&rows) } else { 0 };
-    table.draw_table(&rows, (at, focus), area, buf);
+    table.draw_table(rows.iter().copied(), (at, focus), area, buf);
     if rows.is_empty() {
         let words = match &m.snapshot {
             None => "Nothing observed yet.",
@@ -45,10 +45,7 @@ fn list_columns(m: &Model) -> Vec<ProducerColumn<'_>> {
             in_role(state.role, state.mark.map_or("", |mark| theme.glyph(mark)))
         })
         .set_gap(0),
-        ProducerColumn::new("producer", NAME, |_, at| {
-            in_role(if at.cursor { Role::Strong } else { Role::Text }, at.name)
-        })
-        .tell_apart(|p| visible_name(&p.name)),
+        ProducerColumn::new("producer", NAME, |_, at| name_cell(Role::Text, at)).tell_apart(|p| visible_name(&p.name)),
         ProducerColumn::new("team", Steps(&[(100, 8), (140, 10), (170, 12)]), |p, _| {
             in_role(Role::Dim, visible_name(&p.team))
         }),

@@ -92,6 +92,11 @@ pub(crate) fn in_role<'t>(role: Role, words: impl Into<Cow<'t, str>>) -> TableCe
     TableCell::Words(role, words.into())
 }
 
+/// The row's name: strong under the cursor, else in this role.
+pub(crate) fn name_cell<'t>(role: Role, at: CellPlace) -> TableCell<'t> {
+    in_role(if at.cursor { Role::Strong } else { role }, at.name)
+}
+
 /// Where a cell stands.
 #[derive(Debug, Clone)]
 pub(crate) struct CellPlace {
@@ -113,8 +118,8 @@ enum CellAlign {
 
 /// One column of a table whose rows are made of `R`.
 pub(crate) struct TableColumn<'t, R> {
-    title: String,
-    short_title: Option<String>,
+    title: Cow<'t, str>,
+    short_title: Option<Cow<'t, str>>,
     title_role: Role,
     width: ColumnWidth,
     align: CellAlign,
@@ -127,7 +132,7 @@ pub(crate) struct TableColumn<'t, R> {
 impl<'t, R: Copy> TableColumn<'t, R> {
     /// A column one cell after the one before it, aligned to the left.
     pub fn new(
-        title: impl Into<String>,
+        title: impl Into<Cow<'t, str>>,
         width: ColumnWidth,
         cell: impl Fn(R, CellPlace) -> TableCell<'t> + 't,
     ) -> Self {
@@ -170,7 +175,7 @@ impl<'t, R: Copy> TableColumn<'t, R> {
     }
 
     /// A title for where the other one has no room.
-    pub(crate) fn add_short_title(self, title: impl Into<String>) -> Self {
+    pub(crate) fn add_short_title(self, title: impl Into<Cow<'t, str>>) -> Self {
         Self { short_title: Some(title.into()), ..self }
     }
 
@@ -239,20 +244,21 @@ impl<'t, R: Copy> TableView<'t, R> {
     }
 
     /// The lines of rows that are shown together, with the mark of the cursor on one of them.
-    pub fn list_lines(&self, rows: &[R], cursor: Option<usize>) -> Vec<Row<'t>> {
+    pub fn list_lines(&self, rows: impl IntoIterator<Item = R>, cursor: Option<usize>) -> Vec<Row<'t>> {
+        let rows: Vec<R> = rows.into_iter().collect();
         let shorten = |(c, cells): &(TableColumn<'t, R>, usize)| {
             let whole: Vec<String> = c.name.map(|name| rows.iter().map(|r| name(*r)).collect()).unwrap_or_default();
             text::shorten_apart(&whole, *cells, self.theme.glyph(Glyph::Ellipsis))
         };
-        let names: Vec<Vec<String>> = self.columns.iter().map(shorten).collect();
+        let mut names: Vec<Vec<String>> = self.columns.iter().map(shorten).collect();
         let line = |(i, row): (usize, &R)| {
-            let name = |column: usize| names[column].get(i).cloned().unwrap_or_default();
+            let name = |column: usize| names[column].get_mut(i).map(std::mem::take).unwrap_or_default();
             self.row_line(*row, name, cursor == Some(i))
         };
         rows.iter().enumerate().map(line).collect()
     }
 
-    fn row_line(&self, entry: R, name: impl Fn(usize) -> String, cursor: bool) -> Row<'t> {
+    fn row_line(&self, entry: R, mut name: impl FnMut(usize) -> String, cursor: bool) -> Row<'t> {
         let row = Row::new(self.theme);
         let mut row = if cursor { row.glyph(Role::Strong, Glyph::Cursor) } else { row.gap(1) };
         let mut columns = self.columns.iter().enumerate();
@@ -280,11 +286,18 @@ impl<'t, R: Copy> TableView<'t, R> {
 
     /// Draws as many rows as the area has lines, without a head: those around row `at`, which has the looks of the cursor
     /// where there is one. Returns which they are.
-    pub(crate) fn draw_window(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) -> Range<usize> {
+    pub(crate) fn draw_window(
+        &self,
+        rows: impl ExactSizeIterator<Item = R>,
+        at: (usize, bool),
+        area: Rect,
+        buf: &mut Buffer,
+    ) -> Range<usize> {
         let (at, cursor) = at;
         let range = visible_range(rows.len(), at, usize::from(area.height));
         let cursor = at.checked_sub(range.start).filter(|_| cursor);
-        for (y, line) in (0u16..).zip(self.list_lines(&rows[range.clone()], cursor)) {
+        let shown = rows.skip(range.start).take(range.len());
+        for (y, line) in (0u16..).zip(self.list_lines(shown, cursor)) {
             if cursor == Some(usize::from(y)) { line.draw_cursor(area, y, buf) } else { line.draw(area, y, buf) }
         }
         range
@@ -292,7 +305,14 @@ impl<'t, R: Copy> TableView<'t, R> {
 
     /// Draws the head, the rows around row `at` (with the cursor on it, or not), and at the right edge marks where rows lie
     /// above or below what is shown.
-    pub(crate) fn draw_table(&self, rows: &[R], at: (usize, bool), area: Rect, buf: &mut Buffer) {
+    pub(crate) fn draw_table(
+        &self,
+        rows: impl ExactSizeIterator<Item = R>,
+        at: (usize, bool),
+        area: Rect,
+        buf: &mut Buffer,
+    ) {
+        let all = rows.len();
         self.head_line().draw(area, 0, buf);
         let inside = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let range = self.draw_window(rows, at, inside, buf);
@@ -301,7 +321,7 @@ impl<'t, R: Copy> TableView<'t, R> {
         if inside.height > 0 && range.start > 0 {
             more(Glyph::Up).draw(edge(inside.y), 0, buf);
         }
-        if inside.height > 0 && rows.len() - range.end + self.left_out > 0 {
+        if inside.height > 0 && all - range.end + self.left_out > 0 {
             more(Glyph::Down).draw(edge(inside.bottom() - 1), 0, buf);
         }
     }
@@ -340,8 +360,8 @@ mod tests {
         const NAMES: [&str; 9] = ["row-0", "row-1", "row-2", "row-3", "row-4", "row-5", "row-6", "row-7", "row-8"];
         let area = Rect { x: 0, y: 0, width, height };
         let mut buf = Buffer::empty(area);
-        let entries: Vec<Entry> = NAMES[..rows].iter().map(|name| (*name, Some(rows as u64))).collect();
-        table.draw_table(&entries, at, area, &mut buf);
+        let entries = NAMES[..rows].iter().map(|name| (*name, Some(rows as u64)));
+        table.draw_table(entries, at, area, &mut buf);
         let line = |y: u16| (0..width).filter_map(|x| buf.cell((x, y))).map(|c| c.symbol()).collect::<String>();
         (0..height).map(|y| line(y).trim_end().to_owned()).collect()
     }
@@ -379,7 +399,7 @@ mod tests {
     fn words_may_take_the_place_of_columns() {
         let theme = theme();
         let text = |table: &TableView<'_, Entry>, entry: Entry| {
-            let row = table.list_lines(&[entry], None).remove(0);
+            let row = table.list_lines([entry], None).remove(0);
             row.into_line().spans.iter().map(|s| s.content.to_string()).collect::<String>().trim_end().to_owned()
         };
         let table = TableView::new(&theme, columns(), 32);
@@ -404,7 +424,7 @@ mod tests {
     fn names_that_are_shown_together_stay_apart() {
         let theme = theme();
         let table = TableView::new(&theme, columns(), 16);
-        let rows = table.list_lines(&[("payments-eu-1-audit", Some(1)), ("payments-us-1-audit", Some(1))], Some(1));
+        let rows = table.list_lines([("payments-eu-1-audit", Some(1)), ("payments-us-1-audit", Some(1))], Some(1));
         let names: Vec<String> =
             rows.into_iter().map(|r| r.into_line().spans.iter().map(|s| s.content.to_string()).collect()).collect();
         assert_ne!(names[0][2..8], names[1][2..8], "{names:?}");

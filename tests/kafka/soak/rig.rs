@@ -46,25 +46,29 @@ impl Estate {
     /// Four writers at `rate` records a second, and an application for each of `groups`, all on blue with commits in
     /// every partition. Switches and flags lie in `dir`.
     pub fn start(dir: &Path, groups: &[&str], rate: u32) -> Estate {
+        let traffic = TrafficOptions { writers: 4, rate, partitions: PARTITIONS, ..TrafficOptions::default() };
+        Estate::start_with(dir, groups, &traffic, 1)
+    }
+
+    /// The same with producers of its own kind, over as many partitions on either side as they write to, and `instances`
+    /// of each application on every cluster.
+    pub fn start_with(dir: &Path, groups: &[&str], traffic: &TrafficOptions, instances: usize) -> Estate {
         let (pair, topic, producer) = (pair(), unique("soaked"), unique("loan-api"));
-        for broker in [&pair.blue, &pair.green] {
-            create_topic(broker, &topic, PARTITIONS, &[]);
-        }
+        create_topic(&pair.blue, &topic, traffic.partitions, &[]);
+        create_topic(&pair.green, &topic, traffic.green_partitions.unwrap_or(traffic.partitions), &[]);
         let bootstrap = [pair.blue.bootstrap.as_str(), pair.green.bootstrap.as_str()];
         let topics = [topic.clone()];
         let flag = Switch::file(&dir.join(format!("{producer}.json")), &producer, "dual");
         let options = TrafficOptions {
-            writers: 4,
-            rate,
-            partitions: PARTITIONS,
             // The two logs hold records in orders of their own: moves have something to read again.
             jitter: Duration::from_millis(80),
             flag: Some(flag.clone()),
-            ..TrafficOptions::default()
+            ..traffic.clone()
         };
         let traffic = Traffic::start(bootstrap, &topics, &options);
         // A machine that stands still for some seconds throws nobody out of a group.
         let patient = ApplicationOptions {
+            instances,
             properties: vec![("session.timeout.ms".into(), "60000".into())],
             ..ApplicationOptions::default()
         };
