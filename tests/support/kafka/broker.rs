@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 
@@ -238,7 +239,11 @@ impl Broker {
 
 /// A directory for one server in this process's own run directory, which the last watchdog removes.
 pub(super) fn run_dir(name: &str) -> PathBuf {
-    let run = std::env::temp_dir().join(format!("cutover-kit-run-{}", std::process::id()));
+    // Process numbers come again. What a process that was killed with its watchdogs (a machine that went down) left behind
+    // is a log directory of another cluster, and a broker that finds one refuses to start.
+    static BEGAN: LazyLock<u128> =
+        LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis()));
+    let run = std::env::temp_dir().join(format!("cutover-kit-run-{}-{:x}", std::process::id(), *BEGAN));
     run.join(super::super::unique(name))
 }
 
