@@ -95,10 +95,13 @@ fn starting_at_the_end_loses_the_backlog() {
     let (truth, events) = scene.finish();
     let audit = audit(&truth, &events);
     println!("latest: {audit}");
-    let processed: BTreeSet<u64> = events.iter().filter_map(|e| e.id).collect();
-    let never: Vec<u64> = (0..truth.sends.len() as u64).filter(|id| !processed.contains(id)).collect();
+    let on = |cluster| events.iter().filter(move |e| e.cluster == cluster).filter_map(|e| e.id).collect();
+    let (blue, green): (BTreeSet<u64>, BTreeSet<u64>) = (on(Cluster::Blue), on(Cluster::Green));
+    let never: Vec<u64> =
+        (0..truth.sends.len() as u64).filter(|id| !blue.contains(id) && !green.contains(id)).collect();
     assert!(!never.is_empty(), "the backlog was empty");
-    assert_eq!((audit.lost, audit.re_read), (never, 0));
+    // What a slow machine writes to green after the end of its log was looked at may have been read on blue before.
+    assert_eq!((audit.lost, audit.re_read), (never, blue.intersection(&green).count() as u64));
 }
 
 #[test]
