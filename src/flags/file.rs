@@ -73,6 +73,7 @@ pub(super) async fn read_flag(path: PathBuf, key: String, by: FileDialect) -> Re
     run_blocking(move || {
         let (text, meta) = load_file(&path)?;
         let flag = find_flag(&text, &path, &key, by)?;
+        // A time before 1970 is a filesystem that keeps none: unknown, and not the epoch.
         let changed = meta.modified().ok().and_then(|m| m.duration_since(UNIX_EPOCH).ok());
         let changed = changed.and_then(|d| i64::try_from(d.as_millis()).ok()).map(At);
         let detail = format!("{} in {}", visible_name(&key), visible_path(&path));
@@ -89,6 +90,7 @@ pub(super) async fn set_flag(
     variant: String,
     by: FileDialect,
 ) -> Result<Result<(), Trouble>, Trouble> {
+    // Waited for here and not at the directory's lock, which would refuse two flags of one file that are set together.
     let Ok(turn) = tokio::time::timeout(TURN, WRITING.lock()).await else {
         let what = format!("{}: other flags are being written for over {} s", visible_path(&path), TURN.as_secs());
         tracing::warn!(key = %visible_name(&key), ms = TURN.as_millis(), "no turn to write a flag file");
@@ -116,13 +118,16 @@ fn file_trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
 
 fn load_file(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
     let failed = |e: std::io::Error| file_trouble(path, "read", &e);
+    // Before it is opened: opening a FIFO waits for somebody to write into it.
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() {
         return Err(Trouble::new(format!("{} is not a file", visible_path(path)), "check `path` in the plan"));
     }
     let file = File::open(path).map_err(failed)?;
+    // Of what was opened: by now the name may be another file's, and its owner and mode are given to the new one.
     let meta = file.metadata().map_err(failed)?;
     let mut bytes = Vec::new();
+    // One byte more than is allowed: so a file that is too large is told from one that just fits.
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
         let what = format!("the flag file {} is larger than {} MiB", visible_path(path), MAX_FILE >> 20);
@@ -153,6 +158,7 @@ fn refused_by_flagd(text: &str, path: &Path) -> Result<(), Trouble> {
         let what = format!("the flag file {at} begins with a byte order mark: {stays}");
         return Err(Trouble::new(visible_text(&what), advice));
     }
+    // By another parser than below: this one takes nothing but JSON, and that one tells where the text stands.
     serde_json::from_str::<serde::de::IgnoredAny>(text)
         .map(|_| ())
         .map_err(|e| Trouble::new(visible_text(&format!("the flag file {at} is not JSON: {e}: {stays}")), advice))
@@ -164,6 +170,7 @@ fn find_broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
         let Value::Object(object) = &flag.value else {
             return Some((flag.name.as_str().to_owned(), "is not an object".to_owned()));
         };
+        // A neighbour that has it twice is not judged: which of the two counts is its reader's matter.
         let Some(Value::StringLit(default)) = find_property(object, "defaultVariant").ok()? else { return None };
         let has = match find_property(object, "variants").ok()? {
             Some(Value::Object(v)) => v.properties.iter().any(|p| p.name.as_str() == default.value.as_ref()),
@@ -182,6 +189,7 @@ fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<Flag
     let at = visible_path(path);
     let shown = visible_name(key);
     let wrong = |what: String, advice: String| Trouble::new(visible_text(&what), visible_text(&advice));
+    // The parser's ranges count from behind it: they are moved back at the end.
     let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let parsed = parse_to_ast(&text[bom..], &CollectOptions::default(), &STRICT_BUT_COMMENTS)
         .map_err(|e| wrong(format!("the flag file {at} is not JSON: {e}"), "repair it; nothing was changed".into()))?;
@@ -202,6 +210,7 @@ fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<Flag
     let Value::Object(flag) = value else {
         return Err(wrong(format!("flag \"{shown}\" in {at} is not an object"), write));
     };
+    // Before the variant: of a flag that is off the variant is true and means nothing.
     match find_property(flag, "state").map_err(twice)? {
         Some(Value::StringLit(s)) if s.value == "ENABLED" => {}
         Some(Value::StringLit(s)) if s.value == "DISABLED" => {
@@ -238,6 +247,7 @@ fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<Flag
             format!("set it to one of {}", visible_names(&variants)),
         ));
     }
+    // An empty object is what the advice below asks for.
     let targeting = match find_property(flag, "targeting").map_err(twice)? {
         None | Some(Value::NullKeyword(_)) => false,
         Some(Value::Object(rules)) => !rules.properties.is_empty(),
@@ -252,6 +262,7 @@ fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<Flag
             "take the rules out (\"targeting\": {}), or ask and set it with provider = \"command\"".to_owned(),
         ));
     }
+    // Last: what is wrong with the flag itself is worth more than what is wrong beside it.
     if let Some((name, why)) = find_broken_neighbour(flags).filter(|_| by == FileDialect::Flagd) {
         return Err(wrong(
             format!(
@@ -310,6 +321,7 @@ fn replace_variant(
     for _ in 0..ATTEMPTS {
         let (text, meta) = load_file(path)?;
         let flag = find_flag(&text, path, key, by)?;
+        // Not written again: the file's time says since when it is so, and readers need not load it anew.
         if flag.variant == variant {
             return Ok(Ok(()));
         }
@@ -327,14 +339,18 @@ fn replace_variant(
         drop(OpenOptions::new().write(true).open(path).map_err(failed)?);
         let literal = serde_json::to_string(variant).map_err(|e| failed(e.into()))?;
         let new = format!("{}{literal}{}", &text[..flag.literal.start], &text[flag.literal.end..]);
+        // The owner's and mode's refusals come here, while the old file still stands.
         let temporary = TemporaryFile::write(path, new.as_bytes(), &meta)?;
         before();
+        // As late as possible: a rename compares nothing, so what is written between here and there is lost. Who uses
+        // the lock on the directory is kept out of even that.
         let (now, _) = load_file(path)?;
         if now != text {
             continue;
         }
         std::fs::rename(&temporary.0, path).map_err(failed)?;
         temporary.keep();
+        // Until the directory is synced the rename may be undone by a power loss: done, but not for good.
         return Ok(alone.0.sync_all().map_err(|e| {
             let what = format!("{} was replaced, and its directory can't be synced: {e}", visible_path(path));
             Trouble::new(what, "check the disk there")
@@ -353,12 +369,15 @@ impl TemporaryFile {
     fn write(path: &Path, bytes: &[u8], like: &std::fs::Metadata) -> Result<Self, Trouble> {
         let failed = |e: std::io::Error| file_trouble(path, "write", &e);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Beside it: a rename replaces at once only within one filesystem.
         let temporary = path.with_file_name(format!(".{name}.cutover-{}", std::process::id()));
         // one writer at a time: what has this name was left by a process that was killed
         let _ = std::fs::remove_file(&temporary);
+        // Its own user's until it has the old one's owner and mode: flags may not be everybody's to read.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
         let temporary = Self(temporary);
         let mine = file.metadata().map_err(failed)?;
+        // Owner before mode: a change of owner takes set-id bits away.
         if (mine.uid(), mine.gid()) != (like.uid(), like.gid()) {
             std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid())).map_err(|e| {
                 Trouble::new(
@@ -372,11 +391,13 @@ impl TemporaryFile {
         }
         let mode = std::fs::Permissions::from_mode(like.permissions().mode() & 0o7777);
         file.set_permissions(mode).map_err(failed)?;
+        // Synced before the rename: else a power loss may leave the name with an empty file.
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(temporary)
     }
 
     fn keep(self) {
+        // The name has become the flag file's: nothing is left to remove.
         std::mem::forget(self);
     }
 }

@@ -104,6 +104,7 @@ impl Provider {
         match &self.plan {
             ProviderPlan::File { path, key, comments, .. } => {
                 let seen = file::read_flag(path.clone(), key.clone(), dialect_of(*comments)).await?;
+                // The file's words are the plan's to map: `legacy` may be blue.
                 let state =
                     self.own_state(&seen.variant, &format!("flag {} in {}", visible_name(key), visible_path(path)))?;
                 Ok(ProviderReading::Known { state, at: seen.changed, detail: seen.detail })
@@ -148,8 +149,10 @@ impl Provider {
                 let argv = self.plan.fill_arguments(argv, &self.names, Some(state));
                 let run = CommandRun { argv, dir, timeout_ms: *timeout_ms };
                 match run.capture_output().await {
+                    // Exit code 0 is the command's word, and no more: what it started may not be done yet.
                     Ok(_) => Ok(self.read_back(state, None).await),
                     Err(failed) if !failed.started => Err(failed.why),
+                    // It may have done it first: an error after the change, or a timeout while it waited for it.
                     Err(failed) => Ok(self.read_back(state, Some(failed.why)).await),
                 }
             }
@@ -174,6 +177,7 @@ impl Provider {
                     detail: format!("{detail}; although {}", why.what),
                 });
             }
+            // Not "failed": the change may arrive later, and whoever goes on as if nothing was set would run on both.
             (Ok(seen), None) => {
                 let is = seen.state().unwrap_or("nothing");
                 Trouble::new(
@@ -199,12 +203,14 @@ impl Provider {
     /// Our state for what the provider says.
     fn own_state(&self, word: &str, place: &str) -> Result<String, Trouble> {
         let known = self.names.of.states();
+        // A word may be mapped to a state that only the other kind has: `both` is none of a flag.
         if let Some(state) = self.plan.own_state(word)
             && known.contains(&state)
         {
             return Ok(state.to_owned());
         }
         let expected: Vec<&str> = known.iter().map(|s| self.plan.outside_word(s)).collect();
+        // Secrets first: cut to 80 characters, half of one would stay.
         let shown: String = crate::base::redact::hide_secrets(word).chars().take(80).collect();
         Err(Trouble::new(
             format!(

@@ -97,6 +97,7 @@ fn parse_end_of_partition(reason: &str) -> Option<i64> {
 impl ClientContext for EventContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let message = sanitise::visible_text(&redact::hide_secrets(message));
+        // librdkafka takes the new id and goes on: a client that was led there and back would tell the right one again.
         if facility == "CLUSTERID" {
             self.lock_events().second_cluster.get_or_insert_with(|| message.clone());
         }
@@ -114,6 +115,8 @@ impl ClientContext for EventContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        // rdkafka tells this event to the context first, with its words, and then returns it from `poll`, with the
+        // partition alone: the offset waits here for whoever polls.
         if code == Some(RDKafkaErrorCode::PartitionEOF) {
             self.lock_events().end_of_partition = parse_end_of_partition(reason);
             return;
@@ -121,6 +124,7 @@ impl ClientContext for EventContext {
         let reason = sanitise::visible_text(&redact::hide_secrets(reason));
         tracing::warn!(target: "librdkafka", "{error}: {reason}");
         let mut heard = self.lock_events();
+        // It follows each cause and names none: over a refused certificate it would have people look for dead brokers.
         if let Some(code) = code
             && (code != RDKafkaErrorCode::AllBrokersDown || heard.last_error.is_none())
         {
@@ -139,6 +143,7 @@ impl ProducerContext for EventContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        // Those after the first mostly fail because of it: a fatal error purges the queue, a transaction is aborted.
         if let Err((error, _)) = result {
             self.lock_events().failed_deliveries.get_or_insert_with(|| {
                 tracing::warn!(why = %error, "a record was not taken: the first of its kind is told");
@@ -151,6 +156,7 @@ impl ProducerContext for EventContext {
 /// Whether an error will not go away by waiting: credentials, certificates, permissions.
 pub(super) fn is_final(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
+    // Not GroupAuthorizationFailed: readers assign their partitions, and need no right on the group they name.
     matches!(
         code,
         E::Authentication
@@ -242,6 +248,7 @@ pub(super) fn check_told_id(
 ) -> Result<(), Trouble> {
     let advice = "correct the addresses of this cluster (bootstrap, DNS, advertised.listeners): all must lead to one \
                   cluster; then try again";
+    // Before the id: it may be the right one again by now, and what came between is of either cluster.
     if let Some(said) = context.second_cluster() {
         tracing::error!(%bootstrap, %said, "a client was led to a second cluster");
         return Err(Trouble::new(format!("a client of {bootstrap} was led to a second cluster: {said}"), advice));

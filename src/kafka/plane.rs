@@ -89,6 +89,7 @@ impl DataPlane {
     /// # Errors
     /// As [`Self::open_reader_for`], and the writer's own.
     pub(crate) fn open_carrier(&self, carrying: &CarryOptions<'_>, within: Duration) -> Result<RecordWriter, Trouble> {
+        // No warden: it reads nothing, and its own id is held against the cluster's before each commit.
         let (verified, _) = self.enter_cluster()?;
         let (properties, bootstrap) = (self.cluster.inner_properties(), verified.entrances.join(","));
         RecordWriter::open_carrying(&properties, &bootstrap, verified.cluster_id.as_deref(), carrying, within)
@@ -119,6 +120,7 @@ impl DataPlane {
         let mut reader = reader.held_to(verified.cluster_id.clone(), Arc::new(warden));
         let cluster_id = reader.tell_cluster_id()?;
         let (starts, ends) = (reader.list_starts(some)?, reader.list_ends(some)?);
+        // A log that is empty, or whose records all expired, has no last record: it proves nothing either way.
         let bounds = some.iter().zip(starts.into_iter().zip(ends)).filter(|(_, (start, end))| start < end);
         // The last offset may be a marker's, or an aborted record's: that it is passed is an answer too.
         let mut last = bounds.map(|(tp, (_, end))| ReadRange { partition: tp.clone(), from: end - 1, to: end });
@@ -168,6 +170,7 @@ impl PlaneWarden {
         &self,
         answer: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> Result<T, Trouble> {
+        // Not `Handle::block_on`: when the runtime ends, a spawned task is dropped with its sender, and `recv` returns.
         let (tell, told) = sync_channel(1);
         self.handle.spawn(async move {
             let _ = tell.send(answer.await); // who waits may have gone
@@ -180,8 +183,11 @@ impl PlaneWarden {
     /// Asks all addresses where they lead; that counts for a while.
     fn verify(&self) -> Result<VerifiedCluster, Trouble> {
         let cluster = self.cluster.clone();
+        // An error leaves `fresh` unset: the next read asks again.
         let verified = self.wait(async move { Ok(cluster.verify().await?) })?;
         self.fresh.store(true, Ordering::Relaxed);
+        // Weak: the timer outlives a reader that is dropped, and must not keep anything of it. The timer of an earlier
+        // look may end the time of a later one: the addresses are then asked once too often, never too seldom.
         let fresh = Arc::downgrade(&self.fresh);
         self.handle.spawn(async move {
             let _ = timeout(VERIFY_AFTER, pending::<()>()).await; // it only passes
@@ -195,6 +201,7 @@ impl PlaneWarden {
 
 impl Warden for PlaneWarden {
     fn admit(&self, ranges: &[ReadRange]) -> Result<(), ReadError> {
+        // librdkafka connects anew by itself, to whatever its addresses are then: an old look says nothing of that.
         if !self.fresh.load(Ordering::Relaxed) {
             self.verify().map_err(ReadError::Barred)?;
         }

@@ -80,9 +80,11 @@ impl ClientProperties {
     /// probe for the system's, as the control plane does: trust must not differ between the planes.
     #[must_use]
     pub fn to_rdkafka(&self) -> BTreeMap<String, String> {
+        // librdkafka opens no client over a name that it does not know, however harmless.
         let used = self.entries.iter().filter(|(name, _)| is_used(name));
         let mut pairs: BTreeMap<_, _> =
             used.map(|(name, value)| (canonical_name(name).to_owned(), value.clone())).collect();
+        // A protocol that is no word of librdkafka's is refused by it: no CA has to be found for it here.
         let tls = self.protocol().is_ok_and(SecurityProtocol::uses_tls);
         if tls && !pairs.contains_key("ssl.ca.location") && !pairs.contains_key("ssl.ca.pem") {
             pairs.insert("ssl.ca.location".into(), "probe".into());
@@ -101,6 +103,7 @@ impl ClientProperties {
         let unreadable =
             |(name, value): (&String, &String)| Some((name.clone(), properties::file_trouble(name, value)?));
         found.extend(self.entries.iter().filter(|(name, _)| is_used(name)).filter_map(unreadable));
+        // It stops at the first fault, which would be one of those above in other words.
         if found.is_empty() {
             found.extend(self.parse_control().err().map(|(name, trouble)| (name.into(), trouble)));
         }
@@ -132,6 +135,7 @@ impl ClientProperties {
     }
 
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
+        // librdkafka takes both names for the one property.
         let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms"));
         if let Some(trouble) = properties::mechanism_trouble(mechanism) {
             return Err(("sasl.mechanism", trouble));
@@ -147,6 +151,7 @@ impl ClientProperties {
     fn millis(&self, name: &'static str, default: Duration) -> Result<Duration, (&'static str, Trouble)> {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.trim().parse::<u64>() {
+            // librdkafka takes no `socket.timeout.ms` above 300 s: what one plane refuses, the other does too.
             Ok(ms) if (1..=300_000).contains(&ms) => Ok(Duration::from_millis(ms)),
             _ => Err(refuse_value(name, text, "milliseconds from 1 to 300000")),
         }

@@ -109,6 +109,7 @@ impl RecordWriter {
     ) -> Result<RecordWriter, Trouble> {
         let timeout = carrying.timeout.as_millis().to_string();
         let batch = carrying.max_batch.unwrap_or(BATCH_BYTES).clamp(1, BATCH_BYTES).to_string();
+        // librdkafka's own range, in KiB: it makes no client with 0.
         let queue = (carrying.queue / 1024).clamp(1, 2_147_483_647).to_string();
         let mut more = vec![
             ("transactional.id", carrying.transactional_id),
@@ -127,6 +128,7 @@ impl RecordWriter {
         more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         let mut writer = Self::create(properties, bootstrap, within, &more)?;
         writer.home = home.map(str::to_owned);
+        // First: initialising fences whoever has the id, at another cluster somebody else's producer.
         writer.check_home(within)?;
         writer.initialise_transactions(carrying.transactional_id)
     }
@@ -170,9 +172,11 @@ impl RecordWriter {
         within: Duration,
         more: &[(&str, &str)],
     ) -> Result<RecordWriter, Trouble> {
+        // Whatever the plan says: that an acknowledged record is there once, and in order, rests on these.
         let mut must = vec![
             ("acks", "all"),
             ("enable.idempotence", "true"),
+            // librdkafka's producers default to true: a deleted topic would come back with the broker's settings.
             ("allow.auto.create.topics", "false"),
             // Broker and topic say how large a record may be, not this client.
             ("message.max.bytes", "1000000000"),
@@ -197,6 +201,7 @@ impl RecordWriter {
         outgoing.payload = record.value;
         outgoing.timestamp = record.timestamp;
         self.enqueue_record(outgoing)?;
+        // Delivery reports, those of failures too, are taken in by polling and by nothing else.
         self.producer.poll(Duration::ZERO);
         Ok(())
     }
@@ -229,11 +234,13 @@ impl RecordWriter {
 
     fn enqueue_record(&self, mut outgoing: BaseRecord<'_, [u8], [u8]>) -> Result<(), Trouble> {
         let (topic, partition) = (outgoing.topic, outgoing.partition.unwrap_or(-1));
+        // Counted in polls, each of which takes its whole time: there is no clock in this room (clippy.toml).
         let steps = self.within.as_millis() / STEP.as_millis() + 1;
         for _ in 0..steps {
             match self.producer.send(outgoing) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
+                    // The client hands the record back with the error: it is sent once, however often it is tried.
                     outgoing = back;
                     self.producer.poll(STEP);
                 }
@@ -249,6 +256,7 @@ impl RecordWriter {
     /// Waits until everything sent is on the cluster. Errors: the first record that was not delivered, or time is up.
     pub fn flush(&self) -> Result<(), Trouble> {
         let flushed = self.producer.flush(self.within);
+        // Before what `flush` itself says: why a record failed explains why time was up.
         if let Some(e) = self.producer.context().take_failed_delivery() {
             return Err(self.explain_trouble("writing", &e));
         }
@@ -262,13 +270,17 @@ impl RecordWriter {
 
     /// Commits the transaction; everything sent in it is on the cluster then.
     pub fn commit(&self) -> Result<(), Trouble> {
+        // A commit flushes too, but of a record that failed it says only that the transaction has to be aborted.
         self.flush()?;
+        // The last moment: what is committed at another cluster can't be taken back. No time is given, because the id
+        // that librdkafka was told last is at hand without asking.
         self.check_home(Duration::ZERO)?;
         self.retry_step("committing a transaction", || self.producer.commit_transaction(self.within))
     }
 
     /// Puts offsets of the keeper's group into the transaction: they are committed with its records, or not at all.
     pub(crate) fn keep_offsets(&self, keeper: &Keeper, offsets: &[KeptOffset]) -> Result<(), Trouble> {
+        // The keeper never joined: without generation and member the transactional id alone fences (KIP-447).
         let group = keeper.consumer.group_metadata();
         let group =
             group.ok_or_else(|| Trouble::new("a group without an id keeps no offsets", "report this as a bug"))?;
@@ -285,6 +297,8 @@ impl RecordWriter {
 
     /// A step of a transaction, again while librdkafka calls its failure retriable.
     fn retry_step(&self, what: &str, step: impl Fn() -> KafkaResult<()>) -> Result<(), Trouble> {
+        // librdkafka goes on with a commit where a retriable failure (a timeout, too) left it; offsets are sent again
+        // as they are, which changes nothing. What still fails the last time is told as it is.
         for attempt in 1..ATTEMPTS {
             match step() {
                 Err(KafkaError::Transaction(e)) if e.is_retriable() => {
@@ -312,6 +326,7 @@ impl RecordWriter {
 /// A plan's `socket.timeout.ms` that is longer than a transaction may take, brought down to it: librdkafka opens no client
 /// with it. `None`: there is none, or it fits.
 fn longest_request(properties: &ClientProperties, transaction: Duration) -> Option<String> {
+    // What is no number is refused by the check of properties, in its own words.
     let asked = properties.get("socket.timeout.ms")?.trim().parse::<u128>().ok()?;
     (asked > transaction.as_millis()).then(|| transaction.as_millis().to_string())
 }
@@ -359,6 +374,7 @@ impl Keeper {
         for tp in partitions {
             list.add_partition(&tp.topic, tp.partition);
         }
+        // A number of tries, as there is no clock here; an answer that does not come at all ends each by its own limit.
         let mut left = self.within.as_millis() / STEP.as_millis();
         let answer = loop {
             match self.consumer.committed_offsets(list.clone(), self.within) {
@@ -372,10 +388,12 @@ impl Keeper {
                 Err(e) => return Err(failed(&e)),
             }
         };
+        // After the answer: an id that was right before it says nothing of who gave it.
         self.check_home()?;
         let mut kept = Vec::with_capacity(partitions.len());
         for element in answer.elements() {
             element.error().map_err(|e| failed(&e))?;
+            // Anything else is "nothing committed": left out, so that nothing kept is never progress up to 0.
             if let Offset::Offset(offset) = element.offset() {
                 let at = TopicPartition::new(element.topic(), element.partition());
                 kept.push((at, offset, element.metadata().to_owned()));
@@ -393,6 +411,7 @@ impl Keeper {
 /// The group's coordinator moves, or is not ready yet.
 fn coordinator_settles(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
+    // UnstableOffsetCommit is a commit in a transaction that is open still: it passes when that ends (KIP-447).
     matches!(
         code,
         E::NotCoordinator | E::CoordinatorNotAvailable | E::CoordinatorLoadInProgress | E::UnstableOffsetCommit

@@ -10,7 +10,9 @@ use crate::net::process::CommandRun;
 pub(super) async fn ask_command(argv: Vec<String>, dir: &Path, timeout_ms: u64) -> Result<MetricValue, Trouble> {
     let run = CommandRun { argv, dir, timeout_ms };
     let word = run.read_word("one number").await?;
+    // `nan` and `inf` are numbers to Rust: they are refused with all that is not finite.
     match word.parse::<f64>() {
+        // It tells no time: it counts as of the moment it was asked.
         Ok(value) => Ok(MetricValue { value, at: None }),
         Err(_) => {
             let said: String = visible_text(&crate::base::redact::hide_secrets(&word)).chars().take(80).collect();

@@ -123,6 +123,7 @@ impl MetricsProvider {
         let server = self.open_server().await.map_err(named)?;
         let points =
             prometheus::ask_past(server, credentials, &query, &range, self.plan.timeout_ms).await.map_err(named)?;
+        // Rate over nothing is NaN: a hole in the past, and no reason to drop the rest of it.
         Ok(points.into_iter().filter(|(_, v)| v.is_finite()).map(|(at, v)| (at, v * scale)).collect())
     }
 
@@ -141,6 +142,7 @@ impl MetricsProvider {
     }
 
     fn check_answer(&self, metric: Metric, answer: MetricValue, now: At) -> Result<MetricValue, Trouble> {
+        // Scaled first: the limits below are those of our unit, and a percentage has another.
         let value = answer.value * self.scale(metric);
         if !value.is_finite() {
             let what = format!("{metric} is {}, which is no number to compare", answer.value);
@@ -154,6 +156,7 @@ impl MetricsProvider {
             let what = format!("{metric} is {value}, and must be a share from 0 to 1");
             return Err(Trouble::new(what, "if the query answers percent, write unit = \"%\" beside it"));
         }
+        // A sample that lies ahead is young: two clocks differ, and the series lives.
         if let Some(age) = answer.at.map(|at| now.since(at)).filter(|age| *age > self.plan.max_age_ms) {
             let age = crate::base::format_duration(age);
             let what = format!("the newest sample of {metric} is {age} old: the series has stopped");
@@ -180,6 +183,7 @@ impl MetricsProvider {
                 "migration" => &self.migration,
                 _ => return None,
             };
+            // Escaped by who knows the language; a command gets arguments, and no shell takes them apart.
             Some(match self.plan.source {
                 MetricsSource::Prometheus { .. } => prometheus::escape_name(raw),
                 MetricsSource::NewRelic { .. } => newrelic::escape_name(raw),

@@ -16,6 +16,7 @@ pub(super) fn escape_name(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     for c in name.chars() {
         match c {
+            // A group may be called `a' OR '1'='1`: unescaped it would answer for every group.
             '\\' | '\'' => out.extend(['\\', c]),
             c if c.is_control() => out.push('\u{fffd}'),
             c => out.push(c),
@@ -37,7 +38,9 @@ pub(super) async fn ask_nrql(
     let answer =
         server.send(HttpRequest { body, path: "/graphql", headers, timeout_ms, ..HttpRequest::default() }).await?;
     let at = server.visible_address();
+    // What can't be parsed is told below by its status and beginning: mostly a proxy's page.
     let parsed: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    // Before the status: NerdGraph tells refusals with HTTP 200, too.
     let error = parsed.as_ref().and_then(|v| v["errors"].as_array()?.first().cloned());
     if let Some(error) = error {
         return Err(explain_error(&at, answer.status, &error));
@@ -86,6 +89,7 @@ fn find_number(results: &Value) -> Result<MetricValue, Trouble> {
     collect_numbers(row, &mut found);
     match found.as_slice() {
         [Some(value)] => Ok(MetricValue { value: *value, at: None }),
+        // Null is the answer for no events: it must not count as 0 errors.
         [None] | [] => Err(Trouble::new("the query answers null: no data", "check its WHERE, and since when it looks")),
         many => {
             let what = format!("the query answers {} numbers", many.len());
@@ -103,6 +107,7 @@ fn collect_numbers(value: &Value, found: &mut Vec<Option<f64>>) {
             let own = |key: &str| matches!(key, "beginTimeSeconds" | "endTimeSeconds" | "inspectedCount" | "timestamp");
             map.iter().filter(|(key, _)| !own(key)).for_each(|(_, v)| collect_numbers(v, found));
         }
+        // More than one number is refused anyway: a histogram need not be walked to its end.
         Value::Array(items) => items.iter().take(100).for_each(|v| collect_numbers(v, found)),
         Value::Bool(_) | Value::String(_) => {}
     }

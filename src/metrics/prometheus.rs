@@ -26,6 +26,7 @@ impl QueryRange {
     /// A longer one than can be answered begins later.
     pub fn new(from: At, to: At, step_ms: u64) -> Self {
         let step_ms = step_ms.max(1);
+        // Its end stays: what is nearest to now is worth most.
         let earliest = At(to.0.saturating_sub_unsigned(step_ms.saturating_mul(MAX_STEPS)));
         Self { from: from.max(earliest), to, step_ms }
     }
@@ -100,6 +101,7 @@ pub(super) async fn ask_instant(
     let is_series = matches!(data, Data::Vector(_));
     let point = match data {
         Data::Scalar(point) => point,
+        // Which of them is meant is nobody's guess: the first is whichever comes first in its index.
         Data::Vector(found) if found.len() > 1 => {
             let labels = |i: &VectorSample| serde_json::to_string(&i.metric).unwrap_or_default();
             let some: Vec<String> = found.iter().take(2).map(labels).collect();
@@ -121,6 +123,7 @@ pub(super) async fn ask_instant(
         }
         Data::String(_) => return Err(Trouble::new("the query answers a text", "ask for a number")),
     };
+    // The answer of a function is made at the moment that was asked about, and has no time of its own.
     let at = match is_series && !query.contains('(') {
         true => ask_sample_time(server, credentials, query, timeout_ms).await?.unwrap_or(point.at()),
         false => point.at(),
@@ -137,12 +140,15 @@ async fn ask_sample_time(
     query: &str,
     timeout_ms: u64,
 ) -> Result<Option<At>, Trouble> {
+    // On a line of its own: a query may end in a `#` comment, which would swallow the parenthesis.
     let form = encode_form(&[("query", &format!("timestamp(\n{query}\n)"))]);
     match send_query(server, credentials, "/api/v1/query", form, timeout_ms).await {
         Ok(Data::Vector(mut found)) => match found.pop().and_then(|i| i.value) {
             Some(point) => Ok(Some(time_of_seconds(point.parse_number()?))),
             None => Err(Trouble::new("the series ended while it was asked for", "the next look tells")),
         },
+        // A query that it does not take is no selector, so there is no such time. Any other failure leaves the age
+        // unknown, and an answer without an age must not pass.
         Err(why) if why.advice != super::WRONG_QUERY => Err(why),
         _ => Ok(None),
     }
@@ -170,6 +176,7 @@ pub(super) async fn ask_past(
     if points.is_empty() {
         return Ok(points);
     }
+    // `up` is written at each scrape: while Prometheus itself was down it has no new samples.
     let scraped = sample_times(&asked("max(timestamp(up))").await?);
     // of a whole expression this is the time that was asked about; of a number it is an error
     let own = match asked(&format!("timestamp(\n{query}\n)")).await {
@@ -180,6 +187,7 @@ pub(super) async fn ask_past(
         }
         Err(why) => return Err(why),
     };
+    // A step that rests on a scrape before it is an old value shown again.
     let young = |at: At, seen: Option<&At>| seen.is_some_and(|seen| at.since(*seen) < range.step_ms);
     let real = |at: At| young(at, scraped.get(&at)) && own.as_ref().is_none_or(|own| young(at, own.get(&at)));
     Ok(points.into_iter().filter(|(at, _)| real(*at)).collect())
@@ -198,6 +206,7 @@ async fn ask_range(
     timeout_ms: u64,
 ) -> Result<Vec<(At, f64)>, Trouble> {
     #[allow(clippy::cast_precision_loss)]
+    // Milliseconds since 1970 are far below 2^53: nothing is lost.
     let seconds = |ms: i64| format!("{:.3}", ms as f64 / 1000.0);
     let (from, to) = (seconds(range.from.0), seconds(range.to.0));
     let step = seconds(i64::try_from(range.step_ms).unwrap_or(i64::MAX));
@@ -230,6 +239,7 @@ async fn send_query(
         }
         Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
     };
+    // POST: a long query does not fit every proxy's URL, and does not stand in its log.
     let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
     let answer = server.send(HttpRequest { body, path, headers, timeout_ms, ..HttpRequest::default() }).await?;
     let at = server.visible_address();
@@ -242,9 +252,11 @@ async fn send_query(
     };
     match (answer.status, serde_json::from_slice::<PrometheusReply>(&answer.body)) {
         (200, Ok(PrometheusReply { status, data: Some(data), .. })) if status == "success" => Ok(data),
+        // Its body is left out: a proxy may repeat what it was sent.
         (401, _) => refused("", "check username and password, or bearer"),
         (403, _) => refused("", "this user may not ask: see the proxy before Prometheus"),
         (300..=399, _) => refused("it sends elsewhere", "name the address it sends to as `url`"),
+        // 400 can't be parsed, 422 can't be executed: neither changes by being asked again.
         (400 | 422, Ok(reply)) => refused(&reply.error, super::WRONG_QUERY),
         (_, Ok(reply)) if !reply.error.is_empty() => refused(&reply.error, "see the server's log"),
         _ => refused(

@@ -71,7 +71,9 @@ impl HttpResponse {
     /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
     #[must_use]
     pub(crate) fn visible_excerpt(&self) -> String {
+        // Four bytes a character at most; a character that is cut at the end is shown as one that can't be read.
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
+        // Secrets are taken out before the text is made visible and cut to size: after that they would not be found.
         visible_text(redact::hide_secrets(text.trim()).trim()).chars().take(SHOWN).collect()
     }
 }
@@ -106,9 +108,11 @@ impl RemoteServer {
             _ => return Err(bad("is neither http nor https")),
         };
         let authority = uri.authority().ok_or_else(|| bad("names no host"))?;
+        // They would stand in every message that names the address.
         if authority.as_str().contains('@') {
             return Err(bad("holds credentials: they have keys of their own"));
         }
+        // An IPv6 address has brackets in a URL; resolving names and checking certificates take it without.
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let tls = if secure {
@@ -154,6 +158,7 @@ impl RemoteServer {
         let limit = Duration::from_millis(limit_ms);
         let ended = match timeout(limit, work).await {
             Ok(result) => result,
+            // One limit around all of it: a server that sends a byte now and then would outlive any limit a step.
             Err(_) => Err(Trouble::new(
                 format!(
                     "{}: no answer within {}",
@@ -202,6 +207,7 @@ impl RemoteServer {
         };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // hyper's connection makes no progress by itself: somebody has to drive it until the body is read.
         let driver = ConnectionTask(tokio::spawn(async move {
             // what breaks it is told to the sender
             let _ = connection.await;
@@ -214,6 +220,7 @@ impl RemoteServer {
             tracing::info!(address = %self.visible_address(), status, "HTTP refused");
         }
         let retry_after = sent.headers().get("retry-after").and_then(|v| v.to_str().ok());
+        // A date (RFC 9110 allows one) would need the other machine's clock: the usual pause holds then.
         let retry_after_s = retry_after.and_then(|v| v.trim().parse().ok());
         let unreadable = |why: &str| {
             Trouble::new(
@@ -224,19 +231,23 @@ impl RemoteServer {
         let body = match most {
             // it was taken: whether more comes of the answer changes nothing
             Some(_) if (200..300).contains(&status) => Vec::new(),
+            // Of a refusal only what a message shows: it may be a page of HTML.
             Some(most) => read_beginning(sent.into_body(), most).await,
+            // Counted as it comes: the length that is announced need not be true.
             None => match Limited::new(sent.into_body(), MAX_ANSWER).collect().await {
                 Ok(body) => body.to_bytes().to_vec(),
                 Err(e) if e.is::<LengthLimitError>() => return Err(unreadable("it is larger than 8 MiB")),
                 Err(e) => return Err(unreadable(&e.to_string())),
             },
         };
+        // Not before: without its driver the body would end in the middle.
         drop(driver);
         Ok(HttpResponse { status, body, retry_after_s })
     }
 
     fn build_request(&self, request: HttpRequest<'_>) -> Result<hyper::Request<Full<Bytes>>, Trouble> {
         let mut builder = hyper::Request::builder()
+            // Path and query alone, and `Host` by hand: this client adds nothing, and HTTP/1.1 asks for it (RFC 9112).
             .uri(format!("{}{}", self.base, request.path))
             .header("host", &self.authority)
             .header("user-agent", concat!("cutover/", env!("CARGO_PKG_VERSION")))
@@ -251,6 +262,7 @@ impl RemoteServer {
                 builder.method(method).header("content-type", kind).body(Full::new(Bytes::from(body)))
             }
         };
+        // Its own words are left out: they are about a value that may be a credential.
         request.map_err(|_| {
             Trouble::new(
                 format!("{}: the request can't be made", self.visible_address()),

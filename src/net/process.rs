@@ -51,6 +51,7 @@ struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
     fn kill(&mut self) {
+        // Taken: once killed, the number may be another process's, which a second kill would end.
         if let Some(pid) = self.0.take() {
             // gone already is as good
             let _ = kill_process_group(pid, Signal::KILL);
@@ -67,6 +68,7 @@ impl Drop for ProcessGroup {
 impl CommandRun<'_> {
     /// The command line for people, made visible.
     pub(crate) fn visible_command(&self) -> String {
+        // By characters: a cut between the bytes of one would panic.
         let line = visible_text(&command_line(&self.argv));
         if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
     }
@@ -84,6 +86,7 @@ impl CommandRun<'_> {
             0 => Err(Trouble::new(format!("{} printed nothing", self.visible_command()), advice)),
             1 => Ok(text.to_owned()),
             n => {
+                // Before it is cut: the half of a secret is one too.
                 let first = redact::hide_secrets(text.lines().next().unwrap_or_default());
                 let first: String = visible_text(&first).chars().take(80).collect();
                 Err(Trouble::new(format!("{} printed {n} lines, beginning {first:?}", self.visible_command()), advice))
@@ -109,7 +112,9 @@ impl CommandRun<'_> {
         }
         // never closed
         let _turn = AT_ONCE.acquire().await.ok();
+        // Only now: the time limit is the command's own, and does not run while others have their turn.
         let mut child = self.start().map_err(|why| CommandFailure { why, started: false })?;
+        // `process_group(0)` makes it the leader of a group that has its number: killing that reaches its children too.
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let mut group = ProcessGroup(pid);
         let mut out = Output::from_pipe(child.stdout.take());
@@ -125,6 +130,7 @@ impl CommandRun<'_> {
             Ok(Err(e)) => return Err(failed(format!("can't wait for {}: {e}", self.visible_command()), "")),
             Err(_) => {
                 group.kill();
+                // Bounded: a process in an uninterruptible wait (a dead NFS mount) does not go, however it is killed.
                 let gone = timeout(AFTER_KILL, child.wait()).await.is_ok();
                 tracing::info!(
                     pid = pid.map(Pid::as_raw_nonzero).map(|pid| pid.get()),
@@ -142,6 +148,7 @@ impl CommandRun<'_> {
                 ));
             }
         };
+        // Side by side, and bounded: what it left running may hold either pipe open.
         let (out, err) = tokio::join!(out.take_rest(), err.take_rest());
         if status.success() {
             return Ok(out);
@@ -164,9 +171,12 @@ impl CommandRun<'_> {
         let relative = program.contains('/') && !program.starts_with('/');
         let here = self.dir.as_os_str().is_empty();
         let located = if relative && !here { self.dir.join(program) } else { program.into() };
+        // Absolute, because std leaves open whether a relative program is looked up before or after `current_dir`.
         let located = if relative { std::path::absolute(&located).unwrap_or(located) } else { located };
         let mut command = Command::new(located);
+        // No standard input: a command that asks for a password must fail, not wait at the cockpit's terminal.
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A group of its own also keeps the terminal's ctrl-c from ending a switch half-way.
         command.process_group(0).kill_on_drop(true);
         if !here {
             command.current_dir(self.dir);
@@ -200,6 +210,8 @@ impl Output {
                 let mut kept = into.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.extend_from_slice(&buffer[..n]);
                 let len = kept.len();
+                // The middle goes: the beginning tells what it is, the last lines why it failed. At twice the size, so
+                // that not each read moves all of it.
                 if len > 2 * KEPT {
                     kept.drain(KEPT / 2..len - KEPT / 2);
                 }
@@ -210,6 +222,7 @@ impl Output {
 
     /// What has come, with what still comes within a moment of the command's end.
     async fn take_rest(&mut self) -> Vec<u8> {
+        // When the time is up what has come so far counts; the drop ends the reading.
         let _ = timeout(AFTER_END, &mut self.reading).await;
         std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
     }

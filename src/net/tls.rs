@@ -87,17 +87,20 @@ impl Tls {
     /// A value that can't be used, with the name of its property.
     pub(crate) fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
         let ca = match pem_of(&get, "ssl.ca.pem", "ssl.ca.location") {
+            // librdkafka's word for the system's CAs, and no file.
             Some(Pem::File(path)) if path == "probe" => None,
             other => other,
         };
         let verify_hostname = match get("ssl.endpoint.identification.algorithm").unwrap_or("https") {
             "https" => true,
+            // Java's clients turn the check off with an empty text; librdkafka's word for it is `none`.
             "none" | "" => false,
             other => {
                 return Err(refuse_value("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
             }
         };
         let verify = "enable.ssl.certificate.verification";
+        // librdkafka's words for a boolean.
         let verify = match get(verify).map(str::to_ascii_lowercase).as_deref() {
             None | Some("true" | "t" | "1") => true,
             Some("false" | "f" | "0") => false,
@@ -115,6 +118,7 @@ fn refuse_value(name: &'static str, value: &str, wanted: &str) -> (&'static str,
 fn client_certificate_of<'a>(
     get: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Option<ClientCertificate>, (&'static str, Trouble)> {
+    // Before PEM: librdkafka loads the keystore last, over what it had of the others.
     if let Some(file) = get("ssl.keystore.location") {
         let password = get("ssl.keystore.password").unwrap_or_default().to_owned();
         return Ok(Some(ClientCertificate::Pkcs12 { file: file.to_owned(), password }));
@@ -139,6 +143,7 @@ fn client_certificate_of<'a>(
 }
 
 fn pem_of<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) -> Option<Pem> {
+    // A text that is empty is none: a variable that is set to nothing leaves the file.
     let text = get(text).filter(|t| !t.is_empty()).map(|t| Pem::Text(t.to_owned()));
     text.or_else(|| get(file).filter(|f| !f.is_empty()).map(|f| Pem::File(f.to_owned())))
 }
@@ -150,8 +155,10 @@ fn pem_of<'a>(get: &impl Fn(&str) -> Option<&'a str>, text: &str, file: &str) ->
 pub(crate) fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
     let broken = |e: openssl::error::ErrorStack| Trouble::new(format!("OpenSSL can't start: {}", reason_of(&e)), "");
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
+    // RFC 8996 has done with TLS 1.0 and 1.1.
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
     match (&settings.ca, settings.verify) {
+        // The CA is not even read: nothing is held against it.
         (_, false) => {
             tracing::warn!("certificates are not verified: the properties say so");
             builder.set_verify(SslVerifyMode::NONE);
@@ -167,6 +174,7 @@ pub(crate) fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
 
 fn trust_authorities(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), Trouble> {
     let (name, pem) = match ca {
+        // A directory holds hashed names (`c_rehash`), which OpenSSL looks up at each handshake: nothing is read now.
         Pem::File(path) if Path::new(path).is_dir() => {
             return builder
                 .load_verify_locations(None, Some(Path::new(path)))
@@ -176,6 +184,7 @@ fn trust_authorities(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), 
         Pem::Text(text) => ("ssl.ca.pem", text.clone().into_bytes()),
     };
     let certificates = X509::stack_from_pem(&pem).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?;
+    // To OpenSSL a file without any PEM is an empty list and no error: nobody would be trusted, and each broker blamed.
     if certificates.is_empty() {
         return Err(unreadable_trouble(name, "it holds no PEM certificate"));
     }
@@ -188,6 +197,7 @@ fn trust_authorities(builder: &mut SslConnectorBuilder, ca: &Pem) -> Result<(), 
 fn trust_the_system(builder: &mut SslConnectorBuilder) -> Result<(), Trouble> {
     let from_environment = std::env::var("SSL_CERT_FILE").ok();
     let candidates = from_environment.as_deref().into_iter().chain(SYSTEM_CAS.iter().copied());
+    // The first that can be loaded is enough, as for librdkafka's probe.
     for path in candidates.map(Path::new).filter(|p| p.exists()) {
         let (file, directory) = if path.is_dir() { (None, Some(path)) } else { (Some(path), None) };
         match builder.load_verify_locations(file, directory) {
@@ -213,6 +223,7 @@ fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertifica
                 // Without a password an encrypted key must fail, not ask on the terminal.
                 None => PKey::private_key_from_pem_callback(&pem, |_| Ok(0)),
             };
+            // OpenSSL's reason is left out: for a wrong password it is `bad decrypt`, or nonsense of the padding.
             let key =
                 key.map_err(|_| unreadable_trouble(name, "it holds no PEM private key that `ssl.key.password` opens"))?;
             (leaf, all.collect::<Vec<_>>(), key)
@@ -236,6 +247,7 @@ fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertifica
         )
     };
     builder.set_certificate(&leaf).map_err(refuse)?;
+    // A broker that knows the root alone needs those between.
     for certificate in chain {
         builder.add_extra_chain_cert(certificate).map_err(refuse)?;
     }
@@ -278,10 +290,13 @@ pub(crate) async fn shake_hands(
 ) -> Result<SslStream<TcpStream>, Trouble> {
     let seen = Arc::new(Mutex::new(None::<String>));
     let mut configuration = connector.configure().map_err(|e| Trouble::new(reason_of(&e), OTHER))?;
+    // Without a chain that is verified a name proves nothing: it is not compared either.
     configuration.set_verify_hostname(settings.verify && settings.verify_hostname);
+    // Setting the callback turns verification on: not where it is to be off.
     if settings.verify {
         let seen = Arc::clone(&seen);
         configuration.set_verify_callback(SslVerifyMode::PEER, move |ok, store| {
+            // OpenSSL's verdict has a number and no name: whom the refused certificate is for is known here alone.
             if let (false, Some(certificate), Ok(mut seen)) = (ok, store.current_cert(), seen.lock()) {
                 *seen = Some(describe_certificate(certificate));
             }
@@ -311,12 +326,14 @@ fn explain_failure(
     // Numbers as in OpenSSL's x509_vfy.h.
     match verdict.as_raw() {
         0 => {}
+        // 62 is the name, 64 the address.
         62 | 64 => {
             let what = format!("the certificate is not for `{}`{seen}", visible_name(host));
             let advice = "connect by a name that the certificate has, or have the name added to it; \
                           `ssl.endpoint.identification.algorithm = \"none\"` turns this check off";
             return Trouble::new(what, advice).mark_lasting();
         }
+        // Self-signed, or an issuer that is not known, at whatever place of the chain: one thing to do about all.
         2 | 18..=21 => {
             let what = format!("the certificate is not signed by a CA that is trusted here{seen}");
             let advice = "set `ssl.ca.location` to the PEM file of the CA that signed the certificates";
@@ -335,6 +352,7 @@ fn explain_failure(
         }
     }
     let text = error.to_string();
+    // Before the rest: an alert is the other side's own word, and what follows is guessed from ours.
     if let Some(alert) = error.ssl_error().map(reason_of).filter(|r| r.contains("alert")) {
         return Trouble::new(
             format!("the other side ended the handshake: {alert}"),
@@ -345,6 +363,7 @@ fn explain_failure(
     if error.ssl_error().is_some_and(|stack| reason_of(stack).contains("wrong version number")) {
         return Trouble::new("the port does not speak TLS", NOT_TLS).mark_lasting();
     }
+    // Nothing of TLS came, so what is there probably speaks something else.
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
         return Trouble::new("the connection was closed during the handshake", NOT_TLS).mark_lasting();
     }
@@ -367,6 +386,7 @@ fn describe_certificate(certificate: &X509Ref) -> String {
         .subject_alt_names()
         .into_iter()
         .flatten()
+        // Certificates of a large cluster have hundreds of names: some show whose it is.
         .take(6)
         .filter_map(|name| {
             let ip = || match name.ipaddress()? {

@@ -24,6 +24,7 @@ pub(super) fn build_body(
     own: impl Fn(&str) -> Option<String>,
     message: &Message,
 ) -> Vec<u8> {
+    // Ours before the plan's own: a value that is named `what` must not hide what happened.
     let value = |word: &str| placeholder_text(names, message, word).or_else(|| own(word));
     let text = match (plan.fill_template(value), plan.kind) {
         (Some(filled), _) => filled,
@@ -56,11 +57,13 @@ fn placeholder_text(names: &MessageNames, message: &Message, word: &str) -> Opti
         "trigger" => visible_name(news.trigger.as_deref().unwrap_or_default()),
         "metric" => news.metric.map(|m| m.to_string()).unwrap_or_default(),
         "key" => visible_name(&format!("{}/{}", names.migration, news.key)),
+        // The entry makes it unique: a receiver that is told twice, after a crash, can know it.
         "id" => format!("{}#{}", visible_name(&names.migration), news.seq),
         "journal_seq" => news.seq.to_string(),
         "missed" => message.missed.to_string(),
         _ => return None,
     };
+    // Here for every word: a template may put any of them anywhere.
     Some(shorten_text(&visible_text(&text), MOST))
 }
 
@@ -98,6 +101,7 @@ fn webhook_payload(names: &MessageNames, message: &Message) -> Value {
 fn slack_payload(names: &MessageNames, message: &Message) -> Value {
     let of = |word: &str| {
         let text = placeholder_text(names, message, word).unwrap_or_default();
+        // Escaped, then cut: escaping makes a text up to five times as long.
         cut_escaped(&slack_escape(&text), SLACK_MOST)
     };
     let sign = match message.news.severity {
@@ -119,6 +123,7 @@ fn slack_payload(names: &MessageNames, message: &Message) -> Value {
         "unfurl_links": false,
         "unfurl_media": false,
         "blocks": [
+            // Slack refuses the whole message over a section that is too long.
             { "type": "section", "text": { "type": "mrkdwn", "text": cut_escaped(&said, 2_990), "verbatim": true } },
             { "type": "context", "elements": [{ "type": "mrkdwn", "text": cut_escaped(&context, 1_900), "verbatim": true }] },
         ],
@@ -154,5 +159,6 @@ fn severity_word(severity: Severity) -> &'static str {
 }
 
 fn format_time(at: At) -> String {
+    // A time that no calendar has stays empty: `at_ms` says it all the same.
     jiff::Timestamp::from_millisecond(at.0).map(|t| t.to_string()).unwrap_or_default()
 }

@@ -80,6 +80,7 @@ impl Retry {
     pub(crate) fn pause_ms(self, tries: u32) -> Option<u64> {
         let Retry::Later(asked) = self else { return None };
         let usual = PAUSES_MS[(tries.max(1) as usize - 1).min(PAUSES_MS.len() - 1)];
+        // Never sooner than usual, whatever it asks: `Retry-After: 0` from a server that fails would be a flood.
         Some(asked.map_or(usual, |ms| ms.clamp(usual, LONGEST_PAUSE_MS)))
     }
 }
@@ -124,6 +125,7 @@ impl NotifyTarget {
     /// Whether it is told of this. What is about the whole migration is told to everyone who asked for its kind.
     #[must_use]
     pub fn wants(&self, news: &Notification) -> bool {
+        // One message may be of several kinds: one that is asked for is enough.
         let asked = news.topics.iter().any(|t| self.plan.on.contains(t));
         let everyone = self.plan.teams.is_empty() && self.plan.groups.is_empty();
         let ours = || match &news.subject {
@@ -164,6 +166,7 @@ impl NotifyTarget {
             most: Some(ANSWER),
         };
         let answer = line.server.send(request).await.map_err(later)?;
+        // Any of them: webhooks answer 200, 202 and 204, and a body that never ends changes nothing.
         if (200..300).contains(&answer.status) {
             tracing::debug!(to = %visible_name(&self.plan.name), seq = message.news.seq, status = answer.status, "told");
             return Ok(answer.status);
@@ -184,11 +187,13 @@ impl NotifyTarget {
     }
 
     async fn resolve_address(&self) -> Result<Arc<TargetAddress>, Trouble> {
+        // Held until it is made: of several messages one reads the secret, the others wait for it.
         let mut line = self.line.lock().await;
         if let Some(line) = &*line {
             return Ok(Arc::clone(line));
         }
         let url = self.plan.url.resolve("url")?;
+        // Before it is taken apart: from here on no error can repeat it.
         redact::learn_address(url.trim());
         let (origin, path) = split_url(url.trim()).ok_or_else(|| {
             Trouble::new("its url is not a URL of HTTP", "it must be https://HOST/PATH, alone in its variable or file")
@@ -204,6 +209,7 @@ impl NotifyTarget {
 fn explain_refusal(line: &TargetAddress, answer: &HttpResponse) -> NotSent {
     let status = answer.status;
     let again = match status {
+        // Come again, say RFC 9110 (408), 8470 (425) and 6585 (429): any other 4xx is about the message itself.
         408 | 425 | 429 | 500..=599 => Retry::Later(answer.retry_after_s.map(|s| s.saturating_mul(1_000))),
         _ => Retry::Never,
     };

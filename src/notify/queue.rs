@@ -55,8 +55,10 @@ impl Queue {
         if seq <= self.latest {
             return;
         }
+        // Also by what is not for it: a restart need not look at that again.
         self.latest = seq;
         let Some(news) = news else { return };
+        // The oldest: what is true now is in the newest, and the journal has them all.
         if self.waiting.len() >= WAITING {
             self.waiting.pop_front();
             self.missed += 1;
@@ -69,6 +71,7 @@ impl Queue {
         if self.flying {
             return None;
         }
+        // Entries come in order of time, so that what is old stands in front.
         let old = self.waiting.iter().take_while(|n| now.since(n.at) > OLD_MS).count();
         let news = match old {
             0 | 1 => self.waiting.pop_front()?,
@@ -78,11 +81,13 @@ impl Queue {
             }
         };
         self.flying = true;
+        // Not taken off yet: this try may fail, and the count has to be told by the one that arrives.
         Some(Message { news, missed: self.missed })
     }
 
     /// It was delivered.
     pub(crate) fn note_delivered(&mut self, message: &Message) {
+        // What was dropped while this one was on its way is not in its count: that stays for the next.
         self.missed = self.missed.saturating_sub(message.missed);
         self.failing = None;
         self.settle(message);
@@ -95,6 +100,7 @@ impl Queue {
     }
 
     fn settle(&mut self, message: &Message) {
+        // Whichever way it ended: what can't be delivered must not be tried anew at each restart.
         self.settled = self.settled.max(message.news.seq);
         (self.flying, self.changed) = (false, true);
     }
@@ -103,6 +109,7 @@ impl Queue {
     pub fn note_failure(&mut self, at: At, trouble: Trouble) {
         let since = self.failing.as_ref().map_or(at, |(since, _)| *since);
         let failing = Some((since, trouble));
+        // An endpoint that is down says the same each minute: that is worth no entry.
         if self.failing != failing {
             (self.failing, self.changed) = (failing, true);
         }
@@ -117,6 +124,7 @@ impl Queue {
     /// What a restart has to know.
     #[must_use]
     pub(crate) fn told_so_far(&self) -> DeliveryProgress {
+        // While anything waits the cursor stays before it: after a crash it is told twice rather than never.
         let seq = if self.is_idle() { self.settled.max(self.latest) } else { self.settled };
         DeliveryProgress { target: self.target.clone(), seq, failing: self.failing.clone() }
     }

@@ -57,6 +57,7 @@ impl Router {
         let mut done = BTreeMap::new();
         let mut pending = Vec::new();
         for acl in acls {
+            // Numbers of a newer Kafka were read as Unknown: sent back, they would name another ACL, or none.
             if acl.is_known() {
                 pending.push(acl.clone());
             } else {
@@ -73,6 +74,7 @@ impl Router {
                 Err(failure) => Err(failure),
             };
             attempt += 1;
+            // One connection carries all: without an answer each of them is as unknown, or as unsent, as the others.
             let answers = answers.unwrap_or_else(|f| pending.iter().map(|_| Err(f.clone())).collect());
             let api = if create { "CreateAcls" } else { "DeleteAcls" };
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), api));
@@ -146,6 +148,7 @@ async fn send_delete(connection: &Connection, acls: &[Acl]) -> AclResults {
 }
 
 fn pair_results(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(i16, Option<StrBytes>)>) -> AclResults {
+    // Results carry no names: one too few would put each refusal beside the wrong ACL.
     if codes.len() != acls.len() {
         let what = format!("{} gave {} results for {} ACLs", connection.label(), codes.len(), acls.len());
         return Err(Failure::new(Class::Lost, what, "look at the cluster's ACLs before going on"));
@@ -162,12 +165,14 @@ impl BrokerQuestion<i32> for AclFilter {
     const API: &'static str = "DescribeAcls";
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
+        // v0 knows no prefixed patterns (KIP-290, Kafka 2.0) and would show them as none.
         let version = offered_version::<DescribeAclsRequest>(connection, 1)?;
         let request = DescribeAclsRequest::default()
             .with_resource_type_filter(self.resource.map_or(ANY, |r| r as i8))
             .with_resource_name_filter(self.name.as_deref().map(to_str_bytes))
             .with_pattern_type_filter(if self.matching { MATCH } else { ANY })
             .with_principal_filter(self.principal.as_deref().map(to_str_bytes))
+            // Any host: a denial for one host alone is an ACL that matters, too.
             .with_host_filter(None)
             .with_operation(self.operation.map_or(ANY, |o| o as i8))
             .with_permission_type(self.permission.map_or(ANY, |p| p as i8));
@@ -186,6 +191,7 @@ impl BrokerQuestion<i32> for AclFilter {
                 permission: Permission::from_repr(acl.permission_type).unwrap_or(Permission::Unknown),
             }));
         }
+        // Each broker is asked of itself: there is one key, and the set is what it enforces.
         Ok(keys.iter().map(|node| (*node, Ok(acls.clone()))).collect())
     }
 }

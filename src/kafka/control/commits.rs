@@ -57,6 +57,7 @@ impl Cluster {
         group: &str,
         partitions: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, ChangeOutcome>, Trouble> {
+        // Not Empty: members may stay while they read other topics; of these ones the broker refuses it (KIP-496).
         self.inner.must_be_movable(group).await?;
         Ok(self.inner.delete_offsets(group, partitions).await)
     }
@@ -90,6 +91,7 @@ impl OffsetChange {
     ) -> Vec<(TopicPartition, Result<(), Failure>)> {
         let OffsetChange::Commit(wanted) = self else { return delete_some(connection, group, partitions).await };
         let some: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), wanted.get(tp)?.clone()))).collect();
+        // Pipelined: a group of some thousand partitions costs one round trip.
         let asked: Vec<_> = some.chunks(PARTITIONS_PER_COMMIT).map(|c| commit_some(connection, group, c)).collect();
         join_all(asked).await.into_iter().flatten().collect()
     }
@@ -97,6 +99,7 @@ impl OffsetChange {
 
 impl Router {
     async fn must_be_movable(&self, id: &str) -> Result<GroupState, Failure> {
+        // Without offsets: asked before anything is written, it must not fail over a partition that can't be read.
         let group = self.fetch_group(id, false).await?;
         let refuse = |what: &str, advice: &str| {
             let what = format!("group `{}` on {} {what}", visible_name(id), self.side());
@@ -136,6 +139,7 @@ impl Router {
         metadata: &BTreeMap<TopicPartition, String>,
     ) -> BTreeMap<TopicPartition, ChangeOutcome> {
         let of = |tp: &TopicPartition| metadata.get(tp).cloned().unwrap_or_default();
+        // One entry a partition: which of two in one request Kafka keeps is for nobody to guess.
         let wanted: BTreeMap<_, _> = offsets.iter().map(|(tp, at)| (tp.clone(), (*at, of(tp)))).collect();
         self.change_on_coordinator(group, wanted.keys().cloned().collect(), &OffsetChange::Commit(wanted)).await
     }
@@ -176,6 +180,7 @@ impl Router {
             for (tp, result) in answers {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
+                    // Never when the answer was lost: it may have taken effect, and others may have committed since.
                     Err(f) if f.class == Class::Unreachable => attempt + 1 < CONNECT_ATTEMPTS,
                     _ => false,
                 };
@@ -191,6 +196,7 @@ impl Router {
                 break;
             }
             pending = again;
+            // Whatever the refusal was: asking who coordinates costs little beside a round at the wrong broker.
             self.forget_coordinator(KeyType::Group, group);
             back_off(attempt).await;
         }
@@ -219,6 +225,7 @@ impl Router {
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "DeleteGroups"));
             for (id, result) in answers {
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
+                // Of a deleted group too: it has no coordinator any more.
                 self.forget_coordinator(KeyType::Group, &id);
                 if retry {
                     log.note(&result);
@@ -263,6 +270,7 @@ async fn commit_some(
         }
         let request = OffsetCommitRequest::default()
             .with_group_id(group_id(group))
+            // -1 without a member: an administrator's commit, which is taken only of a group that has no members.
             .with_generation_id_or_member_epoch(-1)
             .with_topics(topics);
         connection.call(version, &request).await
@@ -303,6 +311,7 @@ async fn delete_some(
         }
         let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
         let answer = connection.call(version, &request).await?;
+        // A refusal of the group as a whole has no partitions in its answer, which would look as if they were left out.
         check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())?;
         Ok::<_, Failure>(answer)
     };
@@ -363,6 +372,7 @@ fn pair_results(
 
 fn left_out_failure(connection: &Connection, subject: &str) -> Failure {
     let what = format!("{subject}: {} left it out of its answer", connection.label());
+    // Lost, not refused: a partition that is missing from the answer to a change may have been changed.
     Failure::new(Class::Lost, what, "look at what is committed before going on")
 }
 

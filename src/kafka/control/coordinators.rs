@@ -35,6 +35,7 @@ impl Router {
     ) -> HashMap<String, Result<i32, Failure>> {
         let mut found = HashMap::new();
         let mut missing: Vec<String> = Vec::new();
+        // The lock ends before brokers are asked: it can't be held over a wait.
         {
             let known = lock_unpoisoned(&self.coordinators);
             for key in keys {
@@ -54,6 +55,7 @@ impl Router {
             for (key, answer) in answers.into_iter().flatten() {
                 let again = match &answer {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
+                    // A lookup changes nothing: it may be asked again after its answer was lost, too.
                     Err(f) if f.class != Class::Final => attempt + 1 < CONNECT_ATTEMPTS.min(attempts),
                     _ => false,
                 };
@@ -70,6 +72,7 @@ impl Router {
             }
         }
         let mut known = lock_unpoisoned(&self.coordinators);
+        // All, and not the oldest: each costs one question more, and an order of age would have to be kept for all.
         if known.len() + found.len() > MAX_COORDINATORS {
             tracing::debug!(side = %self.side(), known = known.len(), "too many coordinators: all are forgotten");
             known.clear();
@@ -111,6 +114,7 @@ impl Router {
             let found = if version >= 4 {
                 find_batch(&connection, version, kind, keys).await?
             } else {
+                // Lists came with KIP-699 (Kafka 3.0). Pipelined, single questions cost one round trip as well.
                 let each = keys.iter().map(|k| find_one(&connection, version, kind, k));
                 keys.iter().cloned().zip(join_all(each).await).collect()
             };
@@ -124,6 +128,7 @@ impl Router {
         if found.iter().any(|(_, r)| r.as_ref().is_ok_and(|n| !known.brokers.contains_key(n))) {
             // A coordinator that joined since: its address comes with the next Metadata. If not, asking it says so.
             tracing::debug!(side = %self.side(), "a coordinator that Metadata did not name");
+            // An error is no answer to what was asked, and the coordinators were told: they are worth more.
             let _ = self.refresh_metadata(Some(&[])).await;
         }
         found
@@ -146,6 +151,7 @@ async fn find_batch(
             check_message(c.error_code, c.error_message.as_deref(), describe_coordinator(&c.key), connection.label());
         by_key.insert(c.key.to_string(), checked.map(|()| c.node_id.0));
     }
+    // Worth another try, not "there is none": nobody may take silence for a group that does not exist.
     let missing = |key: &str| {
         let what = format!("{}: {} left it out of its answer", describe_coordinator(key), connection.label());
         Err(Failure::new(Class::Retry, what, ""))
@@ -155,6 +161,8 @@ async fn find_batch(
 
 async fn find_one(connection: &Connection, version: i16, kind: KeyType, key: &str) -> Result<i32, Failure> {
     let mut request = FindCoordinatorRequest::default().with_key(StrBytes::from_string(key.to_owned()));
+    // v0 (before 0.11) knows groups alone. Of a transactional id it would tell the group's coordinator, which then
+    // lacks every request about transactions.
     if version >= 1 {
         request.key_type = kind as i8;
     }

@@ -154,7 +154,10 @@ fn cause_of(error: ResponseError) -> Option<Cause> {
 fn is_retriable(error: ResponseError) -> bool {
     use ResponseError as E;
     match error {
+        // Kafka's clients repeat both until they run out of time. The one ends with somebody's transaction, of the
+        // other the topic is gone: neither within these attempts.
         E::UnstableOffsetCommit | E::UnknownTopicId => false,
+        // Kafka's consumers answer the first by joining again, which nobody does here: both pass by themselves.
         E::RebalanceInProgress | E::ConcurrentTransactions => true,
         other => other.is_retriable(),
     }

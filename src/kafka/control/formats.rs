@@ -74,6 +74,7 @@ impl BrokerQuestion<TopicPartition> for Beginnings {
         keys: &[TopicPartition],
     ) -> Replies<TopicPartition, Self::Told> {
         let all = |told: Self::Told| keys.iter().map(|tp| (tp.clone(), Ok(told))).collect();
+        // Key 1 is Fetch. The broker's own greatest: librdkafka chooses for itself, whatever is spoken here.
         let greatest = connection.versions().get(&1).map_or(0, |(_, greatest)| *greatest);
         if greatest < FLEXIBLE_FETCH {
             return Ok(all(None));
@@ -85,6 +86,7 @@ impl BrokerQuestion<TopicPartition> for Beginnings {
         for tp in keys {
             let partition = OffsetForLeaderPartition::default()
                 .with_partition(tp.partition)
+                // -1: not compared. The epoch that Metadata told may be an old one, and would be fenced (KIP-320).
                 .with_current_leader_epoch(-1)
                 .with_leader_epoch(BELOW_ALL);
             match topics.last_mut().filter(|t| t.topic.as_str() == tp.topic) {
@@ -97,6 +99,7 @@ impl BrokerQuestion<TopicPartition> for Beginnings {
             }
         }
         let mut request = OffsetForLeaderEpochRequest::default().with_topics(topics);
+        // Else it would be -2, a replica that debugs. The field came with v3.
         if version >= 3 {
             request.replica_id = BrokerId(-1);
         }
@@ -106,6 +109,7 @@ impl BrokerQuestion<TopicPartition> for Beginnings {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.topic.as_str(), p.partition);
                 let checked = check_code(p.error_code, format_args!("leader epochs of {tp}"), connection.label());
+                // -1 is no epoch at all: a log that is empty, or whose leader has forgotten them over an old set.
                 let begins = (p.end_offset >= 0).then_some(p.end_offset);
                 told.push((tp, checked.map(|()| Some(begins))));
             }
@@ -139,6 +143,7 @@ impl Cluster {
                 Err(f) => return Err(f.into()),
             };
             for (from, to) in wanted.remove(&tp).unwrap_or_default() {
+                // What lies at or behind the first epoch was written as v2: it needs no look.
                 let to = begins.map_or(to, |begins| to.min(begins));
                 if from < to
                     && let Some(old) = self.inner.walk_batches(&tp, from, to).await?
@@ -177,6 +182,7 @@ impl Router {
                     return Ok(Some(self.old_set_at(tp, offset, magic)));
                 }
                 FormatVerdict::Over => return Ok(None),
+                // The bounds come last: what the last portion shows still counts.
                 FormatVerdict::GoOn { from } if seen <= MOST && moves <= MOVES => next = from,
                 FormatVerdict::GoOn { from } => return Ok(Some(self.untold_set(tp, from, to))),
                 FormatVerdict::Untold => return Ok(Some(self.untold_set(tp, next, to))),
@@ -266,6 +272,7 @@ impl BrokerQuestion<TopicPartition> for RecordsQuestion {
         };
         let request = FetchRequest::default()
             .with_replica_id(BrokerId(-1))
+            // No waiting: the end of a log is an answer here, and not the moment before the next record.
             .with_max_wait_ms(0)
             .with_min_bytes(0)
             .with_max_bytes(PORTION)
@@ -307,11 +314,13 @@ enum FormatVerdict {
 fn judge_reply(lies: &LogReply, next: i64, to: i64) -> FormatVerdict {
     match lies {
         // What has expired can't be misread; what follows it can.
+        // At or before `next` the same would be asked again; at or behind `to` nothing of the window is left.
         LogReply::Outside { begins: Some(begins) } if (next + 1..to).contains(begins) => {
             FormatVerdict::GoOn { from: *begins }
         }
         LogReply::Outside { .. } => FormatVerdict::Over,
         LogReply::Records { bytes, end } => match scan_batches(bytes, next) {
+            // By where it begins at the earliest: a set that reaches into the window from before belongs to it.
             BatchScan::Old { begins, .. } if begins >= to => FormatVerdict::Over,
             BatchScan::Old { offset, magic, .. } => FormatVerdict::Old { offset, magic },
             BatchScan::New { next } if next >= to => FormatVerdict::Over,
@@ -347,6 +356,7 @@ fn scan_batches(records: &[u8], from: i64) -> BatchScan {
         }
         let Some(delta) = bytes_at::<4>(rest, LAST_DELTA_AT) else { break };
         next = Some(base.saturating_add(i64::from(i32::from_be_bytes(delta).max(0))).saturating_add(1));
+        // 12: offset and size themselves, which the size does not count.
         let Some(after) = usize::try_from(size).ok().and_then(|size| rest.get(12 + size..)) else { break };
         rest = after;
     }

@@ -68,6 +68,7 @@ impl Router {
                 Ok(view) => return Ok(view),
                 Err(failure) => failure,
             };
+            // A broker that is away takes its connection's whole time limit at each attempt, one that refuses none.
             let most = if failure.class == Class::Retry { ATTEMPTS } else { CONNECT_ATTEMPTS };
             attempt += 1;
             if !failure.is_passing() || attempt >= most {
@@ -85,6 +86,7 @@ impl Router {
         // The list alone tells share and streams groups apart (v5, KIP-848). Only those are asked for: as a rule, none.
         let typed = connection.common_version::<ListGroupsRequest>().is_some_and(|v| v >= 5);
         let consumer = connection.common_version::<ConsumerGroupDescribeRequest>().is_some();
+        // One flight for what may not all be needed: a look before a commit costs a round trip, whatever the group is.
         let (listed, classic, modern, fetched) = tokio::join!(
             ask_if(typed, list_groups(&connection, &["share", "streams"])),
             describe_classic(&connection, ids),
@@ -114,6 +116,7 @@ impl Router {
                 view.kind = kind;
                 view.apply_description(described);
             }
+            // Since DescribeGroups v6 (KIP-1043) a group that is not there is this error, and not described as Dead.
             Some((_, Err(f))) if f.error == Some(ResponseError::GroupIdNotFound) => view.state = GroupState::Dead,
             Some((_, Err(f))) => return Err(f),
             None => {}
@@ -125,8 +128,11 @@ impl Router {
                     (view.offsets, view.metadata) = (fetched.offsets, fetched.metadata);
                     view.trouble = view.trouble.take().or(fetched.trouble);
                 }
+                // The coordinator moved between the answers of one flight: all of them are asked of the new one.
                 Err(f) if f.class == Class::Retry => return Err(f),
+                // A share group commits no offsets, and of one that is gone the refusal says no more than that.
                 Err(_) if matches!(view.kind, GroupKind::Share) || view.state == GroupState::Dead => {}
+                // State and members are known all the same: only the offsets are not, and that is said.
                 Err(f) => view.trouble = Some(f.into()),
             }
         }
@@ -172,6 +178,7 @@ impl Router {
         let id = &ids[0];
         let version = connection.need_version::<OffsetFetchRequest>("0.10.2 or later")?;
         let stable = version >= 7;
+        // Both: asked for all, brokers leave out a first commit that is pending; by name, what else is committed.
         let (all, named) = tokio::join!(
             fetch_offsets(&connection, ids, stable),
             ask_if(!partitions.is_empty(), fetch_named(&connection, version, id, partitions, stable)),
@@ -180,12 +187,15 @@ impl Router {
         if let Some(named) = named {
             fetched.overlay_named(named?);
         }
+        // One partition that can't be read is enough: nobody may commit over a set of offsets that is not whole.
         if let Some(trouble) = fetched.trouble {
             return Err(Failure::with_trouble(Class::Final, trouble));
         }
+        // Both answers name a partition that is pending.
         fetched.pending.sort_unstable();
         fetched.pending.dedup();
         let offsets = match stable {
+            // First: offsets that may still change are not stable, however many of the others are.
             _ if !fetched.pending.is_empty() => StableOffsets::Pending(fetched.pending),
             true => StableOffsets::Stable(fetched.offsets),
             false => StableOffsets::Unasked(fetched.offsets, no_stable(connection.label())),
@@ -202,6 +212,7 @@ impl Router {
             for (id, result) in self.ask_coordinators(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
+                    // Reading offsets may be repeated: a lost answer took nothing with it.
                     Err(f) if f.is_passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
                     _ => false,
                 };
@@ -257,6 +268,7 @@ fn no_stable(label: &str) -> Trouble {
 fn is_absent(classic: Option<&Result<Described, Failure>>) -> bool {
     match classic {
         Some(Ok(described)) => described.state == GroupState::Dead,
+        // A refusal that stays leaves the word to the newer request; one that passes says nothing of the kind.
         Some(Err(f)) => f.class == Class::Final,
         None => true,
     }

@@ -49,6 +49,7 @@ impl Buf for Guarded {
     fn try_get_u8(&mut self) -> Result<u8, TryGetError> {
         let byte = self.bytes.try_get_u8()?;
         let (value, width) = self.varint;
+        // Seven bits a byte, least significant first, into more than 32: a length that overflows is seen as too large.
         let value = value | u64::from(byte & 0x7f) << width;
         // The decoder stops after five bytes whatever the fifth says.
         if byte & 0x80 != 0 && width < 28 {
@@ -61,6 +62,7 @@ impl Buf for Guarded {
 
     fn try_get_i32(&mut self) -> Result<i32, TryGetError> {
         let value = self.bytes.try_get_i32()?;
+        // Not 0: a huge length that is cut to 0 would pass for an empty array.
         let most = i32::try_from(self.bytes.len().max(1)).unwrap_or(i32::MAX);
         Ok(if self.clamp { value.min(most) } else { value })
     }
@@ -91,6 +93,7 @@ impl ByteBuf for Guarded {
 /// with every such integer cut to the bytes that remain (at least 1). A cut array length then runs out of bytes, because
 /// each element takes at least two; so if that succeeds, no length was too large.
 pub(super) fn decode<M: Decodable>(bytes: &mut Bytes, version: i16, flexible: bool) -> Option<M> {
+    // On a copy, which costs a reference count: the bytes themselves are shared.
     if !flexible {
         M::decode(&mut Guarded::new(bytes.clone(), true), version).ok()?;
     }

@@ -44,6 +44,7 @@ pub(super) struct ClusterIdentity {
 impl ClusterIdentity {
     /// Takes in what an address leads to. Errors: not to where the others lead.
     fn admit(&mut self, side: Side, at: &str, id: &str) -> Result<(), Trouble> {
+        // With a pin, who answered first proves nothing: an address that was corrected must be let in.
         let stays = self.first.as_ref().filter(|_| self.pin.is_none());
         let known = self.seen.as_ref().or(stays).cloned();
         match known {
@@ -53,6 +54,7 @@ impl ClusterIdentity {
                 Err(trouble)
             }
             _ => {
+                // An address that leads home again is no second cluster any more: DNS was mended.
                 self.foreign.remove(at);
                 let mine = || (id.to_owned(), at.to_owned());
                 self.first.get_or_insert_with(mine);
@@ -65,6 +67,7 @@ impl ClusterIdentity {
     /// Why nothing that is read can be told to be this cluster's.
     fn trouble(&self, side: Side) -> Option<Trouble> {
         let (at, id) = self.foreign.first_key_value()?;
+        // Nothing seen since the last survey: then it was the session's first that this one was held against.
         let (known, there) = self.seen.as_ref().or(self.first.as_ref())?;
         Some(two_clusters(side, (there, known), (at, id)))
     }
@@ -79,6 +82,7 @@ impl ClusterIdentity {
             (Some((pin, by)), Some(id)) => {
                 wrong_cluster(side, id, pin, *by).map_or(Ok(()), |trouble| Err(Unverified::Wrong(trouble)))
             }
+            // Unknown and not Wrong: it may be a broker that starts, and nothing says that it is another cluster's.
             (Some((pin, by)), None) => Err(Unverified::Unknown(Trouble::new(
                 format!("{side} did not tell its cluster id, and {by} pins {pin}", pin = visible_name(pin)),
                 "look at what answers at its addresses: every broker since Kafka 0.10.1 has an id",
@@ -136,6 +140,7 @@ impl Cluster {
         let inner = &self.inner;
         let answer = inner.refresh_metadata(Some(&[])).await.map_err(|f| self.to_unverified(f))?;
         let known = inner.topology();
+        // The bootstrap list too, though the data plane is not given it: the control plane connects by it.
         let mut endpoints = inner.seed_endpoints().map_err(|f| self.to_unverified(f))?;
         let brokers: Vec<Endpoint> = known.brokers.keys().filter_map(|node| inner.node_endpoint(*node).ok()).collect();
         endpoints.extend(brokers.iter().cloned());
@@ -144,6 +149,7 @@ impl Cluster {
         let Surveyed { reached, refused } =
             inner.survey_addresses(endpoints, &serving, FIRST.max(inner.setup_timeout())).await;
         let id = answer.cluster_id.map(|id| id.to_string()).filter(|id| !id.is_empty());
+        // After the survey, with what it found: the pin is compared with the same look that the entrances come from.
         let meant = lock_unpoisoned(&inner.identity).check_meant(inner.side(), id.as_deref());
         meant.inspect_err(|why| tracing::error!(side = %inner.side(), ?why, "not the cluster that is meant"))?;
         let entrances: Vec<String> =
@@ -194,14 +200,17 @@ impl Router {
         if settled() {
             return Ok(());
         }
+        // Connections that are open lead to either cluster: none may answer while it is not known which.
         if !lock_unpoisoned(&self.identity).foreign.is_empty() {
             tracing::warn!(side = %self.side(), "addresses led to two clusters: all are asked anew");
             *lock_unpoisoned(&self.surveyed) = false; // whoever asks something waits for the turn
             lock_unpoisoned(&self.identity).forget();
             self.hang_up();
         }
+        // One that answers first: the survey gives the others no more than a little time beside it.
         self.reach_any().await?;
         self.survey_seeds(self.seed_endpoints()?).await;
+        // Also when one of them leads elsewhere: `foreign` makes the next caller ask all of them anew.
         *lock_unpoisoned(&self.surveyed) = true;
         self.check_one_cluster()
     }
@@ -237,6 +246,7 @@ impl Router {
         let mut targets = targets.into_iter();
         let mut asking: FuturesUnordered<_> = targets.by_ref().take(AT_ONCE).map(|t| self.ask_address(t)).collect();
         let mut left = first;
+        // The time runs anew with each answer; what ends the whole is that each connection has a limit of its own.
         while let Ok(Some((place, answered))) = timeout(left, asking.next()).await {
             match answered {
                 Ok(()) => {
@@ -246,6 +256,7 @@ impl Router {
                     }
                     surveyed.reached.insert(place);
                 }
+                // Only of what the data plane would use: a bootstrap address that refuses keeps nobody from working.
                 Err(failure) if serving.contains(&place) && !failure.nobody => {
                     surveyed.refused.get_or_insert_with(|| failure.into());
                 }
@@ -268,6 +279,7 @@ impl Router {
         side: Side,
         connection: &Connection,
     ) -> Result<(), Failure> {
+        // A broker that tells no id can't be told from another: all there is against that is a pin (`check_meant`).
         let Some(id) = cluster_id(connection).await? else { return Ok(()) };
         let at = describe_address(connection.endpoint());
         lock_unpoisoned(identity).admit(side, &at, &id).map_err(|trouble| {
@@ -291,8 +303,10 @@ struct Surveyed {
 
 /// Each address that these have, once.
 async fn resolve_endpoints(endpoints: Vec<Endpoint>, limit: Duration) -> Vec<NamedEndpoint> {
+    // The bootstrap list and Metadata mostly name the same addresses.
     let places: BTreeMap<String, Endpoint> = endpoints.into_iter().map(|e| (host_port_of(&e), e)).collect();
     let found = join_all(places.iter().map(|(place, endpoint)| async move {
+        // A name that does not resolve is one more silent address.
         let all = resolve_addresses(endpoint, limit).await.unwrap_or_default();
         all.into_iter().map(move |at| (place.clone(), Endpoint { only: Some(at), ..endpoint.clone() }))
     }));

@@ -35,7 +35,9 @@ impl OffsetSpec {
     fn to_wire(self) -> i64 {
         match self {
             OffsetSpec::Earliest => -2,
+            // The same question: the isolation level makes one the high watermark and the other the last stable offset.
             OffsetSpec::Latest | OffsetSpec::LatestStable => -1,
+            // Negative times are words (-1 latest, -2 earliest): a moment before 1970 must not turn into one.
             OffsetSpec::Timestamp(ms) => ms.max(0),
             OffsetSpec::MaxTimestamp => -3,
         }
@@ -69,6 +71,7 @@ impl Router {
         let mut fresh = false;
         for attempt in 0..attempts {
             let known = self.topology();
+            // A leader that is known is tried first, and looked up when it was wrong.
             if !fresh && pending.keys().any(|tp| leader_of(&known.leaders, tp).is_none_or(|l| l < 0)) || attempt > 0 {
                 let topics: std::collections::BTreeSet<_> = pending.keys().map(|tp| tp.topic.clone()).collect();
                 let topics: Vec<_> = topics.into_iter().collect();
@@ -82,6 +85,7 @@ impl Router {
             for (tp, spec, result) in self.ask_leaders(&pending).await {
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < attempts,
+                    // Reading may be repeated: a lost answer took nothing with it.
                     Err(f) if f.is_passing() => attempt + 1 < attempts.min(CONNECT_ATTEMPTS),
                     _ => false,
                 };
@@ -107,6 +111,7 @@ impl Router {
         pending: &BTreeMap<TopicPartition, OffsetSpec>,
     ) -> Vec<(TopicPartition, OffsetSpec, Result<FoundOffset, Failure>)> {
         let known = self.topology();
+        // By what is asked, too: a request has one isolation level.
         let mut by_leader: BTreeMap<(i32, OffsetSpec), Vec<TopicPartition>> = BTreeMap::new();
         let mut out = Vec::with_capacity(pending.len());
         for (tp, spec) in pending {
@@ -202,6 +207,8 @@ async fn list_call(
         }
     }
     let mut request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(topics);
+    // v0 and v1 have no isolation level: they would answer with the high watermark, and records of open transactions
+    // would count as readable.
     if spec == OffsetSpec::LatestStable {
         if version < 2 {
             let what = format!("{} has no last stable offset", connection.label());
@@ -215,6 +222,7 @@ async fn list_call(
         for p in topic.partitions {
             let tp = TopicPartition::new(topic.name.as_str(), p.partition_index);
             let checked = check_code(p.error_code, format_args!("offsets of {tp}"), connection.label());
+            // -1 is "no such record": none, and not an offset.
             found.insert(tp, checked.map(|()| (p.offset >= 0).then_some((p.offset, p.timestamp))));
         }
     }

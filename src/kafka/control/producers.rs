@@ -72,6 +72,7 @@ fn producer_view_of(state: ProducerState) -> ProducerView {
         // Epochs are 16 bits wide everywhere else.
         epoch: i16::try_from(state.producer_epoch).unwrap_or(-1),
         last_sequence: state.last_sequence,
+        // -1 is Kafka's word for none in all three, and 0 is a value: the first epoch, the first offset.
         last_timestamp: Some(At(state.last_timestamp)).filter(|at| at.0 >= 0),
         coordinator_epoch: Some(state.coordinator_epoch).filter(|e| *e >= 0),
         open_from: Some(state.current_txn_start_offset).filter(|o| *o >= 0),

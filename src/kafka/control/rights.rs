@@ -65,6 +65,7 @@ impl Router {
 
     async fn cluster_operations(&self) -> Result<Operations, Failure> {
         let connection = self.connect_any().await?;
+        // DescribeCluster (KIP-700) took this over from Metadata, which lost it with v11.
         let bits = if let Some(version) = connection.common_version::<DescribeClusterRequest>() {
             let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
             let answer = connection.call(version, &request).await?;
@@ -167,6 +168,7 @@ impl Router {
         let hidden = answer.topics.into_iter().filter_map(|t| {
             let name = t.name.as_ref()?.to_string();
             let failure = check_code(t.error_code, format_args!("topic {}", visible_name(&name)), &side).err()?;
+            // A name that Kafka does not allow is no topic's, hidden or not.
             let gone = matches!(
                 failure.error,
                 Some(ResponseError::UnknownTopicOrPartition | ResponseError::InvalidTopicException)
@@ -183,6 +185,7 @@ impl Router {
         let missing: Vec<String> = names.iter().filter(|n| !view.groups.contains_key(*n)).cloned().collect();
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut found: Vec<(String, Result<Option<GroupView>, Failure>)> = Vec::new();
+        // Once: this is part of a picture, and the next one asks again. Until then it is unknown, with the reason.
         for (id, node) in self.find_coordinators_within(KeyType::Group, &missing, 1).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
@@ -199,6 +202,7 @@ impl Router {
                     self.forget_coordinator(KeyType::Group, &id);
                     let trouble = Some(failure.into());
                     let hidden =
+                        // Not Dead: what can't be looked at may be alive.
                         GroupView { state: GroupState::Unknown, coordinator: -1, trouble, ..GroupView::default() };
                     view.groups.insert(id, hidden);
                 }

@@ -33,6 +33,7 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
     let version = connection.need_version::<SaslHandshakeRequest>("1.0 or later")?;
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
     let answer = connection.call(version, &request).await?;
+    // The one refusal with which a broker names what it would take (KIP-43).
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
         let offered: Vec<_> = answer.mechanisms.iter().map(|m| visible_name(m)).collect();
         return Err(Failure::new(
@@ -41,6 +42,7 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
             "use a listener with SASL PLAIN: the other mechanisms are not supported yet by this version",
         ));
     }
+    // A listener without SASL says so: by Kafka's name for it nobody would think of the wrong port.
     if answer.error_code == ResponseError::IllegalSaslState.code() {
         return Err(Failure::new(
             Class::Final,
@@ -52,6 +54,7 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
 }
 
 async fn send_token(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
+    // Before 1.0 the token goes bare, without a request around it (KIP-152): such a broker is refused here by name.
     let version = connection.need_version::<SaslAuthenticateRequest>("1.0 or later")?;
     let answer = connection.call(version, &SaslAuthenticateRequest::default().with_auth_bytes(token)).await?;
     check_message(answer.error_code, answer.error_message.as_deref(), subject, connection.label())?;
@@ -60,6 +63,7 @@ async fn send_token(connection: &Connection, token: Bytes, subject: &str) -> Res
 
 /// RFC 4616: an empty authorization id, the name and the password, separated by NUL.
 fn plain_token(username: &str, password: &str) -> Result<Bytes, Failure> {
+    // It would move the border between name and password: another user with another password.
     if username.contains('\0') || password.contains('\0') {
         return Err(Failure::new(
             Class::Final,

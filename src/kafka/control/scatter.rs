@@ -39,6 +39,7 @@ impl Located for i32 {
 
 impl Located for TransactionalId {
     async fn locate(inner: &Router, keys: &[Self], again: bool) -> Vec<(Self, Result<i32, Failure>)> {
+        // A coordinator is asked for only when it is not remembered: forgetting it is how one asks anew.
         if again {
             keys.iter().for_each(|key| inner.forget_coordinator(KeyType::Transaction, &key.0));
         }
@@ -61,9 +62,11 @@ impl Located for TopicPartition {
                 Err(failure) => return fail_all(keys, &failure),
             }
         }
+        // Looked at again: Metadata may have come since, from here or for somebody else.
         let known = inner.topology();
         let node = |tp: &TopicPartition| match leader_of(&known.leaders, tp) {
             Some(node) if node >= 0 => Ok(node),
+            // A topic that may not be seen has no leader either: what stays goes before what would be tried again.
             found => Err(barred.get(&tp.topic).cloned().unwrap_or_else(|| inner.no_leader(tp, found))),
         };
         keys.iter().map(|tp| (tp.clone(), node(tp))).collect()
@@ -75,6 +78,7 @@ fn barred_topics(answer: &MetadataResponse, side: &str) -> HashMap<String, Failu
     let barred = |t: &MetadataResponseTopic| {
         let name = t.name.as_ref()?.to_string();
         let failure = check_code(t.error_code, format_args!("topic {name}", name = visible_name(&name)), side).err()?;
+        // LEADER_NOT_AVAILABLE and the like pass: those are left to the retries.
         (failure.class == Class::Final).then_some((name, failure))
     };
     answer.topics.iter().filter_map(barred).collect()
@@ -108,12 +112,14 @@ impl Router {
         ask: &A,
         keys: &[K],
     ) -> BTreeMap<K, Result<A::Told, Failure>> {
+        // Each once, and sorted: requests name a topic once with all its partitions, by looking at the one before.
         let mut pending: Vec<K> = keys.iter().cloned().collect::<BTreeSet<K>>().into_iter().collect();
         let mut done = BTreeMap::new();
         let mut attempt = 0;
         while !pending.is_empty() {
             let mut answers = Vec::with_capacity(pending.len());
             let mut by_node: BTreeMap<i32, Vec<K>> = BTreeMap::new();
+            // From the second round on what was known of places is the suspect.
             for (key, node) in K::locate(self, &pending, attempt > 0).await {
                 match node {
                     Ok(node) => by_node.entry(node).or_default().push(key),
@@ -158,6 +164,7 @@ impl Router {
             Err(failure) => return fail_all(keys, &failure),
         };
         let parts: Vec<&[K]> = keys.chunks(KEYS_PER_REQUEST).collect();
+        // At once: a broker answers a connection in order, so it works on the next part while this one is decoded.
         let answers = join_all(parts.iter().map(|some| ask.send(&connection, node, some))).await;
         let mut out = Vec::with_capacity(keys.len());
         for (some, answer) in parts.into_iter().zip(answers) {

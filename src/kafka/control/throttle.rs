@@ -72,6 +72,7 @@ pub(super) struct ThrottleMark {
 impl ThrottleBook {
     /// Where it stands now.
     pub fn mark(&self) -> ThrottleMark {
+        // Relaxed: three figures for people, which may be an answer apart.
         let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
         ThrottleMark { answers: read(&self.answers), throttled: read(&self.throttled), ms: read(&self.ms) }
     }
@@ -80,6 +81,7 @@ impl ThrottleBook {
     pub fn since(&self, mark: ThrottleMark, who: &str) -> Option<Throttled> {
         let now = self.mark();
         let answers = now.throttled.saturating_sub(mark.throttled);
+        // No throttled answer, no mean: dividing by none is the `None` that says so.
         let ms = now.ms.saturating_sub(mark.ms).checked_div(answers)?;
         Some(Throttled { answers, of: now.answers.saturating_sub(mark.answers), ms, who: who.to_owned() })
     }
@@ -109,11 +111,13 @@ impl ThrottleGate {
 
     /// Takes in what an answer named, ms.
     pub(crate) fn note_throttle(self: &Arc<Self>, ms: i32) {
+        // A negative time is nonsense, and no reason to wait.
         let ms = u64::try_from(ms).unwrap_or(0);
         self.book.note_answer(ms);
         if ms == 0 {
             return;
         }
+        // Counted, as there is no clock here: answers that were on their way each name a time, and the longest counts.
         self.waiting.send_modify(|n| *n += 1);
         let gate = Arc::clone(self);
         tokio::spawn(async move {
@@ -130,6 +134,7 @@ impl ThrottleGate {
     /// Waits until the broker takes requests again; at most [`LONGEST`].
     pub(crate) async fn wait_open(&self) {
         if self.is_closed() {
+            // After that it is sent all the same: the request's own limit then says what is wrong.
             let _ = tokio::time::timeout(LONGEST, self.waiting.subscribe().wait_for(|n| *n == 0)).await;
         }
     }
@@ -141,8 +146,10 @@ impl ThrottleGate {
             let mut waiting = self.waiting.subscribe();
             tokio::pin!(awaited);
             loop {
+                // Marked as seen here: a change between this look and the wait below ends that wait at once.
                 let limit = if *waiting.borrow_and_update() > 0 { LONGEST } else { limit };
                 tokio::select! {
+                    // An answer that is there counts, also when the time is up in the same moment.
                     biased;
                     done = &mut awaited => return Some(done),
                     // Once a time to wait is over the broker goes on reading: the limit counts from there.
@@ -154,6 +161,7 @@ impl ThrottleGate {
                 }
             }
         };
+        // Each change begins the loop's limit anew: a broker that throttles without end must not hold the caller.
         tokio::time::timeout(limit.saturating_add(LONGEST), waiting).await.ok().flatten()
     }
 }

@@ -147,6 +147,7 @@ impl Router {
         if topics.is_empty() {
             return HashMap::new();
         }
+        // Any broker knows the settings of topics; only its own settings a broker alone can tell.
         let connection = match self.connect_any().await {
             Ok(connection) => connection,
             Err(f) => return topics.iter().map(|t| (t.clone(), Err(f.clone()))).collect(),
@@ -171,6 +172,7 @@ impl Router {
         let mut done = BTreeMap::new();
         let mut pending: Vec<&String> = names.iter().collect();
         for attempt in 0..ATTEMPTS {
+            // Each round: NOT_CONTROLLER tells that it moved, and not where to.
             self.refresh_metadata(Some(&[])).await?;
             let controller = self.topology().controller;
             // Before KRaft only the controller does it; since then any broker passes it on.
@@ -186,6 +188,7 @@ impl Router {
                 };
             let answers = match change {
                 TopicChange::Create { topics, validate_only } => {
+                    // Without what an earlier round settled: a topic that was just made would be refused as existing.
                     let some: Vec<_> = topics.iter().filter(|t| pending.contains(&&t.name)).collect();
                     send_create(&connection, &some, validate_only).await
                 }
@@ -202,6 +205,7 @@ impl Router {
             };
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), change.api()));
             for name in pending {
+                // Left out of the answer to a change: it may have happened.
                 let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
                 let result = answers.remove(name).unwrap_or_else(missing);
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
@@ -233,6 +237,7 @@ impl Router {
             }
             let ready = match self.refresh_metadata(Some(topics)).await {
                 Ok(answer) => answer.topics.iter().all(|t| {
+                    // A broker that has not heard of the topic yet answers with an error, or without partitions.
                     t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
                 }),
                 Err(failure) => {
@@ -243,6 +248,7 @@ impl Router {
             if ready {
                 return;
             }
+            // Fresh Metadata each time also teaches the router the new leaders, so that the next question finds them.
             back_off(attempt).await;
         }
     }
@@ -284,6 +290,7 @@ async fn send_create(
 async fn send_delete(connection: &Connection, names: &[&String]) -> Result<TopicAnswers, Failure> {
     let version = connection.need_version::<DeleteTopicsRequest>("0.10.1 or later")?;
     let mut request = DeleteTopicsRequest::default().with_timeout_ms(CHANGE_TIMEOUT_MS);
+    // From v6 on topics go by name or id (KIP-516), in another field.
     if version >= 6 {
         let state = |n: &&String| DeleteTopicState::default().with_name(Some(topic_name(n)));
         request.topics = names.iter().map(state).collect();
@@ -292,6 +299,7 @@ async fn send_delete(connection: &Connection, names: &[&String]) -> Result<Topic
     }
     let answer = connection.call(version, &request).await?;
     let result = |t: kafka_protocol::messages::delete_topics_response::DeletableTopicResult| {
+        // Null only where a topic was named by its id, which is not done here.
         let name = t.name.map(|n| n.to_string()).unwrap_or_default();
         let subject = format!("topic {name}", name = visible_name(&name));
         let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());

@@ -48,6 +48,7 @@ impl Cluster {
         &self,
         filter: &TransactionFilter,
     ) -> Result<BTreeMap<i32, Answer<Vec<ListedTransaction>>>, Trouble> {
+        // A broker that joined since would be missing from the list, and its ids with it.
         self.inner.refresh_metadata(Some(&[])).await?;
         let nodes: Vec<i32> = self.inner.topology().brokers.keys().copied().collect();
         let since = if filter.longer_than_ms.is_some() { Since::V3_8 } else { Since::V3_0 };
@@ -119,6 +120,7 @@ impl Cluster {
             self.side()
         );
         let refuse = |what: &str, advice: &str| Err(Trouble::new(format!("{name} {what}"), advice));
+        // From the leader first: a marker for one that has ended since would abort what was begun after it.
         let mut found = self.describe_producers(std::slice::from_ref(&hanging.partition)).await;
         match found.remove(&hanging.partition) {
             Some(Answer::Told(producers)) => {
@@ -132,6 +134,7 @@ impl Cluster {
             }
             other => return Err(other.and_then(|a| a.to_trouble()).unwrap_or_else(|| Trouble::new(name.clone(), ""))),
         }
+        // Not only the id that is named: whoever names the wrong one would have a living transaction cut in two.
         let mut ids = self.ids_of(hanging.producer_id).await?;
         ids.extend(hanging.transactional_id.clone());
         if ids.is_empty() {
@@ -143,6 +146,7 @@ impl Cluster {
         for (id, found) in self.describe_transactions(&ids).await {
             let id = visible_name(&id);
             match found {
+                // A producer id belongs to one transactional id: the one that was named is another's.
                 Answer::Told(Some(view)) if view.producer_id != hanging.producer_id => {
                     let what = format!("is not of {id}, which has producer id {} now", view.producer_id);
                     return refuse(&what, "name the transactional id that it is of");
@@ -173,6 +177,7 @@ impl Cluster {
         for (_, found) in self.list_transactions(&filter).await? {
             match found {
                 Answer::Told(listed) => ids.extend(listed.into_iter().map(|t| t.id)),
+                // The id that holds it may be in just this broker's list.
                 other => return Err(other.to_trouble().unwrap_or_else(|| Trouble::new("a broker did not say", ""))),
             }
         }
@@ -219,8 +224,12 @@ fn to_fencing(result: Result<(i64, i16), Failure>) -> Fencing {
         Err(failure) => failure,
     };
     match (failure.class, failure.error) {
+        // First: whatever was said before it, this one was sent and not answered.
         (Class::Lost, _) => Fencing::Unknown(failure.into()),
+        // After all attempts. The producer of an Ongoing transaction is fenced by then; of one that was in
+        // PrepareCommit or PrepareAbort already the epoch is not bumped yet.
         (_, Some(E::ConcurrentTransactions)) => Fencing::Ending(failure.into()),
+        // Brokers before KIP-588 (InitProducerId v4) call a fenced producer INVALID_PRODUCER_EPOCH.
         (_, Some(E::ProducerFenced | E::InvalidProducerEpoch)) => Fencing::Overtaken(failure.into()),
         (_, Some(E::TransactionalIdAuthorizationFailed | E::ClusterAuthorizationFailed)) => {
             Fencing::Forbidden(failure.into())
@@ -235,11 +244,13 @@ impl BrokerQuestion<i32> for TransactionFilter {
     const API: &'static str = "ListTransactions";
 
     async fn send(&self, connection: &Connection, _: i32, keys: &[i32]) -> Replies<i32, Self::Told> {
+        // The duration came with v1 (KIP-994): a broker that ignored it would list young ones as old.
         let version = offered_version::<ListTransactionsRequest>(connection, self.longer_than_ms.map_or(0, |_| 1))?;
         let mut request = ListTransactionsRequest::default()
             .with_state_filters(self.states.iter().map(|s| StrBytes::from_string(s.to_string())).collect())
             .with_producer_id_filters(self.producer_ids.iter().map(|id| ProducerId(*id)).collect());
         if let Some(ms) = self.longer_than_ms {
+            // A number that does not fit must not turn negative, which would be no filter.
             request.duration_filter = i64::try_from(ms).unwrap_or(i64::MAX);
         }
         let answer = connection.call(version, &request).await?;
@@ -274,6 +285,7 @@ impl BrokerQuestion<TransactionalId> for TransactionsQuestion {
         let each = |t: Described| {
             let id = t.transactional_id.to_string();
             let checked = match ResponseError::try_from_code(t.error_code) {
+                // An answer: who may not see the id is told TRANSACTIONAL_ID_AUTHORIZATION_FAILED instead.
                 Some(ResponseError::TransactionalIdNotFound) => Ok(None),
                 _ => {
                     let subject = format!("transactional id `{}`", visible_name(&id));
@@ -324,6 +336,7 @@ impl BrokerQuestion<TransactionalId> for Fence {
     ) -> Replies<TransactionalId, Self::Told> {
         let version = offered_version::<InitProducerIdRequest>(connection, 0)?;
         let mut out = Vec::with_capacity(keys.len());
+        // One id a request, and one after the other: when a connection breaks, no more than one is left in doubt.
         for key in keys {
             // Producer id and epoch stay -1: whoever has the id now, its epoch is bumped (KIP-360).
             let request = InitProducerIdRequest::default()

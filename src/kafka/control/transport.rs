@@ -42,6 +42,7 @@ pub(super) async fn dial(
         Some(address) => vec![address],
         None => resolve_addresses(endpoint, limit).await?,
     };
+    // An address that swallows packets (an IPv6 route that leads nowhere) must leave time for those after it.
     let each = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = None;
     for address in addresses {
@@ -59,6 +60,7 @@ pub(super) async fn dial(
             }
         };
         let _ = tcp.set_nodelay(true); // an optimisation only
+        // No further address is tried when TLS fails: somebody answered, and what is wrong there is the news.
         return match secure {
             None => Ok(Box::new(tcp)),
             Some((connector, settings)) => {
@@ -70,6 +72,7 @@ pub(super) async fn dial(
                     Failure::with_trouble(Class::Unreachable, trouble)
                 };
                 let stream = tls::shake_hands(tcp, connector, settings, &endpoint.host).await;
+                // No time limit of its own: the setup of the whole connection has one around it.
                 Ok(Box::new(stream.map_err(failed)?))
             }
         };

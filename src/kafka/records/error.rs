@@ -79,6 +79,9 @@ impl From<ReadError> for Trouble {
 /// Leadership has moved, or is about to.
 pub(super) fn moves_leader(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
+    // Not only the plain ones: a new leader does not tell offsets before its high watermark is known
+    // (OffsetNotAvailable, KIP-207), epochs of client and leader differ for a moment (KIP-320), and who loses a disk
+    // gives leadership away.
     matches!(
         code,
         E::NotLeaderForPartition

@@ -39,8 +39,10 @@ impl RecordReader {
     /// Errors: the client is at another cluster than it is held to, or nobody tells. librdkafka keeps the id that it was
     /// told last, and says when that was another one before.
     pub(super) fn check_home(&self, within: Duration) -> Result<(), ReadError> {
+        // Brokers before 0.10.1 have no id: there is nothing to hold such a client to.
         let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
         let told = self.consumer.client().fetch_cluster_id(within);
+        // Silence is not another cluster: it may pass, so it is told as a wait that was too long and bars nothing.
         if told.is_none() && self.consumer.context().second_cluster().is_none() {
             return Err(self.stalled_error("asking for the cluster id", None));
         }
@@ -52,6 +54,7 @@ impl RecordReader {
     pub(super) fn check_admitted(&self, ranges: &[ReadRange]) -> Result<(), ReadError> {
         let Some(hold) = &self.hold else { return Ok(()) };
         hold.warden.admit(ranges)?;
+        // After the warden, who may have waited long: the client's own word is as young as can be.
         self.check_home(self.patience)
     }
 }

@@ -57,6 +57,7 @@ impl QueueLimits {
     }
 
     pub fn within(queued_kib: u32) -> Self {
+        // A record that waits costs some 500 bytes besides itself: eight a KiB keep that below four times the bytes.
         let records = queued_kib.saturating_mul(A_KIB).min(QUEUED);
         // What arrives may be compressed: five times as much and more once it is there.
         let portion = (u64::from(queued_kib) << 9).clamp(LEAST, Portion::Usual.bytes());

@@ -48,6 +48,7 @@ impl<'a> RecordRef<'a> {
     /// not UTF-8; the read that gave this record then ends with an error.
     pub fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a [u8]>)> + use<'a> {
         let (message, unnamed) = (self.message, self.unnamed);
+        // Outer `None`: not asked for yet. Inner: it has none, and is not asked again.
         let mut all: Option<Option<&'a BorrowedHeaders>> = None;
         let mut next = 0;
         std::iter::from_fn(move || {
@@ -59,6 +60,7 @@ impl<'a> RecordRef<'a> {
             next += 1;
             Some((header.key, header.value))
         })
+        // A name that can't be read does not move `next`: without the fuse the same one would be read again.
         .fuse()
     }
 

@@ -22,6 +22,7 @@ impl ReadyQueues {
 
     /// Slot `slot` has something to read.
     pub(crate) fn ring(&self, slot: usize) {
+        // librdkafka's thread rings through C: a panic here would end the process, and what is guarded is always whole.
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let (queue, queued) = &mut *waiting;
         if !std::mem::replace(&mut queued[slot], true) {
@@ -34,6 +35,7 @@ impl ReadyQueues {
     pub fn take(&self) -> Option<usize> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = waiting.0.pop_front()?;
+        // Before the slot is read: what arrives while it is read rings again.
         waiting.1[slot] = false;
         Some(slot)
     }
@@ -82,10 +84,12 @@ impl ReadPatience {
     /// Takes in librdkafka's statistics: a fetch position that moved is progress, though no record was
     /// shown (a long stretch of aborted ones).
     pub(crate) fn note_statistics<'a>(&mut self, json: &[u8], open: impl Iterator<Item = &'a TopicPartition>) {
+        // They only lengthen patience: without them a long stretch of aborted records is given up earlier.
         let Ok(all) = serde_json::from_slice::<serde_json::Value>(json) else { return };
         for partition in open {
             let told = &all["topics"][&partition.topic]["partitions"][&partition.partition.to_string()];
             let Some(position) = told["next_offset"].as_i64() else { continue };
+            // The first figure is no progress: there was nothing to move from.
             if self.positions.insert(partition.clone(), position).is_some_and(|before| position > before) {
                 self.idle = 0;
             }
