@@ -173,9 +173,11 @@ impl RecordReader {
                 ("group.id", properties.get("group.id").unwrap_or("cutover-reader")),
                 ("enable.auto.commit", "false"),
                 ("enable.auto.offset.store", "false"),
+                // Outside the log the read has to end: any jump would leave records out unseen.
                 ("auto.offset.reset", "error"),
                 ("enable.partition.eof", "true"),
                 ("allow.auto.create.topics", "false"),
+                // librdkafka's default is off: what a disk or a line damaged would be compared as if it was written so.
                 ("check.crcs", "true"),
                 (
                     "isolation.level",
@@ -240,6 +242,7 @@ impl RecordReader {
             waiting = rest;
             self.read_together(ranges, &batch, (gate, &mut *sink), &mut done)?;
         }
+        // After the last record: the client may have been led elsewhere in the middle.
         self.check_home(Duration::ZERO)?;
         Ok(done)
     }
@@ -265,6 +268,7 @@ impl RecordReader {
                 ask.add_partition_offset(&p.topic, p.partition, which)
                     .map_err(|e| self.refused_error("asking for", p, &e))?;
             }
+            // As times are asked for: one request a leader, where watermarks take one a partition.
             let answer = match self.consumer.offsets_for_times(ask, self.patience) {
                 Ok(answer) => answer,
                 Err(e) if e.rdkafka_error_code().is_some_and(moves_leader) => {
@@ -344,6 +348,7 @@ impl RecordReader {
         done: &mut [RangeTotals],
     ) -> Result<(), ReadError> {
         let partitions: Vec<_> = batch.iter().map(|i| ranges[*i].partition.clone()).collect();
+        // Before anything is assigned: an end that is not there would only be waited for until patience is over.
         for (i, end) in batch.iter().zip(self.list_ends(&partitions)?) {
             let ReadRange { partition, to, .. } = &ranges[*i];
             if *to > end {
@@ -373,6 +378,7 @@ impl RecordReader {
         self.consumer.assign(&assignment).map_err(|e| self.refused_error("reading", &partitions[0], &e))?;
         let read = self.read_until_closed(&mut windows, &ready, (gate, sink), done);
         drop(windows);
+        // After a failed read, too: the reader is used again.
         let gone = self.consumer.unassign();
         read?;
         gone.map_err(|e| self.refused_error("closing", &partitions[0], &e))
@@ -392,12 +398,14 @@ impl RecordReader {
         let mut held = Vec::new();
         while open > 0 {
             self.serve_events();
+            // librdkafka goes on trying what is refused for good.
             if let Some((code, _)) = self.consumer.context().last_error()
                 && librdkafka::is_final(code)
             {
                 return Err(self.stalled_error("reading", None));
             }
             let next = match ready.take() {
+                // What is held is looked at only when nothing else has anything: a gate slows down its own range alone.
                 None if !held.is_empty() => {
                     gate.wait();
                     held.drain(..).for_each(|slot| ready.ring(slot));
@@ -436,6 +444,7 @@ impl RecordReader {
             if !window.open {
                 gate.note_closed(window.index);
                 open -= 1;
+                // The last one goes with the `unassign` of all.
                 if open > 0 {
                     self.release(&window.range.partition);
                 }
@@ -460,6 +469,7 @@ impl RecordReader {
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     // A new leader's end can be behind for a moment: only an end at or past `to` counts.
                     let end = self.consumer.context().take_end_of_partition();
+                    // An end whose words can't be read closes nothing: patience does then.
                     window.open &= end.is_none_or(|end| end < window.range.to);
                     if !window.open {
                         return Ok((true, false));
@@ -481,6 +491,7 @@ impl RecordReader {
                 read.bytes += record.size as u64;
                 window.next = offset + 1;
                 let flow = sink(window.index, record);
+                // After the sink: nobody reads headers but who wants them.
                 if unnamed.get() {
                     return Err(self.unnamed_header_error(window.range, offset));
                 }

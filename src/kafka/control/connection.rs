@@ -222,6 +222,7 @@ impl Connection {
         version: i16,
         request: &R,
     ) -> Result<R::Response, Failure> {
+        // After 2^31 requests numbers begin again at 0.
         let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
         let frame = self.encode(id, version, request).map_err(|e| {
             Failure::new(Class::Final, format!("a request can't be encoded: {e}"), "this is a fault of cutover")
@@ -283,7 +284,9 @@ impl Connection {
         };
         let (answer, answered) = oneshot::channel();
         match &mut *self.shared.waiting.lock().map_err(|_| self.shared.closed_failure())? {
+            // Before the frame goes out: its answer may be read before `try_send` returns.
             Ok(waiting) => waiting.insert(id, Waiter { answer, _place: place }),
+            // Closed before anything of it was sent: it can't have taken effect.
             Err(reason) => return Err(Failure { class: Class::Unreachable, ..reason.clone() }),
         };
         // Never full: a frame in the queue holds one of as many places. Not awaiting keeps a waiter and its frame together
@@ -311,6 +314,7 @@ impl Connection {
         let encoding = |e: String| Failure::new(Class::Final, e, "this is a fault of cutover");
         let mut answer = self.exchange(id, self.encode(id, 3, &request).map_err(encoding)?).await?;
         // A broker that does not know v3 answers UNSUPPORTED_VERSION in the form of v0 (KIP-511).
+        // Of ApiVersions the answer's header is v0 in every version (KIP-511): the error code follows the number.
         let unsupported = answer.len() >= 6 && answer[4..6] == 35i16.to_be_bytes();
         let response = if unsupported {
             tracing::debug!(broker = %self.label(), "ApiVersions v3 is not known there: v0");
@@ -419,6 +423,7 @@ impl ConnectionState {
 /// ` (reason)`, of an OpenSSL error only what the other side said.
 fn describe_cause(error: &std::io::Error) -> String {
     let text = error.to_string();
+    // OpenSSL's text is a list of codes and places: of its parts the alert alone is the other side's word.
     let alert = text.split(':').find(|part| part.contains("alert") && !part.contains("alert number"));
     format!(" ({})", crate::base::sanitise::visible_text(alert.unwrap_or(&text)))
 }
@@ -477,6 +482,7 @@ async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<Connecti
                     _ => return,
                 };
                 let Some(waiter) = waiter else {
+                    // From here on no answer can be told to belong to what was asked.
                     shared.close(
                         Class::Lost,
                         &format!("sent an answer (number {id}) that nobody asked for"),
@@ -506,6 +512,7 @@ async fn next_frame(
         let owed = shared.first_owed();
         match timeout(limit, &mut reading).await {
             Ok(result) => return result,
+            // The same request before and after: one that came in between has not waited so long.
             Err(_) if owed.is_some_and(|id| shared.owes_answer(id)) && !shared.gate.is_closed() => {
                 shared.give_up(limit);
                 return Ok(None);
@@ -525,6 +532,7 @@ async fn read_frame(
     let length = usize::try_from(i32::from_be_bytes(head)).unwrap_or(usize::MAX);
     if !(4..=MAX_FRAME).contains(&length) {
         let (what, advice) = match head {
+            // A TLS record: an alert or a handshake, of version 3.x.
             [0x15 | 0x16, 0x03, ..] => (
                 "answers in TLS".into(),
                 "set `security.protocol` to SSL or SASL_SSL, or use the plaintext listener's port",
@@ -544,6 +552,7 @@ async fn read_frame(
     while frame.len() < length {
         let missing = length - frame.len();
         if frame.capacity() == frame.len() {
+            // Doubled, so that a large answer is copied few times, and never more than is announced.
             frame.reserve(missing.min(READ_PIECE.max(frame.len())));
         }
         if reader.read_buf(&mut (&mut frame).limit(missing)).await? == 0 {

@@ -83,6 +83,7 @@ pub(super) async fn list_groups(connection: &Connection, types: &[&'static str])
 
 /// The kind from ListGroups v5's type, or from the protocol type alone before it.
 fn parse_kind(group_type: &str, protocol_type: &str) -> GroupKind {
+    // Brokers write `Classic` and `Share`.
     match group_type.to_ascii_lowercase().as_str() {
         "consumer" => GroupKind::Consumer,
         "share" => GroupKind::Share,
@@ -209,6 +210,7 @@ async fn fetch_single(
     let request = OffsetFetchRequest::default()
         .with_group_id(group_id(id))
         .with_topics(topics)
+        // The flag came with v7 (KIP-447).
         .with_require_stable(stable && version >= 7);
     let answer = connection.call(version, &request).await?;
     check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(id)), connection.label())?;
@@ -261,6 +263,7 @@ impl Fetched {
         let mut kept = Vec::with_capacity(partitions.size_hint().0);
         for FetchedPartition { index: partition, offset, leader_epoch, metadata, code } in partitions {
             match ResponseError::try_from_code(code) {
+                // -1 is "nothing committed": left out, as it is no offset.
                 None if offset >= 0 => {
                     kept.push((partition, Committed { offset, leader_epoch }));
                     if !metadata.is_empty() {
@@ -306,6 +309,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                 let mut trouble = None;
                 let consumer = g.protocol_type.as_str() == "consumer";
                 let members = g.members.into_iter().map(|m| MemberView {
+                    // The bytes are the protocol's own: what a Connect worker or a registry puts there is no partition.
                     assigned: match decode_assignment(m.member_assignment) {
                         Some(assigned) if consumer => assigned,
                         None if consumer => {
@@ -318,6 +322,7 @@ pub(super) async fn describe_classic(connection: &Connection, ids: &[String]) ->
                     member_id: visible_name(&m.member_id),
                     instance_id: m.group_instance_id.map(|i| visible_name(&i)),
                     client_id: visible_name(&m.client_id),
+                    // Java writes an address without a name as `/10.0.0.7`.
                     host: visible_name(m.client_host.trim_start_matches('/')),
                 });
                 let members = members.collect();
@@ -433,6 +438,7 @@ impl GroupView {
         self.state = described.state;
         self.members = described.members;
         self.protocol = described.protocol;
+        // Classic may be for want of a list (before v5): the protocol type tells Connect's groups and the like.
         if self.kind == GroupKind::Classic {
             self.kind = parse_kind("classic", &described.protocol_type);
         }

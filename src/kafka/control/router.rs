@@ -238,10 +238,12 @@ impl Router {
 
     fn remember(&self, answer: &MetadataResponse, everything: bool) {
         let mut slot = lock_unpoisoned(&self.topology);
+        // Metadata of some topics says nothing of the others.
         let mut leaders = if everything { HashMap::new() } else { slot.leaders.clone() };
         for topic in &answer.topics {
             let Some(name) = &topic.name else { continue };
             let count = topic.partitions.iter().map(|p| p.partition_index + 1).max().unwrap_or(0);
+            // No longer than what came: one index that makes no sense must not take memory for 2^31 partitions.
             let mut by_partition = vec![-1; usize::try_from(count).unwrap_or(0).min(topic.partitions.len())];
             for partition in &topic.partitions {
                 let place = usize::try_from(partition.partition_index).ok().and_then(|i| by_partition.get_mut(i));
@@ -249,6 +251,7 @@ impl Router {
                     *leader = partition.leader_id.0;
                 }
             }
+            // Deleted, or not to be seen: an old leader would be asked in vain.
             if topic.partitions.is_empty() {
                 leaders.remove(name.as_str());
             } else {
@@ -278,6 +281,7 @@ impl Router {
         let slot = PeerSlot { endpoint: endpoint.clone(), opening: ready.shared(), suspect: None };
         // Polled once, so that `peek` sees the connection.
         let _ = slot.opening.clone().now_or_never();
+        // A connection that was made to the broker itself stays.
         lock_unpoisoned(&self.pool).entry(Peer::Node(broker.node_id.0)).or_insert(slot);
     }
 
@@ -289,6 +293,7 @@ impl Router {
     }
 
     pub(super) async fn reach_any(&self) -> Result<Arc<Connection>, Failure> {
+        // Whichever is open: every broker answers Metadata, and a connect costs a handshake.
         let open = lock_unpoisoned(&self.pool).values().filter_map(PeerSlot::ready_connection).next();
         if let Some(connection) = open {
             return Ok(connection);
@@ -302,6 +307,7 @@ impl Router {
             let mut racing: FuturesUnordered<_> = some.iter().map(|p| self.connect(*p)).collect();
             while let Some(result) = racing.next().await {
                 match result {
+                    // The others go on connecting behind: their slots are there when they are needed.
                     Ok(connection) => return Ok(connection),
                     Err(failure) => failures.push(failure),
                 }
@@ -340,6 +346,7 @@ impl Router {
             Some((slot, None)) => return Ok(slot.clone()),
             Some((slot, Some(Ok(connection)))) if !connection.is_closed() => return Ok(slot.clone()),
             Some((_, Some(Err(failure)))) => Some((*failure.trouble).clone()),
+            // Closed by who was asked and said nothing: the next one may be as silent, and is waited for briefly.
             Some((_, Some(Ok(connection)))) => connection.was_stuck(),
             None => None,
         };
@@ -516,6 +523,7 @@ fn none_answered(side: Side, seeds: usize, mut failures: Vec<Failure>) -> Failur
         return first;
     }
     let mut reasons: Vec<_> = failures.iter().map(|f| f.trouble.what.as_str()).collect();
+    // Neighbours alone: a bootstrap address and the node behind it say the same one after the other.
     reasons.dedup();
     let what = format!("none of the {seeds} bootstrap addresses of {side} answers: {}", reasons.join("; "));
     let lasting = failures.iter().all(|f| f.trouble.lasting);

@@ -124,6 +124,7 @@ impl Router {
                 Some(&named[..])
             }
         };
+        // Before Metadata: what it is slowed down by belongs to this look, too.
         *lock_unpoisoned(&self.look_began) = self.throttling.mark();
         let metadata = self.refresh_metadata(topics).await?;
         let mut view = self.build_skeleton(&metadata);
@@ -201,6 +202,7 @@ impl Router {
         let side = self.side();
         let error =
             check_code(topic.error_code, format_args!("topic {name}", name = visible_name(name)), &format!("{side}"));
+        // Nil from brokers that have no topic ids (before KIP-516, Kafka 2.8): none, and not all the same.
         let id = Some(topic.topic_id).filter(|id| !id.is_nil()).map(|id| id.to_string());
         let mut view = TopicView { id, ..TopicView::default() };
         if let Err(failure) = error {
@@ -262,6 +264,7 @@ impl Router {
         // What moved in between is asked again, by the way that follows leaders.
         let mut again: HashMap<OffsetSpec, Vec<TopicPartition>> = HashMap::new();
         for (spec, answers) in &mut found {
+            // Not of a broker that is away: that would take its whole time limit once more.
             let moved = |r: &Result<FoundOffset, Failure>| r.as_ref().is_err_and(|f| f.class == Class::Retry);
             answers.retain(|(tp, r)| {
                 if moved(r) {
@@ -294,6 +297,7 @@ impl Router {
                             _ => partition.high_watermark = offset,
                         }
                         if let Some(broker) = broker {
+                            // An answer does not undo that another one did not come.
                             broker.answered.get_or_insert(Ok(()));
                         }
                     }
@@ -303,6 +307,7 @@ impl Router {
                         {
                             broker.answered = Some(Err(Trouble::clone(&failure.trouble)));
                         }
+                        // The first of up to three says it: they mostly have one cause.
                         partition.trouble.get_or_insert(failure.into());
                     }
                 }
@@ -336,10 +341,12 @@ impl Router {
         let ids = |wanted: &dyn Fn(&GroupListing) -> bool| {
             listed.iter().filter(|l| wanted(l) && !has_stray(&l.id)).map(|l| l.id.clone()).collect::<Vec<_>>()
         };
+        // Share groups keep none (KIP-932): asking would be a refusal that looks like trouble.
         let with_offsets = ids(&|l| l.kind != GroupKind::Share);
         // Who is listed as Empty or Dead has no members: no need to ask.
         let peopled = |l: &GroupListing| {
             !matches!(l.state, Some(GroupState::Empty | GroupState::Dead))
+                // Before ListGroups v4 the list tells no state: only a description does, members wanted or not.
                 && (l.state.is_none() || options.members.has(&l.id))
         };
         let classic = ids(&|l| matches!(l.kind, GroupKind::Classic | GroupKind::Other) && peopled(l));
@@ -383,6 +390,7 @@ impl Router {
                     place_offsets(&mut view, answer);
                     OffsetsAsked::Answered
                 }
+                // Not asked for: a share group, or an id that can't be sent back.
                 None => OffsetsAsked::Answered,
             };
             out.push((l.id, view, asked));
@@ -415,6 +423,7 @@ impl Router {
                     }
                     silent.push(Trouble::clone(&failure.trouble));
                     for id in self.coordinated_by(node).into_iter().filter(|id| options.groups.has(id)) {
+                        // It may have moved to a broker that has listed it.
                         view.groups.entry(id).or_insert_with(|| GroupView {
                             coordinator: node,
                             trouble: Some(Trouble::clone(&failure.trouble)),
@@ -479,6 +488,7 @@ fn place_offsets(view: &mut GroupView, answer: Result<Fetched, Failure>) {
             (view.offsets, view.metadata) = (fetched.offsets, fetched.metadata);
             view.trouble = view.trouble.take().or(fetched.trouble);
         }
+        // In front of other trouble: without offsets nothing can be said of its lag.
         Err(failure) => view.trouble = Some(failure.into()),
     }
 }
