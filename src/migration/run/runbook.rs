@@ -246,6 +246,7 @@ fn blind_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
     let moved = handover_steps(group, to, accepted);
     let keep = |s: &Step| !matches!(s.kind, StepKind::Drain { .. } | StepKind::Translate { .. });
     let mut steps: Vec<Step> = moved.into_iter().filter(keep).collect();
+    // Where the drain stood: behind the stop, and before anything is committed.
     steps.insert(2, recall);
     // What can't be seen can't be gone back to.
     steps[1].undo = None;
@@ -254,6 +255,7 @@ fn blind_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
 
 fn give_back_steps(group: &GroupSettings, to: Side) -> Vec<Step> {
     vec![
+        // First: a commit that is still on its way would land on what is put back after it.
         Step::new(StepKind::Settle, "let the running effect end"),
         Step::new(StepKind::Restore { side: to.other() }, format!("old offsets on {}", to.other())),
         Step::new(
@@ -298,6 +300,7 @@ pub(crate) fn switch_of(kind: StepKind) -> Option<SwitchState> {
 /// anything is written there.
 #[must_use]
 pub fn no_return_after(kind: RunKind, steps: &[Step]) -> Option<usize> {
+    // Where records are carried that comes first: what was written to the other side can't be taken back.
     let first = |s: &Step| matches!(s.kind, StepKind::Start { .. } | StepKind::Carry { .. } | StepKind::Allow { .. });
     kind.moves().then(|| steps.iter().position(first)).flatten()
 }
