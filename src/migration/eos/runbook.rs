@@ -53,6 +53,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
     let mut steps = vec![
         Step::new(StepKind::Preflight, "check every row of the gate again"),
         flag_step(producer, FlagState::Off).undo(&again),
+        // Before the fence: InitProducerId aborts what is open, and a writer that is about to end it must be let.
         Step::new(StepKind::Quiet { side: from }, format!("wait for the end of its transactions on {from}"))
             .within(producer.drain_timeout_ms)
             .undo(&again),
@@ -64,6 +65,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
             StepKind::Still { side: from },
             format!("settled, fenced, closed on {from}, nobody on {to}, held {}", format_duration(producer.still_ms)),
         )
+        // What disturbs the time starts it anew, so there has to be room for more than one.
         .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
         .undo(&again),
         Step::new(StepKind::Couple { to }, coupled).within(TRANSLATE_MS).undo(&again),

@@ -40,6 +40,7 @@ impl Machine {
         let mut alarms = Vec::new();
         for (name, state) in &self.state.producers {
             let free = self.state.open_run(&Subject::Producer(name.clone())).is_none_or(|r| r.dry_run);
+            // One alarm at a time: the next one waits until a person has answered, and names what is left then.
             let (Some(since), Some(run), true) = (self.watched_since(name), state.run, state.alarm.is_none() && free)
             else {
                 continue;

@@ -273,12 +273,14 @@ pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u
     if let Some(p) = guess {
         let why = p.why.as_deref().unwrap_or("no evidence");
         all.push(HeldGate::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
+    // A guess counts nothing anyway: one gate says both.
     } else if plan.totals.missing.is_none() {
         all.push(HeldGate::new(GateName::Guess, None, format!("what is missing on {to} can't be told")));
     }
     let missing: u64 = plan.partitions.iter().filter_map(|p| p.missing).sum();
     if missing > 0 {
         let cost = if guess.is_some() { rounded_up(missing) } else { missing };
+        // In front: what is lost is what the phrase is typed for first.
         all.insert(0, HeldGate::new(GateName::Missing, Some(cost), format!("{missing} records are MISSING on {to}")));
     }
     let young: u64 = plan.partitions.iter().map(|p| p.unsettled.unconsumed).sum();
@@ -292,6 +294,7 @@ pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u
             let cost = if guess.is_some() { rounded_up(n) } else { n };
             all.push(HeldGate::new(GateName::ReRead, Some(cost), why));
         }
+        // Whatever the limit is: a number that is not known stays below none.
         (None, _) => {
             let why = "how many records would be re-read can't be told".to_owned();
             all.push(HeldGate::new(GateName::ReRead, None, why));
