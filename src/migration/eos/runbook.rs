@@ -60,6 +60,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
         Step::new(StepKind::Fence { side: from }, format!("fence its {}", ids(from)))
             .within(FENCE_MS)
             .undo("none needed: a new instance initialises again"),
+        // After the fence, which works on those that live: a denial keeps out those that start later.
         Step::new(StepKind::Deny { side: from }, deny).undo("allow it again"),
         Step::new(
             StepKind::Still { side: from },
@@ -77,12 +78,14 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
                 .undo(forth),
         );
     }
+    // Behind a carry there is no giving back: what was carried can't be taken away again.
     let undo = if steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. })) { forth } else { again.as_str() };
     steps.push(
         Step::new(StepKind::Seam { to }, format!("journal the seam: the end of {from}, the high watermark of {to}"))
             .undo(undo),
     );
     steps.extend([
+        // Only behind the seam: from here on somebody may write there.
         Step::new(StepKind::Allow { side: to }, format!("allow on {to} what an earlier cut denied there, if any"))
             .undo(forth),
         flag_step(producer, FlagState::only_on(to)).undo(forth),

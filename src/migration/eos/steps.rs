@@ -95,6 +95,7 @@ impl Machine {
         let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });
         let rows = self.check_hard_gate(name, to, &overridden, now)?;
         if carries {
+            // Before the stop: after it the producer would stand still for records that nobody can carry.
             self.check_carriable(name)?;
         }
         // Who was not there when it was confirmed was passed over by nobody.

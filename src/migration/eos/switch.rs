@@ -61,6 +61,7 @@ impl Machine {
     ) -> Result<(), StepProgress> {
         let advice = "find who still writes there and stop it";
         let fenced = fenced_by(&self.state.runs[&id]);
+        // First: who came back past the fence and has nothing open leaves a log that looks closed.
         if let Some(why) = initialised_again(look, &fenced, left) {
             return Err(fail_step(why, advice));
         }

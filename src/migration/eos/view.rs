@@ -166,6 +166,7 @@ impl Machine {
         let plan = self.settings.producers.get(name)?;
         let held = self.green_only(name)?;
         let sight = self.rule_context(now);
+        // A rate that is not known adds nothing: what is lost beyond the number holds again when the step comes.
         let rate: f64 = plan.topics.iter().filter_map(|t| sight.lag.topic_rate(Side::Green, t)).sum();
         // Confirming takes up to 30 s since the last key, stopping some more.
         let growth = (rate.max(0.0) * 120.0).ceil();

@@ -64,6 +64,7 @@ impl Machine {
         let Some((plan, state)) = self.settings.producers.get(name).zip(self.state.producers.get(name)) else {
             return Vec::new();
         };
+        // What was seen before it rested was its move's to judge.
         let look = match self.estate.eos[left].get(name) {
             Some(Observed::Known { value, at, .. }) if *at > since => value,
             _ => return Vec::new(),

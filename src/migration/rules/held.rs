@@ -223,6 +223,8 @@ impl Machine {
             for group in self.settings.groups.keys() {
                 let Some(view) = sight.latest_look(group, side).and_then(|s| s.view) else { continue };
                 for (tp, _) in self.lag.held_partitions(side, view) {
+                    // Each is asked of its leader (DescribeProducers, KIP-664); the rest is asked for once some of
+                    // these have ended.
                     if wanted.len() >= ASKED_AT_ONCE {
                         return wanted;
                     }

@@ -202,6 +202,7 @@ pub(crate) fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accept
 fn translate_step(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
     let most = |gate| accepted.iter().find(|a| a.gate == gate).map(|a| a.at_most);
     let guess = most(GateName::Guess).is_some();
+    // Where the limit is passed over, what was typed for it is the limit.
     let re_read = most(GateName::ReRead).flatten().unwrap_or(group.max_re_read);
     let lost = match most(GateName::Missing) {
         Some(Some(n)) => format!("at most {n} lost"),
@@ -227,6 +228,8 @@ fn handover_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec
         .within(group.drain_timeout_ms)
         .undo(&again),
         translate_step(group, to, accepted).undo(&again),
+        // Before the start: to whoever is no member a coordinator refuses commits of a group that has any
+        // (UNKNOWN_MEMBER_ID).
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets"),
         Step::new(

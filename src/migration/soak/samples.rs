@@ -124,6 +124,7 @@ impl SampleSeries {
             self.mark_unsaved(first);
             return;
         }
+        // A good stretch may wait for the next save: a restart loses its time, and claims nothing.
         self.urgent |= mark == SampleMark::Bad;
         self.push(SampleStretch { first: at, last: at, min: value, max: value, value, mark });
         self.mark_unsaved(at);

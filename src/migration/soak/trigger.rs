@@ -198,6 +198,7 @@ impl Sentry {
         if let Some(why) = &self.missing {
             return TriggerState::Unknown { why: why.clone() };
         }
+        // Counted to the newest sample and not to now: what is after that was not seen.
         match self.series.bad_for_ms(patience.gap_ms) {
             Some(ms) => {
                 let (label, value) = (t.metric.label(), t.metric.format_value(newest.value));

@@ -422,6 +422,7 @@ impl Notifications {
             Event::RunStarted { .. } => (&[T::Run], H::RunStarted, S::Info),
             Event::PointOfNoReturn { .. } => (&[T::Stage], H::NoReturn, S::Info),
             Event::NeedsOperator { .. } if open => (&[T::Alarm], H::NeedsOperator, S::Fail),
+            // The run is over: what is wrong is what it moved.
             Event::NeedsOperator { .. } => (&[T::Alarm], H::Alarm, S::Fail),
             Event::Continued { .. } => (&[T::Alarm], H::Continued, S::Info),
             Event::PassedOver { .. } => (&[T::Note], H::PassedOver, S::Warn),

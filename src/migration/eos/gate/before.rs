@@ -45,6 +45,7 @@ impl ProducerCut<'_> {
         let what = if self.to == Side::Blue { "at rest" } else { "new and unused" };
         let row = |at| HardGateRow::new(RowId::NewIds, format!("{} ids {what}", self.to), at);
         let (new, old) = (self.ids(self.to), self.ids(self.source_side()));
+        // Exactly-once is whoever has ids on either side; a cut needs them on both.
         if new.is_empty() || old.is_empty() {
             let side = if new.is_empty() { self.to } else { self.source_side() };
             return row(None).fail(
