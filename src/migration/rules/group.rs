@@ -432,7 +432,7 @@ pub(in crate::migration) fn check_producers(
                     ));
                 }
                 Some(f) => writers.push(format!("{name}:{f}", name = visible_name(name))),
-                // A person's flag can never be read: to wait for that would be to wait for ever.
+                // A person's flag can't be read: where its topics show nothing, waiting would be for ever.
                 None if p.has_flag && !p.flag_by_hand => {
                     return Err(Refusal::unknown(
                         format!(
