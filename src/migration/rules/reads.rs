@@ -268,8 +268,8 @@ pub(in crate::migration) fn match_topics(
         let whole = is_whole(source);
         if leave.names_topic(&topic) {
             facts.left_out.push(LeftOut { topic: topic.clone(), why: "nobody in it reads that now".into() });
-        // Without a list in the plan, whatever it has committed goes along.
         } else if planned.is_empty() {
+            // Without a list in the plan, whatever it has committed goes along.
             continue;
         } else if whole {
             facts.warnings.push(format!(

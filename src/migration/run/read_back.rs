@@ -130,6 +130,7 @@ impl Machine {
                 self.look_at_offsets((group, *side), (&want, metadata), Some(before), after)
             }
             Effect::RestoreOffsets { group, side, offsets, metadata } => {
+                // What stood before is not known: whatever reads otherwise counts as that.
                 self.look_at_offsets((group, *side), (offsets, metadata), None, after)
             }
             Effect::Translate { .. } => EffectObservation::AsBefore("a translation changes nothing".into()),
@@ -156,7 +157,6 @@ impl Machine {
         let equal = |wanted: &CommittedOffsets| wanted.iter().all(|(tp, o)| has.get(tp).copied() == *o);
         if equal(want) && committed_metadata(seen.view, metadata.iter().map(|(tp, _)| tp)) == metadata {
             EffectObservation::Took(EffectResult::Offsets { offsets: want.to_vec() })
-        // Of a restore nothing is known that stood before it: it is to put that back.
         } else if before.is_none_or(equal) {
             EffectObservation::AsBefore(format!("the offsets on {side} are as before"))
         } else {
