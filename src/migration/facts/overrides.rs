@@ -270,7 +270,7 @@ pub(crate) fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<S
 pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, settled: bool) -> Vec<HeldGate> {
     let mut all = Vec::new();
     let guess = plan.partitions.iter().find(|p| p.verdict == Verdict::Guess);
-    // A guess counts nothing anyway: one gate says both.
+    // Beside a guess, what is missing may be unknown as well: one gate says both.
     if let Some(p) = guess {
         let why = p.why.as_deref().unwrap_or("no evidence");
         all.push(HeldGate::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
