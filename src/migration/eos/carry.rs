@@ -46,6 +46,7 @@ impl Machine {
                         if let Err(next) = self.check_coupled_stand(id, from.other(), now) {
                             return next;
                         }
+                        // Journalled before the first record is sent: none of them can be taken back.
                         self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
                         return StepProgress::Again;
                     }
@@ -98,6 +99,7 @@ impl Machine {
         let both = self.look_at_both(id, name, from.other(), now)?;
         self.check_left_closed(id, name, plan, from, both.left, now)?;
         let begins = |tp: &TopicPartition| self.not_carried_from(&self.state.runs[&id], from, tp);
+        // Not one has a seam: these are no partitions that came later, but a cut that this journal knows nothing of.
         if both.left.ends.keys().all(|tp| begins(tp).is_none()) {
             return Err(fail_step(
                 format!(
@@ -134,6 +136,7 @@ impl Machine {
     /// stops.
     pub(super) fn check_carriable(&self, name: &str) -> Result<(), Refusal> {
         let green = Side::Green;
+        // What can't be told is no obstacle here: the carry asks for the seam and the log once more.
         let (Some((_, seams)), Some(view)) = (self.seam_of(name, green), self.estate.side(green).value()) else {
             return Ok(());
         };
@@ -172,6 +175,7 @@ impl Machine {
         };
         let before = run.effects.iter().filter(|e| is_carried(e)).count();
         let nth = if before == 0 { String::new() } else { format!("-{}", before + 1) };
+        // The run's number is unique in its journal alone, and another journal may move the same producer.
         format!("eos-{}-{}-{id}-{}{nth}", word(&self.settings.name), word(name), run.started.0)
     }
 
@@ -212,6 +216,7 @@ fn last_carry(run: &Run) -> Option<&JournalledEffect> {
 /// Whether an effect is a carry that brought everything, and was read back.
 fn is_carried(effect: &JournalledEffect) -> bool {
     match &effect.outcome {
+        // Also where the reading back found fault: a person was told, and nothing of it may be sent a second time.
         Some((Outcome::Done { result: EffectResult::Carried { verified, .. } }, _)) => verified.is_some(),
         _ => false,
     }

@@ -57,6 +57,7 @@ impl Machine {
         let (tries, last) = (mine.len(), mine.last().and_then(|e| e.outcome.clone()));
         match last {
             Some((Outcome::Done { result: EffectResult::Plan { plan } }, _)) => {
+                // All groups are walked at each look: what is journalled of one is behind it.
                 if run.coupled.iter().any(|(g, p)| g == name && *p == plan) {
                     return StepProgress::Done;
                 }
@@ -77,6 +78,7 @@ impl Machine {
             }
             _ => {
                 // Its members may still count until their session ends.
+                // A rehearsal finds them at work.
                 for side in if run.dry_run { &[][..] } else { &Side::BOTH[..] } {
                     let seen = self.rule_context(now).latest_look(name, *side).filter(|s| s.at > self.step_since(id));
                     match seen.map(|s| s.view) {
@@ -153,6 +155,7 @@ impl Machine {
     pub(super) fn commit_coupled(&mut self, id: RunId, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
         let dry = run.dry_run;
+        // Nothing is committed behind a commit of which nobody knows whether it took.
         if run.current_effect().is_some_and(|e| !matches!(e.outcome, Some((Outcome::Done { .. }, _)))) {
             return match self.ensure_effect(id, now, |_, _| Err(fail_step("no commit is under way", ""))) {
                 Err(next) => next,
@@ -160,6 +163,7 @@ impl Machine {
             };
         }
         let coupled = run.coupled.clone();
+        // One commit each, in the order of the groups: the number of answers says whose turn it is.
         let done: Vec<EffectResult> = run.effects[run.fresh_from.min(run.effects.len())..]
             .iter()
             .filter_map(|e| match &e.outcome {

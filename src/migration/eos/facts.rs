@@ -21,6 +21,7 @@ fn plan_hash(sight: &RuleContext<'_>) -> u64 {
             Ok(())
         }
     }
+    // The hashers of std may change with the compiler, and this number is held against one in a journal.
     let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
     // Fnv takes every write.
     let _ = write!(hash, "{:?}", sight.settings);

@@ -28,6 +28,7 @@ impl State {
     pub(in crate::migration) fn apply_producer_started(&mut self, name: &str, run: RunId, dry: bool) {
         let p = self.producers.entry(name.to_owned()).or_default();
         p.run = Some(run);
+        // A rehearsal answers no alarm.
         if !dry {
             p.alarm = None;
         }
@@ -48,6 +49,7 @@ impl State {
             }
             Event::Seamed { to, seams, .. } => {
                 run.seam = Some((at, seams.clone()));
+                // Before that nobody was let in by this seam: it may still be read anew.
                 if run.no_return && !run.dry_run {
                     self.seams.record(*to, seams, at);
                 }
@@ -114,6 +116,7 @@ impl State {
                 }
             }
             (Effect::SetFlag { to, .. }, Outcome::Done { .. }) => {
+                // Off and dual are no side on which its ids are at work.
                 let side = Side::BOTH.into_iter().find(|s| *to == crate::estate::FlagState::only_on(*s));
                 producer.ran_on.extend(side);
             }
@@ -138,6 +141,7 @@ impl State {
         producer.rest = rest.clone();
         for group in coupled {
             let group = self.groups.entry(group).or_default();
+            // They moved inside its transactions: there is no drain of their own that a soak could hold them to.
             (group.rest, group.alarm, group.drained) = (rest.clone(), None, None);
         }
     }

@@ -18,6 +18,7 @@ pub(crate) fn green_past(sight: &RuleContext<'_>, group: &str, topic: &str) -> O
     let log = sight.fresh_cluster(Side::Green).ok()?.topics.get(topic)?;
     let has = view.offsets.get(topic)?;
     let past = |(n, p): (usize, &crate::estate::PartitionView)| {
+        // Without a commit on a partition nobody knows where it would begin there.
         let at = has.get(&i32::try_from(n).ok()?)?.offset;
         // A position beyond the end is one of another log, or newer than the end: it tells nothing.
         u64::try_from(p.high_watermark?.saturating_sub(at)).ok()
@@ -102,6 +103,7 @@ pub(crate) fn check_may_leave(
 impl Machine {
     /// A group whose offsets a producer commits in its transactions moves with that producer only.
     pub(in crate::migration) fn check_moves_alone(&self, group: &str, kind: RunKind) -> Result<(), Refusal> {
+        // Offsets that are only set take no group away from its producer.
         match self.coupled_with(group).filter(|_| kind != RunKind::ResetOffsets) {
             None => Ok(()),
             Some(name) => Err(Refusal::refused(
@@ -144,6 +146,7 @@ impl Machine {
         };
         // A seam is where a group starts that has never been there.
         let there = committed_offsets(sight.latest_look(group, to).and_then(|s| s.view));
+        // On blue it ran before: what it has there is its own.
         let ahead = sight.state.seams.all_to(to).filter(|_| to == Side::Green).find_map(|(_, seam)| {
             let at = there.get(&seam.tp).filter(|at| **at > seam.target && topics.contains(&seam.tp.topic))?;
             Some((&seam.tp, *at, seam.target))
@@ -160,6 +163,7 @@ impl Machine {
         let mut left = 0_u64;
         let mut first = None;
         for (_, seam) in sight.state.seams.all_to(to).filter(|(_, s)| topics.contains(&s.tp.topic)) {
+            // Where it stands is not known: then all of the log counts as unread, which holds.
             let at = has.get(&seam.tp).copied().or_else(|| log_start(&sight, from, &seam.tp)).unwrap_or(0);
             let behind = seam.source.saturating_sub(at).max(0).unsigned_abs();
             if behind > 0 && !mapped(&seam.tp) {

@@ -53,17 +53,20 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
     let mut steps = vec![
         Step::new(StepKind::Preflight, "check every row of the gate again"),
         flag_step(producer, FlagState::Off).undo(&again),
+        // Before the fence: InitProducerId aborts what is open, and a writer that is about to end it must be let.
         Step::new(StepKind::Quiet { side: from }, format!("wait for the end of its transactions on {from}"))
             .within(producer.drain_timeout_ms)
             .undo(&again),
         Step::new(StepKind::Fence { side: from }, format!("fence its {}", ids(from)))
             .within(FENCE_MS)
             .undo("none needed: a new instance initialises again"),
+        // After the fence, which works on those that live: a denial keeps out those that start later.
         Step::new(StepKind::Deny { side: from }, deny).undo("allow it again"),
         Step::new(
             StepKind::Still { side: from },
             format!("settled, fenced, closed on {from}, nobody on {to}, held {}", format_duration(producer.still_ms)),
         )
+        // What disturbs the time starts it anew, so there has to be room for more than one.
         .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
         .undo(&again),
         Step::new(StepKind::Couple { to }, coupled).within(TRANSLATE_MS).undo(&again),
@@ -75,12 +78,14 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
                 .undo(forth),
         );
     }
+    // Behind a carry there is no giving back: what was carried can't be taken away again.
     let undo = if steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. })) { forth } else { again.as_str() };
     steps.push(
         Step::new(StepKind::Seam { to }, format!("journal the seam: the end of {from}, the high watermark of {to}"))
             .undo(undo),
     );
     steps.extend([
+        // Only behind the seam: from here on somebody may write there.
         Step::new(StepKind::Allow { side: to }, format!("allow on {to} what an earlier cut denied there, if any"))
             .undo(forth),
         flag_step(producer, FlagState::only_on(to)).undo(forth),

@@ -95,6 +95,7 @@ impl Machine {
         let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });
         let rows = self.check_hard_gate(name, to, &overridden, now)?;
         if carries {
+            // Before the stop: after it the producer would stand still for records that nobody can carry.
             self.check_carriable(name)?;
         }
         // Who was not there when it was confirmed was passed over by nobody.
@@ -138,6 +139,7 @@ impl Machine {
         let run = &self.state.runs[&id];
         let home = run.kind.gives_back();
         let tries = run.effects[run.fresh_from.min(run.effects.len())..].iter().filter(|e| e.step == run.step).count();
+        // Taken: what a person said go on about is this effect, and not the next.
         let continued = std::mem::take(&mut self.live.entry(id).or_default().continued);
         match self.state.runs[&id].current_effect().map(|e| e.outcome.clone()) {
             Some(Some((Outcome::Done { result }, _))) => return Ok(result),
@@ -151,6 +153,7 @@ impl Machine {
             _ => {}
         }
         for side in Side::BOTH {
+            // Giving back must not wait for anybody.
             if let Some(t) = self.rule_context(now).identity_trouble(side).filter(|_| !home) {
                 return Err(StepProgress::Help(t.what, t.advice));
             }
@@ -246,6 +249,7 @@ impl Machine {
         let dry = run.dry_run;
         if run.current_effect().is_none() {
             let stand = self.estate.eos[side].get(name).and_then(|o| o.value()?.denied.as_ref()?.as_told());
+            // What stood before is not ours: it is not removed on the way back either.
             let new: Vec<_> = wanted.into_iter().filter(|a| stand.is_none_or(|stand| !stand.contains(a))).collect();
             if new.is_empty() {
                 return StepProgress::Done;
@@ -275,6 +279,7 @@ impl Machine {
     /// Feeds the looks since the step began, at both sides.
     pub(super) fn feed_still(&mut self, id: RunId, name: &str, plan: &ProducerSettings, left: Side) {
         let since = self.step_since(id);
+        // Several looks within the time that has to be still, as for a drain.
         let gap = self.settings.sample_gap_ms.min((plan.still_ms / 2).max(MIN_GAP_MS));
         for (n, side) in [left, left.other()].into_iter().enumerate() {
             let seen = match self.estate.eos[side].get(name) {
@@ -310,6 +315,7 @@ impl Machine {
             };
         }
         let rows = self.after_rows(name, now);
+        // Nothing is passed over after the stop: each of these would lose or double records.
         match combine_hard_rows(&rows, &BTreeSet::new()) {
             Gate::Pass => StepProgress::Done,
             Gate::Fail { why } => fail_step(why, "find who still writes, and stop it"),
@@ -378,6 +384,7 @@ fn describe_newest_on(look: &EosLook, plan: &ProducerSettings, side: Side) -> Op
 
 /// A partition on which something is open, and whose it is, in words.
 fn describe_open_on(look: &EosLook, plan: &ProducerSettings, side: Side) -> Option<String> {
+    // Of no ends all are closed.
     if look.ends.is_empty() {
         return Some(format!("the ends of its topics on {side}"));
     }

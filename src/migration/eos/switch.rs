@@ -61,6 +61,7 @@ impl Machine {
     ) -> Result<(), StepProgress> {
         let advice = "find who still writes there and stop it";
         let fenced = fenced_by(&self.state.runs[&id]);
+        // First: who came back past the fence and has nothing open leaves a log that looks closed.
         if let Some(why) = initialised_again(look, &fenced, left) {
             return Err(fail_step(why, advice));
         }
@@ -72,6 +73,7 @@ impl Machine {
             });
         }
         match look.ends.iter().find(|(_, e)| !e.is_closed()) {
+            // Of no ends none is open, and nothing is known.
             None if !look.ends.is_empty() => Ok(()),
             None => Err(fail_step(format!("the ends of its topics on {left} are not known"), "see whether they exist")),
             Some((tp, _)) => {
@@ -100,6 +102,7 @@ impl Machine {
         }
         let lose = match &run.command {
             Command::HardBack { green_only: super::GreenOnly::Lose, .. } if to == Side::Blue => {
+                // Without a number nothing was accepted as lost.
                 Some(run.accepted.iter().find(|a| a.gate == GateName::Missing).and_then(|a| a.at_most).unwrap_or(0))
             }
             _ => None,
@@ -131,6 +134,7 @@ impl Machine {
         };
         if let Some(most) = lose {
             let lost = self.green_only(name);
+            // What can't be told may be more than what was accepted.
             if lost.is_none_or(|n| n > most) {
                 let lost = lost.map_or("how many can't be told".to_owned(), |n| n.to_string());
                 return fail_step(
@@ -145,6 +149,7 @@ impl Machine {
 
     pub(super) fn allow_writes(&mut self, id: RunId, name: &str, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
+        // Only before it is issued: what has to be repeated may be in force already, and somebody at work by it.
         if run.kind.moves_hard() && !run.dry_run && run.current_effect().is_none() {
             match self.ready_to_switch(id, name, side, now) {
                 StepProgress::Done => {}
@@ -167,6 +172,7 @@ impl Machine {
         let Some(plan) = self.settings.producers.get(name) else { return fail_step("not in the plan", "") };
         let run = &self.state.runs[&id];
         let passed = run.no_return;
+        // Help, and no failure: that would give back, through a cluster which is another one.
         if let Some(t) = Side::BOTH.into_iter().find_map(|s| self.rule_context(now).identity_trouble(s)) {
             return StepProgress::Help(t.what, t.advice);
         }
@@ -208,6 +214,7 @@ impl Machine {
         let run = &self.state.runs[&id];
         let side = run.to;
         let switches = run.kind.moves_hard() && !run.dry_run && to == FlagState::only_on(side);
+        // Once it may have been told to write, what moves on the other side is no objection any more.
         if !switches || run.current_effect().is_some() || self.is_switched(run) {
             return None;
         }
@@ -225,6 +232,7 @@ impl Machine {
             .iter()
             .any(|e| matches!(&e.issued.effect, Effect::SetFlag { to: t, .. } if *t == to) && !e.has_failed());
         let Subject::Producer(name) = &run.subject else { return told };
+        // A person may have set it.
         told || self.estate.flags.get(name).and_then(Observed::value) == Some(&to)
     }
 
@@ -281,6 +289,7 @@ impl Machine {
         if now < until {
             return StepProgress::Wait(format!("{please}waiting for {why}"), Some(until));
         }
+        // Back where it came from it may just have nothing to write; nobody is called for that.
         if home {
             let what = format!(
                 "{name} is back on {side}; nothing was seen to be committed yet, so nothing proves it",
@@ -373,6 +382,7 @@ fn is_committing(look: &EosLook, ids: &[String]) -> bool {
             matches!(view.state, S::Ongoing | S::PrepareCommit | S::CompleteCommit)
         }
         Told::Told(None) => false,
+        // Hidden, or not to be asked before 3.0 (KIP-664): then what has moved on the log has to do.
         _ => true,
     };
     told.is_empty() || told.iter().any(alive)

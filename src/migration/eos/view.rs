@@ -60,6 +60,7 @@ impl Machine {
         let run = self.state.open_run(&subject);
         let to = run.map_or(on.other(), |r| r.to);
         let sight = self.rule_context(now);
+        // From where it rests, also while it moves: a run has rows of its own, after the stop.
         let cut = ProducerCut { sight: &sight, name, plan, to: on.other() };
         let live = self.hard_rows(&cut);
         let left = on.other();
@@ -165,10 +166,12 @@ impl Machine {
         let plan = self.settings.producers.get(name)?;
         let held = self.green_only(name)?;
         let sight = self.rule_context(now);
+        // A rate that is not known adds nothing: what is lost beyond the number holds again when the step comes.
         let rate: f64 = plan.topics.iter().filter_map(|t| sight.lag.topic_rate(Side::Green, t)).sum();
         // Confirming takes up to 30 s since the last key, stopping some more.
         let growth = (rate.max(0.0) * 120.0).ceil();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is finite and not negative")]
+        // Far more than any log holds, and a whole number in f64.
         let growth = if growth.is_finite() { growth.min(1e15) as u64 } else { 0 };
         Some(crate::migration::facts::overrides::rounded_up(held.saturating_add(growth)))
     }

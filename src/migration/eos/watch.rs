@@ -40,6 +40,7 @@ impl Machine {
         let mut alarms = Vec::new();
         for (name, state) in &self.state.producers {
             let free = self.state.open_run(&Subject::Producer(name.clone())).is_none_or(|r| r.dry_run);
+            // One alarm at a time: the next one waits until a person has answered, and names what is left then.
             let (Some(since), Some(run), true) = (self.watched_since(name), state.run, state.alarm.is_none() && free)
             else {
                 continue;
@@ -63,6 +64,7 @@ impl Machine {
         let Some((plan, state)) = self.settings.producers.get(name).zip(self.state.producers.get(name)) else {
             return Vec::new();
         };
+        // What was seen before it rested was its move's to judge.
         let look = match self.estate.eos[left].get(name) {
             Some(Observed::Known { value, at, .. }) if *at > since => value,
             _ => return Vec::new(),

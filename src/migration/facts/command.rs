@@ -235,6 +235,7 @@ impl Command {
         | Command::HardCut { overrides, .. }
         | Command::HardBack { overrides, .. } = &mut self
         {
+            // Of a gate that is named twice the last reason counts.
             overrides.retain(|o| o.gate != gate);
             overrides.push(Override::new(gate, reason));
         }
@@ -394,6 +395,7 @@ pub struct Offer {
 /// they are shown. What can't be copied from a screen is written as bytes for `printf` (`$'..'` is not in every shell).
 #[must_use]
 pub(crate) fn shell_word(word: &str) -> String {
+    // As an argument none of these means anything to a POSIX shell.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.into();
@@ -409,6 +411,7 @@ pub(crate) fn shell_word(word: &str) -> String {
         b => format!("\\{b:03o}"),
     };
     let bytes: String = kept.bytes().map(octal).collect();
+    // printf takes a word that begins with a dash for an option.
     let dash = if bytes.starts_with('-') { "-- " } else { "" };
     let breaks = "$'\\n'".repeat(word.len() - kept.len());
     if kept.is_empty() { breaks } else { format!("\"$(printf {dash}'{bytes}')\"{breaks}") }

@@ -270,6 +270,7 @@ pub(crate) fn describe_impossible(plan: &GroupTranslation, to: Side) -> Option<S
 pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u64>, settled: bool) -> Vec<HeldGate> {
     let mut all = Vec::new();
     let guess = plan.partitions.iter().find(|p| p.verdict == Verdict::Guess);
+    // Beside a guess, what is missing may be unknown as well: one gate says both.
     if let Some(p) = guess {
         let why = p.why.as_deref().unwrap_or("no evidence");
         all.push(HeldGate::new(GateName::Guess, None, format!("{} is {} on {to}: {why}", p.tp, p.verdict)));
@@ -279,6 +280,7 @@ pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u
     let missing: u64 = plan.partitions.iter().filter_map(|p| p.missing).sum();
     if missing > 0 {
         let cost = if guess.is_some() { rounded_up(missing) } else { missing };
+        // In front: what is lost is what the phrase is typed for first.
         all.insert(0, HeldGate::new(GateName::Missing, Some(cost), format!("{missing} records are MISSING on {to}")));
     }
     let young: u64 = plan.partitions.iter().map(|p| p.unsettled.unconsumed).sum();
@@ -292,6 +294,7 @@ pub(crate) fn list_held_gates(plan: &GroupTranslation, to: Side, limit: Option<u
             let cost = if guess.is_some() { rounded_up(n) } else { n };
             all.push(HeldGate::new(GateName::ReRead, Some(cost), why));
         }
+        // Whatever the limit is: a number that is not known stays below none.
         (None, _) => {
             let why = "how many records would be re-read can't be told".to_owned();
             all.push(HeldGate::new(GateName::ReRead, None, why));

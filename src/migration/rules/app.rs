@@ -24,10 +24,13 @@ const STREAMS_JOINS: &str = "-KTABLE-FK-JOIN-SUBSCRIPTION-";
 /// with it. Flink, Spark and whatever else uses `assign()`; also a group whose offsets only a tool has set.
 #[must_use]
 pub(crate) fn only_commits(view: &GroupView) -> bool {
+    // A coordinator keeps the protocol type of a group whose members have left: only one that nobody ever joined has
+    // none.
     view.kind == GroupKind::Classic
         && view.protocol_type.is_empty()
         && view.members.is_empty()
         && !view.offsets.is_empty()
+        // A look of which a part is missing may lack the very members that would tell otherwise.
         && view.trouble.is_none()
 }
 
@@ -58,8 +61,10 @@ fn is_our_doing(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupVi
     let moves = match runs().find_map(|run| last_commit(run, side)) {
         Some(ours) => {
             let has = committed_offsets(Some(view));
+            // A partition that has no commit any more expired or was deleted: that is nobody's work.
             ours.iter().any(|(tp, offset)| has.get(tp).is_some_and(|is| is != offset))
         }
+        // The runs of the chain committed nothing there, so only what was watched can tell.
         None => sight.lag.commits_moved_at(side, sight.id_on(group, side)).is_some(),
     };
     joined && !moves
@@ -102,6 +107,7 @@ pub(crate) fn commits_alone(sight: &RuleContext<'_>, group: &str, side: Side) ->
 }
 
 fn is_streams_topic(id: &str, topic: &str) -> bool {
+    // The id ends at the dash: `pay-x-changelog` is no topic of an application `pa`.
     let Some(rest) = topic.strip_prefix(id).filter(|rest| rest.starts_with('-')) else { return false };
     STREAMS_TOPICS.iter().any(|end| rest.ends_with(end)) || rest.contains(STREAMS_JOINS)
 }
@@ -115,11 +121,13 @@ pub(crate) fn streams_evidence(id: &str, view: &GroupView) -> Option<String> {
     if view.protocol == STREAMS_ASSIGNOR {
         return Some(format!("its assignor is {STREAMS_ASSIGNOR:?}, Kafka Streams' own"));
     }
+    // Whatever `client.id` an application sets, Streams only puts it in front of this; of its clients only these join.
     let thread = |client: &&str| client.contains(STREAM_THREAD) && client.ends_with("-consumer");
     if let Some(client) = view.members.iter().map(|m| m.client_id.as_str()).find(thread) {
         return Some(format!("its client ids are Kafka Streams' ({client})", client = visible_name(client)));
     }
     let assigned = view.members.iter().flat_map(|m| m.assigned.iter().map(|a| a.topic.as_str()));
+    // Members are gone once it is stopped; its commits on repartition topics stay.
     let own = assigned.chain(view.offsets.keys().map(String::as_str)).find(|t| is_streams_topic(id, t));
     own.map(|topic| {
         format!("it reads {topic}, a topic of its own that Kafka Streams makes", topic = visible_name(topic))
@@ -142,8 +150,10 @@ pub(in crate::migration) fn streams_refusal(
 ) -> Option<Refusal> {
     let id = sight.id_on(group, side);
     let remembered = || sight.state.groups.get(group)?.reads.get(&side)?.streams.clone();
+    // Members that run know better than what was remembered of others.
     let known = || (!super::reads::is_whole(view)).then(remembered).flatten();
     let why = streams_evidence(id, view).or_else(known)?;
+    // Only the sentence is poorer where the topics can't be seen: the refusal stands.
     let made = sight.estate.side(side).value().map(|v| streams_topics(id, v)).unwrap_or_default();
     let state = match made.as_slice() {
         [] => "the state that it keeps".to_owned(),

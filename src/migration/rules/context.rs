@@ -88,9 +88,12 @@ impl<'a> RuleContext<'a> {
     pub(crate) fn fresh_group(&self, group: &str, side: Side) -> Result<Option<&'a GroupView>, Refusal> {
         let id = self.id_on(group, side);
         let seen = self.latest_look(group, side).filter(|s| {
+            // A look from the future (the clock was set back) is worth no more than an old one.
             self.now.since(s.at) <= self.settings.stale_after_ms && s.at.since(self.now) <= self.settings.stale_after_ms
         });
         let Some(seen) = seen else {
+            // Where the whole side is out of sight that is the cause: a look at the group alone is not what to wait
+            // for.
             self.fresh_cluster(side)?;
             return Err(Refusal::unknown(
                 format!("group {id} was not seen on {side} recently", id = visible_name(id)),
@@ -132,6 +135,7 @@ impl<'a> RuleContext<'a> {
         }
         let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
         let seen = id(side)?;
+        // Before the pins: on a first start there are none, and both sides would get the same one.
         if id(side.other()) == Some(seen) {
             return Some(Trouble::new(
                 format!("blue and green are one cluster ({})", visible_name(seen)),
@@ -168,12 +172,14 @@ impl<'a> RuleContext<'a> {
 
     /// Both clusters are the right ones and were seen recently, or why nothing may be claimed of both together.
     pub(crate) fn check_trusted(&self) -> Result<(), Refusal> {
+        // A wrong cluster is named even when it was not seen lately: no wait makes it the right one.
         if let Some(t) = Side::BOTH.into_iter().find_map(|side| self.identity_trouble(side)) {
             return Err(Refusal::refused(t.what, t.advice));
         }
         for side in Side::BOTH {
             self.fresh_cluster(side)?;
         }
+        // A side that answers and does not tell its id passes the first two.
         self.check_identities()
     }
 

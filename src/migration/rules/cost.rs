@@ -53,6 +53,7 @@ impl Machine {
         let over = |h: &&HeldGate| h.gate == GateName::ReRead;
         let bad =
             overrides::describe_impossible(plan, to).or_else(|| held.iter().find(|h| !over(h)).map(|h| h.why.clone()));
+        // By its kind alone: numbers change with every measurement, and the dialog would never be confirmed.
         facts.digest.insert("measured", if bad.is_some() || !held.is_empty() { "bad" } else { "good" }.into());
         let moves = !matches!(command, Command::ResetOffsets { .. });
         match (bad, held.iter().find(over)) {
@@ -100,12 +101,15 @@ impl Machine {
     ) -> Result<Vec<HeldGate>, Refusal> {
         let alone = kind == RunKind::ResetOffsets;
         let (wanted, chosen) = (command.overrides(), command.chosen());
+        // An older number is none that could be accepted: what it counts has grown since.
         let measured = self.measured_with_age(group, to, chosen, now).filter(|(_, age)| *age <= ESTIMATE_AGE_MS);
         let measured = measured.map(|(plan, age)| (plan.without(&facts.left), age));
         let Some((plan, age)) = measured.as_ref().map(|(plan, age)| (plan, *age)) else {
+            // Without a measurement nobody knows whether such a gate holds at all, nor what it costs.
             if wanted.iter().any(|o| !o.gate.is_plain()) {
                 return Err(self.refuse_unmeasured(group, to, chosen));
             }
+            // A strategy that was asked for rests on no evidence, whatever a measurement will say.
             let guess = chosen.filter(|c| c.strategy.is_asked_for()).map(|c| {
                 let why = format!("{} is a guess, and what it costs was not measured yet", c.strategy);
                 HeldGate::new(GateName::Guess, None, why)
@@ -127,6 +131,8 @@ impl Machine {
         }
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
         let mut held = overrides::list_held_gates(plan, to, limit, false);
+        // A move over its re-read limit is not refused here: what is counted after the drain decides, and gives it
+        // back.
         held.retain(|h| alone || h.gate.for_moves());
         held.extend(self.find_newer_commit(group, to, plan, now));
         if wanted.iter().any(|o| o.gate == GateName::Unsettled) {
@@ -248,6 +254,7 @@ pub(in crate::migration) fn check_reasons(command: &Command, alone: bool) -> Res
 pub(in crate::migration) fn list_accepted(command: &Command, gates: &[HeldGate]) -> Vec<Accepted> {
     let reason = |gate: GateName| {
         let of_gate = command.overrides().iter().find(|o| o.gate == gate).map(|o| &o.reason);
+        // A reset by another strategy has one reason for both: the choice, and the guess that it is.
         of_gate.or(command.chosen().map(|c| &c.reason)).cloned().unwrap_or_default()
     };
     gates

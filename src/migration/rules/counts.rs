@@ -28,6 +28,7 @@ pub(in crate::migration) fn find_uneven<'a>(
     sight: &RuleContext<'_>,
     topics: impl IntoIterator<Item = &'a String>,
 ) -> Vec<UnevenCounts> {
+    // Of a side that was not seen lately no difference is claimed; whoever moves something refuses that by itself.
     let (Ok(blue), Ok(green)) = (sight.fresh_cluster(Side::Blue), sight.fresh_cluster(Side::Green)) else {
         return Vec::new();
     };

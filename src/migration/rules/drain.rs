@@ -60,9 +60,11 @@ pub(in crate::migration) fn committed_offsets(view: Option<&GroupView>) -> BTree
 impl Drain {
     /// Takes a look in; one that was seen before, or that is partly missing, adds nothing.
     pub fn feed(&mut self, look: &DrainLook<'_>, since: At, bounds: DrainBounds) {
+        // A look from before the stop shows the group as it still ran.
         if self.last.is_some_and(|last| look.at <= last) || look.at < since {
             return;
         }
+        // It breaks nothing at once either: where such looks go on, the hole between whole ones starts the clock again.
         if look.view.is_some_and(|v| v.trouble.is_some()) {
             return;
         }
@@ -74,6 +76,7 @@ impl Drain {
         if !has.is_empty() {
             self.stood = has;
         }
+        // From the first look on: of a switch by hand there is no moment at which it was read.
         match look.switch {
             None => self.switch_off = self.switch_off.or(Some(at)),
             Some(Observed::Known { value: SwitchState::Off, at: read, .. })
@@ -83,10 +86,13 @@ impl Drain {
             }
             // Read before the stop, or not read lately: says nothing, so it proves nothing yet.
             Some(Observed::Known { at: read, .. }) if *read < since => {}
+            // On again, stale or unreadable: it has to be seen off anew, for somebody may have started the group
+            // meanwhile.
             _ => self.switch_off = None,
         }
         self.members = look.view.map_or(0, |v| v.members.len());
         self.alone = look.alone;
+        // A group that is gone counts as Empty here; that its offsets went with it is handled before this.
         self.empty = look.view.is_none_or(group::is_empty).then(|| self.empty.unwrap_or(at));
         let now = committed_offsets(look.view);
         if self.samples == 0 || now != self.committed {
@@ -100,6 +106,7 @@ impl Drain {
     /// The proof, once everything stood still for `needed_ms`.
     pub fn proof(&self, side: Side, needed_ms: u64) -> Option<DrainProof> {
         let (off, empty, still, last) = (self.switch_off?, self.empty?, self.still?, self.last?);
+        // One look never shows that something stands, however long ago the switch was read off.
         (last.since(off.max(empty).max(still)) >= needed_ms && self.samples >= 2).then(|| DrainProof {
             side,
             switch_off_at: off,

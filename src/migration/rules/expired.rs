@@ -39,6 +39,7 @@ fn list_expired(sight: &RuleContext<'_>, id: &str, side: Side) -> Vec<ExpiredOff
     let Some((view, group)) = sight.estate.side(side).value().and_then(|v| Some((v, v.groups.get(id)?))) else {
         return all;
     };
+    // Where a position lies beyond its log, that is another log: what it lost was never this group's to read.
     if !matches!(sight.lag.astray(side, id), Some(Astray::Expired { .. })) {
         return all;
     }
@@ -48,6 +49,7 @@ fn list_expired(sight: &RuleContext<'_>, id: &str, side: Side) -> Vec<ExpiredOff
             let log = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p));
             let Some(start) = log.and_then(|p| p.log_start) else { continue };
             let tp = TopicPartition::new(topic.clone(), *partition);
+            // What was looked through belongs to one log: one created again under the name is another.
             let blank = sight.estate.blanks[side].get(&tp).filter(|b| b.is_of(view, topic));
             let from = blank.map_or(at.offset, |b| b.move_past(at.offset));
             if start > from {
@@ -102,20 +104,25 @@ impl Machine {
         let (id, label) = (sight.id_on(name, side), rule.metric.label());
         let gone = list_expired(&sight, id, side);
         let unknown = |why: String| Gate::Unknown { why };
+        // What passes here may end a soak, so it rests on fresh looks alone, like any other.
         sight.fresh_cluster(side).map_err(|r| unknown(r.why))?;
         let view = sight.fresh_group(name, side).map_err(|r| unknown(r.why))?;
         let value = match (rule.metric, view) {
+            // The lag is counted from the commit on, so what expired is in it, and can't be worked off any more.
             (Metric::Lag, Some(_)) => self.lag.group_lag(side, id).map(|lag| lag.saturating_sub(count_offsets(&gone))),
             (Metric::TimeLag, Some(view)) => self.lag.time_lag_ms(side, &move_past_expired(view, &gone)),
             _ => None,
         };
+        // Without a baseline: a limit that is relative to one can't be judged here, and stays Unknown.
         let (Some(view), Some(value), Some(bound)) = (view, value, rule.limit.bound(None)) else {
             return Err(unknown(format!("{label} from where the logs begin now can't be told")));
         };
+        // Stuck means nothing where all that is unread is what expired.
         let left = self.lag.readable(side, id).is_some_and(|n| n > count_offsets(&gone));
         #[allow(clippy::cast_precision_loss)] // no lag and no age is beyond 2^52
         let number = value as f64;
         let is = format!("{label} {} from where the logs begin now", rule.metric.format_value(number));
+        // One that only commits is Empty while it works: what it is shows from where it ran before.
         if group::is_empty(view) && !app::commits_alone(&sight, name, Side::Blue) {
             return Err(Gate::Fail { why: format!("nobody consumes on {side}") });
         }

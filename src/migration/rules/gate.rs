@@ -58,6 +58,7 @@ impl Gate {
     #[must_use]
     pub fn and(self, other: Gate) -> Gate {
         match (self, other) {
+            // The order of these arms is the rule: what has to be changed is never hidden behind what only takes time.
             (Gate::Pass, g) | (g, Gate::Pass) => g,
             (g @ Gate::Fail { .. }, _) | (_, g @ Gate::Fail { .. }) => g,
             (g @ Gate::Unknown { .. }, _) | (_, g @ Gate::Unknown { .. }) => g,

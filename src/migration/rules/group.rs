@@ -49,6 +49,7 @@ pub(crate) fn left_behind(settings: &Settings, state: &State) -> BTreeSet<(Side,
 /// Every partition of the topics, as counted on a cluster.
 #[must_use]
 pub(crate) fn list_partitions(view: &ClusterView, topics: &BTreeSet<String>) -> Vec<TopicPartition> {
+    // Kafka counts partitions in 32 bits, so this loses none.
     let count = |t: &String| view.topics.get(t).map_or(0, |v| i32::try_from(v.partitions.len()).unwrap_or(i32::MAX));
     topics.iter().flat_map(|t| (0..count(t)).map(move |p| TopicPartition::new(t.clone(), p))).collect()
 }
@@ -87,6 +88,7 @@ pub(crate) fn check_preflight(
     sight.check_reachable()?;
     sight.check_identities()?;
     for side in Side::BOTH {
+        // An id that was not told was refused above.
         let id = visible_name(sight.fresh_cluster(side)?.cluster_id.as_deref().unwrap_or_default());
         facts.digest.insert(if side == Side::Blue { "blue cluster" } else { "green cluster" }, id);
     }
@@ -112,6 +114,7 @@ pub(crate) fn check_preflight(
              of its offset): it goes along only where both logs hold the same records at the same offsets"
         ));
     }
+    // Setting offsets stops and starts nobody: switch, members and writers stay as they are.
     if kind != RunKind::ResetOffsets {
         held::check_may_move(sight, group, kind, to, &mut facts)?;
         check_switch(sight, group, settings, from, &mut facts)?;
@@ -193,6 +196,8 @@ pub(in crate::migration) fn check_target(
         let what =
             format!("group {id} is {} on {to} with {} members", view.state, view.members.len(), id = visible_name(id));
         let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
+        // A way back is not shut by them: its commit waits until the group is Empty, and fails by itself if it never
+        // is.
         if kind != RunKind::RollBack {
             return Err(Refusal::holds(
                 format!("{what}{who}"),
@@ -260,6 +265,7 @@ pub(in crate::migration) fn check_switch(
             ));
         }
         Some(seen) => {
+            // What is fresh has a value, so the default is never taken.
             let at = seen.value().copied().unwrap_or(SwitchState::Off);
             facts.digest.insert("switch", at.to_string());
             if at != SwitchState::only_on(from)
@@ -289,11 +295,14 @@ fn check_members(
     } else if source.members.is_empty() {
         facts.warnings.push(format!("no member of {group} runs on {from} now", group = visible_name(group)));
     }
+    // A static member sends no LeaveGroup when it stops (KIP-345), so that a restart triggers no rebalance.
     let statics = source.members.iter().filter(|m| m.instance_id.is_some()).count();
     if statics > 0 {
         let trap = format!(
             "{statics} static members do not leave when they stop: Empty only when their session ends (45s by default)"
         );
+        // No request tells what session.timeout.ms a member runs with: the default is all there is to hold this
+        // against.
         if settings.drain_timeout_ms <= SESSION_MS {
             return Err(Refusal::refused(
                 format!("{trap}, and drain_timeout is {}", format_duration(settings.drain_timeout_ms)),
@@ -303,6 +312,7 @@ fn check_members(
         facts.warnings.push(trap);
     }
     let still = still_needed(sight, group, settings, from);
+    // Equal is too short, too: the proof comes with the first look after that time.
     if still >= settings.drain_timeout_ms {
         return Err(Refusal::refused(
             format!(
@@ -367,6 +377,7 @@ pub fn commit_interval(sight: &RuleContext<'_>, group: &str, settings: &GroupSet
     let moved = sight.state.open_run(&Subject::Group(group.to_owned()));
     let read = moved.into_iter().flat_map(|run| sight.state.run_chain(run.id)).filter_map(|r| r.reading.as_ref());
     let read = read.filter_map(|reading| reading.commits_every_ms).max();
+    // The longest of all that is known: a proof that comes late costs time, one that comes early costs records.
     seen.max(settings.commit_interval_ms).max(drained).max(read)
 }
 
@@ -393,6 +404,7 @@ pub(in crate::migration) fn check_producers(
         let mut any = false;
         for (name, p) in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(topic)) {
             any = true;
+            // A rehearsal moves nobody.
             if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
                 return Err(Refusal::holds(
                     format!(
@@ -420,6 +432,7 @@ pub(in crate::migration) fn check_producers(
                     ));
                 }
                 Some(f) => writers.push(format!("{name}:{f}", name = visible_name(name))),
+                // A person's flag can't be read: where its topics show nothing, waiting would be for ever.
                 None if p.has_flag && !p.flag_by_hand => {
                     return Err(Refusal::unknown(
                         format!(
@@ -441,6 +454,7 @@ pub(in crate::migration) fn check_producers(
             facts.warnings.push(format!("no producer in the plan writes {topic}", topic = visible_name(topic)));
         }
     }
+    // Only neighbours: this is compared with itself, so it need not be shortest, only the same.
     writers.dedup();
     facts.digest.insert("producers", writers.join(" "));
     Ok(())

@@ -65,9 +65,11 @@ impl StableOffsetWatch {
     /// Takes a round in.
     pub fn feed(&mut self, at: At, stable: i64, end: i64) {
         self.held = match self.held {
+            // The last stable offset is asked for after the high watermark, so a log that grows may show it beyond.
             _ if stable >= end => None,
             // It never goes back: standing at the same place on both sides of a hole it stood there all the time.
             Some(held) if held.stable == stable => Some(HeldPartition { end, seen: at, ..held }),
+            // At first, and after a hole, nobody knows when it came to stand here, so it may have been long ago.
             _ => Some(HeldPartition { stable, end, since: at, begun: self.watched, seen: at }),
         };
         self.watched = true;
@@ -118,6 +120,7 @@ impl TransactionWait {
                 None => found = Some(TransactionWait { tp, held, records, partitions: 1 }),
                 Some(all) => {
                     (all.records, all.partitions) = (all.records + records, all.partitions + 1);
+                    // On a tie the first stays: a person types these words, so they must not change from look to look.
                     if held.since < all.held.since {
                         (all.tp, all.held) = (tp, held);
                     }
@@ -149,6 +152,7 @@ impl RuleContext<'_> {
     /// Whose transaction is open on a partition: `an open transaction of producer 4711 (ledger-1), open for 12m03s`.
     #[must_use]
     pub(crate) fn describe_holder(&self, side: Side, tp: &TopicPartition, held: HeldPartition) -> String {
+        // Transactions follow each other: whose the last look saw need not be whose this one is.
         let told = self.estate.holders[side].get(tp).filter(|seen| self.is_fresh(seen));
         let whose = match told {
             Some(Observed::Known { value: Answer::Told(holders), .. }) => match holders.first() {
@@ -219,6 +223,8 @@ impl Machine {
             for group in self.settings.groups.keys() {
                 let Some(view) = sight.latest_look(group, side).and_then(|s| s.view) else { continue };
                 for (tp, _) in self.lag.held_partitions(side, view) {
+                    // Each is asked of its leader (DescribeProducers, KIP-664); the rest is asked for once some of
+                    // these have ended.
                     if wanted.len() >= ASKED_AT_ONCE {
                         return wanted;
                     }
@@ -255,6 +261,7 @@ pub(in crate::migration) fn check_may_move(
             false => format!("{}, and whether {to} has them is not known", sight.describe_wait(side, &waits)),
         };
         match (waits.held.stands(), kind) {
+            // It may end in a moment, which another look shows: nothing that a person has to decide.
             (false, _) => return Err(waits.not_yet(side)),
             (true, RunKind::RollBack) => {
                 let names = vec![sight.holder_name(side, &waits.tp)];

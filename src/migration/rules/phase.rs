@@ -71,9 +71,11 @@ pub(crate) fn list_phases(sight: &RuleContext<'_>) -> Vec<PhaseView> {
         done: done.map(to_count),
         total: to_count(total),
         checked: None,
+        // With nothing planned there is nothing that could be known or not.
         note: blind.clone().filter(|_| total > 0),
     };
     let proven = || s.producers.iter().filter(|(n, p)| producer::is_proven(sight, n, p)).count();
+    // Where groups rest is journalled; what producers do is only observed, so out of sight nothing is claimed of it.
     vec![
         provision_phase(sight, blind.as_ref()),
         view(2, "Producers", blind.is_none().then(proven), s.producers.len()),
@@ -90,6 +92,7 @@ fn provision_phase(sight: &RuleContext<'_>, blind: Option<&String>) -> PhaseView
     let agree = match (sight.fresh_cluster(Side::Blue), sight.fresh_cluster(Side::Green)) {
         (Ok(blue), Ok(green)) if blind.is_none() => {
             let same = |t: &&&String| match (blue.topics.get(**t), green.topics.get(**t)) {
+                // A topic whose partitions did not come has none on either side: 0 and 0 do not agree.
                 (Some(b), Some(g)) => !g.partitions.is_empty() && b.partitions.len() == g.partitions.len(),
                 _ => false,
             };
@@ -107,6 +110,7 @@ fn provision_phase(sight: &RuleContext<'_>, blind: Option<&String>) -> PhaseView
     PhaseView {
         number: 1,
         name: "Provision".into(),
+        // Equal counts prove no topic provisioned, so none is ever done here.
         done: topics.is_empty().then_some(0),
         total: to_count(topics.len()),
         checked: agree.filter(|_| !topics.is_empty()).map(to_count),

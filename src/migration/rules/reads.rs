@@ -64,6 +64,7 @@ pub(crate) fn is_whole(view: &GroupView) -> bool {
 }
 
 fn topic_exists(sight: &RuleContext<'_>, side: Side, topic: &str) -> bool {
+    // Of a side that was never seen nothing is known to be gone.
     sight.estate.side(side).value().is_none_or(|v| v.topics.contains_key(topic))
 }
 
@@ -91,6 +92,7 @@ fn announced_topics(sight: &RuleContext<'_>, view: &GroupView, side: Side) -> BT
 pub(crate) fn member_topics(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<String> {
     let view = sight.latest_look(group, side).and_then(|s| s.view);
     let mut all = view.map(|v| announced_topics(sight, v, side)).unwrap_or_default();
+    // A whole look is all that it reads: what was remembered would only bring back what it has dropped.
     if !view.is_some_and(is_whole) {
         if let Some(known) = sight.state.groups.get(group).and_then(|g| g.reads.get(&side)) {
             let there = |t: &&String| match known.only_named.contains(*t) {
@@ -110,6 +112,7 @@ fn taken_along(sight: &RuleContext<'_>, group: &str, side: Side) -> BTreeSet<Str
     let Some(state) = sight.state.groups.get(group) else { return BTreeSet::new() };
     let runs = state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
     let last = runs.filter(|r| r.kind.moves() && !r.dry_run).find_map(|r| r.reading.as_ref());
+    // What it dropped since on the other side does not come back with it.
     let elsewhere = sight.latest_look(group, side.other()).and_then(|s| s.view).filter(|v| is_whole(v));
     let elsewhere = elsewhere.map(|v| announced_topics(sight, v, side.other()));
     let read = |t: &&String| elsewhere.as_ref().is_none_or(|all| all.contains(*t)) && topic_may_exist(sight, side, t);
@@ -206,6 +209,7 @@ fn find_obstacle(sight: &RuleContext<'_>, topic: &str, listed: bool, from: Side)
 }
 
 fn find_unreadable(topic: &str, view: &TopicView, side: Side) -> Option<Refusal> {
+    // Kafka says -1 for a partition that has no leader.
     let (n, p) = view.partitions.iter().enumerate().find(|(_, p)| p.leader < 0 || p.lso.is_none())?;
     let why = p.trouble.as_ref().map(|t| format!(": {t}")).unwrap_or_default();
     Some(Refusal::unknown(
@@ -230,6 +234,7 @@ pub(in crate::migration) fn match_topics(
     leave: &Leave<'_>,
     facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
+    // While a classic group rebalances, its coordinator tells neither subscriptions nor assignments of its members.
     let silent = |m: &crate::estate::MemberView| m.assigned.is_empty() && m.subscribed.is_empty();
     if source.state == GroupState::Rebalancing && source.members.iter().any(silent) {
         return Err(Refusal::unknown(
@@ -264,6 +269,7 @@ pub(in crate::migration) fn match_topics(
         if leave.names_topic(&topic) {
             facts.left_out.push(LeftOut { topic: topic.clone(), why: "nobody in it reads that now".into() });
         } else if planned.is_empty() {
+            // Without a list in the plan, whatever it has committed goes along.
             continue;
         } else if whole {
             facts.warnings.push(format!(
@@ -297,6 +303,7 @@ pub(in crate::migration) fn match_topics(
             return Err(refusal);
         }
         if !leave.allows_blocked(topic) {
+            // It is not in the plan: of the refusal's advice that part is for those that are.
             let advice = or_leave(refusal.advice.trim_end_matches(", or take it out of the plan"), topic);
             return Err(Refusal { advice, ..refusal }.with_gate(GateName::LeaveOut));
         }
@@ -319,6 +326,7 @@ pub(in crate::migration) fn match_topics(
     let uneven = counts::find_uneven(sight, &all);
     facts.warnings.extend(uneven.iter().map(|u| counts::describe_key_order(u, from.other())));
     facts.partitions = list_partitions(here, &all);
+    // Whatever has stayed in the set was found on both sides above.
     let count = |t: &String| format!("{}:{}", visible_name(t), here.topics[t].partitions.len());
     let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.counts[from.other()]));
     let counts: Vec<String> = all.iter().map(|t| count(t) + &there(t).unwrap_or_default()).collect();
@@ -353,6 +361,7 @@ impl Machine {
                 }
             }
         }
+        // After the walk: each entry changes the state that the walk reads.
         for (group, side, reads) in news {
             self.emit(CONTROLLER, Event::Reads { group, side, reads }, now);
         }
@@ -385,9 +394,11 @@ fn news_of_reads(sight: &RuleContext<'_>, group: &str, side: Side) -> Option<Rem
     let assigned = |r: &RememberedReads| r.topics.difference(&r.only_named).cloned().collect::<BTreeSet<_>>();
     let more = !seen.topics.is_subset(&known.topics) || !assigned(&seen).is_subset(&assigned(known));
     let more = more || (seen.streams.is_some() && known.streams.is_none());
+    // What has been committed meanwhile is known by its commits, and not gone.
     let gone = known.topics.iter().any(|t| !seen.topics.contains(t) && !view.offsets.contains_key(t));
     let unassigned = seen.only_named.iter().any(|t| known.topics.contains(t) && !known.only_named.contains(t));
     let less = gone || unassigned || (seen.streams.is_none() && known.streams.is_some());
+    // What is new is written at once: the group may stop before the next look.
     if !(more || less && old) {
         return None;
     }

@@ -54,6 +54,7 @@ pub fn way_back(sight: &RuleContext<'_>, group: &str, reverse: Option<(&GroupTra
     for topic in &topics {
         match topic_way_back(sight, group, topic) {
             WayBack::Exact => {}
+            // One topic that is closed shuts the way back for certain, whatever else can't be told.
             closed @ WayBack::Closed { .. } => return closed,
             other => unknown = unknown.or(Some(other)),
         }
@@ -74,6 +75,7 @@ fn judge_measured(plan: &GroupTranslation, age: u64, unknown: Option<WayBack>) -
     }
     let pending = plan.count_unsettled();
     match (plan.totals.missing, plan.totals.re_read, unknown) {
+        // A loss that was counted stands, whatever flags and open transactions leave unknown.
         (Some(n), _, _) if n > 0 => {
             WayBack::Closed { why: format!("{n} records are missing on blue (measured {} ago)", format_duration(age)) }
         }
@@ -83,6 +85,7 @@ fn judge_measured(plan: &GroupTranslation, age: u64, unknown: Option<WayBack>) -
                 format_duration(age)
             ),
         },
+        // Verdicts are ordered from the best to the worst: none is worse than PROVEN.
         (Some(_), Some(0), None) if plan.worst_verdict() <= Some(Verdict::Proven) => WayBack::Exact,
         (Some(_), Some(n), None) => WayBack::Bounded { re_read: n },
         (_, _, Some(unknown)) => unknown,
@@ -141,6 +144,7 @@ fn topic_way_back(sight: &RuleContext<'_>, group: &str, topic: &str) -> WayBack 
         return WayBack::Exact;
     }
     match (sight.lag.topic_rate(Side::Blue, topic), sight.lag.topic_rate(Side::Green, topic)) {
+        // Both idle is no contradiction; one that moves alone is a producer that does not do what its flag says.
         (Some(b), Some(g)) if producer::is_moving(b) == producer::is_moving(g) => WayBack::Exact,
         (Some(b), Some(_)) => {
             let (on, off) = if producer::is_moving(b) { (Side::Blue, Side::Green) } else { (Side::Green, Side::Blue) };

@@ -53,6 +53,7 @@ fn slot_timing(sight: &RuleContext<'_>, slot: &Slot) -> SlotTiming {
                 SlotTiming::Not(format!("is planned{when} in {}, not now", format_duration(from.since(now))))
             }
             () if now < until => SlotTiming::Now(until),
+            // A day that is over holds like one that is to come: the plan's word for it is used up.
             () => SlotTiming::Not(format!("was planned{when}, which closed {} ago", format_duration(now.since(until)))),
         };
     }

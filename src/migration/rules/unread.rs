@@ -73,9 +73,11 @@ pub(in crate::migration) fn count_unread(
     if group.trouble.is_some() {
         return None;
     }
+    // A commit that members made after the end was asked for lies beyond it, and is no debt.
     let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
     let mut all = None;
     for (topic, partitions) in &group.offsets {
+        // A commit on a topic that is gone, or hidden, is no lag that anybody can work off.
         let Some(log) = view.topics.get(topic) else { continue };
         for (partition, committed) in partitions {
             let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
@@ -86,6 +88,7 @@ pub(in crate::migration) fn count_unread(
                 return None;
             }
             let tp = || TopicPartition::new(topic, *partition);
+            // Mostly there are none: then no name is built for each partition of each group in each round.
             let blank = if blanks.is_empty() { None } else { blanks.get(&tp()) };
             let at = blank.filter(|b| b.is_of(view, topic)).map_or(committed.offset, |b| b.move_past(committed.offset));
             let all: &mut Unread = all.get_or_insert_default();
@@ -111,10 +114,12 @@ pub(in crate::migration) fn find_astray(
         for (partition, Committed { offset: committed, .. }) in partitions {
             let Some(p) = usize::try_from(*partition).ok().and_then(|p| log.partitions.get(p)) else { continue };
             let tp = || TopicPartition::new(topic, *partition);
+            // The lower of both is what counts: a commit that was set back since lies within the log again.
             let stood = before.and_then(|b| b.get(partition)).map(|c| c.offset);
             if let (Some(end), Some(stood)) = (p.high_watermark, stood)
                 && stood.min(*committed) > end
             {
+                // This outranks what expired: from a position that is not of this log nothing can be counted.
                 return Some(Astray::Beyond { tp: tp(), committed: *committed, end });
             }
             // What held no record expired unread, and nothing is lost by that.

@@ -20,6 +20,7 @@ impl Machine {
             for group in self.settings.groups.keys() {
                 let id = sight.id_on(group, side);
                 let Some(view) = sight.latest_look(group, side).and_then(|s| s.view) else { continue };
+                // While commits move there is something to read, and each look costs a read of the log.
                 if !self.lag.stands_still(side, id) {
                     continue;
                 }
@@ -33,6 +34,7 @@ impl Machine {
                         let Some(to) = stable.filter(|to| *to > from && to.abs_diff(from) <= MOST) else { continue };
                         if wanted.len() < ASKED_AT_ONCE {
                             let asked = wanted.entry((side, tp)).or_insert((from, to));
+                            // Groups that share a log are answered by one look, from the one that is furthest behind.
                             asked.0 = asked.0.min(from);
                         }
                     }

@@ -78,9 +78,12 @@ fn plan_partition(
         }
         (None, _) => {}
     }
+    // What lies below has expired: it can't be read again, and counts as missing instead.
     let start = known.unwrap_or(log_start).max(log_start);
     Ok(PartitionPlan {
         source: SourcePosition::default(),
+        // A start between the last stable offset and the high watermark lies within the log: an end below it would say
+        // otherwise.
         target: TargetPosition { offset: Some(start), log_start, end: stable.max(start) },
         verdict: Verdict::Bounded,
         re_read: high.map(|high| high.saturating_sub(start).max(0).unsigned_abs()),
@@ -133,6 +136,7 @@ impl Machine {
     fn recall_plan(&self, group: &str, now: At) -> Result<GroupTranslation, Refusal> {
         let sight = self.rule_context(now);
         let blue = sight.fresh_cluster(Side::Blue)?;
+        // A drain on green says nothing of where it stood on blue.
         let drained = sight.state.groups.get(group).and_then(|g| g.drained.as_ref()).filter(|p| p.side == Side::Blue);
         let left: BTreeMap<_, _> = drained.iter().flat_map(|p| p.committed.iter().cloned()).collect();
         let Some(view) = sight.fresh_group(group, Side::Blue)? else {
@@ -154,6 +158,7 @@ impl Machine {
             };
             for (n, log) in log.partitions.iter().enumerate() {
                 let tp = TopicPartition::new(topic.clone(), i32::try_from(n).unwrap_or(i32::MAX));
+                // A partition without a row would be left to auto.offset.reset, so each that blue has gets one.
                 let place = plan_partition(&tp, log, left.get(&tp).copied(), has.get(&tp).copied(), now);
                 partitions.push(place.map_err(|why| Refusal::unknown(why, "wait until its leader on blue answers"))?);
             }
@@ -172,6 +177,7 @@ impl Machine {
     /// What a confirmation of it passes over.
     fn blind_gates(&self, group: &str, plan: &GroupTranslation, now: At) -> Vec<HeldGate> {
         let of_loss = |h: &HeldGate| matches!(h.gate, GateName::Missing | GateName::Guess);
+        // Without a limit: all since it left blue is read again, which `unseen` says and no number bounds.
         let mut all: Vec<HeldGate> =
             overrides::list_held_gates(plan, Side::Blue, None, false).into_iter().filter(of_loss).collect();
         let unknown = describe_uncounted(&self.rule_context(now), group);
@@ -228,6 +234,8 @@ impl Machine {
             Err(r) => return StepProgress::Help(r.why, r.advice),
         };
         let mut passed = Vec::new();
+        // Counted anew: more may have expired since the dialog, and what was accepted then is the most that may be
+        // lost.
         for held in self.blind_gates(&group, &plan, now) {
             match pass_over(&self.state.runs[&id], held) {
                 Ok(one) => passed.push(one),
@@ -243,6 +251,7 @@ impl Machine {
 pub(in crate::migration) fn blind_facts(sight: &RuleContext<'_>, group: &str) -> Result<PreflightFacts, Refusal> {
     let settings = sight.plan_entry(group)?;
     let mut facts = PreflightFacts::default();
+    // Green is held to its pin by what was last seen of it: a wrong cluster is refused, and not passed over as unseen.
     sight.check_identities()?;
     let id = visible_name(sight.fresh_cluster(Side::Blue)?.cluster_id.as_deref().unwrap_or_default());
     facts.digest.insert("blue cluster", id);

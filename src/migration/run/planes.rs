@@ -37,6 +37,7 @@ impl Machine {
                         // It takes over from the run under way, which may have stopped the group.
                         Ok(Some(kind)) => rests_on_records(kind) && open.is_none_or(|run| self.runs_still(run, now)),
                         Ok(None) => goes_on(),
+                        // It is refused by its own rule anyway; until then it counts as one that stops something.
                         Err(_) => true,
                     }
             }
@@ -46,6 +47,7 @@ impl Machine {
                 Err(_) => true,
             },
             Command::Continue { .. } => goes_on(),
+            // Back to blue rests on no record of green, and must not wait for a plane of it.
             Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
             Command::Complete { .. } | Command::Approve { .. } => false,
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
@@ -66,6 +68,7 @@ impl Machine {
         match &run.subject {
             Subject::Group(group) => {
                 let effects = self.state.run_chain(run.id).flat_map(|r| r.effects.iter().rev());
+                // The newest says where it stands: what was stopped and started again runs.
                 let switch = effects.filter(|e| e.may_have_changed()).find_map(|e| match &e.issued.effect {
                     Effect::SetSwitch { to, .. } => Some((*to, e.is_done())),
                     _ => None,

@@ -57,6 +57,8 @@ impl Machine {
             Some((Outcome::Failed { why }, _)) => Err(StepProgress::Fail(why.what, why.advice)),
             unknown => {
                 let after = match unknown {
+                    // Once a person said go on, only looks since then count: what was seen before may be what they have
+                    // mended.
                     Some((_, at)) if !self.live.get(&id).is_some_and(|l| l.continued) => at,
                     _ => self.step_since(id),
                 };
@@ -66,6 +68,7 @@ impl Machine {
     }
 
     fn verify_effect(&mut self, id: RunId, key: &str, effect: &Effect, after: At, now: At) -> StepProgress {
+        // From the first look after an interruption, and not from the intent: a restart may come hours after that.
         let since = *self.live.entry(id).or_default().verifying.get_or_insert(now);
         let until = since.plus(VERIFY_MS);
         let (outcome, words) = match self.look_at_effect(effect, after) {
@@ -89,6 +92,7 @@ impl Machine {
             }
             return StepProgress::Again;
         }
+        // To set it once more blindly might undo what somebody has set by hand meanwhile.
         if now >= until {
             return StepProgress::Fail(
                 format!("nobody knows whether it was done: {words}"),
@@ -126,6 +130,7 @@ impl Machine {
                 self.look_at_offsets((group, *side), (&want, metadata), Some(before), after)
             }
             Effect::RestoreOffsets { group, side, offsets, metadata } => {
+                // What stood before is not known: whatever reads otherwise counts as that.
                 self.look_at_offsets((group, *side), (offsets, metadata), None, after)
             }
             Effect::Translate { .. } => EffectObservation::AsBefore("a translation changes nothing".into()),

@@ -202,6 +202,7 @@ pub(crate) fn group_steps(kind: RunKind, group: &GroupSettings, to: Side, accept
 fn translate_step(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Step {
     let most = |gate| accepted.iter().find(|a| a.gate == gate).map(|a| a.at_most);
     let guess = most(GateName::Guess).is_some();
+    // Where the limit is passed over, what was typed for it is the limit.
     let re_read = most(GateName::ReRead).flatten().unwrap_or(group.max_re_read);
     let lost = match most(GateName::Missing) {
         Some(Some(n)) => format!("at most {n} lost"),
@@ -227,6 +228,8 @@ fn handover_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec
         .within(group.drain_timeout_ms)
         .undo(&again),
         translate_step(group, to, accepted).undo(&again),
+        // Before the start: to whoever is no member a coordinator refuses commits of a group that has any
+        // (UNKNOWN_MEMBER_ID).
         Step::new(StepKind::Commit { side: to }, format!("commit every partition on {to}, read back"))
             .undo("old offsets"),
         Step::new(
@@ -246,6 +249,7 @@ fn blind_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
     let moved = handover_steps(group, to, accepted);
     let keep = |s: &Step| !matches!(s.kind, StepKind::Drain { .. } | StepKind::Translate { .. });
     let mut steps: Vec<Step> = moved.into_iter().filter(keep).collect();
+    // Where the drain stood: behind the stop, and before anything is committed.
     steps.insert(2, recall);
     // What can't be seen can't be gone back to.
     steps[1].undo = None;
@@ -254,6 +258,7 @@ fn blind_steps(group: &GroupSettings, to: Side, accepted: &[Accepted]) -> Vec<St
 
 fn give_back_steps(group: &GroupSettings, to: Side) -> Vec<Step> {
     vec![
+        // First: a commit that is still on its way would land on what is put back after it.
         Step::new(StepKind::Settle, "let the running effect end"),
         Step::new(StepKind::Restore { side: to.other() }, format!("old offsets on {}", to.other())),
         Step::new(
@@ -298,6 +303,7 @@ pub(crate) fn switch_of(kind: StepKind) -> Option<SwitchState> {
 /// anything is written there.
 #[must_use]
 pub fn no_return_after(kind: RunKind, steps: &[Step]) -> Option<usize> {
+    // Where records are carried that comes first: what was written to the other side can't be taken back.
     let first = |s: &Step| matches!(s.kind, StepKind::Start { .. } | StepKind::Carry { .. } | StepKind::Allow { .. });
     kind.moves().then(|| steps.iter().position(first)).flatten()
 }

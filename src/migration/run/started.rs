@@ -29,6 +29,7 @@ impl Machine {
         let Some(group) = run.group().map(str::to_string) else { return fail_step("no group", "") };
         let since = self.step_since(id);
         let until = since.plus(step.timeout_ms.unwrap_or_default());
+        // A look from before the step may still show members of an earlier attempt.
         let seen = self.rule_context(now).latest_look(&group, side).filter(|s| s.at > since);
         let view = seen.and_then(|s| s.view);
         if view.is_some_and(|v| v.state == GroupState::Stable && !v.members.is_empty()) {
@@ -73,11 +74,13 @@ impl Machine {
         let settings = self.settings.groups.get(group);
         let known = settings.and_then(|g| group::commit_interval(&sight, group, g, side.other()));
         let every = known.max(run.reading.as_ref().and_then(|r| r.commits_every_ms)).unwrap_or(0);
+        // One that commits at checkpoints far apart may need longer than the plan gives members to join.
         let limit = step.timeout_ms.unwrap_or_default().max(every.saturating_mul(3));
         let (since, until) = (self.step_since(id), self.step_since(id).plus(limit));
         let view =
             sight.latest_look(group, side).filter(|s| s.at > since && s.view.is_none_or(|v| v.trouble.is_none()));
         let has = view.map(|s| committed_offsets(s.view));
+        // A give-back goes on from where the group stood, and not from what was predicted for the other side.
         let planned = run.predicted.as_ref().filter(|_| !run.kind.gives_back()).map(|plan| {
             plan.partitions.iter().filter_map(|p| Some((p.tp.clone(), p.target.offset?))).collect::<BTreeMap<_, _>>()
         });
@@ -104,6 +107,7 @@ impl Machine {
         }
         let span = crate::base::format_duration(limit);
         match lag {
+            // With nothing to read no commit can come: to fail would call a person to a group that is well.
             Some(0) => {
                 let what = format!(
                     "{group} has nothing to read on {side}, and no commit moved for {span}: nothing proves yet that it runs \

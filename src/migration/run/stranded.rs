@@ -109,6 +109,8 @@ impl Machine {
     pub fn freeze(&mut self, why: &str, unwritten: &Event) {
         self.session.read_only = Some(why.to_owned());
         let mut never = BTreeSet::new();
+        // It was folded before it was written: left standing, a group would be started on a side that the journal knows
+        // nothing of.
         let forget = |state: &mut State, event: &Event| {
             if let (Event::PointOfNoReturn { run }, runs) = (event, &mut state.runs)
                 && let Some(run) = runs.get_mut(run)
@@ -120,6 +122,7 @@ impl Machine {
         while let Some(action) = self.poll() {
             match action {
                 Action::Journal { event, .. } => forget(&mut self.state, &event),
+                // Its intent is not on disk, so it is never begun, and nothing waits for its end.
                 Action::Do(issued) => drop(never.insert(issued.key)),
                 Action::Measure { .. } => {}
             }
@@ -175,6 +178,7 @@ impl Machine {
 
     /// What the subject's switch or flag was found at in a look that was asked for after `off` was done.
     fn found_since(&self, run: &Run, off: &JournalledEffect) -> Option<SwitchOrFlagState> {
+        // A look from before that is what it found, and not what somebody has set since.
         let since = off.outcome.as_ref().map_or(off.at, |(_, at)| *at);
         match &run.subject {
             Subject::Group(group) => seen_since(self.estate.switches.get(group)?, since).map(SwitchOrFlagState::from),
@@ -248,6 +252,7 @@ impl Machine {
 
 /// How to start what a run stopped.
 fn start_of(run: &Run) -> Option<(Side, IssuedEffect)> {
+    // A give-back is on its way home; past the point of no return offsets, or records, are where the run goes to.
     let home = if run.kind.gives_back() || run.no_return { run.to } else { run.to.other() };
     let (what, effect) = match &run.subject {
         Subject::Group(group) => ("start", Effect::SetSwitch { group: group.clone(), to: SwitchState::only_on(home) }),
@@ -256,6 +261,7 @@ fn start_of(run: &Run) -> Option<(Side, IssuedEffect)> {
         }
         Subject::Migration | Subject::Cluster(_) => return None,
     };
+    // A key that no run gives: nothing in a journal can be taken for this one's end.
     Some((home, IssuedEffect { key: format!("{}/unjournalled/{what}", run.id), effect }))
 }
 

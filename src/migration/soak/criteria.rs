@@ -80,6 +80,7 @@ impl Metric {
 /// A number without the zeros at its end.
 fn trim_zeros(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
+    // Without a fraction the zeros are digits of the number.
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     text.to_owned()
 }
@@ -195,6 +196,7 @@ impl MetricReading {
         match value {
             v if v.is_nan() => Err(format!("{metric} is not a number (NaN)")),
             v if v.is_infinite() => Err(format!("{metric} is infinite")),
+            // It would lie below every limit, and pass.
             v if v < 0.0 => Err(format!("{metric} is negative ({v}): a counter was reset, or the query is wrong")),
             v => Ok(v),
         }
@@ -280,12 +282,14 @@ impl CriterionJudge {
             (Ok(value), _) => value,
             // Nobody is there who could have a number: that is bad, whatever the number was.
             (Err(_), Some(flaw)) => {
+                // The mark is what counts; the line needs some number, so the last one stays.
                 let before = self.series.newest().map_or(0.0, |s| s.value);
                 (self.missing, self.flaw) = (None, flaw.clone());
                 return self.series.take_sample(reading.at, before, SampleMark::Bad, gap_ms);
             }
             (Err(why), None) => return self.missing = Some(MissingSample { why, lack: reading.lack }),
         };
+        // A share of a baseline may overflow to infinity, which admits every value.
         let Some(bound) = self.rule.limit.bound(baseline).filter(|b| b.is_finite()) else {
             let why = "no baseline: none was measured on blue before the cutover, and the plan names none";
             return self.missing = missing(why.into());
@@ -339,6 +343,7 @@ impl CriterionJudge {
         };
         let because = self.missing.as_ref().map(|m| format!(": {}", m.why)).unwrap_or_default();
         let (age, label) = (now.since(newest.last), self.rule.metric.label());
+        // Before any age is asked for: against a clock that was set back each would be 0, and stay fresh.
         if self.ahead_of(now) {
             return unknown("the newest sample is from the future: the clock was set back".into());
         }
@@ -354,6 +359,7 @@ impl CriterionJudge {
         let (held, needed) = (self.series.held_ms(patience.gap_ms), self.rule.for_ms);
         let left_ms = needed.saturating_sub(held);
         match (newest.mark, left_ms) {
+            // Also with nothing left to wait for: while nothing happens, nothing shows that it would still hold.
             (SampleMark::Idle, _) => {
                 let idle =
                     self.idle_since.map_or(String::new(), |at| format!(" for {}", format_duration(now.since(at))));
@@ -395,6 +401,7 @@ impl CriterionJudge {
             judged: self.rule.unmeasured.is_none(),
             value: newest.map(|s| s.value),
             limit: self.rule.limit.bound(baseline),
+            // An absolute limit is compared with none, so none is shown as if it were.
             baseline: if matches!(self.rule.limit, Limit::Within(_)) { baseline } else { None },
             held_ms: match newest.map(|s| s.mark) {
                 Some(SampleMark::Bad) | None => 0,

@@ -52,6 +52,7 @@ impl GroupSoak {
             let mut reading = match find_measurable_group(sight, name, at) {
                 Ok(view) => of(sight, name, view, at),
                 Err(Unseen::Bad(flaw)) => {
+                    // Bad, and without a number: a criterion fails by that, a trigger compares numbers and can't tell.
                     MetricReading { flaw: Some(flaw.clone()), ..MetricReading::missing(at, flaw) }
                 }
                 Err(Unseen::Unknown(why)) => MetricReading::missing(at, why),
@@ -73,6 +74,7 @@ impl GroupSoak {
                     topic = visible_name(topic)
                 ),
             ),
+            // The first count becomes the base, so nothing is gained by then.
             (Ok(held), base) => MetricReading::number(at, held - base.unwrap_or(*held)),
         };
         self.watch.feed(Metric::DlqGrowth, &reading, gap);
@@ -88,6 +90,7 @@ impl GroupSoak {
         let committed: i64 = committed.into_iter().flatten().flat_map(|(_, p)| p.values().map(|c| c.offset)).sum();
         let sum = written.saturating_add(committed);
         match self.moved {
+            // From a moment that lies ahead (the clock was set back) nothing can be counted.
             Some((since, before)) if before == sum && since <= at => Some(since),
             _ => {
                 self.moved = Some((at, sum));
@@ -104,6 +107,7 @@ impl GroupSoak {
         left: Side,
         since: At,
     ) -> Option<String> {
+        // What was seen before the soak was its move's to judge.
         let seen = sight.latest_look(name, left).filter(|s| s.at > since)?;
         let view = seen.view.filter(|v| v.trouble.is_none())?;
         if let Some(m) = view.members.first() {
@@ -156,6 +160,7 @@ fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Res
     let Some(view) = view else {
         return Err(Unseen::Bad(format!("{id} does not exist on green", id = visible_name(id))));
     };
+    // Against ends that are older than the commits a lag comes out too low.
     if sight.now.since(at) > sight.settings.zero_age_ms {
         let age = format_duration(sight.now.since(at));
         return Err(Unseen::Unknown(format!("the ends on green were sampled {age} ago")));
@@ -192,6 +197,7 @@ fn read_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> Me
         return MetricReading::missing(at, format!("the lag of {id} on green is not known", id = visible_name(id)));
     };
     // Lag is also low when nobody consumes: that is no soak.
+    // One that only commits is always Empty: whether it is one shows from where it ran before.
     let flaw = if group::is_empty(view) && !app::commits_alone(sight, name, Side::Blue) {
         Some("nobody consumes on green".to_owned())
     } else {
@@ -203,6 +209,8 @@ fn read_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> Me
 
 fn read_time_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> MetricReading {
     let id = sight.id_on(name, Side::Green);
+    // The ends that an age rests on outlast a hole in the book: a lag that is known shows that the newest round is
+    // whole.
     match (sight.lag.group_lag(Side::Green, id), sight.lag.time_lag_ms(Side::Green, view)) {
         #[allow(clippy::cast_precision_loss)]
         (Some(_), Some(ms)) => {
@@ -228,6 +236,7 @@ pub(in crate::migration) fn count_dead_letters(green: &ClusterView, topic: &str)
             topic = visible_name(topic)
         ));
     };
+    // One end that is not known makes the sum none: a smaller one would look like a topic that was recreated.
     let ends: Option<i64> = view.partitions.iter().map(|p| p.high_watermark).sum();
     #[allow(clippy::cast_precision_loss)]
     match ends {

@@ -104,6 +104,7 @@ impl SampleSeries {
     /// still to come, and is dropped.
     pub(crate) fn take_sample(&mut self, at: At, value: f64, mark: SampleMark, gap_ms: u64) {
         if let Some(last) = self.last_at() {
+            // A step back as small as this is how clocks are kept right: it undoes nothing that was counted.
             if at <= last && last.since(at) <= CLOCK_SLACK_MS {
                 return;
             }
@@ -123,6 +124,7 @@ impl SampleSeries {
             self.mark_unsaved(first);
             return;
         }
+        // A good stretch may wait for the next save: a restart loses its time, and claims nothing.
         self.urgent |= mark == SampleMark::Bad;
         self.push(SampleStretch { first: at, last: at, min: value, max: value, value, mark });
         self.mark_unsaved(at);
@@ -140,6 +142,7 @@ impl SampleSeries {
     }
 
     fn forget_from(&mut self, at: At) {
+        // Whole stretches: which samples of one lie before that moment is not kept.
         while let Some(s) = self.stretches.back().copied().filter(|s| s.last >= at) {
             self.stretches.pop_back();
             self.mark_unsaved(s.first);
@@ -179,6 +182,7 @@ impl SampleSeries {
                 SampleMark::Bad => break,
                 SampleMark::Idle => {}
                 SampleMark::Good => {
+                    // Time between a good stretch and an idle one is neither's.
                     let between = later.filter(|l| l.mark == SampleMark::Good).map_or(0, |l| l.first.since(s.last));
                     held += s.last.since(s.first) + if between <= gap_ms { between } else { 0 };
                 }
@@ -194,6 +198,7 @@ impl SampleSeries {
         let newest = self.newest().filter(|s| s.mark == SampleMark::Bad)?;
         let mut from = newest.first;
         for s in self.stretches.iter().rev().skip(1) {
+            // A hole ends it: what was not measured is not known to have been bad, and a trigger must not act on it.
             if s.mark != SampleMark::Bad || from.since(s.last) > gap_ms {
                 break;
             }
@@ -207,6 +212,7 @@ impl SampleSeries {
     pub fn holes(&self, since: At, now: At, gap_ms: u64) -> Vec<Hole> {
         let mut from = since;
         let mut holes = Vec::new();
+        // Silence from the newest sample to now is a hole like any other.
         for (first, last) in self.stretches.iter().map(|s| (s.first, s.last)).chain([(now, now)]) {
             if first.since(from) > gap_ms {
                 holes.push(Hole { from, to: first });
@@ -234,6 +240,7 @@ impl SampleSeries {
         let replace_from = self.unsaved.take()?;
         self.urgent = false;
         let stretches = self.stretches.iter().filter(|s| s.first >= replace_from).copied().collect();
+        // What fell out at the front by the bound is let go where it is kept, too.
         let keep_from = self.stretches.front().map_or(replace_from, |s| s.first);
         Some(SeriesChange { keep_from, replace_from, stretches })
     }

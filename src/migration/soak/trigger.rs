@@ -156,6 +156,7 @@ impl Sentry {
 
     pub fn feed(&mut self, reading: &MetricReading, gap_ms: u64) {
         match reading.checked_value(self.trigger.metric) {
+            // A number that is missing leaves what was sampled as it is: neither met nor not.
             Err(why) => self.missing = Some(why),
             Ok(value) => {
                 let met = self.trigger.comparison.holds(value, self.trigger.value);
@@ -176,6 +177,7 @@ impl Sentry {
             let why = self.missing.clone().unwrap_or_else(|| "not measured yet".into());
             return TriggerState::Unknown { why };
         };
+        // Against a clock that was set back every sample would stay within the look-back.
         if newest.last.since(now) > CLOCK_SLACK_MS {
             return TriggerState::Unknown {
                 why: "the newest sample is from the future: the clock was set back".into(),
@@ -196,6 +198,7 @@ impl Sentry {
         if let Some(why) = &self.missing {
             return TriggerState::Unknown { why: why.clone() };
         }
+        // Counted to the newest sample and not to now: what is after that was not seen.
         match self.series.bad_for_ms(patience.gap_ms) {
             Some(ms) => {
                 let (label, value) = (t.metric.label(), t.metric.format_value(newest.value));

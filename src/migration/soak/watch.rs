@@ -51,6 +51,7 @@ impl Watch {
     /// Starts watching at `since`, with what was kept of it.
     #[must_use]
     pub fn new(criteria: &Criteria, since: At, mut kept: BTreeMap<String, Vec<SampleStretch>>) -> Self {
+        // A series that the plan did not have before the restart begins empty.
         let mut of = |name: String| kept.remove(&name).unwrap_or_default();
         let judge = |rule: &Criterion, kept| CriterionJudge::new(rule.clone(), since, kept);
         Self {
@@ -74,6 +75,7 @@ impl Watch {
     /// Whether it watches what these criteria ask for.
     #[must_use]
     pub(crate) fn matches_criteria(&self, criteria: &Criteria) -> bool {
+        // Another limit judges the same samples otherwise, so what was marked by the old one can't go on.
         self.judges.iter().map(|j| &j.rule).eq(&criteria.rules)
             && self.sentries.iter().map(|s| &s.trigger).eq(&criteria.triggers)
     }
@@ -122,6 +124,7 @@ impl Watch {
         let judges = self.judges.iter_mut().filter(|j| j.rule.metric == metric && j.rule.unmeasured.is_none());
         let sentries = self.sentries.iter_mut().filter(|s| s.trigger.metric == metric);
         let last = judges.map(CriterionJudge::series).chain(sentries.map(Sentry::series));
+        // The furthest behind decides: what another asked for was not measured for this one.
         let last = last.map(|series| series.last_at().unwrap_or(since)).min()?;
         (now.since(last) > gap_ms).then_some(last)
     }

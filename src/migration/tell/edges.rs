@@ -59,6 +59,7 @@ impl Edges {
                     Gate::Unknown { .. } => self.gates.insert((group.clone(), *metric), EdgeState::Blind),
                     Gate::Pass | Gate::Hold { .. } => self.gates.remove(&(group.clone(), *metric)),
                 };
+                // A soak that passed and fails again may pass again, which is news.
                 if matches!(gate, Gate::Fail { .. } | Gate::Unknown { .. }) {
                     self.passed.remove(group);
                 }
@@ -89,6 +90,7 @@ impl Edges {
 
     /// What turned among a group's criteria; nothing while it does not soak. Each is to be journalled, and folded again.
     pub(crate) fn gate_turns(&mut self, group: &str, rows: &[GateRow], now: At) -> Vec<Event> {
+        // How long something stood in one soak says nothing of the next.
         if rows.is_empty() {
             self.standing.retain(|key, _| !matches!(key, EdgeKey::Gate(g, _) if g == group));
             return Vec::new();
@@ -97,11 +99,13 @@ impl Edges {
         for row in rows.iter().filter(|r| r.judged) {
             let (metric, is) = (row.metric, edge_state(&row.gate));
             let stood = self.stood_for_ms(EdgeKey::Gate(group.to_owned(), Some(metric)), is, now);
+            // What nobody was told of counts as good: a first failure is news, a first pass is none.
             let told = self.gates.get(&(group.to_owned(), metric)).copied().unwrap_or(EdgeState::Good);
             let turns = match (told, is) {
                 (EdgeState::Good | EdgeState::Blind, EdgeState::Bad) => true,
                 (EdgeState::Good, EdgeState::Blind) => stood >= BLIND_MS,
                 (EdgeState::Bad | EdgeState::Blind, EdgeState::Good) => stood >= QUIET_MS,
+                // From failing to unknown there is nothing to tell: it is not good again.
                 _ => false,
             };
             if turns {

@@ -202,6 +202,7 @@ impl Notification {
         let mut counts: BTreeMap<NotificationEvent, usize> = BTreeMap::new();
         many.iter().for_each(|n| *counts.entry(n.event).or_default() += 1);
         let counts: Vec<String> = counts.iter().map(|(event, n)| format!("{n} {event}")).collect();
+        // Of several that are as bad the first speaks: what came later often follows from it.
         let worst = many.iter().rev().max_by_key(|n| n.severity)?;
         Some(Notification {
             seq: last.seq,
@@ -287,6 +288,7 @@ impl Notifications {
         }
         // a trigger that is not met any more is forgotten by its own entry
         let fired = self.groups_with_fired();
+        // Before it is folded: a run that waits is told apart by this from an alarm after its end.
         let open = self.is_run_open(&entry.event);
         self.state.apply(entry);
         let piece = self.draft_notification(entry, &fired, open);
@@ -420,6 +422,7 @@ impl Notifications {
             Event::RunStarted { .. } => (&[T::Run], H::RunStarted, S::Info),
             Event::PointOfNoReturn { .. } => (&[T::Stage], H::NoReturn, S::Info),
             Event::NeedsOperator { .. } if open => (&[T::Alarm], H::NeedsOperator, S::Fail),
+            // The run is over: what is wrong is what it moved.
             Event::NeedsOperator { .. } => (&[T::Alarm], H::Alarm, S::Fail),
             Event::Continued { .. } => (&[T::Alarm], H::Continued, S::Info),
             Event::PassedOver { .. } => (&[T::Note], H::PassedOver, S::Warn),
@@ -454,6 +457,7 @@ impl Notifications {
         let name = (group.clone(), trigger.clone());
         let (event, severity) = match arm {
             Some(Arm::Armed) => {
+                // Armed since (the plan was changed): its end is news from here on.
                 self.shadows.remove(&name);
                 (NotificationEvent::TriggerFired, Severity::Fail)
             }

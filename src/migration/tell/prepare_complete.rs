@@ -52,6 +52,7 @@ impl Machine {
     fn check_nothing_hidden(&self, group: &str, overrides: &[Override], now: At) -> Result<Option<HeldGate>, Refusal> {
         let (sight, side) = (self.rule_context(now), Side::Green);
         let astray = self.lag.astray(side, sight.id_on(group, side));
+        // Nobody may pass over this: in another log none of the group's positions means anything.
         if let Some(astray @ Astray::Beyond { .. }) = astray {
             let advice = "find out what happened to the log, and what of it was read; then let the group commit anew";
             return Err(Refusal::holds(astray.describe_position(side), advice));
@@ -72,6 +73,7 @@ impl Machine {
     /// where the logs begin now: each is named, with the time that it was good before.
     fn judge_soak(&self, group: &str, passed: Option<&HeldGate>, now: At) -> (Gate, Vec<String>) {
         let (mut rows, mut excused) = (self.gate_rows(group, now), Vec::new());
+        // Nothing is excused that was not passed over by its name.
         let untold = passed.map(|_| self.lacking_metrics(group, Lack::Expired, now)).unwrap_or_default();
         let rules = self.settings.groups.get(group).map(|g| g.criteria.rules.as_slice()).unwrap_or_default();
         for row in rows.iter_mut().filter(|row| row.judged && untold.contains(&row.metric)) {
@@ -115,6 +117,7 @@ impl Machine {
     /// Writes down that a soak is complete, and what was passed over for it.
     pub(in crate::migration) fn complete_soak(&mut self, group: &str, overrides: &[Override], actor: &Actor, now: At) {
         let run = self.state.groups.get(group).and_then(|g| g.run);
+        // Asked again: what was mended since the dialog was not passed over.
         let held = self.find_expired_gate(group, now);
         let said = held.and_then(|held| Some((overrides.iter().find(|o| o.gate == held.gate)?, held)));
         if let (Some(run), Some((over, held))) = (run, said) {

@@ -53,6 +53,7 @@ impl ProducerCut<'_> {
         let look = self.fresh_look(self.source_side()).ok();
         let wanted = denials_for(self.plan, self.source_side());
         let stand = look.and_then(|(look, _)| look.denied.as_ref()?.as_told());
+        // Of no denials at all each one stands: without a principal in the plan nothing is denied.
         let denied = !wanted.is_empty() && stand.is_some_and(|stand| wanted.iter().all(|acl| stand.contains(acl)));
         let row = HardGateRow::new(RowId::Fenced, format!("{} ids fenced", self.source_side()), look.map(|(_, at)| at));
         if let Some(why) = look.and_then(|(look, _)| initialised_again(look, fenced, self.source_side())) {
@@ -107,6 +108,7 @@ fn check_held_for(
     };
     // Counted to the last look: what is after it was not seen.
     let so_far = since.map_or(0, |since| last.since(since));
+    // Without a beginning nothing has held, even where the plan asks for no time.
     if since.is_some() && so_far >= needed_ms {
         return row.value(format!("held {}", format_duration(so_far)));
     }
@@ -133,6 +135,8 @@ pub(in crate::migration::eos) fn list_initialised_again(
     let again = |f: &FencedId| {
         let view = look.ids.get(&f.id)?.as_told()?.as_ref()?;
         let (id, producer_id, epoch) = (f.id.clone(), view.producer_id, view.epoch);
+        // Each InitProducerId raises the epoch, and an exhausted one comes with another producer id: either is a new
+        // instance.
         let again = producer_id != f.producer_id || epoch > f.epoch;
         again.then(|| SpottedRogue {
             words: format!(
@@ -150,6 +154,7 @@ pub(in crate::migration::eos) fn list_initialised_again(
 #[must_use]
 pub(crate) fn not_told(look: &EosLook, fenced: &[FencedId], denied: bool) -> Option<String> {
     fenced.iter().find_map(|f| match look.ids.get(&f.id) {
+        // Brokers before 3.0 can't be asked (KIP-664): who comes back shows by what it writes.
         Some(Answer::Told(_) | Answer::Unavailable(_)) => None,
         Some(Answer::Hidden(_)) if denied => None,
         other => {

@@ -19,6 +19,8 @@ impl ProducerCut<'_> {
         };
         let row = row(Some(at));
         let views = self.ids(self.source_side()).iter().filter_map(|id| look.ids.get(id)?.as_told()?.as_ref());
+        // Offsets that are committed in a transaction are records of this topic (KIP-98), so its partition is one of
+        // those in it.
         let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
         let remembered = look.commits.as_ref().and_then(Answer::as_told).into_iter().flatten().copied();
         let stores: BTreeSet<i32> = open.map(|tp| tp.partition).chain(remembered).collect();
@@ -58,6 +60,8 @@ impl ProducerCut<'_> {
                 .unknown("it commits offsets of a group that can't be told", "name the group: reads = [\"...\"]");
         };
         let explained = |p: &i32| {
+            // Which group it was nobody tells: a group's offsets lie where the hash of its id modulo the partitions
+            // puts them.
             listed.iter().any(|g| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(*p))
         };
         match stores.iter().find(|p| !explained(p)) {
@@ -115,6 +119,7 @@ impl ProducerCut<'_> {
         for topic in &self.plan.topics {
             let there = self.sight.estate.side(self.to).value().and_then(|v| v.topics.get(topic));
             let retention = there.and_then(|t| t.config.get("retention.ms")).and_then(|v| v.parse::<i64>().ok());
+            // -1 keeps everything: it is no u64, and so no limit.
             if let Some(ms) = retention.and_then(|r| u64::try_from(r).ok()).filter(|ms| *ms < kept) {
                 return row.fail(
                     format!(

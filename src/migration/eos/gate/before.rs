@@ -45,6 +45,7 @@ impl ProducerCut<'_> {
         let what = if self.to == Side::Blue { "at rest" } else { "new and unused" };
         let row = |at| HardGateRow::new(RowId::NewIds, format!("{} ids {what}", self.to), at);
         let (new, old) = (self.ids(self.to), self.ids(self.source_side()));
+        // Exactly-once is whoever has ids on either side; a cut needs them on both.
         if new.is_empty() || old.is_empty() {
             let side = if new.is_empty() { self.to } else { self.source_side() };
             return row(None).fail(
@@ -64,6 +65,7 @@ impl ProducerCut<'_> {
         };
         let row = row(Some(at)).value(shorten_list(new));
         let state = self.sight.state.producers.get(self.name);
+        // On blue its ids are the ones that it has always had.
         let own = self.to == Side::Blue || state.is_some_and(|p| p.ran_on.contains(&self.to));
         for id in new {
             match look.ids.get(id) {
@@ -72,6 +74,7 @@ impl ProducerCut<'_> {
                 Some(Answer::Told(Some(view))) if own && view.state.is_settled() => {}
                 // Its own, and kept out since: whether it rests shows in the log.
                 Some(Answer::Hidden(_)) if self.denied_from_here(self.to) => {}
+                // Nobody can be asked before 3.0 (KIP-664); ids that it never used there stay untold.
                 Some(Answer::Unavailable(_)) if own => {}
                 Some(Answer::Told(Some(view))) => {
                     return row.fail(
@@ -261,6 +264,7 @@ impl ProducerCut<'_> {
                         });
                     }
                     Some(_) => {}
+                    // Where no id can be asked for its producer id, its own transactions look like anybody's.
                     None if look.ids.values().any(|a| matches!(a, Answer::Unavailable(_))) => {}
                     None => {
                         let why = format!("pid {}, none of its ids, has a transaction {open}", writer.producer_id);

@@ -32,6 +32,7 @@ impl ProducerCut<'_> {
                 continue;
             }
             match (self.planned_group(self.source_side(), id), reads) {
+                // Left out above.
                 (_, ReaderStatus::No) => {}
                 // What a stranger reads on green is no reason to keep a producer there.
                 (None, _) if self.to == Side::Blue => {}
@@ -59,6 +60,7 @@ impl ProducerCut<'_> {
                 }
             }
         }
+        // What is known to stand against it is told before what can't be told.
         if let Some((why, advice)) = self.find_starving().or_else(|| self.find_ahead()) {
             return row.fail(why, advice);
         }
@@ -179,6 +181,7 @@ impl ProducerCut<'_> {
             return ReaderStatus::Yes;
         }
         let seen = self.sight.latest_look(group, self.to).and_then(|s| s.view);
+        // Before a cut forward only: a group that is partly seen may be at work there.
         if self.to == Side::Green && seen.is_some_and(|v| v.trouble.is_some()) {
             return ReaderStatus::Hidden;
         }
