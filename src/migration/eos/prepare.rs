@@ -157,6 +157,7 @@ impl Machine {
         }
         if let Command::HardBack { green_only: GreenOnly::Lose, .. } = command {
             match (self.green_only(name), self.most_lost(name, now)) {
+                // Nothing is there now, nor grows until the stop: no word is asked for.
                 (Some(0), Some(0)) => {}
                 (_, Some(most)) => {
                     let why = format!("at most {most} offsets that only green holds are LOST to whoever reads blue");

@@ -431,6 +431,7 @@ impl State {
                         _ => {}
                     }
                 }
+                // A run that takes over keeps it: it says why the one before could not go on.
                 if replaces.is_none() {
                     g.remark = None;
                 }
@@ -452,6 +453,7 @@ impl State {
         match event {
             Event::StepStarted { step, .. } => {
                 (run.step, run.begun, run.fresh_from) = (*step, Some(at), run.effects.len());
+                // What followed from a step is undone with it.
                 run.done.retain(|s, _| s < step);
             }
             Event::StepDone { step, .. } => {

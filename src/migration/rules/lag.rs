@@ -210,6 +210,7 @@ impl LagBook {
             let Some(ends) = book.topics.get(topic).map(|t| &t.ends) else { continue };
             for (partition, committed) in partitions {
                 let Some(ends) = usize::try_from(*partition).ok().and_then(|p| ends.get(p)) else { continue };
+                // One partition of which it can't be told makes the whole unknown: the oldest record may be there.
                 worst = worst.max(Some(seen.since(ends.passed_at(committed.offset, seen)?)));
             }
         }
@@ -246,6 +247,7 @@ impl LagBook {
     pub(crate) fn is_stuck(&self, side: Side, group: &str) -> bool {
         let book = &self.sides[side];
         let (Some(g), Some(seen)) = (book.groups.get(group), book.seen) else { return false };
+        // Whose commits come far apart is not stuck before three of them have failed to come.
         let patience = STUCK_SPAN_MS.max(g.intervals.iter().max().copied().unwrap_or(0).saturating_mul(3));
         g.waiting.is_some_and(|(since, samples)| samples >= STUCK_SAMPLES && seen.since(since) >= patience)
     }
@@ -277,6 +279,7 @@ impl EndHistory {
             }
             if self.coarse.len() >= END_SAMPLES {
                 let mut i = 0;
+                // Every other one goes: the same number of samples then reaches back twice as far.
                 self.coarse.retain(|_| {
                     i += 1;
                     i % 2 == 1
@@ -299,6 +302,7 @@ impl EndHistory {
             if end > offset {
                 let (from, had) = before?;
                 let ms = at.since(from);
+                // The record at `offset` is there once the end lies one beyond it.
                 let part = u128::from(ms) * u128::from(offset.abs_diff(had) + 1) / u128::from(end.abs_diff(had)).max(1);
                 return Some(from.plus(u64::try_from(part).unwrap_or(ms).min(ms)));
             }
@@ -348,9 +352,11 @@ impl SideBook {
     }
 
     fn take_round(&mut self, view: &ClusterView, at: At, gap: u64, (gone, blanks): (&dyn Fn(&str) -> bool, &Blanks)) {
+        // A round that is older than the last one shows a clock that was set back.
         if self.seen.is_some_and(|seen| at.since(seen) > gap || at < seen) {
             self.break_series();
         }
+        // Kept, its ends would be taken for those of a topic that is made under the same name later.
         self.topics.retain(|name, _| view.topics.contains_key(name));
         for (name, topic) in &view.topics {
             self.topics.entry(name.clone()).or_default().take_round(topic, at);
@@ -392,6 +398,7 @@ impl TopicBook {
         }
         match topic.partitions.iter().map(|p| p.high_watermark).sum::<Option<i64>>() {
             Some(written) => push_bounded(&mut self.written, (at, written), RATE_SAMPLES),
+            // A sum over fewer partitions would look like a log that was cut back.
             None => self.written.clear(),
         }
         self.ends.resize_with(topic.partitions.len(), EndHistory::default);
@@ -426,6 +433,7 @@ impl GroupBook {
         push_bounded(&mut self.trend, unread.map(|u| u.written), TREND_LEN);
         let sum = group.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).sum();
         push_bounded(&mut self.commits, (at, sum), RATE_SAMPLES);
+        // By offsets alone: a leader epoch may change where nothing has moved.
         let same = |a: &Commits, b: &Commits| {
             let offsets = |of: &Commits| of.values().flat_map(|p| p.values().map(|c| c.offset)).collect::<Vec<_>>();
             offsets(a) == offsets(b)
@@ -443,6 +451,7 @@ impl GroupBook {
         let to_read = unread.is_some_and(|u| u.readable > 0);
         if moved {
             if let Some((since, _)) = self.waiting {
+                // Time in which nobody ran, or that the commit before took, is no time that this one took.
                 let from = [self.moved, self.running].into_iter().flatten().fold(since, At::max);
                 // One that only commits was seen to do so twice: once may have been whoever set its offsets.
                 if runs || (alone && self.moved.is_some()) {
@@ -457,6 +466,7 @@ impl GroupBook {
             // It became readable some time after the sample before: count from there, the longer way.
             None => Some((self.sampled.unwrap_or(at), 1)),
         };
+        // Cloned only where it changed: most groups of a cluster stand still.
         if self.last.as_ref() != Some(&group.offsets) {
             self.last = Some(group.offsets.clone());
         }

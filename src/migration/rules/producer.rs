@@ -72,6 +72,7 @@ pub(crate) fn find_disagreement(sight: &RuleContext<'_>, name: &str, p: &Produce
     let flag = current_flag(sight, name)?;
     p.topics.iter().filter(|t| !is_shared(sight, name, t)).find_map(|t| {
         let fresh = Side::BOTH.into_iter().all(|s| sight.is_fresh(sight.estate.side(s)));
+        // Rates stand in the book when a cluster is out of sight, and say nothing of now.
         let on = |side| sight.lag.topic_rate(side, t).filter(|_| fresh).map(is_moving);
         describe_contradiction(flag, on(Side::Blue)?, on(Side::Green)?)
             .map(|what| format!("flag says {flag}, but {t} {what}"))
@@ -80,6 +81,7 @@ pub(crate) fn find_disagreement(sight: &RuleContext<'_>, name: &str, p: &Produce
 
 fn describe_contradiction(flag: FlagState, blue: bool, green: bool) -> Option<&'static str> {
     match (flag, blue, green) {
+        // A side that should be written and is not may just be quiet; one that should not be and is, is no quiet hour.
         (FlagState::Blue, _, true) => Some("is written on green"),
         (FlagState::Green, true, _) => Some("is written on blue"),
         (FlagState::Off, true, _) => Some("is written on blue"),
@@ -101,6 +103,7 @@ pub(crate) fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSet
             return Some(false);
         }
     }
+    // While nothing is written anywhere no flag is shown to be obeyed.
     any.then_some(true)
 }
 
@@ -108,11 +111,13 @@ pub(crate) fn shows_writing(sight: &RuleContext<'_>, name: &str, p: &ProducerSet
 #[must_use]
 pub(crate) fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSettings) -> bool {
     if p.is_exactly_once() {
+        // Its run has seen the first commit on green; its topics are never written on both sides.
         return sight.state.producer_rests_on(name) == Side::Green;
     }
     let flagged = current_flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
     let seen = observe_writing(sight, name, p);
     let green = seen.green_rate.is_some_and(is_moving);
+    // Blue has to be seen as well: only there a flag that is not obeyed would show.
     flagged && green && seen.blue_rate.is_some() && find_disagreement(sight, name, p).is_none()
 }
 

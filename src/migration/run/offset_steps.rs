@@ -88,6 +88,7 @@ impl Machine {
         let refuse = |why: String, advice: &str| Err((why, advice.to_string()));
         let planned = plan.target_partitions();
         let topics = self.topics_of_run(id, group, to.other(), now);
+        // Of a side that is out of sight now nothing is held against it here: it is looked at again before the start.
         let all = self.estate.side(to).value().map(|v| group::list_partitions(v, &topics)).unwrap_or_default();
         if let Some(tp) = all.iter().find(|tp| !planned.contains(tp)) {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
@@ -99,6 +100,7 @@ impl Machine {
             if let Some(o) = p.target.offset.filter(|o| *o < p.target.log_start || *o > p.target.end) {
                 return refuse(format!("{}: offset {o} lies outside the log on {to}", p.tp), "measure again");
             }
+            // The translation reads commits by itself: one that moved after the drain was proven shows here.
             let stood = run.proof.as_ref().and_then(|proof| proof.committed.iter().find(|(tp, _)| *tp == p.tp));
             if run.proof.is_some() && stood.map(|(_, o)| *o) != p.source.committed {
                 return refuse(
@@ -107,6 +109,7 @@ impl Machine {
                 );
             }
         }
+        // The limit as it was shown: a plan that was changed meanwhile raises none that somebody confirmed.
         let held = overrides::list_held_gates(plan, to, run.max_re_read, true);
         held.into_iter().map(|h| pass_over(run, h)).collect()
     }
@@ -245,6 +248,7 @@ impl Machine {
             let (Some(log), Some(offset)) = (log, p.target.offset) else {
                 return Err(fail_step(format!("{tp} is not there any more on {side}"), "find out who removed it"));
             };
+            // The start of a log only grows: an old look at it is still true.
             let cut = log.log_start.is_some_and(|start| offset < start);
             // An end that was seen before the translation says nothing of what was translated after it.
             let beyond = looked >= p.at && log.high_watermark.is_some_and(|end| offset > end);
@@ -332,6 +336,7 @@ impl Machine {
                     metadata.extend(had.iter().cloned());
                 }
             }
+            // Behind the first that is no give-back another move began: what it found is not what this one changed.
             if r.kind != RunKind::GiveBack {
                 break;
             }

@@ -77,6 +77,7 @@ impl Machine {
         // Each round writes an entry or leaves; the bound is far above the longest runbook and its give-back.
         for _ in 0..64 {
             let Some(run) = self.state.runs.get(&id).filter(|r| r.is_open() && r.needs.is_none()) else { return };
+            // A rehearsal that was left open is no real session's to go on with, nor a real run a rehearsal's.
             if self.is_replaced(run) || run.dry_run != self.session.dry_run {
                 return;
             }
@@ -113,6 +114,7 @@ impl Machine {
             }
             let live = self.live.entry(id).or_insert_with(|| LiveRun { since: now, ..LiveRun::default() });
             if std::mem::take(&mut live.paused) {
+                // The time of a hold is none of the step's.
                 live.since = now;
                 if self.prove_again(id, now) {
                     continue;
@@ -127,6 +129,7 @@ impl Machine {
                 StepProgress::Done => {
                     let step = run_step(&self.state.runs[&id]);
                     self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
+                    // What was watched in one step proves nothing in the next.
                     self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
                 }
                 StepProgress::Wait(words, until) => return self.note_wait(id, StepWait::Told(words), until),
@@ -154,6 +157,7 @@ impl Machine {
             self.note_wait(id, StepWait::Effect, until);
             return Some(StepProgress::Again);
         }
+        // Its answer, should it come, is then of a key that nobody waits for.
         self.flying.remove(&key);
         let why = format!(
             "the translation took longer than {}",
@@ -181,6 +185,7 @@ impl Machine {
 
     pub(in crate::migration) fn ask_for_help(&mut self, id: RunId, why: &str, advice: &str, now: At) {
         let (why, advice) = (why.to_string(), advice.to_string());
+        // What was watched so far proves nothing once a person has had time to change it.
         let rogues = self.live.remove(&id).map(|live| live.rogues).unwrap_or_default();
         self.emit(CONTROLLER, Event::NeedsOperator { run: id, why, advice, rogues }, now);
     }
@@ -298,6 +303,7 @@ impl Machine {
     }
 
     pub(in crate::migration) fn step_since(&self, id: RunId) -> At {
+        // Of a run that is not live no look counts as seen since.
         self.live.get(&id).map_or(At(i64::MAX), |l| l.since)
     }
 
@@ -335,6 +341,7 @@ impl Machine {
                     let every =
                         settings.and_then(|s| group::commit_interval(&self.rule_context(now), g, s, run.to.other()));
                     let decided_at_first = run.reading.as_ref().and_then(|r| r.commits_every_ms);
+                    // A second preflight may follow a restart, which forgets what was observed.
                     let commits_every_ms = every.max(decided_at_first);
                     decided = Some(RunTopics { topics: facts.topics, left: facts.left, commits_every_ms });
                     self.check_seam(g, run.kind, run.to, now)
@@ -399,6 +406,7 @@ impl Machine {
         let needed = group::still_needed(&self.rule_context(now), &group, settings, side).max(known);
         let by_hand = Self::is_switched_by_hand(run);
         let nobody = Observed::not_yet();
+        // Without a look yet it has to be waited for: only of a switch by hand there never is one.
         let switch = (!by_hand).then(|| self.estate.switches.get(&group).unwrap_or(&nobody));
         let there = self.rule_context(now).id_on(&group, side).to_string();
         let seen = self.estate.group(side, &there);
@@ -458,6 +466,7 @@ impl Machine {
     /// Right before the other side is started: the drained side still stands, and the journal says so before it happens.
     fn ready_to_start(&mut self, id: RunId, side: Side, now: At) -> StepProgress {
         let run = &self.state.runs[&id];
+        // Back home nothing is asked; once the switch was told, a group that is found at work is what was wanted.
         if run.dry_run || run.kind == RunKind::GiveBack || run.current_effect().is_some() {
             return StepProgress::Done;
         }
@@ -538,10 +547,12 @@ impl Machine {
             last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: EffectResult::Nothing }, _))));
         let sight = self.rule_context(now);
         let attributable = producer::observe_writing(&sight, &name, p).shared.len() < p.topics.len();
+        // Rates from before the flag was set show what it said before.
         let newer = Side::BOTH
             .into_iter()
             .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.step_since(id)));
         let seen = producer::shows_writing(&sight, &name, p, to).filter(|_| newer);
+        // Whose records these are can't be told: that the flag was read back has to do.
         if run.dry_run || seen == Some(true) || (!attributable && !by_hand) {
             return StepProgress::Done;
         }

@@ -68,6 +68,7 @@ impl Machine {
                     ));
                 }
                 let prepared = self.prepare_change(command, now)?;
+                // Last: planes may only not have answered yet, and whatever else stands in the way is worth more.
                 if self.needs_planes(command, now) {
                     self.rule_context(now).check_planes()?;
                 }
@@ -255,6 +256,7 @@ impl Machine {
         let accepted = cost::list_accepted(command, &gates);
         let steps = runbook::group_steps(kind, settings, to, &accepted);
         let phrases: Vec<String> = gates.iter().map(HeldGate::phrase).collect();
+        // Backwards, each put in front: so they stand as the phrase has them.
         for (accepted, held) in accepted.iter().zip(&gates).rev() {
             let because = if accepted.reason.is_empty() { String::new() } else { format!(" ({})", accepted.reason) };
             facts.warnings.insert(0, format!("this passes over the gate {}: {}{because}", held.gate, held.why));
@@ -266,6 +268,7 @@ impl Machine {
         facts.digest.insert("run under way", run);
         if kind == RunKind::CutOver {
             let closed = matches!(way_back, WayBack::Closed { .. });
+            // By its kind alone: its numbers change while the dialog is read.
             facts.digest.insert("way back", if closed { "closed" } else { "not closed" }.into());
         }
         if kind == RunKind::CutOver {
@@ -438,6 +441,7 @@ impl Machine {
         }
         warnings.extend(gates.iter().map(|h| format!("this passes over the gate {}: {}", h.gate, h.why)));
         let typed = Level::Typed(phrase_over(format!("{to} {}", visible_name(name)), &gates));
+        // Dual adds a side and takes none away, so a key is enough; the rest leaves one.
         let level = if to == FlagState::Dual { Level::Key } else { typed };
         Ok(Prepared {
             steps: steps.iter().map(runbook::Step::line).collect(),
@@ -518,6 +522,7 @@ impl Machine {
                     "type exactly what the dialog asks for",
                 ));
             }
+            // Who knows the phrase may type it without having looked.
             if facts.is_none() {
                 return Err(Refusal::refused("no dialog was confirmed", "look at what it would do first"));
             }
