@@ -57,6 +57,7 @@ impl Person {
     /// Who it is, whatever host they sit at. It is what a session says of itself: this reminds honest people that two are
     /// asked for, and keeps nobody out who can run as somebody else.
     fn user(&self) -> &str {
+        // A user name may hold an `@` itself (a directory's `user@domain`), the name of a host can't.
         self.0.rsplit_once('@').map_or(&self.0, |(user, _)| user)
     }
 }

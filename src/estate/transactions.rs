@@ -266,9 +266,13 @@ impl Hanging {
     /// are under way come by themselves; an open one is ended by its producer, its timeout or a fence.
     #[must_use]
     pub(crate) fn held_by(&self, view: &TransactionView) -> Option<&'static str> {
+        // The name has another producer id by now (it expired, or its epochs ran out): the coordinator speaks of that
+        // one.
         if view.producer_id != self.producer_id {
             return None;
         }
+        // One that is Ongoing with another epoch and does not list the partition is a later transaction: what is open
+        // here is none of it, and nobody will end it.
         let here = view.epoch == self.epoch || view.partitions.contains(&self.partition);
         match view.state {
             TransactionState::Unknown => Some("its coordinator gives a state that is not known here"),
