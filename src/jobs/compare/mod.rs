@@ -148,6 +148,7 @@ pub async fn run_diff(
             None => grounds.survey_topic(topic).await?,
         };
         let done = match ground {
+            // One topic that can't be compared stops none of the others: the report says of it that it is unknown.
             Err(why) => {
                 tracing::warn!(topic = %visible_name(topic), %why, "a topic can't be compared");
                 let target = names.topic_on(request.source.other(), topic);

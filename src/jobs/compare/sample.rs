@@ -214,6 +214,7 @@ impl Sampler {
             .compare_window(&place, &rule.identity, (from_ts, to_ts), delta, (NEAR_MS, NEAR_MS), NEAR_OFFSETS)
             .await;
         match near {
+            // Each record has its twin close by, and nothing that lies further off takes one away again.
             Ok((p, _)) if p.missing.count + p.only_target.count == 0 => return Ok(SampleCounts::from(&p)),
             Ok(_) | Err(Missed::Unknown(_)) => {}
             Err(not) => return Err(not),
@@ -240,6 +241,7 @@ impl Sampler {
     async fn find_window_begin(&self, place: &PartitionPair, floor: i64, to_ts: i64) -> Result<i64, Missed> {
         let to = self.find_by_time(place, 0, to_ts).await?;
         let mut from_ts = floor.max(to_ts - FIRST_MS);
+        // A handful of lookups at most: the window has to be about right, no more.
         for _ in 0..5 {
             let count = to.saturating_sub(self.find_by_time(place, 0, from_ts).await?).max(0).unsigned_abs();
             let span = to_ts - from_ts;
@@ -319,6 +321,7 @@ impl Sampler {
             let read = reader.read_range(&range, |record| {
                 bytes += record.size as u64;
                 pace.take_bytes(record.size as u64, &|| stop.load(Ordering::Relaxed));
+                // `-1` is Kafka's own number for "no timestamp".
                 records.push(DiffRecord {
                     offset: record.offset,
                     ts: record.timestamp.unwrap_or(-1),
@@ -370,6 +373,7 @@ impl Sampler {
             place.hidden[log] = place.end[log] < high;
             if log == 1 {
                 let first = self.list_offset(&place, log, OffsetSpec::Timestamp(0)).await?;
+                // Only for its refusal: a first record whose time lies ahead of now says nothing of when the log began.
                 place.hit_offset(log, first)?;
                 place.first = first.map(|(_, ts)| ts);
             }
@@ -391,6 +395,7 @@ impl Sampler {
 
     /// The first offset with this timestamp or a later one.
     async fn find_by_time(&self, place: &PartitionPair, log: usize, ts: i64) -> Result<i64, Missed> {
+        // Below 0 a timestamp means something else to ListOffsets: -1 is the end, -2 the beginning.
         place.hit_offset(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 

@@ -93,6 +93,7 @@ pub(crate) async fn carry_back(
     }
     session.read_back(&tell, &mut report, &work).await;
     match (end, report.verified) {
+        // However the last go ended: each record is there, once.
         (_, Some(true)) => {
             // The run's journal knows now: progress on the target would only look like a group that lags.
             if let Some(left) = session.ground.delete_group(work.spec.target_side(), &transactional_id(&back.id)).await

@@ -108,6 +108,8 @@ impl<'a> Carrier<'a> {
             max_batch: work.spec.max_batch,
             queue: QUEUE.max(work.spec.largest.saturating_mul(2)),
         };
+        // Before progress is read: `init_transactions` fences the earlier instance and ends what it had open, so
+        // nothing can be committed any more behind what is read next.
         let writer = work.to.plane.open_carrier(&carrying, WITHIN)?;
         let keeper = work.to.plane.open_keeper(&id, WITHIN)?;
         let places: Vec<TopicPartition> = slots.places().cloned().collect();
@@ -195,6 +197,7 @@ impl<'a> Carrier<'a> {
     }
 
     fn take_record(&mut self, place: RecordPlace<'_>, record: &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> {
+        // Before the record is taken: the progress of this transaction must not count it.
         if self.work.stop.is_set() || self.wait_for_rate()? {
             return Ok(ControlFlow::Break(()));
         }

@@ -225,6 +225,7 @@ impl ReplayPreconditions {
             }
         }
         let names: Vec<String> = wanted.into_iter().collect();
+        // librdkafka knows the property by both names.
         let compressed = self.link(side).properties.get("compression.type").is_some_and(|c| c != "none")
             || self.link(side).properties.get("compression.codec").is_some_and(|c| c != "none");
         let mut topics = BTreeMap::new();
@@ -243,6 +244,7 @@ impl ReplayPreconditions {
             let what = format!("{} is an internal topic: nothing can be carried into it", visible_name(into));
             return refused(what, "name a topic of its own with --into");
         }
+        // A pattern of the plan may give any topic of the source this name: all of them are learnt first.
         let every = SnapshotOptions { groups: Which::None, members: Which::None, ..SnapshotOptions::default() };
         let view = self.cluster(from).snapshot(&every).await.map_err(Halt::Unknown)?;
         for name in view.topics.keys() {
@@ -307,6 +309,7 @@ fn target_topic_of(name: String, config: &BTreeMap<String, ConfigValue>) -> Targ
         stamps_itself: value("message.timestamp.type") == Some("LogAppendTime"),
         before_max_ms: limit("message.timestamp.before.max.ms").or(limit("message.timestamp.difference.max.ms")),
         after_max_ms: after_max_ms(config),
+        // Retention by time deletes only where the policy says `delete`.
         retention_ms: value("cleanup.policy").filter(|p| p.contains("delete")).and(number("retention.ms")),
         compressed: false,
         name,

@@ -94,6 +94,7 @@ pub(crate) fn ranges_of_group(group: &str, plan: &GroupTranslation) -> Result<Ra
     });
     let ranges = Ranges::from_pieces(pieces);
     let pending = plan.count_unsettled();
+    // Where something is missing that is carried, and what is pending is left alone: it may still come by itself.
     if ranges.is_empty() && pending > 0 {
         return Err(Trouble::new(
             format!(

@@ -128,6 +128,7 @@ pub(super) fn find_written(
     tell: &ReplayProgressSink,
 ) -> Result<Option<Ranges>, Trouble> {
     let partitions: Vec<TopicPartition> = ends.iter().map(|(tp, _)| tp.clone()).collect();
+    // All that is written by now, open transactions too: what comes later is none of the run's.
     let all = link.open_reader_of(Isolation::Uncommitted)?.list_ends(&partitions)?;
     let committed = link.open_reader()?;
     let watch = Clock.stopwatch();
@@ -170,6 +171,7 @@ pub(super) fn holds_any(link: &Link, ranges: &Ranges, stop: &Stop) -> Result<Opt
     })?;
     match walked {
         Walked::Failed(why) => Err(why),
+        // A walk breaks off for either reason. A record that was found counts also when it was told to stop.
         Walked::Whole | Walked::Broken => Ok((any || !stop.is_set()).then_some(any)),
     }
 }

@@ -153,6 +153,7 @@ pub(super) fn walk_ranges(
         let mut failed = None;
         let read = reader.read(&reads, &mut |span, record| {
             let part = &mut parts[part_of[span]];
+            // Close ranges are read in one go: what lies between two of them was not asked for.
             if !part.cursor.has(record.offset) {
                 return ControlFlow::Continue(());
             }

@@ -119,6 +119,7 @@ impl History {
     /// Since when a producer of the topic has written to `target` alone while the group was not there to read it.
     #[must_use]
     pub fn target_only_since(&self, plan: &Plan, group: &str, topic: &str, target: Side) -> Option<At> {
+        // A group that was never drained there has missed nothing there: each time alone counts from its beginning.
         let left = self.left.get(&(group.to_owned(), target)).copied().unwrap_or(At(i64::MIN));
         let only = FlagState::only_on(target);
         let writers = plan.producers.iter().filter(|p| p.topics.iter().any(|t| t == topic));
