@@ -65,6 +65,7 @@ impl Core {
             replayed: false,
             carried,
         };
+        // New ones: the last diff's flag may still be set, and its words must not pass for this one's.
         self.comparing.stop = Arc::default();
         self.comparing.progress = Arc::default();
         let progress = Arc::clone(&self.comparing.progress);
