@@ -103,6 +103,7 @@ impl Listening {
     }
 
     async fn run(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, exposition: Exposition) {
+        // Number 0 is drawn before the journal is opened, and says nothing of who holds it.
         match snapshots.wait_for(|s| s.seq > 0).await.map(|s| s.header.arming.clone()) {
             Ok(Arming::Armed) => {}
             Ok(_) | Err(_) => return,
@@ -191,6 +192,7 @@ impl Pages {
 
     fn health(&self) -> Response<Full<Bytes>> {
         let (s, now) = (self.snapshot(), Clock.now());
+        // Both ways: a clock that stepped back makes a snapshot no younger.
         let age = now.since(s.now).max(s.now.since(now));
         let status = if age <= YOUNG_MS { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         build_response(status, TEXT, format!("the newest snapshot is {} old\n", format_duration(age)))

@@ -107,6 +107,7 @@ impl Notifier {
     /// How far each target was told, if that changed since the last time or `all` is asked for; `None` when there is
     /// nothing to keep.
     pub(crate) fn told_if_changed(&self, all: bool) -> Option<Vec<DeliveryProgress>> {
+        // `count` and not `any`: the look takes each one's change, also behind the first.
         let changed = self.couriers.iter().filter(|c| c.queue().take_change()).count();
         let keeps = self.rehearses.is_none() && !self.couriers.is_empty();
         (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told_so_far()).collect())

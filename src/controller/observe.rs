@@ -206,6 +206,7 @@ async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver
             let failed = seen.iter().filter(|one| one.is_err()).count();
             tracing::info!(%side, failed, of = seen.len(), why = %why.what, "no look at a group");
         }
+        // One that answers shows that the cluster does: a single bad group must not slow down the looks at the others.
         let worked = seen.iter().any(Result::is_ok);
         for (group, result) in groups.into_iter().zip(seen) {
             if to.send(TimedObservation { at, what: Observation::Group(side, group, result) }).await.is_err() {

@@ -91,6 +91,7 @@ impl Handle {
     /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`. Of a controller in another process
     /// only the line ends.
     pub async fn shutdown(mut self) {
+        // While the journal is still held: the socket must be gone before another controller makes its own.
         if let Some(server) = &mut self.server {
             server.close_door().await;
         }

@@ -58,6 +58,7 @@ pub async fn attach_to_controller(plan: &Plan, want: Want) -> Result<Option<Hand
                 _ = stopped.changed() => return,
                 lost = screen.carry(&mut line, &mut asked) => lost,
             };
+            // However the line ended: who waits for an answer would wait until his own limit.
             screen.refuse_unanswered();
             if !lost {
                 return;
@@ -104,6 +105,7 @@ async fn connect_to_controller(
     };
     let stream = match open_stream(path).await {
         Ok(stream) => stream,
+        // A socket that nobody listens at is what a killed controller leaves behind.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Trouble::new(
@@ -205,6 +207,8 @@ impl AttachedScreen {
     async fn carry(&mut self, line: &mut ControllerLine, asked: &mut mpsc::Receiver<Ask>) -> bool {
         loop {
             tokio::select! {
+                // What the controller says comes first: after its word that it has ended, a write that fails would pass
+                // for a lost line.
                 biased;
                 said = line.frames.recv() => match said {
                     Some(FromController::Picture(picture)) => self.show(*picture),
@@ -268,6 +272,7 @@ impl AttachedScreen {
                 }
             };
             if let Ok(Some(found)) = found {
+                // What was typed by now was typed at the old picture.
                 while let Ok(ask) = asked.try_recv() {
                     self.refuse_while_away(&ask);
                 }

@@ -88,6 +88,7 @@ pub fn share_controller(handle: &mut Handle, journal: &Path, plan_digest: String
     let core_asks = std::mem::replace(&mut handle.asks, asks);
     let core_replies = std::mem::replace(&mut handle.replies, replies);
     let hub = hub::start(core_asks, core_replies);
+    // The screen of this process is one among others, with the number 0.
     tokio::spawn(forward_asks(hub.clone(), 0, to_local, from_local));
     let (stop, stopped) = watch::channel(false);
     let (shut_tx, shut) = watch::channel(false);
@@ -147,6 +148,7 @@ impl Door {
                 _ = stop.changed() => break,
                 Some(_) = screens.join_next() => {}
                 Some(_) = turned_away.join_next() => {}
+                // While as many are being turned away, the next wait in the listener's own queue.
                 accepted = bound.accept(), if turned_away.len() < SCREENS => match accepted {
                     Ok((stream, _)) if screens.len() >= SCREENS => {
                         tracing::warn!(screens = screens.len(), "a screen is turned away");
@@ -189,6 +191,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     let (address, _folder) = socket_address(path)?;
     let listener = UnixListener::bind(address)?;
+    // Until here the umask decides who gets in: whoever did is asked for his user id.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -300,6 +303,7 @@ async fn tell_screen(
     plan: String,
 ) -> io::Result<()> {
     send_frame(to, &ControllerMessage::Welcome { pid: std::process::id(), plan }).await?;
+    // The picture that stands is the first to go out, and not only the one after it.
     snapshots.mark_changed();
     let mut pause_ms = 0;
     loop {
