@@ -43,6 +43,7 @@ impl Person {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         match read_other_than_person(&name) {
+            // `$USER` is whatever its owner sets it to: `trigger x` counted as a rollback trigger in the journal.
             Some(_) => Self(format!("user {name}")),
             None => Self(name),
         }

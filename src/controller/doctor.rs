@@ -255,6 +255,7 @@ async fn check_metric(
         Err(why) => {
             let question = provider.describe_question(metric, &about).unwrap_or_default();
             let found = format!("{}; asked: {question}", why.what);
+            // What a provider does not take as a query is never answered, however long one waits.
             let health = if why.advice == WRONG_QUERY { Health::Fail } else { Health::Unknown };
             Check::failed(what, health, Trouble::new(found, why.advice))
         }

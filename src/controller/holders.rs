@@ -74,6 +74,7 @@ pub(super) fn take_holders(
     mut told: Result<HoldersByPartition, Trouble>,
     at: At,
 ) {
+    // What is not asked for any more is forgotten: nobody would see it grow old.
     slots.retain(|tp, _| asked.contains(tp));
     for tp in asked {
         let result = match &mut told {

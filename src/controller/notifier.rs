@@ -57,6 +57,7 @@ impl Notifier {
             for target in crate::notify::list_targets(plan) {
                 let name = &target.plan().name;
                 let known = told.iter().find(|t| t.target == *name).cloned();
+                // A target that is new is not told the whole past.
                 let told = known.unwrap_or_else(|| DeliveryProgress { target: name.clone(), seq: last, failing: None });
                 let queue = Mutex::new(Queue::new(told));
                 herald.couriers.push(Arc::new(Delivery {
@@ -189,6 +190,8 @@ impl Delivery {
                     tracing::warn!(seq, attempt = tries, again = ?not_sent.again, "{what}");
                     self.queue().note_failure(Clock.now(), not_sent.trouble.clone());
                     let (retries, age) = (self.target.plan().retries, Clock.now().since(message.news.at));
+                    // A receiver that is away for some minutes must not lose an alarm: what is young is tried on,
+                    // unless the plan wants no second try.
                     let more = tries <= retries || (retries > 0 && age <= OLD_MS);
                     let pause = not_sent.again.pause_ms(tries).filter(|_| more);
                     let Some(pause) = pause else {

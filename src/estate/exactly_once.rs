@@ -126,6 +126,7 @@ impl Stillness {
 /// GroupMetadataManager.partitionFor has it). `None` for a number of partitions that can't be.
 #[must_use]
 pub fn offsets_partition(group: &str, partitions: i32) -> Option<i32> {
+    // Java's `String.hashCode`: over UTF-16 units, and it wraps.
     let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // Utils.abs: 0 for Integer.MIN_VALUE
     (partitions > 0).then(|| hash.checked_abs().unwrap_or(0) % partitions)

@@ -234,6 +234,7 @@ impl Reader {
         };
         let (mut last, mut at_noted, mut broken) = (start, None, None);
         self.for_each_row("seq > ?1 ORDER BY seq", start.seq, |raw| {
+            // Nothing behind a break is anybody's entry: the rest of the rows is passed over.
             if broken.is_some() {
                 return Ok(());
             }
@@ -291,6 +292,7 @@ impl Reader {
                 "keep a copy of it, and restore it from one that `cutover journal verify` accepts",
             ));
         }
+        // Without the triggers that refuse a change a chain can be rewritten whole, and holds.
         let rules = writer::read_table_rules(&self.conn).map_err(failed)?;
         if rules != writer::own_rules().map_err(failed)? {
             return Err(Trouble::new(

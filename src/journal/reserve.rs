@@ -117,6 +117,7 @@ fn allocate_blocks(file: &File) -> std::io::Result<()> {
             for _ in 0..RESERVE / zeros.len() as u64 {
                 file.write_all(&zeros)?;
             }
+            // Where blocks are taken late, a full disk says so only now.
             file.sync_all()
         }
         Err(e) => Err(e.into()),

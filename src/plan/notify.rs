@@ -263,6 +263,7 @@ fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue>
             field.error(format!("{name} is set by cutover itself"), hint);
             continue;
         }
+        // Under such a name a text counts as a secret: it is warned about, and the redactor knows it.
         let secret = ["auth", "token", "key", "secret", "cookie"].iter().any(|w| lower.contains(w));
         let value = match field.value {
             toml::de::DeValue::String(text) if !secret => {
@@ -274,6 +275,7 @@ fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue>
             }
             _ => clusters::read_secret(&field, base).map(ClientValue::Secret),
         };
+        // HTTP knows no case in names (RFC 9110, 5.1): two spellings would be one header sent twice.
         found.extend(value.map(|value| (lower, value)));
     }
     if found.len() > MAX_HEADERS {
@@ -287,6 +289,7 @@ fn read_values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> 
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
+        // `end` can't be one: `{end}` is jsonpath's, and stays as it is in every template.
         let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && name != "end";
         if !word || PLACEHOLDERS.contains(&name.as_str()) {
             let why = if word { "has a meaning already" } else { "must be lower-case letters and underscores" };

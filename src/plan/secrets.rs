@@ -52,6 +52,7 @@ impl Secret {
     /// The variable is not set or empty, the file can't be read, is too large or not text: by name, never with contents.
     pub fn resolve(&self, what: &str) -> Result<String, Trouble> {
         let secret = self.read_unlearned(what)?;
+        // Each time: it may have been rotated since the plan was read.
         redact::learn_secret(&secret);
         Ok(secret)
     }

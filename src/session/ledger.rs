@@ -71,6 +71,7 @@ impl Ledger {
     /// Writes a fact. Errors: it could not be written; nothing may be done then.
     pub async fn append(&mut self, at: At, actor: impl Into<Actor>, event: Event) -> Result<JournalEntry, Trouble> {
         let actor = actor.into();
+        // Numbered in memory: to the machine they are entries like any other, and the holder's file never sees them.
         if let Some(rehearsed) = &mut self.rehearsed {
             *rehearsed += 1;
             return Ok(JournalEntry { seq: self.last + *rehearsed, at, actor, event });

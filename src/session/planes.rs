@@ -18,6 +18,7 @@ const TOPICS: usize = 8;
 /// # Errors
 /// Why it can't be used.
 pub(crate) async fn try_data_plane(plan: &Plan, tools: &Tools, side: Side) -> Result<Probed, Trouble> {
+    // A side whose secrets can't be read has no properties at all: a client of it would go out in plaintext.
     if let Some(why) = tools.why_unreachable(side) {
         return Err(why.clone());
     }

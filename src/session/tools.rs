@@ -74,6 +74,7 @@ impl Tools {
         let mut unreachable = Sides::default();
         let clusters = Sides::from_fn(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
+                // A file or a variable that is not there does not come by waiting: verbs end at once.
                 unreachable[side] = Some(trouble.mark_lasting());
                 // Only so that there is a value: nothing is ever asked over a side that is unreachable.
                 ClientProperties::default()

@@ -315,6 +315,7 @@ impl Fidelity {
         };
         let age = age(now.since(f.at));
         match self.verdict(now) {
+            // A cell has room for one figure: what green lacks is what a move would lose.
             FidelityVerdict::Differs if f.missing > 0 => format!("{} missing {age}", f.missing),
             FidelityVerdict::Differs if f.only_green > 0 => format!("{} only green {age}", f.only_green),
             FidelityVerdict::Differs => format!("{} doubled {age}", f.doubled),

@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 /// [`super::visible_text`], leaves its result as it is.
 #[must_use]
 pub fn visible_name(name: &str) -> String {
+    // Nearly every name is like that: no alphabet is looked for.
     if name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
         return name.to_owned();
     }

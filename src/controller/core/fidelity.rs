@@ -133,6 +133,7 @@ impl Fidelities {
         };
         let mut sum: Option<FidelityFigure> = None;
         let mut not = None;
+        // A topic that was made anew may have fewer partitions than there are windows of it.
         for ((_, partition), (at, result)) in windows.filter(young).filter(|((_, p), _)| *p < target.partitions) {
             if let Err(Missed::Not(why)) = result {
                 not = Some(why.clone());

@@ -253,6 +253,7 @@ impl AttachedScreen {
     ) -> Option<(ControllerLine, Snapshot)> {
         tracing::warn!(ms = RETURN_MS, "the controller went away without a word; looking for it again");
         let why = "the controller went away without a word; looking for it again".to_owned();
+        // The picture that stands grows old on the screen, and nothing can be confirmed on it.
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
         while watch.elapsed_ms() < RETURN_MS {

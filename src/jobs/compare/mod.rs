@@ -242,6 +242,7 @@ fn fingerprint_request(
     let DiffRequest { span, source, replayed, carried, .. } = request;
     let words = format!("{:?} {topics:?} {span:?} {source} {replayed} {carried:?}", [blue, green]);
     let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
+    // Enough to tell the diffs of one plan apart, in a name that can be read.
     digest.truncate(16);
     digest
 }

@@ -200,10 +200,12 @@ impl Sampler {
         let rule = self.plan.topic_rule(&target.topic);
         let (delta, skew) = (rule.pair_delta_ms.cast_signed(), rule.arrival_skew_ms.cast_signed());
         let place = self.ask_partition_pair(&target.topic, partition).await?;
+        // From the look that came first: by then everything had arrived on both sides.
         let to_ts = place.asked[0].min(place.asked[1]).0.saturating_sub(skew);
         let Some(begins) = target.since.map(|at| at.0).or(place.first) else {
             return Err(Missed::Not(format!("{} has no record yet", place.tps[1])));
         };
+        // The two timestamps of a record may be so far apart: of an earlier one only one side may have been written.
         let floor = begins.saturating_add(delta);
         if to_ts <= floor {
             let wait = (floor - to_ts).max(0) / 1_000 + 1;

@@ -114,6 +114,7 @@ impl DiffSession {
         place: &mut DiffDirectory,
         saved: &mut Saved,
     ) -> Result<Option<TopicDiff>, DiffFailure> {
+        // A resumed topic keeps its number of buckets: the files on disk were dealt out by it.
         if resumed.is_none() {
             ground.rules.buckets = DiffRules::buckets_for(ground.count_offsets() / 2, self.memory);
         }
@@ -210,6 +211,7 @@ impl DiffSession {
         }
         let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
         let hides = hidden.iter().flatten().any(Option::is_some);
+        // Where nothing waits and nothing is hidden, what came since has nothing to add.
         if ground.to_ends && (course.join.count_waiting() > 0 || hides) {
             let late = ground.arrival_skew_ms.cast_signed();
             for look in 0.. {

@@ -233,6 +233,8 @@ impl<'a> Carrier<'a> {
         if wait < SHORTEST_WAIT_MS {
             return Ok(false);
         }
+        // One that would grow too old in the wait is committed before it: the target's committed readers stand still
+        // behind it.
         if self.open && self.batch.is_full(&self.work.limits, now.saturating_add(wait)) {
             self.commit()?;
         }
@@ -265,6 +267,7 @@ impl<'a> Carrier<'a> {
         if progress.is_empty() && !self.open {
             return Ok(());
         }
+        // The ranges may end without a record: how far they were read is committed all the same.
         if !self.open {
             self.begin()?;
         }

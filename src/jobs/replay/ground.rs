@@ -99,6 +99,7 @@ impl ReplayPreconditions {
         from: i64,
         to: Option<i64>,
     ) -> Result<Ranges, Halt> {
+        // It may be a topic that only a pattern of the plan knows.
         self.names.learn_topic(&self.plan, topic);
         let name = self.names.topic_on(side, topic);
         let topics = self.ask_topics(side, &BTreeSet::from([name.clone()])).await?;
@@ -112,6 +113,7 @@ impl ReplayPreconditions {
         let mut pieces = Vec::new();
         for (partition, ((first, last), end)) in (0..count).zip(first.into_iter().zip(last).zip(ends)) {
             let end = end.unwrap_or(0);
+            // A lookup by time sees beyond the last stable offset, where nothing can be read yet.
             let (from, to) = (first.unwrap_or(end), last.unwrap_or(end).min(end));
             pieces.push(Piece::new(TopicPartition::new(topic, partition), from, to));
         }

@@ -38,6 +38,7 @@ fn gather_ranges(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen:
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| gather_ranges(item, topic, out, seen)),
         Value::Object(object) => {
+            // The topic may stand in an object further out, once for all of its partitions.
             let topic = object.get("topic").and_then(Value::as_str).or(topic);
             let unknown = object.get("unknown").and_then(Value::as_array).and_then(|why| why.first());
             if let Some(why) = unknown {

@@ -58,6 +58,7 @@ pub(super) fn count_records(
     if keys {
         found.books = found.census.keys().map(|topic| (topic.clone(), KeyBook::with_room(room))).collect();
     }
+    // Its own header counts as well: it may lift a record over what the target takes.
     let own = mark.map(|value| header_size(mark::HEADER.len(), Some(value)));
     let mut teller = ProgressTeller::new(&look.tell, "counting", 0, ranges.count_offsets());
     let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);

@@ -159,6 +159,7 @@ pub(super) fn walk_ranges(
             }
             let passed = record.offset.abs_diff(part.last);
             part.last = record.offset;
+            // The reader knows only go on and stop: the error is kept beside it.
             step(RecordPlace { index: part.index, tp: part.tp, passed }, &record).unwrap_or_else(|why| {
                 failed = Some(why);
                 ControlFlow::Break(())

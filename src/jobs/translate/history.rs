@@ -52,6 +52,7 @@ impl History {
             }
             Event::Drained { run, proof } => {
                 if let Some(Subject::Group(group)) = self.runs.get(run) {
+                    // Since it was Empty, and not since that was proven: in between it read nothing either.
                     self.left.insert((group.clone(), proof.side), proof.empty_since);
                 }
             }
