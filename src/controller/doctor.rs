@@ -292,6 +292,7 @@ async fn check_targets(plan: &Plan, send: bool) -> Vec<Check> {
         }
     });
     let mut checks: Vec<Check> = stream::iter(tried).buffered(AT_ONCE).collect().await;
+    // What is kept may still name a target that the plan no longer has.
     for told in told.iter().filter(|t| plan.notify.iter().any(|n| n.name == t.target)) {
         if let Some((since, trouble)) = &told.failing {
             let found = format!(

@@ -134,6 +134,7 @@ impl Listening {
                         Clock.sleep(PAUSE_MS).await;
                     }
                 },
+                // Connections that have ended leave the set here: it would grow with every scrape.
                 Some(_) = tasks.join_next() => {}
             }
         }

@@ -98,6 +98,7 @@ impl Notifier {
                 }
                 Some(_) => {}
                 None => {
+                    // Also what it does not want: how far it was told moves on, and a restart does not begin behind it.
                     courier.queue().note_entry(entry.seq, wanted);
                     courier.filled.notify_one();
                 }

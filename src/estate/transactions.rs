@@ -194,6 +194,8 @@ impl TransactionView {
     #[must_use]
     pub fn is_overlong(&self, now: At) -> bool {
         let timeout = u64::try_from(self.timeout_ms).unwrap_or(0);
+        // Coordinators look for those every 10 s by default
+        // (transaction.abort.timed.out.transaction.cleanup.interval.ms): for so long it may be nobody's fault.
         self.open_for_ms(now).is_some_and(|open| open > timeout)
     }
 }

@@ -90,6 +90,7 @@ impl Journal {
         let reader = Reader::from_connection(conn, path);
         let known = reader.identify()?;
         let conn = &reader.conn;
+        // The pragma answers with the mode that is in force, and not with the one that was asked for.
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
         if mode != "wal" {
             return Err(Trouble::new(

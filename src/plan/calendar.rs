@@ -227,6 +227,7 @@ impl Plan {
         if *when == Appointment::default() {
             return None;
         }
+        // Only its opening is wanted: whose it is and how long blue is kept do not matter to it.
         let planned = self.make_move((MoveKind::Group, "", "", false), when, 0);
         Some(Slot { window: when.window.clone(), day: planned.opening.map(|o| (o.from, o.to)) })
     }
@@ -330,6 +331,7 @@ pub(super) fn check_appointments(plan: &Plan, report: &Report) {
         };
         let Some(date) = when.date else { continue };
         let day = iso_weekday(date);
+        // A window whose days could not be read was told already.
         if !window.days.is_empty() && !window.days.contains(&day) {
             let word = |day: u8| DAYS.iter().find(|(_, n)| *n == day).map_or("?", |(word, _)| word);
             let days: Vec<&str> = window.days.iter().map(|d| word(*d)).collect();

@@ -43,6 +43,7 @@ impl LoadedPlan {
         let notify = plan.notify.iter().map(|n| (format!("notify.{}", n.name), &n.client));
         for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
             for (name, value) in client {
+                // What comes from a variable or a file is judged when it is read, without being repeated.
                 if let ClientValue::Plain(path) = value
                     && let Some(trouble) = properties::file_trouble(name, path)
                 {

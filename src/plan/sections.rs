@@ -170,6 +170,7 @@ fn read_limits(t: &mut TableReader<'_>, limits: &mut GroupLimits) {
 }
 
 fn read_criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
+    // From 1 on: no lag is below 0, and the soak would never pass.
     set_if_given(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
     set_if_given(&mut c.lag_for_ms, t.duration("lag_for"));
     if let Some(ms) = read_positive_duration(&mut t, "time_lag_below") {

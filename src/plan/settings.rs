@@ -167,6 +167,7 @@ fn green_name(rule: &TopicPlan, name: &str) -> String {
     match (&rule.green_name, &rule.selector) {
         (None, _) => name.to_owned(),
         (Some(green), Selector::Name(_)) => green.clone(),
+        // It always matches: the rule was chosen by that.
         (Some(template), Selector::Pattern(p)) => p.expand(name, template).unwrap_or_else(|| name.to_owned()),
     }
 }

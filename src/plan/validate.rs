@@ -265,6 +265,7 @@ fn check_producers(plan: &Plan, report: &Report) {
         }
     }
     let bare =
+        // A flag that could not be read is there all the same, and was told.
         plan.producers.iter().enumerate().filter(|(i, p)| {
             p.flag.is_none() && !p.name.is_empty() && !report.has_path(&format!("producers[{i}].flag"))
         });
@@ -319,6 +320,7 @@ fn check_groups(plan: &Plan, report: &Report) {
             }
         }
         if group.limits.mode == Mode::Overlap {
+            // The mode may come from the defaults, and has no line in the group then.
             let path =
                 if report.has_path(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
             let message =

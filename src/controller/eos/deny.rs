@@ -40,6 +40,7 @@ pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>)
     match judge_answers(sent.values()) {
         Ok(()) => wait_until_enforced(cluster, acls, acls.len()).await,
         Err(AclsNotSet::Unknown(why)) => Err(AclsNotSet::Unknown(why)),
+        // Each one was refused, so nothing stands that did not stand before.
         Err(refused) if sent.values().all(|s| matches!(s, Sent::Refused(_))) => Err(refused),
         // Half a denial would look like none: what was made is taken back, unless some stood before.
         Err(refused @ (AclsNotSet::Forbidden(_) | AclsNotSet::Failed(_))) if before == 0 => {

@@ -126,6 +126,7 @@ async fn find_commit_partitions(
                 found.insert(tp.partition);
             }
             Answer::Told(_) => {}
+            // One partition that does not tell may be the one that is looked for.
             untold => return untold.map(|_| BTreeSet::new()),
         }
     }

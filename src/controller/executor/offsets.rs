@@ -59,6 +59,7 @@ impl<'a> GroupOffsetChange<'a> {
     /// Carries it out.
     pub async fn run(&self) -> Outcome {
         let target = self.to_cluster_names(&self.target);
+        // Nothing is sent so far: whatever is wrong here has changed nothing.
         if let Err(why) = self.check_before(&target).await {
             return Outcome::Failed { why };
         }
@@ -162,6 +163,7 @@ impl<'a> GroupOffsetChange<'a> {
         let deletes: Vec<TopicPartition> =
             target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
         let mut any_sent = false;
+        // Before anything is deleted: where commits are refused, nothing is.
         if !commits.is_empty() {
             let answer = self.cluster.commit_offsets_with(self.group, &commits, &self.metadata_by_partition()).await;
             judge_answer(answer, &mut any_sent)?;

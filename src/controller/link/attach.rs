@@ -225,6 +225,7 @@ impl AttachedScreen {
                     let Some(ask) = ask else { return false };
                     if let Some(id) = ask.id() {
                         if self.open.len() >= OPEN_QUESTIONS {
+                            // The lowest number is the oldest question.
                             self.open.pop_first();
                         }
                         self.open.insert(id, ask.clone());
@@ -257,6 +258,7 @@ impl AttachedScreen {
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
         while watch.elapsed_ms() < RETURN_MS {
+            // The pause is a part of the trial, so that asks are answered meanwhile.
             let trial = async {
                 let found = connect_to_controller(path, self.want, plan).await;
                 if !matches!(found, Ok(Some(_))) {

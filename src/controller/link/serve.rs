@@ -143,6 +143,7 @@ impl Door {
         };
         tracing::info!(socket = %path, "screens can attach");
         self.open.send_replace(true);
+        // Counted apart: those that are turned away take no screen's place.
         let (mut screens, mut turned_away) = (JoinSet::new(), JoinSet::new());
         let mut next: ScreenId = 1;
         loop {
@@ -227,6 +228,7 @@ async fn serve_screen(
         return;
     }
     tracing::debug!(screen = me, read_only, "a screen attached");
+    // On a task of its own: half a frame must never be lost to a `select`.
     let mut asking = tokio::spawn(receive_asks(from, me, hub.clone(), replies, read_only));
     tokio::select! {
         result = tell_screen(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {

@@ -125,6 +125,7 @@ impl DiffDirectory {
     /// Appends to a bucket.
     pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), DiffFailure> {
         let path = self.bucket_path(bucket);
+        // Opened for each piece: there may be 4,096 buckets, and a process often has no more than 1,024 open files.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         file.and_then(|mut f| f.write_all(bytes)).map_err(|e| disk_failure("can't write", &path, &e))?;
         self.lengths[bucket] += bytes.len() as u64;

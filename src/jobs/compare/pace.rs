@@ -74,6 +74,7 @@ impl ReadPace {
     /// Takes in how long a small request to a side took.
     pub(crate) fn note_answer_time(&self, side: Side, ms: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two answers in one moment must not divide by zero.
         let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
         let speed = state.taken / seconds;
         if ms > self.back_off_above_ms {

@@ -208,6 +208,7 @@ impl Sampler {
         // The two timestamps of a record may be so far apart: of an earlier one only one side may have been written.
         let floor = begins.saturating_add(delta);
         if to_ts <= floor {
+            // Rounded up: after the time that is named it is there.
             let wait = (floor - to_ts).max(0) / 1_000 + 1;
             return Err(Missed::Not(format!("written to both for too short a time: the first window in {wait} s")));
         }
@@ -247,6 +248,7 @@ impl Sampler {
         for _ in 0..5 {
             let count = to.saturating_sub(self.find_by_time(place, 0, from_ts).await?).max(0).unsigned_abs();
             let span = to_ts - from_ts;
+            // Anything from a tenth to twice as many will do: each correction costs a request.
             if count > RECORDS * 2 && span > 1 {
                 from_ts = to_ts - (i128::from(span) * i128::from(RECORDS) / i128::from(count)).max(1) as i64;
             } else if count < RECORDS / 10 && from_ts > floor && span < LONGEST_MS {

@@ -119,6 +119,7 @@ impl DiffSession {
             ground.rules.buckets = DiffRules::buckets_for(ground.count_offsets() / 2, self.memory);
         }
         ground.rules.memory = self.memory;
+        // With a name, so that it lives as long as the topic does: `_` would end it right here.
         let _probe = self.probe(&ground);
         let handle = Handle::current();
         // In place and not on another thread: what the reading threads are lent is borrowed.

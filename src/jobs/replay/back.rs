@@ -61,6 +61,7 @@ pub(crate) async fn carry_back(
         asked: back.asked.clone(),
         from: back.from,
         into: None,
+        // Only producers whose topics have equal numbers of partitions are cut over hard: each record keeps its own.
         by: Some(By::Number),
         mark: true,
         accept_reorder: true,

@@ -170,6 +170,7 @@ impl<'a> Carrier<'a> {
         let work = self.work;
         let next: BTreeMap<TopicPartition, i64> = self.sources.iter().cloned().zip(self.next.iter().copied()).collect();
         let left = work.spec.ranges.left_from(&next);
+        // Offsets are left and not records, holes among them: what is done already is never told as more than it is.
         let before = work.spec.records.saturating_sub(left.count_offsets()).min(work.spec.records);
         let mut teller = ProgressTeller::new(&work.tell, "carrying", before, work.spec.records);
         let mut reader = work.from.open_reader()?;

@@ -159,6 +159,7 @@ impl ReplayPreconditions {
                     "correct the range",
                 ))
             })?;
+            // To the last stable offset: what lies beyond no reader of committed records is given.
             let (Some(start), Some(end)) = (view.log_start, view.lso) else {
                 return Err(Halt::Unknown(Trouble::new(
                     format!("{side} did not say where {tp} begins and ends"),

@@ -67,6 +67,7 @@ pub(super) fn count_records(
         if let Some(census) = found.census.get_mut(&place.tp.topic) {
             census.count_record(place.tp, record.offset, &measure_record(record, own));
         }
+        // Without a key there is no order among keys that could change.
         if let (Some(book), Some(_)) = (found.books.get_mut(&place.tp.topic), record.key) {
             book.add(look.keyed(&place.tp.topic, record));
         }
@@ -91,6 +92,7 @@ impl SurveyContext {
     fn keyed(&self, topic: &str, record: &RecordRef<'_>) -> Keyed {
         let rule = self.rules.get(topic).unwrap_or(&IdentityRule::Content);
         let id = identity_of(rule, record);
+        // Half of the identity is enough to know a record again among those of its key.
         Keyed { key: key_hash(record.key), id: id.0 as u64, ts: record.timestamp.unwrap_or(-1) }
     }
 }

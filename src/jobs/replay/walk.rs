@@ -189,6 +189,7 @@ struct WalkPart<'a> {
 impl<'a> WalkPart<'a> {
     fn of(ranges: &Ranges, tp: &'a TopicPartition, index: usize) -> Option<WalkPart<'a>> {
         let first = ranges.of_partition(tp).first()?.0;
+        // One before the first, so that the first record counts as one offset passed.
         Some(WalkPart { tp, index, cursor: ranges.cursor(tp), last: first - 1 })
     }
 }

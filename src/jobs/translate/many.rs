@@ -45,6 +45,7 @@ impl Translator {
         for WantedGroup { group, chosen, topics } in groups {
             cases.push(self.inner.prepare_case(Case { group, ways, purpose, chosen: *chosen, topics }));
         }
+        // In the order of the groups, which is that of the answers.
         let prepared: Vec<_> = futures_util::stream::iter(cases).buffered(PREPARING).collect().await;
         let mut results = GroupResults::default();
         let mut jobs = Vec::new();

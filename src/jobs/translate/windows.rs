@@ -117,6 +117,7 @@ impl Windows {
             return Ok(Ok(Vec::new()));
         }
         let records = Arc::clone(&self.records);
+        // Small portions bring little that nobody asked for; in a backlog each next one would be waited for.
         let large = stretches.iter().any(|s| s.to.saturating_sub(s.from) >= LARGE);
         let portion = if large { Portion::Large } else { Portion::Small };
         let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
