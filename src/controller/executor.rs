@@ -56,8 +56,8 @@ pub(super) fn build_executor(
             let (lease, stop) = (Arc::new(lease), Arc::new(Stop::default()));
             Some(Arc::new(LiveExecutor { lease, world, reading: Arc::new(reading), stop }))
         }
-        // Whatever the lease: a dry run that nobody is in the way of holds the journal, and changes nothing all the
-        // same.
+        // Whatever the lease: a dry run that nobody is in the way
+        // of holds the journal, and changes nothing all the same.
         (Arming::DryRun, _) => Some(Arc::new(DryRunExecutor { reading: Arc::new(reading) })),
         _ => None,
     }

@@ -92,14 +92,14 @@ impl Stillness {
         let hole = self.last.is_none_or(|last| at < last || at.since(last) > gap_ms);
         let ends: BTreeMap<_, _> = look.ends.iter().map(|(tp, e)| (tp.clone(), e.high_watermark)).collect();
         if hole || ends != self.ends || ends.is_empty() {
-            // A look that saw no partition (no leader answered) is no stillness.
+            // A look that saw no partition at all is no stillness.
             (self.still_since, self.closed_since, self.looks) = (Some(at).filter(|_| !ends.is_empty()), None, 0);
         }
         let closed = !ends.is_empty() && look.ends.values().all(|e| e.is_closed());
         self.closed_since = if closed { self.closed_since.or(Some(at)) } else { None };
         (self.ends, self.last) = (ends, Some(at));
-        // The marker that ends a transaction moves the high watermark and begins the count anew, so one count serves
-        // both.
+        // The marker that ends a transaction moves the high watermark
+        // and begins the count anew, so one count serves both.
         self.looks += 1;
     }
 

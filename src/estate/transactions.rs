@@ -268,8 +268,8 @@ impl Hanging {
     /// are under way come by themselves; an open one is ended by its producer, its timeout or a fence.
     #[must_use]
     pub(crate) fn held_by(&self, view: &TransactionView) -> Option<&'static str> {
-        // The name has another producer id by now (it expired, or its epochs ran out): the coordinator speaks of that
-        // one.
+        // The name has another producer id by now (it expired, or
+        // its epochs ran out): the coordinator speaks of that one.
         if view.producer_id != self.producer_id {
             return None;
         }

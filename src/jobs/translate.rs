@@ -140,7 +140,7 @@ impl Translator {
         history: Arc<Mutex<History>>,
     ) -> Result<Self, Trouble> {
         for side in Side::BOTH {
-            // Only for its error: otherwise a run would meet it after its group was stopped.
+            // Only for its error: a side whose secrets can't be read is never asked for records.
             client_properties(plan.cluster(side))?;
         }
         let windows = clusters.as_ref().map(Windows::new);

@@ -283,8 +283,8 @@ impl Reader {
             return Ok(());
         }
         let failed = |e: rusqlite::Error| sqlite_trouble(&self.path, "check", &e);
-        // The first fault is enough. What quick_check leaves out of integrity_check are the contents of indexes:
-        // `entries` has none.
+        // The first fault is enough. What quick_check leaves out of
+        // integrity_check are the contents of indexes: `entries` has none.
         let found: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
             return Err(Trouble::new(

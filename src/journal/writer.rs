@@ -98,12 +98,12 @@ impl Journal {
                 "the filesystem may lack shared memory: name a local file with the key `journal` under [migration]",
             ));
         }
-        // A trigger or view that somebody put into the file must not reach functions with side effects: its schema is
-        // not trusted.
+        // A trigger or view that somebody put into the file must not
+        // reach functions with side effects: its schema is not trusted.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;").map_err(failed)?;
         if !known {
-            // In one transaction with the marks: who is killed in between leaves an empty file, and not one that looks
-            // like another program's.
+            // In one transaction with the marks: who is killed in between leaves
+            // an empty file, and not one that looks like another program's.
             conn.execute_batch(&format!(
                 "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT;"
             ))
@@ -167,8 +167,8 @@ impl Journal {
             && self.reserve.give_up()
         {
             tracing::warn!("the disk is full: the journal's reserve is given up for what is under way");
-            // Should the first attempt have reached the disk all the same, the last entry is not the expected one, and
-            // nothing is written twice.
+            // Should the first attempt have reached the disk all the same, the
+            // last entry is not the expected one, and nothing is written twice.
             written = self.insert(at, &actor.text(), &texts, expected.as_ref());
         }
         let last = match written {

@@ -118,8 +118,8 @@ pub(super) fn read_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
 fn read_unlearned_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let text = match field.value {
         DeValue::String(_) => Some(field.string()?),
-        // A password of digits without quotes is meant as it stands; one in another base would not come out as it was
-        // typed.
+        // A password of digits without quotes is meant as it stands;
+        // one in another base would not come out as it was typed.
         DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str().to_owned()),
         DeValue::Boolean(b) => Some(b.to_string()),
         _ => None,
@@ -199,8 +199,8 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
                 let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
                 let is_named = keys.any(|k| k == "env" || k == "file");
                 let is_secret = properties::is_secret(&key) || is_named;
-                // All of `sasl.oauthbearer.` counts as secret by its beginning; a table in it that only leads on to
-                // further names is none.
+                // All of `sasl.oauthbearer.` counts as secret by its beginning;
+                // a table in it that only leads on to further names is none.
                 if !is_secret || (!is_named && properties::is_prefix(&key)) {
                     if let Some(nested) = field.table() {
                         open.extend(nested.all().into_iter().rev().map(|(k, f)| (format!("{key}.{k}"), f)));

@@ -344,8 +344,8 @@ fn read_query_text(field: &Field<'_>, kind: SourceKind) -> Option<Vec<String>> {
         field.error("a query must not be empty", None);
         return None;
     }
-    // Not within backticks: PromQL knows no escapes there, so a name with a backtick would end the text; NRQL quotes
-    // attributes with them.
+    // Not within backticks: PromQL knows no escapes there, so a name with
+    // a backtick would end the text; NRQL quotes attributes with them.
     let quotes: &[char] = if kind == SourceKind::Prometheus { &['"', '\''] } else { &['\''] };
     if let Some(word) = find_unquoted_placeholder(&text, quotes) {
         let like = if kind == SourceKind::Prometheus { "group=\"{group}\"" } else { "group = '{group}'" };

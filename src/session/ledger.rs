@@ -143,8 +143,8 @@ impl Ledger {
         if let Err(why) = &entries {
             tracing::warn!(from, why = %why.what, "the journal can't be followed");
         }
-        // Only the look through a doubted file is that dear: any other read that failed is tried again with the next
-        // round.
+        // Only the look through a doubted file is that dear: any
+        // other read that failed is tried again with the next round.
         self.looked = entries.as_ref().err().filter(|_| whole).map(|why| (Clock.stopwatch(), why.clone()));
         let entries = entries?;
         // Where there is no file nothing was found sound.

@@ -113,8 +113,8 @@ pub(super) fn written_forms(text: &str, coded: bool) -> BTreeSet<String> {
         text.replace('\'', r"'\''"),
         visible_text(&json(text)),
     ]);
-    // As RFC 3986 has it, as forms are sent (WHATWG URL), as JavaScript's encodeURIComponent and Python's quote write
-    // it.
+    // As RFC 3986 has it, as forms are sent (WHATWG URL), as
+    // JavaScript's encodeURIComponent and Python's quote write it.
     for (unreserved, space) in [("-._~", "%20"), ("-._*", "+"), ("-._~!*'()", "%20"), ("-._~/", "%20")] {
         let upper = percent_encode(text, unreserved, space);
         forms.insert(lower_escapes(&upper));
@@ -168,8 +168,8 @@ fn base64_cores(bytes: &[u8]) -> [String; 3] {
         let mut padded = vec![0; before];
         padded.extend_from_slice(bytes);
         let coded = openssl::base64::encode_block(&padded);
-        // A character stands for six bits. The first and the last may share theirs with a neighbour's byte, and differ
-        // then.
+        // A character stands for six bits. The first and the last
+        // may share theirs with a neighbour's byte, and differ then.
         let from = (before * 8).div_ceil(6);
         let to = padded.len() * 8 / 6;
         coded.get(from..to).unwrap_or_default().to_owned()

@@ -55,8 +55,8 @@ impl Fidelities {
                 let Some((producer, to)) = self.routes.remove(run) else { return };
                 match (to, end) {
                     (FlagState::Dual, RunEnd::Done) => drop(self.since.insert(producer, entry.at)),
-                    // A route elsewhere, or one whose end went wrong: since when it writes to both is not known any
-                    // more.
+                    // A route elsewhere, or one whose end went wrong:
+                    // since when it writes to both is not known any more.
                     _ => drop(self.since.remove(&producer)),
                 }
             }

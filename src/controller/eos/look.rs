@@ -113,8 +113,8 @@ async fn find_commit_partitions(
             }
         }
     }
-    // Ids that were never used wrote nowhere: the leaders of the offsets topic (50 partitions by default) are left
-    // alone.
+    // Ids that were never used wrote nowhere: the leaders of the
+    // offsets topic (50 partitions by default) are left alone.
     if pids.is_empty() {
         return Answer::Told(BTreeSet::new());
     }

@@ -99,8 +99,8 @@ async fn look_at_some(
     let looks: Vec<_> = some.into_iter().map(|of| observe_producer(Arc::clone(tools), side, of)).collect();
     let mut looks = stream::iter(looks).buffer_unordered(TOGETHER);
     while let Some(seen) = looks.next().await {
-        // One that answers shows that the cluster does: a single bad producer must not slow down the looks at the
-        // others.
+        // One that answers shows that the cluster does: a single
+        // bad producer must not slow down the looks at the others.
         worked |= matches!(&seen.what, Observation::Eos(_, _, Ok(_)));
         to.send(seen).await.ok()?;
     }

@@ -185,8 +185,8 @@ impl<'a> GroupOffsetChange<'a> {
         let (found, carried) = loop {
             let (offsets, carried) = self.cluster.stable_commits(self.group, &partitions).await?;
             match offsets {
-                // A broker before 2.5 can't be asked to leave out what is pending (KIP-447): what it says is all there
-                // is.
+                // A broker before 2.5 can't be asked to leave out what
+                // is pending (KIP-447): what it says is all there is.
                 StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break (found, carried),
                 StableOffsets::Pending(open) if watch.elapsed_ms() < STABLE_MS => {
                     let (group, side) = (self.group, self.cluster.side());

@@ -207,8 +207,8 @@ impl AttachedScreen {
     async fn carry(&mut self, line: &mut ControllerLine, asked: &mut mpsc::Receiver<Ask>) -> bool {
         loop {
             tokio::select! {
-                // What the controller says comes first: after its word that it has ended, a write that fails would pass
-                // for a lost line.
+                // What the controller says comes first: after its word that it
+                // has ended, a write that fails would pass for a lost line.
                 biased;
                 said = line.frames.recv() => match said {
                     Some(FromController::Picture(picture)) => self.show(*picture),

@@ -85,8 +85,8 @@ impl Drop for SocketServer {
 pub fn share_controller(handle: &mut Handle, journal: &Path, plan_digest: String) {
     let (asks, from_local) = mpsc::channel(ASKS);
     let (to_local, replies) = mpsc::channel(REPLIES);
-    // From here on the local screen goes through the hub too: two that number their questions alike must not get each
-    // other's answers.
+    // From here on the local screen goes through the hub too: two that
+    // number their questions alike must not get each other's answers.
     let core_asks = std::mem::replace(&mut handle.asks, asks);
     let core_replies = std::mem::replace(&mut handle.replies, replies);
     let hub = hub::start(core_asks, core_replies);
@@ -130,7 +130,7 @@ struct Door {
 impl Door {
     async fn serve(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut stop: watch::Receiver<bool>) {
         // The lease decides who serves: only its holder takes a socket away that somebody left.
-        // Nor a dry run: a verb that attached to one would take for done what was only thought.
+        // No dry run serves: a verb that attached to one would take for done what was only thought.
         let holds = |s: &Arc<Snapshot>| s.seq > 0 && s.header.arming == Arming::Armed;
         tokio::select! {
             held = snapshots.wait_for(holds) => if held.is_err() { return },

@@ -208,8 +208,8 @@ fn partition_side(
     let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
     let committed = group.and_then(|g| g.committed_offset(topic, partition));
     let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark));
-    // A commit a little beyond an end that was asked for before it is a race, and its lag 0; one that stays there has
-    // none.
+    // A commit a little beyond an end that was asked for before
+    // it is a race, and its lag 0; one that stays there has none.
     let known = committed.zip(high_watermark).filter(|(at, end)| at <= end || !beyond);
     let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
     PartitionSide {

@@ -234,8 +234,8 @@ impl<'a> Carrier<'a> {
         if wait < SHORTEST_WAIT_MS {
             return Ok(false);
         }
-        // One that would grow too old in the wait is committed before it: the target's committed readers stand still
-        // behind it.
+        // One that would grow too old in the wait is committed before
+        // it: the target's committed readers stand still behind it.
         if self.open && self.batch.is_full(&self.work.limits, now.saturating_add(wait)) {
             self.commit()?;
         }

@@ -45,8 +45,8 @@ impl TranslatorCore {
         loop {
             jobs.retain(|job| !results.has_failed(job.owner));
             let Some(round) = decide_needs(&mut jobs, results).await else { return };
-            // Windows of those that are done are let go first: the room that is shared out below is what is left beside
-            // the others.
+            // Windows of those that are done are let go first: the room
+            // that is shared out below is what is left beside the others.
             for (log, shelf) in [Log::Source, Log::Target].into_iter().zip(&mut shelves) {
                 let side = ways.side(log);
                 let worked_on: BTreeSet<_> = jobs.iter().map(|j| self.names.partition_on(side, &j.tp)).collect();
