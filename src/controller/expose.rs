@@ -169,6 +169,7 @@ impl Pages {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
                 build_response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD are all there is\n".into());
+            // A 405 has to say what is allowed (RFC 9110, 15.5.6).
             refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
@@ -227,6 +228,7 @@ fn build_response(status: StatusCode, content_type: &'static str, text: String) 
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // A page from a cache would be an old state that looks like the present one.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

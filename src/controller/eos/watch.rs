@@ -54,6 +54,7 @@ async fn poll_rounds(
     loop {
         let watch = Clock.stopwatch();
         let focused = focus.borrow().clone();
+        // Those under the closer watch are left to it: their brokers need not be asked twice.
         let rest = filter_producers(&all, |name| !focused.contains(name));
         let Some(worked) = look_at_some(&tools, side, rest, &to).await else { return };
         Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;

@@ -127,6 +127,7 @@ pub async fn run_diff(
     let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
     let clusters = pins::check_clusters(tools.clusters(), &plan, &journalled).await?;
     let topics = choose_topics(&plan, &tools, &names, &request).await?;
+    // Some are named by a person or by a commit alone, and only a pattern of the plan gives them another name on green.
     topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
     let mark = fingerprint_request(&clusters, &topics, &request);
     let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));

@@ -19,6 +19,7 @@ pub(crate) fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges
     let advice = "write it with `cutover diff --json > FILE`";
     let document: Value =
         serde_json::from_str(text).map_err(|e| Trouble::new(format!("{name} is no JSON document: {e}"), advice))?;
+    // A diff names the side it read from, a translation the one it leads to.
     let side = |key: &str| document.get(key).and_then(Value::as_str);
     let other = from.other().name();
     if side("source").is_some_and(|source| source == other) || side("to").is_some_and(|to| to == from.name()) {

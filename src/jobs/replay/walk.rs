@@ -165,6 +165,7 @@ pub(super) fn walk_ranges(
                 ControlFlow::Break(())
             })
         });
+        // The error of `step` comes first: to the reader it looks as if it had only been told to stop.
         match (failed, read) {
             (Some(why), _) => return Err(why),
             (None, Ok(_)) => {}
