@@ -43,6 +43,7 @@ impl Person {
     pub fn new(name: impl Into<String>) -> Self {
         let name = name.into();
         match read_other_than_person(&name) {
+            // `$USER` is whatever its owner sets it to: `trigger x` counted as a rollback trigger in the journal.
             Some(_) => Self(format!("user {name}")),
             None => Self(name),
         }
@@ -57,6 +58,7 @@ impl Person {
     /// Who it is, whatever host they sit at. It is what a session says of itself: this reminds honest people that two are
     /// asked for, and keeps nobody out who can run as somebody else.
     fn user(&self) -> &str {
+        // A user name may hold an `@` itself (a directory's `user@domain`), the name of a host can't.
         self.0.rsplit_once('@').map_or(&self.0, |(user, _)| user)
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn is_expected() -> bool {
 /// What `work` gives, `None` when it panics. Nothing is printed then.
 pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     static HOOKED: Once = Once::new();
+    // Once in a process: each further hook would wrap the one before it, one deeper with every call.
     HOOKED.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -25,6 +26,7 @@ pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
             }
         }));
     });
+    // Calls nest: the end of an inner one must not make the panics of the outer one heard.
     let outer = EXPECTED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(work)).ok();
     EXPECTED.set(outer);

@@ -111,6 +111,7 @@ pub fn is_clean(text: &str) -> bool {
 /// it parses back to the same value (RFC 8259, 7). `json` is JSON already: such characters stand only inside its strings.
 #[must_use]
 pub fn ascii_json(json: &str) -> Cow<'_, str> {
+    // Below 0x20 only the line breaks of a layout can be left: within strings JSON itself escapes them.
     let Some(first) = json.bytes().position(|b| b >= 0x7f) else { return Cow::Borrowed(json) };
     let mut out = String::with_capacity(json.len() + 32);
     out.push_str(&json[..first]);
@@ -119,6 +120,7 @@ pub fn ascii_json(json: &str) -> Cow<'_, str> {
             out.push(c);
             continue;
         }
+        // JSON counts in units of UTF-16: what lies beyond the first plane takes two (RFC 8259, 7).
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(out, "\\u{unit:04x}"); // writing to a String cannot fail
         }

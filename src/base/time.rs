@@ -17,6 +17,7 @@ impl At {
     /// The moment `ms` milliseconds later.
     #[must_use]
     pub fn plus(self, ms: u64) -> At {
+        // A moment that wraps would lie in the past, and whatever it bounds would be over.
         At(self.0.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)))
     }
 }

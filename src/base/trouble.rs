@@ -98,6 +98,7 @@ impl Trouble {
 
 /// The text without secrets, not copied when it holds none.
 fn redact_text(text: String) -> String {
+    // In two steps: what was borrowed of `text` must end before it is given back uncopied.
     let hidden = match crate::base::redact::hide_cow(&text) {
         Cow::Borrowed(_) => None,
         Cow::Owned(hidden) => Some(hidden),

@@ -105,5 +105,6 @@ async fn find_empty_ranges(
         };
         Some(asked.into_iter().filter(blank).collect::<Vec<_>>())
     });
+    // A look that broke off has found nothing empty.
     work.await.ok().flatten().unwrap_or_default()
 }

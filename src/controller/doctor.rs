@@ -255,6 +255,7 @@ async fn check_metric(
         Err(why) => {
             let question = provider.describe_question(metric, &about).unwrap_or_default();
             let found = format!("{}; asked: {question}", why.what);
+            // What a provider does not take as a query is never answered, however long one waits.
             let health = if why.advice == WRONG_QUERY { Health::Fail } else { Health::Unknown };
             Check::failed(what, health, Trouble::new(found, why.advice))
         }
@@ -291,6 +292,7 @@ async fn check_targets(plan: &Plan, send: bool) -> Vec<Check> {
         }
     });
     let mut checks: Vec<Check> = stream::iter(tried).buffered(AT_ONCE).collect().await;
+    // What is kept may still name a target that the plan no longer has.
     for told in told.iter().filter(|t| plan.notify.iter().any(|n| n.name == t.target)) {
         if let Some((since, trouble)) = &told.failing {
             let found = format!(

@@ -56,6 +56,8 @@ pub(super) fn build_executor(
             let (lease, stop) = (Arc::new(lease), Arc::new(Stop::default()));
             Some(Arc::new(LiveExecutor { lease, world, reading: Arc::new(reading), stop }))
         }
+        // Whatever the lease: a dry run that nobody is in the way
+        // of holds the journal, and changes nothing all the same.
         (Arming::DryRun, _) => Some(Arc::new(DryRunExecutor { reading: Arc::new(reading) })),
         _ => None,
     }
@@ -91,6 +93,7 @@ impl RunTranslator {
                 Ok(plan) => done(EffectResult::Plan { plan }),
                 Err(why) => failed(why),
             },
+            // Failed and not unknown: it only read, and the next start measures anew.
             _ = stop.wait_for(|stop| *stop) => failed(Trouble::new("the controller ended while it read the logs", "")),
         }
     }
@@ -129,6 +132,7 @@ impl Executor for LiveExecutor {
                 Effect::SetSwitch { group, to } => setting::set_switch(tools, group, to).await,
                 Effect::SetFlag { producer, to } => setting::set_flag(tools, producer, to).await,
                 Effect::CommitOffsets { group, side, offsets, before, metadata, had: _ } => {
+                    // A commit sets every partition of the plan; only the undoing of one deletes.
                     let target = offsets.into_iter().map(|(tp, at)| (tp, Some(at))).collect();
                     let change = offsets::GroupOffsetChange::new(&tools, side, &group, target, Some(before));
                     change.with_metadata(metadata).run().await

@@ -103,6 +103,7 @@ impl Listening {
     }
 
     async fn run(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, exposition: Exposition) {
+        // Number 0 is drawn before the journal is opened, and says nothing of who holds it.
         match snapshots.wait_for(|s| s.seq > 0).await.map(|s| s.header.arming.clone()) {
             Ok(Arming::Armed) => {}
             Ok(_) | Err(_) => return,
@@ -133,6 +134,7 @@ impl Listening {
                         Clock.sleep(PAUSE_MS).await;
                     }
                 },
+                // Connections that have ended leave the set here: it would grow with every scrape.
                 Some(_) = tasks.join_next() => {}
             }
         }
@@ -167,6 +169,7 @@ impl Pages {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused =
                 build_response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD are all there is\n".into());
+            // A 405 has to say what is allowed (RFC 9110, 15.5.6).
             refused.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
@@ -191,6 +194,7 @@ impl Pages {
 
     fn health(&self) -> Response<Full<Bytes>> {
         let (s, now) = (self.snapshot(), Clock.now());
+        // Both ways: a clock that stepped back makes a snapshot no younger.
         let age = now.since(s.now).max(s.now.since(now));
         let status = if age <= YOUNG_MS { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         build_response(status, TEXT, format!("the newest snapshot is {} old\n", format_duration(age)))
@@ -224,6 +228,7 @@ fn build_response(status: StatusCode, content_type: &'static str, text: String) 
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // A page from a cache would be an old state that looks like the present one.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response

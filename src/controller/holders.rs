@@ -74,6 +74,7 @@ pub(super) fn take_holders(
     mut told: Result<HoldersByPartition, Trouble>,
     at: At,
 ) {
+    // What is not asked for any more is forgotten: nobody would see it grow old.
     slots.retain(|tp, _| asked.contains(tp));
     for tp in asked {
         let result = match &mut told {
@@ -112,6 +113,7 @@ async fn ask_holders(cluster: &Cluster, names: &TopicNames, tps: &[TopicPartitio
     let pids: BTreeSet<i64> = open().map(|h| h.producer_id).collect();
     let begun = find_begun(cluster, pids).await;
     for holders in told.values_mut() {
+        // `map` takes the answer by value, so something has to stand in its place for a moment.
         *holders = std::mem::replace(holders, TransactionHolders::Told(Vec::new())).map(|mut all| {
             for holder in &mut all {
                 if let Some((id, since)) = begun.get(&holder.producer_id) {
@@ -137,6 +139,7 @@ async fn find_begun(cluster: &Cluster, pids: BTreeSet<i64>) -> BTreeMap<i64, (St
     let ids: Vec<String> = listed.map(|l| l.id.clone()).collect();
     for (id, told) in cluster.describe_transactions(&ids).await {
         if let Some(Some(view)) = told.as_told() {
+            // Of a settled id it is the start of the last transaction, and not of what is open here.
             found.insert(view.producer_id, (id, view.started.filter(|_| !view.state.is_settled())));
         }
     }

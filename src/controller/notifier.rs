@@ -57,6 +57,7 @@ impl Notifier {
             for target in crate::notify::list_targets(plan) {
                 let name = &target.plan().name;
                 let known = told.iter().find(|t| t.target == *name).cloned();
+                // A target that is new is not told the whole past.
                 let told = known.unwrap_or_else(|| DeliveryProgress { target: name.clone(), seq: last, failing: None });
                 let queue = Mutex::new(Queue::new(told));
                 herald.couriers.push(Arc::new(Delivery {
@@ -97,6 +98,7 @@ impl Notifier {
                 }
                 Some(_) => {}
                 None => {
+                    // Also what it does not want: how far it was told moves on, and a restart does not begin behind it.
                     courier.queue().note_entry(entry.seq, wanted);
                     courier.filled.notify_one();
                 }
@@ -107,6 +109,7 @@ impl Notifier {
     /// How far each target was told, if that changed since the last time or `all` is asked for; `None` when there is
     /// nothing to keep.
     pub(crate) fn told_if_changed(&self, all: bool) -> Option<Vec<DeliveryProgress>> {
+        // `count` and not `any`: the look takes each one's change, also behind the first.
         let changed = self.couriers.iter().filter(|c| c.queue().take_change()).count();
         let keeps = self.rehearses.is_none() && !self.couriers.is_empty();
         (keeps && (all || changed > 0)).then(|| self.couriers.iter().map(|c| c.queue().told_so_far()).collect())
@@ -188,6 +191,8 @@ impl Delivery {
                     tracing::warn!(seq, attempt = tries, again = ?not_sent.again, "{what}");
                     self.queue().note_failure(Clock.now(), not_sent.trouble.clone());
                     let (retries, age) = (self.target.plan().retries, Clock.now().since(message.news.at));
+                    // A receiver that is away for some minutes must not lose an alarm: what is young is tried on,
+                    // unless the plan wants no second try.
                     let more = tries <= retries || (retries > 0 && age <= OLD_MS);
                     let pause = not_sent.again.pause_ms(tries).filter(|_| more);
                     let Some(pause) = pause else {

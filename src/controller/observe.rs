@@ -169,6 +169,7 @@ async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, to: Observati
     let mut pace = Pace::every(poll_ms);
     let cluster = tools.cluster(side);
     loop {
+        // Made anew each round: which names green has for patterns is learnt from what blue shows.
         let options = SnapshotOptions { named: tools.named_on(side), ..SnapshotOptions::default() };
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
@@ -202,10 +203,12 @@ async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver
         }
         let (at, watch) = (Clock.now(), Clock.stopwatch());
         let seen = join_all(groups.iter().map(|g| look_at_group(&cluster, g))).await;
+        // One line for all of them: of a broker that is away each group fails alike.
         if let Some(why) = seen.iter().find_map(|one| one.as_ref().err()) {
             let failed = seen.iter().filter(|one| one.is_err()).count();
             tracing::info!(%side, failed, of = seen.len(), why = %why.what, "no look at a group");
         }
+        // One that answers shows that the cluster does: a single bad group must not slow down the looks at the others.
         let worked = seen.iter().any(Result::is_ok);
         for (group, result) in groups.into_iter().zip(seen) {
             if to.send(TimedObservation { at, what: Observation::Group(side, group, result) }).await.is_err() {

@@ -74,6 +74,7 @@ impl CalendarCache {
     /// The calendar as it is now, within [`CALENDAR_MS`].
     pub(super) fn at(&mut self, plan: &Plan, now: At) -> Calendar {
         match &self.made {
+            // After a clock stepped back it is made anew: it begins with another now.
             Some((at, calendar)) if now.since(*at) < CALENDAR_MS && *at <= now => calendar.clone(),
             _ => {
                 let calendar = plan.calendar(now, now.plus(AHEAD_MS));
@@ -196,6 +197,7 @@ pub(super) fn infer_manual_flags(plan: &Plan, machine: &Machine, estate: &mut Es
         }
         let slot = estate.flags.entry(producer.name.clone()).or_insert_with(Observed::not_yet);
         let seen = machine.observed_writing(&producer.name, now);
+        // Where others write to every topic of its, no end shows what this one does.
         let own = seen.shared.len() < producer.topics.len();
         match (seen.blue_rate.map(is_moving), seen.green_rate.map(is_moving), seen.at) {
             (Some(blue), Some(green), Some(at)) if own && (blue || green) => {

@@ -70,6 +70,7 @@ impl Handle {
         let Some(server) = &mut self.server else { return };
         let mut snapshots = self.snapshots.clone();
         let only_looks = snapshots.wait_for(|s| s.seq > 0 && s.header.arming != Arming::Armed);
+        // "Armed" alone is too early: a verb that came before the socket was there was refused as a second session.
         tokio::select! {
             () = server.wait_until_open() => {}
             _ = only_looks => {}
@@ -91,6 +92,7 @@ impl Handle {
     /// what came of it and the end are journalled. Used for SIGTERM, SIGHUP and `q`. Of a controller in another process
     /// only the line ends.
     pub async fn shutdown(mut self) {
+        // While the journal is still held: the socket must be gone before another controller makes its own.
         if let Some(server) = &mut self.server {
             server.close_door().await;
         }

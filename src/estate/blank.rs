@@ -44,6 +44,7 @@ impl Blank {
     /// Whether it is of the topic as it is there now.
     #[must_use]
     pub(crate) fn is_of(&self, view: &ClusterView, topic: &str) -> bool {
+        // Before 2.8 topics have no id: two `None` are one topic as far as anybody can tell.
         view.topics.get(topic).is_some_and(|t| t.id == self.topic_id)
     }
 }

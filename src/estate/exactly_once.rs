@@ -84,17 +84,22 @@ impl Stillness {
     /// Takes a look in. A hole longer than `gap_ms`, or a clock that stepped back, begins anew: what happened
     /// meanwhile was not seen.
     pub(crate) fn note_look(&mut self, look: &EosLook, at: At, gap_ms: u64) {
+        // The loop comes by more often than a look is made: the same one must not count twice.
         if self.last == Some(at) {
             return;
         }
+        // A first look counts as a hole too: nothing is known of the time before it.
         let hole = self.last.is_none_or(|last| at < last || at.since(last) > gap_ms);
         let ends: BTreeMap<_, _> = look.ends.iter().map(|(tp, e)| (tp.clone(), e.high_watermark)).collect();
         if hole || ends != self.ends || ends.is_empty() {
+            // A look that saw no partition at all is no stillness.
             (self.still_since, self.closed_since, self.looks) = (Some(at).filter(|_| !ends.is_empty()), None, 0);
         }
         let closed = !ends.is_empty() && look.ends.values().all(|e| e.is_closed());
         self.closed_since = if closed { self.closed_since.or(Some(at)) } else { None };
         (self.ends, self.last) = (ends, Some(at));
+        // The marker that ends a transaction moves the high watermark
+        // and begins the count anew, so one count serves both.
         self.looks += 1;
     }
 
@@ -121,6 +126,7 @@ impl Stillness {
 /// GroupMetadataManager.partitionFor has it). `None` for a number of partitions that can't be.
 #[must_use]
 pub fn offsets_partition(group: &str, partitions: i32) -> Option<i32> {
+    // Java's `String.hashCode`: over UTF-16 units, and it wraps.
     let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // Utils.abs: 0 for Integer.MIN_VALUE
     (partitions > 0).then(|| hash.checked_abs().unwrap_or(0) % partitions)

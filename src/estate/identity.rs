@@ -28,6 +28,7 @@ pub(crate) fn wrong_cluster(side: Side, seen: &str, pin: &str, by: PinnedBy) -> 
 /// Two addresses of a side (or one, at different times) that lead to different clusters: `(address, cluster id)`.
 #[must_use]
 pub(crate) fn two_clusters(side: Side, one: (&str, &str), other: (&str, &str)) -> Trouble {
+    // In one order: the same trouble must not read as a new one because the addresses answered the other way round.
     let ((a, x), (b, y)) = if one <= other { (one, other) } else { (other, one) };
     let [at, x, bt, y] = [a, x, b, y].map(visible_name);
     let what = match a == b {

@@ -285,6 +285,7 @@ impl Estate {
         };
         let focused = match self.focus[side].get(id) {
             Some(Observed::Known { value, at, .. }) => Some(GroupObservation { view: Some(value), at: *at }),
+            // A focused watch that never saw it takes nothing away from the whole round.
             _ => None,
         };
         match (focused, whole) {

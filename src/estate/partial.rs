@@ -28,6 +28,7 @@ impl Operations {
     /// Whether the operation is among them.
     #[must_use]
     pub(crate) fn allows_operation(self, operation: Operation) -> bool {
+        // KIP-430 numbers its bits as the protocol numbers the operations.
         self.0 & (1 << operation as i8) != 0
     }
 }

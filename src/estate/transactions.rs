@@ -194,6 +194,8 @@ impl TransactionView {
     #[must_use]
     pub fn is_overlong(&self, now: At) -> bool {
         let timeout = u64::try_from(self.timeout_ms).unwrap_or(0);
+        // Coordinators look for those every 10 s by default
+        // (transaction.abort.timed.out.transaction.cleanup.interval.ms): for so long it may be nobody's fault.
         self.open_for_ms(now).is_some_and(|open| open > timeout)
     }
 }
@@ -266,9 +268,13 @@ impl Hanging {
     /// are under way come by themselves; an open one is ended by its producer, its timeout or a fence.
     #[must_use]
     pub(crate) fn held_by(&self, view: &TransactionView) -> Option<&'static str> {
+        // The name has another producer id by now (it expired, or
+        // its epochs ran out): the coordinator speaks of that one.
         if view.producer_id != self.producer_id {
             return None;
         }
+        // One that is Ongoing with another epoch and does not list the partition is a later transaction: what is open
+        // here is none of it, and nobody will end it.
         let here = view.epoch == self.epoch || view.partitions.contains(&self.partition);
         match view.state {
             TransactionState::Unknown => Some("its coordinator gives a state that is not known here"),

@@ -140,6 +140,7 @@ impl Translator {
         history: Arc<Mutex<History>>,
     ) -> Result<Self, Trouble> {
         for side in Side::BOTH {
+            // Only for its error: a side whose secrets can't be read is never asked for records.
             client_properties(plan.cluster(side))?;
         }
         let windows = clusters.as_ref().map(Windows::new);
@@ -291,6 +292,7 @@ impl TranslatorCore {
                     tracing::info!(topic = %visible_name(topic), count, %why, "partitions can't be mapped");
                     let gone =
                         |p| PartitionPlan::unmappable(TopicPartition::new(topic, p), strategy, &why, Clock.now());
+                    // One row at least: a topic that shows no partitions must not vanish from the answer.
                     plans.extend((0..count.max(1)).map(gone));
                 }
                 Ok((source, target)) if source != target => {
@@ -315,6 +317,7 @@ impl TranslatorCore {
                         let from = at.or_else(|| end.and_then(|e| e.log_start));
                         let backlog =
                             end.and_then(|e| e.lso).zip(from).map_or(0, |(end, at)| end.saturating_sub(at).max(0));
+                        // Twice, because about as much is read of the other log.
                         let cost = BASE_COST.saturating_add(backlog.unsigned_abs().saturating_mul(2));
                         jobs.push(Job { owner: 0, cost, tp: params.tp.clone(), translation: Translation::new(params) });
                     }

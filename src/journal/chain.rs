@@ -13,6 +13,7 @@ pub(super) const GENESIS: Hash = [0; 32];
 /// The hash of an entry. Every part has a fixed size or its length before it, so that no two entries encode alike.
 pub(super) fn hash_entry(prev: &Hash, seq: u64, at: At, actor: &str, event: &str) -> Hash {
     let mut sha = Sha256::new();
+    // What else may be hashed can't be taken for an entry; another layout would take another number.
     sha.update(b"cutover journal 1");
     sha.update(prev);
     sha.update(seq.to_be_bytes());

@@ -61,6 +61,7 @@ fn note_line(head: &Head) -> String {
 /// Reads the note.
 pub(super) fn read_note(journal: &Path) -> Noted {
     let text = match std::fs::read(note_path(journal)) {
+        // What is no text reads as an empty one: unreadable, which is not the same as none.
         Ok(bytes) => String::from_utf8(bytes).unwrap_or_default(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Noted::Nothing,
         Err(_) => return Noted::Unreadable,
@@ -79,12 +80,14 @@ fn parse_note(text: &str) -> Option<Head> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     let head = Head { seq, hash: bytes };
+    // Whatever is not, byte for byte, what would be written here is damaged, also where its checksum is right.
     (note_line(&head) == text).then_some(head)
 }
 
 impl HeadNote {
     /// Opens the note to write, for its owner alone. Without one the journal still works: it proves less.
     pub fn open(journal: &Path) -> Self {
+        // Not cut off when it is opened: until the first write the old note counts.
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(note_path(journal));
         if let Err(e) = &file {
             tracing::warn!(
@@ -99,6 +102,7 @@ impl HeadNote {
     pub fn write(&self, head: &Head) {
         let Some(file) = &self.file else { return };
         let text = note_line(head);
+        // Not synced: after a power loss an older note proves less, and nothing false.
         let written = file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
         if let Err(e) = written {
             tracing::warn!("the head note can't be written: {e}");

@@ -141,6 +141,7 @@ impl Lease {
 
     fn sign(&mut self, me: &LeaseHolder) -> std::io::Result<()> {
         let text = serde_json::to_string(me).map_err(std::io::Error::other)?;
+        // Emptied first: who looks meanwhile finds nobody named, and never a new name with the end of an old one.
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
@@ -170,6 +171,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         tracing::debug!(lock = %visible_path(&self.path), "lease given back");
         // an orderly end leaves no name behind; the lock itself goes with the file
+        // Before the lock is let go: afterwards this would wipe out the next holder's name.
         let _ = self.file.set_len(0);
         // Said, and not left to the file's end: a command that another thread is just starting has a copy of the file until it
         // runs (fork, then exec), and the lock would last as long.
@@ -202,6 +204,7 @@ fn lock_exclusively(file: &File) -> rustix::io::Result<()> {
 /// Who holds the lease of a journal now, as written in its lock file; `None` when nobody has said so.
 pub(super) fn find_holder(journal: &Path) -> Option<LeaseHolder> {
     let mut file = File::open(lock_path(journal)).ok()?;
+    // Shared, so that two who look at the same time don't take each other for the holder.
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         // nobody has it: what is written there is from someone who was killed
         Ok(()) => {

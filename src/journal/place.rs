@@ -69,6 +69,7 @@ pub(super) fn describe_doubt(path: &Path) -> Option<String> {
 
 /// The name of the network filesystem that a directory is on, by the magic numbers of statfs(2).
 fn find_network_filesystem(dir: &Path) -> Option<&'static str> {
+    // One that can't be asked is not refused: where shared memory is lacking, WAL mode says so when the file is opened.
     let magic = rustix::fs::statfs(dir).ok()?.f_type;
     // f_type has another width and sign on other platforms: the low 32 bits are the number everywhere
     network_kind(magic as u64 & 0xffff_ffff)

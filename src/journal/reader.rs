@@ -67,6 +67,7 @@ impl RawEntry {
     /// A row as it lies there; `Err` when a part of it is none that was ever written (a damaged file: STRICT tables are
     /// checked when they are written, not when they are read).
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Result<Self, ChainBreak>> {
+        // A number below zero was never written: 0 follows no entry, so the chain breaks here.
         let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
         let rest = || -> rusqlite::Result<Self> {
             let (at, actor, event) = (At(row.get(1)?), row.get(2)?, row.get(3)?);
@@ -110,6 +111,7 @@ impl Reader {
                 "it is made when a controller first opens the plan; check the plan's key `journal`",
             ));
         }
+        // NO_MUTEX: a connection has one owner, whom the compiler knows; SQLite's own lock would only cost.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(|e| sqlite_trouble(path, "open", &e))?;
         let reader = Self::from_connection(conn, path);
@@ -168,6 +170,7 @@ impl Reader {
                          `cutover journal verify` ends with the head you know";
             format!("{at} {words}")
         };
+        // While somebody holds the lease the note may be half written at this moment.
         let unreadable = head::read_note(&self.path) == Noted::Unreadable && self.holder().is_none();
         place::describe_doubt(&self.path).into_iter().chain(unreadable.then(note)).collect()
     }
@@ -231,6 +234,7 @@ impl Reader {
         };
         let (mut last, mut at_noted, mut broken) = (start, None, None);
         self.for_each_row("seq > ?1 ORDER BY seq", start.seq, |raw| {
+            // Nothing behind a break is anybody's entry: the rest of the rows is passed over.
             if broken.is_some() {
                 return Ok(());
             }
@@ -279,6 +283,8 @@ impl Reader {
             return Ok(());
         }
         let failed = |e: rusqlite::Error| sqlite_trouble(&self.path, "check", &e);
+        // The first fault is enough. What quick_check leaves out of
+        // integrity_check are the contents of indexes: `entries` has none.
         let found: String = self.conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
             return Err(Trouble::new(
@@ -286,6 +292,7 @@ impl Reader {
                 "keep a copy of it, and restore it from one that `cutover journal verify` accepts",
             ));
         }
+        // Without the triggers that refuse a change a chain can be rewritten whole, and holds.
         let rules = writer::read_table_rules(&self.conn).map_err(failed)?;
         if rules != writer::own_rules().map_err(failed)? {
             return Err(Trouble::new(

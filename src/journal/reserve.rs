@@ -117,6 +117,7 @@ fn allocate_blocks(file: &File) -> std::io::Result<()> {
             for _ in 0..RESERVE / zeros.len() as u64 {
                 file.write_all(&zeros)?;
             }
+            // Where blocks are taken late, a full disk says so only now.
             file.sync_all()
         }
         Err(e) => Err(e.into()),
@@ -134,6 +135,7 @@ pub(super) fn free_room(path: &Path) -> Result<u64, Trouble> {
     {
         return Err(Trouble::new(format!("{at}: Read-only file system"), READ_ONLY));
     }
+    // Not `f_bfree`: that counts what is kept for root as well.
     Ok(asked.f_bavail.saturating_mul(asked.f_frsize))
 }
 
@@ -169,6 +171,7 @@ pub(super) fn check_writable(journal: &Path, held: bool) -> Result<(), Trouble> 
     // Of one that is not there the nearest directory that is: the others are made with it.
     let lies = journal.ancestors().skip(1).find(|dir| dir.as_os_str().is_empty() || dir.exists());
     let dir = lies.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Asked about the directory of what it is given; whether that file is there does not matter.
     let free = free_room(&dir.join("-"))?;
     let at = visible_path(journal);
     if is_read_only(journal) {

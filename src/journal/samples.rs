@@ -52,6 +52,7 @@ impl Journal {
     /// # Errors
     /// It could not be written: disk full, lock file removed. The entries of the journal are not touched.
     pub(crate) fn keep_samples(&mut self, changes: &[UnsavedSeries]) -> Result<(), Trouble> {
+        // Beside the chain, and in the same file: nobody writes to it without the lease.
         self.lease().check()?;
         let path = self.path().to_owned();
         let write = |conn: &mut Connection| -> rusqlite::Result<()> {

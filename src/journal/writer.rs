@@ -90,6 +90,7 @@ impl Journal {
         let reader = Reader::from_connection(conn, path);
         let known = reader.identify()?;
         let conn = &reader.conn;
+        // The pragma answers with the mode that is in force, and not with the one that was asked for.
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
         if mode != "wal" {
             return Err(Trouble::new(
@@ -97,8 +98,12 @@ impl Journal {
                 "the filesystem may lack shared memory: name a local file with the key `journal` under [migration]",
             ));
         }
+        // A trigger or view that somebody put into the file must not
+        // reach functions with side effects: its schema is not trusted.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;").map_err(failed)?;
         if !known {
+            // In one transaction with the marks: who is killed in between leaves
+            // an empty file, and not one that looks like another program's.
             conn.execute_batch(&format!(
                 "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}; COMMIT;"
             ))
@@ -112,6 +117,7 @@ impl Journal {
         let tx = journal.reader.conn.transaction().map_err(|e| sqlite_trouble(path, "read", &e))?;
         let last = read_last_head(&tx).map_err(|e| sqlite_trouble(path, "read", &e))?;
         drop(tx);
+        // What an earlier version wrote on without a note, or a full disk kept from being noted, is noted from here on.
         journal.note.write(&last);
         journal.last = Some(last);
         Ok(OpenedToWrite::Whole(journal))
@@ -146,6 +152,7 @@ impl Journal {
         events: &[Event],
     ) -> Result<Vec<JournalEntry>, Trouble> {
         let actor = actor.into();
+        // With each append: a lock file that was removed lets a second controller in.
         self.lease.check().inspect_err(|why| tracing::error!(why = %why.what, "lease lost"))?;
         let texts: Result<Vec<String>, _> = events.iter().map(serde_json::to_string).collect();
         let texts =
@@ -160,6 +167,8 @@ impl Journal {
             && self.reserve.give_up()
         {
             tracing::warn!("the disk is full: the journal's reserve is given up for what is under way");
+            // Should the first attempt have reached the disk all the same, the
+            // last entry is not the expected one, and nothing is written twice.
             written = self.insert(at, &actor.text(), &texts, expected.as_ref());
         }
         let last = match written {
@@ -185,6 +194,7 @@ impl Journal {
 
     /// Inserts in one transaction what follows the entry that is `expected` to be the last, where that is known.
     fn insert(&mut self, at: At, actor: &str, texts: &[String], expected: Option<&Head>) -> Result<Head, Unwritten> {
+        // Immediate: the write lock comes before the last entry is read, and nobody can write between the two.
         let tx = self.reader.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let Head { mut seq, hash: mut prev } = read_last_head(&tx)?;
         if expected.is_some_and(|e| *e != Head { seq, hash: prev }) {

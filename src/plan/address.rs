@@ -97,6 +97,7 @@ fn parse_address(address: &str) -> Result<(String, u16), WrongAddress> {
             let hint = "write \"HOST:PORT\", with a comma between two".to_owned();
             return wrong("it has more than one port", format!("{shown} has more than one port"), hint);
         }
+        // `::1:9092` is an address with a port as well as an address without: nobody guesses which.
         Some((h, p)) if !bracketed && h.contains(':') => {
             let why = "an IPv6 address needs brackets";
             return wrong(

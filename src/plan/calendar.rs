@@ -167,6 +167,7 @@ impl Plan {
             .map(|g| self.make_move((MoveKind::Group, &g.name, &g.team, false), &g.when, g.limits.keep_blue_ms));
         let mut moves: Vec<Move> = producers.chain(groups).collect();
         moves.sort_by(|a, b| {
+            // `None` is less than any `Some`: without the first part moves without a day would lead the list.
             let key = |m: &Move| (m.opening.is_none(), m.opening.map(|o| o.from), m.kind);
             key(a).cmp(&key(b)).then_with(|| a.name.cmp(&b.name))
         });
@@ -226,6 +227,7 @@ impl Plan {
         if *when == Appointment::default() {
             return None;
         }
+        // Only its opening is wanted: whose it is and how long blue is kept do not matter to it.
         let planned = self.make_move((MoveKind::Group, "", "", false), when, 0);
         Some(Slot { window: when.window.clone(), day: planned.opening.map(|o| (o.from, o.to)) })
     }
@@ -254,12 +256,14 @@ impl Plan {
 /// The opening of a window that begins on a day.
 fn opening_on(window: &WindowPlan, date: Date) -> Option<Opening> {
     let day = whole_day(date, &window.zone)?;
+    // An opening that began the evening before and reaches into this day belongs to the other one.
     window.openings(day.from, day.to).into_iter().find(|o| o.from >= day.from)
 }
 
 fn whole_day(date: Date, zone: &str) -> Option<Opening> {
     let zone = TimeZone::get(zone).ok()?;
     let begin = |date: Date| Some(At(date.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()));
+    // By the calendar and not 24 hours later: a day on which the clocks change has 23 or 25.
     Some(Opening { from: begin(date)?, to: begin(date.tomorrow().ok()?)? })
 }
 
@@ -283,6 +287,7 @@ pub(crate) fn format_time_span(from: At, to: At, zone: &str) -> String {
     let (Some(from), Some(to)) = (format_local_time(from, zone), format_local_time(to, zone)) else {
         return "?".into();
     };
+    // The first 11 characters are the day and the space behind it.
     match to.strip_prefix(&from[..from.len().min(11)]) {
         Some(time) => format!("{from}-{time}"),
         None => format!("{from} to {to}"),
@@ -326,6 +331,7 @@ pub(super) fn check_appointments(plan: &Plan, report: &Report) {
         };
         let Some(date) = when.date else { continue };
         let day = iso_weekday(date);
+        // A window whose days could not be read was told already.
         if !window.days.is_empty() && !window.days.contains(&day) {
             let word = |day: u8| DAYS.iter().find(|(_, n)| *n == day).map_or("?", |(word, _)| word);
             let days: Vec<&str> = window.days.iter().map(|d| word(*d)).collect();

@@ -86,6 +86,7 @@ pub(super) fn read_url(f: &Field<'_>) -> Option<String> {
     let text = f.name()?;
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     match rest {
+        // Only in front of the path: there an `@` is a letter like any other.
         Some(rest) if rest.split('/').next().unwrap_or_default().contains('@') => refuse_credentials(f),
         None if text.contains('@') => refuse_credentials(f),
         None | Some("") => {
@@ -117,6 +118,8 @@ pub(super) fn read_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
 fn read_unlearned_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let text = match field.value {
         DeValue::String(_) => Some(field.string()?),
+        // A password of digits without quotes is meant as it stands;
+        // one in another base would not come out as it was typed.
         DeValue::Integer(i) if i.radix() == 10 => Some(i.as_str().to_owned()),
         DeValue::Boolean(b) => Some(b.to_string()),
         _ => None,
@@ -187,6 +190,7 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
     let mut out = BTreeMap::new();
     // `sasl.password = ...` without quotes makes nested tables: meant all the same
     let mut open: Vec<(String, Field<'_>)> = t.all();
+    // They are popped from the end: findings come in the order of the plan.
     open.reverse();
     while let Some((key, mut field)) = open.pop() {
         field.label = visible_name(&key);
@@ -195,6 +199,8 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
                 let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
                 let is_named = keys.any(|k| k == "env" || k == "file");
                 let is_secret = properties::is_secret(&key) || is_named;
+                // All of `sasl.oauthbearer.` counts as secret by its beginning;
+                // a table in it that only leads on to further names is none.
                 if !is_secret || (!is_named && properties::is_prefix(&key)) {
                     if let Some(nested) = field.table() {
                         open.extend(nested.all().into_iter().rev().map(|(k, f)| (format!("{key}.{k}"), f)));

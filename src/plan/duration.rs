@@ -13,6 +13,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<u64, (String, Option<String>)
     let wrong = |hint: &str| {
         (format!("{text} is not a duration", text = crate::base::sanitise::quoted_name(text)), Some(hint.to_owned()))
     };
+    // Not repeated as the others are: it would fill the message.
     if text.len() > 40 {
         return Err(("this is not a duration: it is far too long".to_owned(), None));
     }

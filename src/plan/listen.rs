@@ -28,6 +28,7 @@ pub(crate) fn parse_listen_address(text: &str) -> Result<SocketAddr, Trouble> {
 /// What has to be said of an address that others can reach; `None` of loopback.
 #[must_use]
 pub(crate) fn exposure_trouble(address: SocketAddr) -> Option<Trouble> {
+    // An IPv4 address within an IPv6 one (`::ffff:127.0.0.1`) is loopback too.
     (!address.ip().to_canonical().is_loopback()).then(|| {
         Trouble::new(
             format!("whoever reaches {address} reads every name and number of the migration: there is no password"),

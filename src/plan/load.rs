@@ -43,6 +43,7 @@ impl LoadedPlan {
         let notify = plan.notify.iter().map(|n| (format!("notify.{}", n.name), &n.client));
         for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
             for (name, value) in client {
+                // What comes from a variable or a file is judged when it is read, without being repeated.
                 if let ClientValue::Plain(path) = value
                     && let Some(trouble) = properties::file_trouble(name, path)
                 {
@@ -69,6 +70,7 @@ impl Plan {
             Err(e) => {
                 let valid = e.utf8_error().valid_up_to();
                 let bytes = e.into_bytes();
+                // Line and column are counted in what could be read up to there.
                 let places = Places::new(shown, String::from_utf8_lossy(&bytes[..valid]).into_owned());
                 let message = format!("not UTF-8 text (byte 0x{:02x})", bytes.get(valid).copied().unwrap_or(0));
                 let hint = Some("save the file as UTF-8".to_owned());
@@ -156,6 +158,7 @@ fn resolve_real_path(path: &Path) -> PathBuf {
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
+    // Before it is opened: to open a named pipe would wait for somebody who writes to it.
     let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => (
             "no such file".to_owned(),
@@ -171,6 +174,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, (String, Option<String>)> {
     }
     let file = std::fs::File::open(path).map_err(|e| explain_unreadable(&e))?;
     let mut bytes = Vec::new();
+    // One byte more than may be tells a file that is too long from one that is just as long.
     file.take(MAX_PLAN + 1).read_to_end(&mut bytes).map_err(|e| explain_unreadable(&e))?;
     if bytes.len() as u64 > MAX_PLAN {
         return Err((format!("is larger than {} MiB: this is no plan", MAX_PLAN >> 20), None));
@@ -188,6 +192,7 @@ fn explain_unreadable(e: &std::io::Error) -> (String, Option<String>) {
 
 /// The parser's words, and what to do about the mistakes people make most.
 fn explain_syntax_error(message: &str, source: &str) -> (String, Option<String>) {
+    // The words are those of the TOML parser: where it changes them, only a hint is lost.
     let hint = match message {
         "duplicate key" => "keep one of them",
         m if m.contains("basic string") => "close the quotes on the same line; a backslash is written \\\\",

@@ -182,6 +182,7 @@ fn read_section(mut t: TableReader<'_>, name: &str, base: &Path, names: Sides<Op
         max_age_ms: read_positive_duration(&mut t, "max_age").unwrap_or(MAX_AGE_MS),
         clusters: Sides::from_fn(called),
         queries,
+        // Last, so that what is wrong with the other keys is told as well.
         source: source?,
     };
     t.report_unknown_keys();
@@ -295,6 +296,7 @@ fn read_queries(field: &Field<'_>, kind: SourceKind) -> BTreeMap<Metric, QueryPl
             found.insert(metric, query);
         }
     }
+    // Where there were queries, each has been told what is wrong with it.
     if found.is_empty() && table.all().is_empty() {
         field.error("\"queries\" must not be empty", Some("write error_rate = \"...\" or p99 = \"...\"".to_owned()));
     }
@@ -342,6 +344,8 @@ fn read_query_text(field: &Field<'_>, kind: SourceKind) -> Option<Vec<String>> {
         field.error("a query must not be empty", None);
         return None;
     }
+    // Not within backticks: PromQL knows no escapes there, so a name with
+    // a backtick would end the text; NRQL quotes attributes with them.
     let quotes: &[char] = if kind == SourceKind::Prometheus { &['"', '\''] } else { &['\''] };
     if let Some(word) = find_unquoted_placeholder(&text, quotes) {
         let like = if kind == SourceKind::Prometheus { "group=\"{group}\"" } else { "group = '{group}'" };
@@ -370,6 +374,7 @@ fn find_unquoted_placeholder<'a>(text: &'a str, quotes: &[char]) -> Option<&'a s
     let mut open: Option<char> = None;
     let mut escaped = false;
     for (i, c) in text.char_indices() {
+        // Only a placeholder that begins right here: the first one of the rest may stand further on, in quotes.
         if open.is_none_or(|o| !quotes.contains(&o))
             && c == '{'
             && let Some(word) = find_placeholders(&text[i..]).first().copied()

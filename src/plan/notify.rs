@@ -124,8 +124,10 @@ impl NotifyPlan {
 pub(crate) fn split_url(url: &str) -> Option<(String, String)> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
+    // A fragment is never sent (RFC 3986, 3.5).
     let rest = rest.split('#').next().unwrap_or_default();
     let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    // A backslash counts as a slash to some readers of URLs (WHATWG), and the host would be another one.
     let clean = url.bytes().all(|b| b.is_ascii_graphic()) && !host.is_empty() && !host.contains(['@', '\\']);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
     (clean && matches!(scheme.as_str(), "http" | "https")).then(|| (format!("{scheme}://{host}"), path))
@@ -159,6 +161,7 @@ fn escape_value(how: Escape, text: &str) -> String {
         Escape::Slack => json(&slack_escape(text)),
         Escape::Form => {
             let one = |b: u8| match b {
+                // As forms are sent (WHATWG URL); `%20` is read back as `+` is.
                 b if b.is_ascii_alphanumeric() || b"-._*".contains(&b) => char::from(b).to_string(),
                 b => format!("%{b:02X}"),
             };
@@ -214,6 +217,7 @@ fn read_section(mut t: TableReader<'_>, name: &str, base: &Path) -> Option<Notif
         client: read_tls_client(&mut t, base),
         timeout_ms: read_bounded_duration(&mut t, "timeout", TIMEOUT_MS, 100..=60_000),
         retries: t.get("retries").and_then(|f| f.integer(0..=10)).unwrap_or(RETRIES).try_into().unwrap_or(0),
+        // Last, so that what is wrong with the other keys is told as well.
         url: url?,
     };
     t.report_unknown_keys();
@@ -239,6 +243,7 @@ fn read_address(field: &Field<'_>, kind: NotifyKind, base: &Path) -> Option<Secr
     }
     match kind {
         NotifyKind::Slack => clusters::read_secret(field, base),
+        // A webhook's address may stand in the plan without a warning, and is hidden everywhere all the same.
         NotifyKind::Webhook => Some(Secret::inline(text.to_string())),
     }
 }
@@ -247,6 +252,7 @@ fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue>
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
+        // A token of RFC 9110 (5.6.2).
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || !name.bytes().all(token) {
             field.error(format!("{} is no name of a header", quoted_name(&name)), None);
@@ -258,6 +264,7 @@ fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue>
             field.error(format!("{name} is set by cutover itself"), hint);
             continue;
         }
+        // Under such a name a text counts as a secret: it is warned about, and the redactor knows it.
         let secret = ["auth", "token", "key", "secret", "cookie"].iter().any(|w| lower.contains(w));
         let value = match field.value {
             toml::de::DeValue::String(text) if !secret => {
@@ -269,6 +276,7 @@ fn read_headers(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue>
             }
             _ => clusters::read_secret(&field, base).map(ClientValue::Secret),
         };
+        // HTTP knows no case in names (RFC 9110, 5.1): two spellings would be one header sent twice.
         found.extend(value.map(|value| (lower, value)));
     }
     if found.len() > MAX_HEADERS {
@@ -282,6 +290,7 @@ fn read_values(field: &Field<'_>, base: &Path) -> BTreeMap<String, ClientValue> 
     let mut found = BTreeMap::new();
     let Some(table) = field.table() else { return found };
     for (name, field) in table.all() {
+        // `end` can't be one: `{end}` is jsonpath's, and stays as it is in every template.
         let word = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') && name != "end";
         if !word || PLACEHOLDERS.contains(&name.as_str()) {
             let why = if word { "has a meaning already" } else { "must be lower-case letters and underscores" };

@@ -105,6 +105,7 @@ pub(crate) fn find_nearest<'a>(word: &str, candidates: impl IntoIterator<Item = 
     candidates
         .into_iter()
         .map(|c| (strsim::damerau_levenshtein(&lower, &c.to_lowercase()), c))
+        // One letter, or a third of the shorter word: what is further off is another word.
         .filter(|(distance, c)| *distance <= 1.max(c.chars().count().min(lower.chars().count()) / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, c)| c)

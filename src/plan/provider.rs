@@ -200,6 +200,7 @@ impl ProviderPlan {
         match word {
             "state" => state.map(str::to_owned),
             "value" => state.map(|s| self.outside_word(s).to_owned()),
+            // One word for switches and flags alike: a flag's `dual` is a switch's `both`.
             "side" => state.map(|s| if s == "dual" { "both" } else { s }.to_owned()),
             "key" => own_key,
             "group" | "producer" => Some(names.name.clone()),
@@ -278,6 +279,7 @@ fn scan_placeholders<'a>(text: &'a str, mut literal: impl FnMut(&'a str), mut pl
     while let Some(open) = rest.find('{') {
         let (before, from) = rest.split_at(open);
         literal(before);
+        // Doubled braces are another program's template (Go, Jinja): a single one begins ours.
         let run = from.bytes().take_while(|b| *b == b'{').count();
         let word_end = from[run..].find(|c: char| !(c.is_ascii_lowercase() || c == '_')).unwrap_or(from.len() - run);
         let word = &from[run..run + word_end];

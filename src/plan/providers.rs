@@ -85,6 +85,7 @@ fn read_command(t: &mut TableReader<'_>, of: SettingKind, base: &Path) -> Option
     {
         field.error("\"timeout\" must be from 100ms to 10m", None);
     }
+    // What is missing ends it here, after all the other keys were looked at.
     Some(ProviderPlan::Command { get: get?, set: set?, key, states, timeout_ms, dir: base.to_owned() })
 }
 
@@ -123,6 +124,7 @@ fn read_argv(field: &Field<'_>, of: SettingKind, setting: bool) -> Option<Vec<St
     for (item, arg) in items.iter().zip(&args) {
         check_placeholders(item, arg, of, setting);
     }
+    // One of them is no text, and was told so where it stands.
     if args.len() < items.len() {
         return None;
     }

@@ -50,6 +50,7 @@ pub(super) fn read_trigger(mut t: TableReader<'_>) -> Trigger {
         value,
         for_ms,
         mode: mode.unwrap_or(TriggerMode::Sustained),
+        // Nothing is rolled back that nobody armed: without a word a trigger only says what it would do.
         arm: arm.unwrap_or(Arm::Shadow),
         countdown_ms,
     }
@@ -75,6 +76,7 @@ fn read_condition(field: &Field<'_>) -> Option<(Metric, TriggerComparison, f64)>
         );
         return None;
     };
+    // The longer ones first: `>` is the beginning of `>=`.
     let comparisons = [
         (">=", TriggerComparison::AtLeast),
         ("<=", TriggerComparison::AtMost),
@@ -86,6 +88,7 @@ fn read_condition(field: &Field<'_>) -> Option<(Metric, TriggerComparison, f64)>
         field.error(format!("{text}: the comparison must be one of >, >=, <, <=", text = quoted_name(&text)), hint);
         return None;
     };
+    // `10_000`, as TOML writes numbers.
     match number.replace('_', "").parse::<f64>() {
         Ok(n) if n.is_finite() && n >= 0.0 => Some((*metric, comparison, n)),
         _ => {
@@ -114,6 +117,7 @@ pub(super) fn read_window(mut t: TableReader<'_>) -> WindowPlan {
     days.sort_unstable();
     days.dedup();
     let (from, to) = (read_time_of_day(&mut t, "from", "02:00"), read_time_of_day(&mut t, "to", "04:00"));
+    // It would be open for a whole day, and whoever looks for an open window counts on less.
     if let (Some(from), Some(to), Some(field)) = (from, to, t.get("to"))
         && from == to
     {

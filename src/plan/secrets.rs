@@ -52,6 +52,7 @@ impl Secret {
     /// The variable is not set or empty, the file can't be read, is too large or not text: by name, never with contents.
     pub fn resolve(&self, what: &str) -> Result<String, Trouble> {
         let secret = self.read_unlearned(what)?;
+        // Each time: it may have been rotated since the plan was read.
         redact::learn_secret(&secret);
         Ok(secret)
     }
@@ -61,6 +62,7 @@ impl Secret {
         match self {
             Secret::Inline(text) => Ok(text.0.clone()),
             Secret::Env(name) => match std::env::var(name) {
+                // Exported without a value it is a script's slip, and would log in with an empty password.
                 Ok(value) if !value.is_empty() => Ok(value),
                 Ok(_) => Err(Trouble::new(
                     format!("{what}: the environment variable {} is empty", visible_name(name)),
@@ -126,6 +128,7 @@ fn read_file(path: &Path, what: &str) -> Result<String, Trouble> {
     let mut text = String::from_utf8(bytes).map_err(|_| trouble("it is not UTF-8 text".to_owned()))?;
     if text.ends_with('\n') {
         text.pop();
+        // An editor of another system ends the line with two characters.
         if text.ends_with('\r') {
             text.pop();
         }

@@ -170,6 +170,7 @@ fn read_limits(t: &mut TableReader<'_>, limits: &mut GroupLimits) {
 }
 
 fn read_criteria(mut t: TableReader<'_>, c: &mut CriteriaPlan) {
+    // From 1 on: no lag is below 0, and the soak would never pass.
     set_if_given(&mut c.lag_below, t.get("lag_below").and_then(|f| f.integer(1..=i64::MAX.unsigned_abs())));
     set_if_given(&mut c.lag_for_ms, t.duration("lag_for"));
     if let Some(ms) = read_positive_duration(&mut t, "time_lag_below") {
@@ -228,6 +229,7 @@ fn read_topic(mut t: TableReader<'_>) -> TopicPlan {
         (t.get("strategy").and_then(|f| f.word(STRATEGIES)).unwrap_or_default(), read_moment(&mut t, "at"));
     only_with_timestamp(&mut t, "at", Some(strategy));
     let rule = TopicPlan {
+        // What is wrong was told; the checks further on pass over an empty name.
         selector: selector.unwrap_or(Selector::Name(String::new())),
         strategy,
         at,
@@ -345,6 +347,7 @@ fn read_producer(mut t: TableReader<'_>, base: &Path) -> ProducerPlan {
         transactional_ids,
         when: read_appointment(&mut t),
         keep_blue_ms: t.duration("keep_blue").unwrap_or(keep_hours * 3_600_000),
+        // An empty list says that it commits for no group; no list says nothing.
         reads: t.has("reads").then(|| t.group_ids("reads")),
         principals: principals.unwrap_or_default(),
         still_ms: read_positive_duration(&mut t, "still").unwrap_or(10_000),

@@ -110,6 +110,7 @@ impl Plan {
         rules.extend([
             Criterion::new(Metric::ErrorRate, Limit::Below(c.error_rate_below), c.error_rate_for_ms),
             Criterion::new(Metric::P99, Limit::Within(c.p99_within), c.p99_for_ms),
+            // Growth counts from the baseline as a whole: there is no time for which it would have to hold.
             Criterion::new(Metric::DlqGrowth, Limit::AtMost(number(c.dlq_growth)), 0),
         ]);
         for rule in &mut rules {
@@ -166,6 +167,7 @@ fn green_name(rule: &TopicPlan, name: &str) -> String {
     match (&rule.green_name, &rule.selector) {
         (None, _) => name.to_owned(),
         (Some(green), Selector::Name(_)) => green.clone(),
+        // It always matches: the rule was chosen by that.
         (Some(template), Selector::Pattern(p)) => p.expand(name, template).unwrap_or_else(|| name.to_owned()),
     }
 }

@@ -76,6 +76,7 @@ fn warn_of_ignored_keys(plan: &Plan, report: &Report) {
 
 /// The first address that both lists name.
 pub(super) fn find_shared_address<'a>(blue: &'a [String], green: &[String]) -> Option<&'a str> {
+    // Names of hosts have no case (RFC 4343).
     blue.iter().find(|b| green.iter().any(|g| g.eq_ignore_ascii_case(b))).map(String::as_str)
 }
 
@@ -96,6 +97,7 @@ fn check_clusters(plan: &Plan, report: &Report) {
 
 fn check_unique<'a>(report: &Report, section: &str, names: impl Iterator<Item = &'a str>) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    // One without a name was told so where it was read.
     for (i, name) in names.enumerate().filter(|(_, n)| !n.is_empty()) {
         if let Some(first) = seen.get(name) {
             let place = report.line_of(&format!("{section}[{first}].name"));
@@ -263,6 +265,7 @@ fn check_producers(plan: &Plan, report: &Report) {
         }
     }
     let bare =
+        // A flag that could not be read is there all the same, and was told.
         plan.producers.iter().enumerate().filter(|(i, p)| {
             p.flag.is_none() && !p.name.is_empty() && !report.has_path(&format!("producers[{i}].flag"))
         });
@@ -317,6 +320,7 @@ fn check_groups(plan: &Plan, report: &Report) {
             }
         }
         if group.limits.mode == Mode::Overlap {
+            // The mode may come from the defaults, and has no line in the group then.
             let path =
                 if report.has_path(&format!("{path}.mode")) { format!("{path}.mode") } else { format!("{path}.name") };
             let message =
@@ -359,6 +363,7 @@ fn check_windows(plan: &Plan, report: &Report) {
         let path = format!("windows[{i}].zone");
         let db = jiff::tz::db();
         let known: Vec<String> = db.available().map(|n| n.as_str().to_owned()).collect();
+        // A database has hundreds: so few are what is known without one.
         if known.len() < 3 {
             let hint = "install the package tzdata, or use zone = \"UTC\"".to_owned();
             report.error(

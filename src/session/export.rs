@@ -18,9 +18,11 @@ pub(crate) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Tro
             _ => Trouble::new(what, "see whether its directory exists, and who may write there"),
         }
     };
+    // Whether one is there is found out by making it: a look beforehand could be overtaken.
     if !force {
         return create_file(path, text).map_err(|e| failed(&e));
     }
+    // In the same directory, because a rename can't cross filesystems.
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
     let beside = path.with_file_name(name);
@@ -35,6 +37,7 @@ pub(crate) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Tro
 pub(crate) fn create_file(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Synced also where it is renamed next: after a power loss the new name must not lead to an empty file.
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
         let _ = std::fs::remove_file(path); // half a file is worse than none
     })

@@ -71,6 +71,7 @@ impl Ledger {
     /// Writes a fact. Errors: it could not be written; nothing may be done then.
     pub async fn append(&mut self, at: At, actor: impl Into<Actor>, event: Event) -> Result<JournalEntry, Trouble> {
         let actor = actor.into();
+        // Numbered in memory: to the machine they are entries like any other, and the holder's file never sees them.
         if let Some(rehearsed) = &mut self.rehearsed {
             *rehearsed += 1;
             return Ok(JournalEntry { seq: self.last + *rehearsed, at, actor, event });
@@ -107,6 +108,8 @@ impl Ledger {
         what: &str,
         work: impl FnOnce(&mut Journal) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<Option<T>, Trouble> {
+        // Taken out for as long as it is worked on. Work that panics leaves none behind, and without a journal nothing
+        // is done any more in this session.
         let mut journal = match std::mem::replace(&mut self.store, Store::None) {
             Store::Writer(journal) => journal,
             other => {
@@ -140,6 +143,8 @@ impl Ledger {
         if let Err(why) = &entries {
             tracing::warn!(from, why = %why.what, "the journal can't be followed");
         }
+        // Only the look through a doubted file is that dear: any
+        // other read that failed is tried again with the next round.
         self.looked = entries.as_ref().err().filter(|_| whole).map(|why| (Clock.stopwatch(), why.clone()));
         let entries = entries?;
         // Where there is no file nothing was found sound.
@@ -231,6 +236,7 @@ fn open_access(path: PathBuf, want: Want, now: At) -> Access {
                 refused = Some(trouble);
                 (Store::Reader(Box::new(reader)), arming)
             }
+            // Why it can't be written says more than that it can't be read either.
             Err(_) => return Access::unusable(path, trouble),
         },
         Err(trouble) => return Access::unusable(path, trouble),

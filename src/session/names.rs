@@ -39,6 +39,7 @@ impl TopicNames {
 
     /// Takes in a topic that blue has: a pattern of the plan may rename it.
     pub fn learn_topic(&self, plan: &Plan, topic: &str) {
+        // Nearly every topic keeps its name, and each look at blue brings them all: no write lock for those.
         let green = plan.topic_rule(topic).green_name;
         if green == topic {
             return;

@@ -32,6 +32,7 @@ impl Pace {
             return self.interval_ms.saturating_sub(took_ms).max(took_ms).min(LONGEST_PAUSE_MS);
         }
         self.failures = (self.failures + 1).min(DOUBLINGS);
+        // An interval above the longest pause stays what it is: a failure must not make it shorter.
         let ms = (self.interval_ms << self.failures).clamp(self.interval_ms, LONGEST_PAUSE_MS.max(self.interval_ms));
         tracing::debug!(took_ms, ms, "a poller pauses");
         ms

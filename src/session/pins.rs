@@ -53,6 +53,7 @@ pub(crate) async fn check_clusters(
     plan: &Plan,
     journalled: &Sides<Option<String>>,
 ) -> Result<Sides<Option<String>>, Mistaken> {
+    // Before anything is asked: each connection is held against the pin when it opens.
     for (side, cluster) in clusters.iter() {
         hold_to_pin(cluster, plan, journalled[side].as_deref());
     }

@@ -18,6 +18,7 @@ const TOPICS: usize = 8;
 /// # Errors
 /// Why it can't be used.
 pub(crate) async fn try_data_plane(plan: &Plan, tools: &Tools, side: Side) -> Result<Probed, Trouble> {
+    // A side whose secrets can't be read has no properties at all: a client of it would go out in plaintext.
     if let Some(why) = tools.why_unreachable(side) {
         return Err(why.clone());
     }
@@ -46,5 +47,6 @@ async fn find_probe_partitions(plan: &Plan, tools: &Tools, side: Side) -> Vec<To
     }
     let asked: Vec<_> = asks.into_iter().map(|tp| (tp, crate::kafka::control::OffsetSpec::Latest)).collect();
     let found = tools.cluster(side).list_offsets(&asked).await;
+    // A topic of the plan that is not there (yet) says nothing about the data plane.
     found.into_iter().filter(|(_, end)| matches!(end, Ok(Some(_)))).map(|(tp, _)| tp).collect()
 }

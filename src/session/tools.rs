@@ -41,6 +41,7 @@ pub(crate) fn after_max_ms(config: &BTreeMap<String, ConfigValue>) -> Option<u64
     // "No limit" is the greatest number there is.
     let limit = |key: &str| value(key)?.parse::<u64>().ok().filter(|n| *n < i64::MAX.unsigned_abs());
     let stamps_itself = value("message.timestamp.type") == Some("LogAppendTime");
+    // A broker that knows both takes the older one where the newer is left at its default (KIP-937).
     let max = limit("message.timestamp.after.max.ms").or_else(|| limit("message.timestamp.difference.max.ms"));
     max.filter(|_| !stamps_itself)
 }
@@ -73,7 +74,9 @@ impl Tools {
         let mut unreachable = Sides::default();
         let clusters = Sides::from_fn(|side| {
             let properties = client_properties(plan.cluster(side)).unwrap_or_else(|trouble| {
+                // A file or a variable that is not there does not come by waiting: verbs end at once.
                 unreachable[side] = Some(trouble.mark_lasting());
+                // Only so that there is a value: nothing is ever asked over a side that is unreachable.
                 ClientProperties::default()
             });
             let cluster = Cluster::new(side, &plan.cluster(side).bootstrap.join(","), &properties);
@@ -203,6 +206,7 @@ async fn apply_setting(setting: Option<&Setting>, what: &str, name: &str, to: &s
     let Some(setting) = setting else { return Err(NotSet::Refused(no_setting_trouble(what, name))) };
     let set = match setting.provider.set(to).await {
         Ok(SetResult::Done(_)) => Ok(()),
+        // A person was asked, and that is no word of their having done it.
         Ok(SetResult::Asked { instruction }) => Err(NotSet::Unknown(Trouble::new(instruction, ""))),
         Ok(SetResult::Unknown(why)) => Err(NotSet::Unknown(why)),
         Err(why) => Err(NotSet::Refused(why)),

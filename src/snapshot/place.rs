@@ -42,6 +42,7 @@ impl GroupSide {
     /// Whether what is said of it was seen recently.
     #[must_use]
     pub(crate) fn is_fresh(&self, now: At, stale_after_ms: u64) -> bool {
+        // Both ways: after a clock stepped back the age of what was seen is not known.
         self.at.is_some_and(|at| now.since(at) <= stale_after_ms && at.since(now) <= stale_after_ms)
     }
 
@@ -90,6 +91,7 @@ impl GroupRow {
             (true, true) if !self.listed => Some(GroupPlace::OnBoth),
             // A group of the plan has a copy of its offsets there before it moves.
             (true, true) => Some(GroupPlace::OnBlue),
+            // Blue may only not have been read: a group of the plan begins there until blue says that it is gone.
             (false, true) if !self.listed || self.blue.is_absent() => Some(GroupPlace::OnGreen),
             (false, _) => None,
         }
@@ -141,6 +143,7 @@ impl SideView {
     /// The same of one side.
     #[must_use]
     pub fn why_untrusted(&self, now: At, stale_after_ms: u64) -> Option<String> {
+        // First: a wrong cluster may be as fresh as can be.
         if let Some(trouble) = &self.identity_trouble {
             return Some(trouble.what.clone());
         }

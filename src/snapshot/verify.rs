@@ -219,6 +219,7 @@ impl DiffSpan {
 
 /// A timestamp as people read it.
 pub(crate) fn format_moment(ms: i64) -> String {
+    // A record's timestamp is whatever its producer wrote, and may lie beyond every calendar.
     jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |t| t.to_string())
 }
 
@@ -295,6 +296,7 @@ impl Fidelity {
         let Fidelity::Sampled(f) = self else { return FidelityVerdict::None };
         match f {
             _ if now.since(f.at) > f.stale_after_ms => FidelityVerdict::Stale,
+            // Before what is unknown: a record that is missing is missing, whatever could not be compared beside it.
             _ if f.missing + f.only_green + f.doubled > 0 => FidelityVerdict::Differs,
             _ if f.unknown.is_some() => FidelityVerdict::Unknown,
             _ if f.found == 0 => FidelityVerdict::Idle,
@@ -313,6 +315,7 @@ impl Fidelity {
         };
         let age = age(now.since(f.at));
         match self.verdict(now) {
+            // A cell has room for one figure: what green lacks is what a move would lose.
             FidelityVerdict::Differs if f.missing > 0 => format!("{} missing {age}", f.missing),
             FidelityVerdict::Differs if f.only_green > 0 => format!("{} only green {age}", f.only_green),
             FidelityVerdict::Differs => format!("{} doubled {age}", f.doubled),

@@ -20,12 +20,14 @@ pub(super) fn secret_parts(secret: &str) -> BTreeSet<String> {
             parts.insert(part.to_owned());
         }
     };
+    // A secret from a file often ends in a line break, which nobody repeats with it.
     let trimmed = secret.trim();
     add(trimmed);
     for pair in PAIRS.captures_iter(secret) {
         add(pair.name("quoted").or(pair.name("single")).or(pair.name("bare")).map_or("", |m| m.as_str()));
     }
     if trimmed.lines().count() > 1 {
+        // The frame of a PEM text is the same around every key.
         let lines = trimmed.lines().map(str::trim).filter(|l| !l.starts_with("-----"));
         lines.filter(|l| l.chars().count() >= PART).for_each(&mut add);
     }
@@ -47,6 +49,7 @@ pub(super) fn secret_parts(secret: &str) -> BTreeSet<String> {
 fn user_part(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?', '#']).next()?;
+    // The last one: people write passwords with an `@` unescaped.
     Some(authority.rsplit_once('@')?.0)
 }
 
@@ -106,9 +109,12 @@ pub(super) fn written_forms(text: &str, coded: bool) -> BTreeSet<String> {
         html.replace('"', "&quot;").replace('\'', "&#39;"),
         html.replace('"', "&#34;").replace('\'', "&#x27;"),
         html,
+        // As a shell is given it within single quotes.
         text.replace('\'', r"'\''"),
         visible_text(&json(text)),
     ]);
+    // As RFC 3986 has it, as forms are sent (WHATWG URL), as
+    // JavaScript's encodeURIComponent and Python's quote write it.
     for (unreserved, space) in [("-._~", "%20"), ("-._*", "+"), ("-._~!*'()", "%20"), ("-._~/", "%20")] {
         let upper = percent_encode(text, unreserved, space);
         forms.insert(lower_escapes(&upper));
@@ -116,6 +122,7 @@ pub(super) fn written_forms(text: &str, coded: bool) -> BTreeSet<String> {
     }
     if coded {
         for form in base64_cores(text.as_bytes()).into_iter().filter(|f| f.len() >= CODED) {
+            // The alphabet of base64url (RFC 4648, 5).
             forms.insert(form.replace('+', "-").replace('/', "_"));
             forms.insert(percent_encode(&form, "-._~", "%20"));
             forms.insert(form);
@@ -161,6 +168,8 @@ fn base64_cores(bytes: &[u8]) -> [String; 3] {
         let mut padded = vec![0; before];
         padded.extend_from_slice(bytes);
         let coded = openssl::base64::encode_block(&padded);
+        // A character stands for six bits. The first and the last
+        // may share theirs with a neighbour's byte, and differ then.
         let from = (before * 8).div_ceil(6);
         let to = padded.len() * 8 / 6;
         coded.get(from..to).unwrap_or_default().to_owned()

@@ -17,6 +17,7 @@ use std::fmt::Write as _;
 /// [`super::visible_text`], leaves its result as it is.
 #[must_use]
 pub fn visible_name(name: &str) -> String {
+    // Nearly every name is like that: no alphabet is looked for.
     if name.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
         return name.to_owned();
     }
@@ -29,6 +30,8 @@ pub fn visible_name(name: &str) -> String {
         match c {
             '\\' => {
                 let run = chars[at..].iter().take_while(|c| **c == '\\').count();
+                // Where an escape follows or comes to stand, its own backslash
+                // would join the run, and two names could look alike.
                 let ambiguous = match chars.get(at + run) {
                     Some('u') => chars.get(at + run + 1) == Some(&'{'),
                     Some(' ') => at + run + 1 == chars.len(),
@@ -138,6 +141,8 @@ fn is_picture(c: char) -> bool {
 
 /// Whether this version of Unicode has such a character, and it can be printed.
 pub(super) fn is_assigned(c: char) -> bool {
+    // `escape_debug` knows std's table of what can be printed.
+    // It also escapes quotes and backslashes, hence ASCII first.
     c.is_ascii() || c.escape_debug().len() == 1
 }
 

@@ -30,6 +30,7 @@ impl Core {
                 Action::Journal { event: Event::Intent { .. }, .. } | Action::Do(_) if self.stopping => {}
                 Action::Journal { at, actor, event } => {
                     if !self.write_entry_at(at, actor, event).await {
+                        // What stands behind it in the queue rests on this entry: none of it is carried out.
                         return;
                     }
                 }
@@ -39,6 +40,7 @@ impl Core {
         }
         let now = Clock.now();
         let questions = self.machine.wanted_metrics(now);
+        // Only a change wakes the pollers: this comes by with every observation.
         self.questions.send_if_modified(|asked| replace_if_changed(asked, questions));
         let closely: EosFocus = self.machine.eos_focus(now).into_iter().collect();
         self.eos_focus.send_if_modified(|focus| replace_if_changed(focus, closely));
@@ -67,6 +69,7 @@ impl Core {
         }
         match self.ledger.append(at, actor, event.clone()).await {
             Ok(entry) => {
+                // Only now: nothing is shown or told that a crash could take back.
                 self.remember_entry(&entry);
                 if let Some(told) = &self.options.on_entry {
                     told(&entry);
@@ -99,6 +102,7 @@ impl Core {
     pub(super) fn start(&mut self, issued: IssuedEffect) {
         let Some(executor) = self.executor.clone().filter(|_| self.unwritable.is_none()) else {
             let why = Trouble::new("this session changes nothing", "use the session that holds the journal");
+            // Failed and not unknown: nothing was begun.
             self.machine.handle_outcome(&issued.key, Outcome::Failed { why }, Clock.now());
             return;
         };
@@ -107,6 +111,7 @@ impl Core {
         tracing::info!(key, kind, "effect started");
         self.effects.spawn(async move {
             let watch = Clock.stopwatch();
+            // On a task of its own, so that one which panics still has an outcome, an unknown one.
             let effect = tokio::spawn(async move { executor.execute(issued).await });
             let outcome = effect.await.unwrap_or_else(|e| Outcome::Unknown {
                 why: Trouble::new(
@@ -126,6 +131,7 @@ impl Core {
     }
 
     pub(super) fn effect_ended(&mut self, ended: Result<(String, Outcome), tokio::task::JoinError>) {
+        // Without an outcome the intent stands alone in the journal, and the next start takes it for unknown.
         if let Ok((key, outcome)) = ended {
             self.progress.remove(&key);
             self.machine.handle_outcome(&key, outcome, Clock.now());

@@ -47,6 +47,7 @@ impl Core {
         resume: bool,
         actor: Person,
     ) -> Result<(), Refusal> {
+        // The view may be that of the last one, which is over.
         if let Some(running) = self.comparing.view.as_ref().filter(|_| !self.comparing.tasks.is_empty()) {
             let words = running.what.describe();
             return Err(Refusal::holds(format!("a diff of {words} is under way"), "wait for it, or stop it first"));
@@ -65,6 +66,7 @@ impl Core {
             replayed: false,
             carried,
         };
+        // New ones: the last diff's flag may still be set, and its words must not pass for this one's.
         self.comparing.stop = Arc::default();
         self.comparing.progress = Arc::default();
         let progress = Arc::clone(&self.comparing.progress);
@@ -103,6 +105,7 @@ impl Core {
     pub(super) fn diff_view(&self) -> Option<DiffView> {
         let mut view = self.comparing.view.clone()?;
         if let DiffState::Running { progress, stopping } = &mut view.state {
+            // It lies beside the view because the diff writes it from threads of its own.
             progress.clone_from(&self.comparing.progress.lock().unwrap_or_else(PoisonError::into_inner));
             *stopping = self.comparing.stop.load(Ordering::Relaxed);
         }

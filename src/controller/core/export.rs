@@ -82,6 +82,7 @@ fn write_new_file(plan: Option<&Path>, group: &str, to: Side, text: &str) -> Res
                         "make room, or the directory of the plan writable",
                     )
                 };
+                // The whole path is only for whoever reads the answer: the file is written by now.
                 return written.map_err(trouble).map(|()| path.canonicalize().unwrap_or(path));
             }
         }

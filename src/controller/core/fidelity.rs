@@ -55,6 +55,8 @@ impl Fidelities {
                 let Some((producer, to)) = self.routes.remove(run) else { return };
                 match (to, end) {
                     (FlagState::Dual, RunEnd::Done) => drop(self.since.insert(producer, entry.at)),
+                    // A route elsewhere, or one whose end went wrong:
+                    // since when it writes to both is not known any more.
                     _ => drop(self.since.remove(&producer)),
                 }
             }
@@ -79,6 +81,7 @@ impl Fidelities {
         let before = self.flags.insert(producer.to_owned(), flag);
         if flag != FlagState::Dual {
             self.since.remove(producer);
+        // The first look of a session tells no beginning: it may have been dual for months.
         } else if before.is_some_and(|before| before != FlagState::Dual) {
             self.since.insert(producer.to_owned(), now);
         }
@@ -125,10 +128,12 @@ impl Fidelities {
         let target = wanted.iter().find(|t| t.topic == topic).ok_or("nothing was looked at yet")?;
         let windows = self.windows.range((topic.to_owned(), 0)..=(topic.to_owned(), u32::MAX));
         let young = |(_, (at, _)): &(_, &(At, Result<SampleCounts, Missed>))| {
+            // A window from before it wrote to both says nothing of it.
             now.since(*at) <= window_life_ms(target.partitions, period) && target.since.is_none_or(|since| *at >= since)
         };
         let mut sum: Option<FidelityFigure> = None;
         let mut not = None;
+        // A topic that was made anew may have fewer partitions than there are windows of it.
         for ((_, partition), (at, result)) in windows.filter(young).filter(|((_, p), _)| *p < target.partitions) {
             if let Err(Missed::Not(why)) = result {
                 not = Some(why.clone());
@@ -235,6 +240,7 @@ impl Core {
             match count_partitions(&self.estate.clusters.blue, &self.estate.clusters.green, topic) {
                 Err(why) => drop(reasons.insert(topic.clone(), why)),
                 Ok(partitions) => {
+                    // The last that began: before it not everything was written to both.
                     let since = writers().filter_map(|p| self.fidelities.since.get(&p.name)).max().copied();
                     targets.push(SampleTarget { topic: topic.clone(), partitions, since });
                 }

@@ -47,6 +47,7 @@ impl Core {
         if !self.stranding.due || !self.effects.is_empty() {
             return;
         }
+        // Once: what can't be started again is told, and is a person's from then on.
         self.stranding.due = false;
         for stranded in self.machine.list_stranded() {
             let key = stranded.start.as_ref().map_or("", |(_, issued)| issued.key.as_str());
@@ -58,6 +59,7 @@ impl Core {
                     Some(state) => stranded.found_at(&state),
                     None => stranded,
                 };
+                // Straight to the executor: `start` does nothing any more without a journal.
                 let outcome = match (&stranded.start, executor) {
                     (Some((_, issued)), Some(executor)) => Some(executor.execute(issued.clone()).await),
                     _ => None,

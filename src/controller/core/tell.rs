@@ -18,6 +18,7 @@ impl Core {
     pub(super) fn push_notice(&mut self, notice: Notice) {
         let known = self.notices.len();
         self.notices.retain(|n| n.subject != notice.subject || n.trouble != notice.trouble);
+        // Logged once: what is said again with every look would fill the log.
         if self.notices.len() == known {
             tracing::info!(severity = ?notice.severity, why = %notice.trouble.what, "notice");
         }

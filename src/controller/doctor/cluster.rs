@@ -44,6 +44,7 @@ pub(super) async fn ask_rights(tools: &Tools, side: Side, view: &ClusterView) ->
         let (topics, groups) = tokio::join!(cluster.topic_operations(&topics), of_groups);
         Rights { topics, groups }
     };
+    // What did not come in time is in neither map, and that reads as not told.
     tokio::time::timeout(LOOK, asked).await.unwrap_or_default()
 }
 
@@ -132,6 +133,7 @@ fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, righ
     let of = |is: &dyn Fn(&str) -> bool| wanted.iter().map(|t| t.as_str()).filter(|t| is(t)).collect::<Vec<&str>>();
     let what = format!("topics of the plan on {side}");
     let (count, fail) = (wanted.len(), |found: String| Check::new(what.as_str(), Health::Fail, found));
+    // Before those that are missing: a topic that may not be seen must not be called so.
     let hidden = of(&|t| view.hidden_topics.contains_key(t));
     if let Some(why) = hidden.first().and_then(|t| view.hidden_topics.get(*t)) {
         let found = format!("{} of {count} can't be seen: {}: {}", hidden.len(), format_some_names(&hidden), why.what);

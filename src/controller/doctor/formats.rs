@@ -83,6 +83,7 @@ async fn look_for_old_formats(wanted: &BTreeSet<String>, tools: &Tools, side: Si
         let format = config.ok().and_then(|c| c.get("message.format.version")?.value.clone());
         will.extend(
             format
+                // A version may go on behind it, as in `0.10.2-IV0`.
                 .filter(|f| OLD.iter().any(|old| f.starts_with(old)))
                 .map(|f| format!("{name} ({f})", name = visible_name(&name))),
         );

@@ -40,6 +40,7 @@ pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>)
     match judge_answers(sent.values()) {
         Ok(()) => wait_until_enforced(cluster, acls, acls.len()).await,
         Err(AclsNotSet::Unknown(why)) => Err(AclsNotSet::Unknown(why)),
+        // Each one was refused, so nothing stands that did not stand before.
         Err(refused) if sent.values().all(|s| matches!(s, Sent::Refused(_))) => Err(refused),
         // Half a denial would look like none: what was made is taken back, unless some stood before.
         Err(refused @ (AclsNotSet::Forbidden(_) | AclsNotSet::Failed(_))) if before == 0 => {
@@ -59,6 +60,7 @@ pub(in crate::controller) async fn deny(cluster: &Cluster, acls: &BTreeSet<Acl>)
 
 /// Removes exactly these denials and waits until no broker enforces one.
 pub(in crate::controller) async fn allow(cluster: &Cluster, acls: &BTreeSet<Acl>) -> Result<(), AclsNotSet> {
+    // Asked first: where nobody can see what stands, nothing is removed either.
     match find_enforced(cluster, acls).await {
         Answer::Told(_) => {}
         // Where there are no ACLs none stands.
@@ -70,6 +72,7 @@ pub(in crate::controller) async fn allow(cluster: &Cluster, acls: &BTreeSet<Acl>
 }
 
 fn judge_answers<'a>(sent: impl Iterator<Item = &'a Sent> + Clone) -> Result<(), AclsNotSet> {
+    // First: one that may have been changed outweighs all that were not.
     if let Some(why) = sent.clone().filter(|s| matches!(s, Sent::Unknown(_))).find_map(Sent::trouble) {
         return Err(AclsNotSet::Unknown(why.clone()));
     }

@@ -67,6 +67,7 @@ pub async fn look_at_producer(cluster: &Cluster, names: &TopicNames, of: &Watche
     let (described, counts, denied) =
         tokio::join!(cluster.describe_transactions(&ids), cluster.partition_counts(&topics), ask_denials(cluster, of));
     let mut counts = counts?;
+    // A cluster on which no group ever committed has no such topic: that is no reason for no look.
     let offsets_partitions = counts.remove(OFFSETS_TOPIC).and_then(Result::ok);
     let mut partitions = Vec::new();
     for (topic, count) in counts {
@@ -112,6 +113,8 @@ async fn find_commit_partitions(
             }
         }
     }
+    // Ids that were never used wrote nowhere: the leaders of the
+    // offsets topic (50 partitions by default) are left alone.
     if pids.is_empty() {
         return Answer::Told(BTreeSet::new());
     }
@@ -123,6 +126,7 @@ async fn find_commit_partitions(
                 found.insert(tp.partition);
             }
             Answer::Told(_) => {}
+            // One partition that does not tell may be the one that is looked for.
             untold => return untold.map(|_| BTreeSet::new()),
         }
     }
@@ -226,6 +230,7 @@ pub(in crate::controller) async fn find_enforced(cluster: &Cluster, acls: &BTree
         Ok(found) => found,
         Err(why) => return Answer::Unknown(why),
     };
+    // One broker that does not tell leaves all of it untold: enforced means by every one.
     match found.values().find(|a| a.as_told().is_none()) {
         Some(untold) => untold.clone().map(|_| BTreeSet::new()),
         None => Answer::Told(acls.iter().filter(|acl| in_force(&found, acl)).cloned().collect()),

@@ -54,6 +54,7 @@ async fn poll_rounds(
     loop {
         let watch = Clock.stopwatch();
         let focused = focus.borrow().clone();
+        // Those under the closer watch are left to it: their brokers need not be asked twice.
         let rest = filter_producers(&all, |name| !focused.contains(name));
         let Some(worked) = look_at_some(&tools, side, rest, &to).await else { return };
         Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
@@ -99,6 +100,8 @@ async fn look_at_some(
     let looks: Vec<_> = some.into_iter().map(|of| observe_producer(Arc::clone(tools), side, of)).collect();
     let mut looks = stream::iter(looks).buffer_unordered(TOGETHER);
     while let Some(seen) = looks.next().await {
+        // One that answers shows that the cluster does: a single
+        // bad producer must not slow down the looks at the others.
         worked |= matches!(&seen.what, Observation::Eos(_, _, Ok(_)));
         to.send(seen).await.ok()?;
     }

@@ -50,6 +50,7 @@ pub(super) async fn fence_all(tools: Arc<Tools>, side: Side, ids: Vec<String>) -
     let Some(first) = troubles.first().cloned() else { return done(EffectResult::Fenced { ids: fenced }) };
     let more = if troubles.len() > 1 { format!("; {} more", troubles.len() - 1) } else { String::new() };
     let why = Trouble::new(format!("{}{more}", first.what), first.advice);
+    // `Failed` says that nothing changed: a single fenced id is a change.
     if fenced.is_empty() && !unknown { failed(why) } else { Outcome::Unknown { why } }
 }
 
@@ -58,6 +59,7 @@ pub(super) async fn deny(tools: Arc<Tools>, side: Side, acls: Vec<Acl>) -> Outco
     let acls: BTreeSet<Acl> = acls.into_iter().collect();
     match deny::deny(tools.cluster(side), &acls).await {
         Ok(()) => done(EffectResult::Denied),
+        // A result and no failure: the cut goes on, and says that nothing keeps a restarted instance out.
         Err(AclsNotSet::Forbidden(why)) => done(EffectResult::NotDenied { why }),
         Err(AclsNotSet::Failed(why)) => failed(why),
         Err(AclsNotSet::Unknown(why)) => Outcome::Unknown { why },
@@ -85,6 +87,7 @@ pub(super) struct CarryContext {
 
 /// Carries what only `from` holds to the other side, or goes on with it.
 pub(super) async fn carry(with: CarryContext, producer: String, id: String, from: Side, ranges: Ranges) -> Outcome {
+    // The lock ends before the carry begins: translations and rounds need it meanwhile.
     let (target_ends, begun) = {
         let history = with.history.lock().unwrap_or_else(PoisonError::into_inner);
         (ends_when_left(&history, from, &ranges), history.begun().unwrap_or_default())

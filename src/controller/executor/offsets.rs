@@ -59,9 +59,11 @@ impl<'a> GroupOffsetChange<'a> {
     /// Carries it out.
     pub async fn run(&self) -> Outcome {
         let target = self.to_cluster_names(&self.target);
+        // Nothing is sent so far: whatever is wrong here has changed nothing.
         if let Err(why) = self.check_before(&target).await {
             return Outcome::Failed { why };
         }
+        // Whatever came of this is read back: an answer that was lost may stand for commits that were made.
         let sent = self.send(&target).await;
         let (found, has) = match self.read_stable(target.keys()).await {
             Ok(found) => found,
@@ -73,6 +75,7 @@ impl<'a> GroupOffsetChange<'a> {
         let wrong: Vec<&TopicPartition> =
             target.iter().filter(|(tp, at)| found.get(*tp) != Some(*at) || !stands(tp)).map(|(tp, _)| tp).collect();
         match (wrong.is_empty(), sent) {
+            // Asked again: a member that came meanwhile commits over it as soon as it likes.
             (true, _) => match self.check_empty().await {
                 Ok(()) => Outcome::Done { result: EffectResult::Offsets { offsets: self.to_blue_names(&found) } },
                 Err(why) => Outcome::Unknown { why },
@@ -160,6 +163,7 @@ impl<'a> GroupOffsetChange<'a> {
         let deletes: Vec<TopicPartition> =
             target.iter().filter(|(_, at)| at.is_none()).map(|(tp, _)| tp.clone()).collect();
         let mut any_sent = false;
+        // Before anything is deleted: where commits are refused, nothing is.
         if !commits.is_empty() {
             let answer = self.cluster.commit_offsets_with(self.group, &commits, &self.metadata_by_partition()).await;
             judge_answer(answer, &mut any_sent)?;
@@ -181,6 +185,8 @@ impl<'a> GroupOffsetChange<'a> {
         let (found, carried) = loop {
             let (offsets, carried) = self.cluster.stable_commits(self.group, &partitions).await?;
             match offsets {
+                // A broker before 2.5 can't be asked to leave out what
+                // is pending (KIP-447): what it says is all there is.
                 StableOffsets::Stable(found) | StableOffsets::Unasked(found, _) => break (found, carried),
                 StableOffsets::Pending(open) if watch.elapsed_ms() < STABLE_MS => {
                     let (group, side) = (self.group, self.cluster.side());

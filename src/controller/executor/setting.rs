@@ -76,6 +76,7 @@ pub(super) async fn set_flag(tools: Arc<Tools>, producer: String, to: FlagState)
 async fn set_knob<K: Knob>(knob: &K, to: K::KnobState) -> Result<K::KnobState, Outcome> {
     let what = knob.describe_knob();
     let before = match knob.read().await {
+        // Also after a crash between the deed and its entry: what stands already is not done twice.
         Ok(state) if state == to => return Ok(state),
         Ok(state) => state,
         // What can't be read can't be read back either.

@@ -58,6 +58,7 @@ pub async fn attach_to_controller(plan: &Plan, want: Want) -> Result<Option<Hand
                 _ = stopped.changed() => return,
                 lost = screen.carry(&mut line, &mut asked) => lost,
             };
+            // However the line ended: who waits for an answer would wait until his own limit.
             screen.refuse_unanswered();
             if !lost {
                 return;
@@ -104,6 +105,7 @@ async fn connect_to_controller(
     };
     let stream = match open_stream(path).await {
         Ok(stream) => stream,
+        // A socket that nobody listens at is what a killed controller leaves behind.
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             return Err(Trouble::new(
@@ -205,6 +207,8 @@ impl AttachedScreen {
     async fn carry(&mut self, line: &mut ControllerLine, asked: &mut mpsc::Receiver<Ask>) -> bool {
         loop {
             tokio::select! {
+                // What the controller says comes first: after its word that it
+                // has ended, a write that fails would pass for a lost line.
                 biased;
                 said = line.frames.recv() => match said {
                     Some(FromController::Picture(picture)) => self.show(*picture),
@@ -221,6 +225,7 @@ impl AttachedScreen {
                     let Some(ask) = ask else { return false };
                     if let Some(id) = ask.id() {
                         if self.open.len() >= OPEN_QUESTIONS {
+                            // The lowest number is the oldest question.
                             self.open.pop_first();
                         }
                         self.open.insert(id, ask.clone());
@@ -249,9 +254,11 @@ impl AttachedScreen {
     ) -> Option<(ControllerLine, Snapshot)> {
         tracing::warn!(ms = RETURN_MS, "the controller went away without a word; looking for it again");
         let why = "the controller went away without a word; looking for it again".to_owned();
+        // The picture that stands grows old on the screen, and nothing can be confirmed on it.
         self.to_screen.send_modify(|picture| Arc::make_mut(picture).header.arming = Arming::ReadOnly { why });
         let watch = Clock.stopwatch();
         while watch.elapsed_ms() < RETURN_MS {
+            // The pause is a part of the trial, so that asks are answered meanwhile.
             let trial = async {
                 let found = connect_to_controller(path, self.want, plan).await;
                 if !matches!(found, Ok(Some(_))) {
@@ -268,6 +275,7 @@ impl AttachedScreen {
                 }
             };
             if let Ok(Some(found)) = found {
+                // What was typed by now was typed at the old picture.
                 while let Ok(ask) = asked.try_recv() {
                     self.refuse_while_away(&ask);
                 }

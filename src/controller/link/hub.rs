@@ -71,6 +71,7 @@ impl Hub {
             HubMessage::Left(screen) => {
                 self.screens.remove(&screen);
                 self.open.retain(|_, (of, _)| *of != screen);
+                // Its dialog went with it: an estimate that nobody reads is not kept young.
                 self.watcher.take_if(|watcher| *watcher == screen).map(|_| Ask::Watch { group: None })
             }
             HubMessage::Asked(screen, ask) => {

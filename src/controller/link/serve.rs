@@ -85,9 +85,12 @@ impl Drop for SocketServer {
 pub fn share_controller(handle: &mut Handle, journal: &Path, plan_digest: String) {
     let (asks, from_local) = mpsc::channel(ASKS);
     let (to_local, replies) = mpsc::channel(REPLIES);
+    // From here on the local screen goes through the hub too: two that
+    // number their questions alike must not get each other's answers.
     let core_asks = std::mem::replace(&mut handle.asks, asks);
     let core_replies = std::mem::replace(&mut handle.replies, replies);
     let hub = hub::start(core_asks, core_replies);
+    // The screen of this process is one among others, with the number 0.
     tokio::spawn(forward_asks(hub.clone(), 0, to_local, from_local));
     let (stop, stopped) = watch::channel(false);
     let (shut_tx, shut) = watch::channel(false);
@@ -127,6 +130,7 @@ struct Door {
 impl Door {
     async fn serve(self, mut snapshots: watch::Receiver<Arc<Snapshot>>, mut stop: watch::Receiver<bool>) {
         // The lease decides who serves: only its holder takes a socket away that somebody left.
+        // No dry run serves: a verb that attached to one would take for done what was only thought.
         let holds = |s: &Arc<Snapshot>| s.seq > 0 && s.header.arming == Arming::Armed;
         tokio::select! {
             held = snapshots.wait_for(holds) => if held.is_err() { return },
@@ -139,6 +143,7 @@ impl Door {
         };
         tracing::info!(socket = %path, "screens can attach");
         self.open.send_replace(true);
+        // Counted apart: those that are turned away take no screen's place.
         let (mut screens, mut turned_away) = (JoinSet::new(), JoinSet::new());
         let mut next: ScreenId = 1;
         loop {
@@ -147,6 +152,7 @@ impl Door {
                 _ = stop.changed() => break,
                 Some(_) = screens.join_next() => {}
                 Some(_) = turned_away.join_next() => {}
+                // While as many are being turned away, the next wait in the listener's own queue.
                 accepted = bound.accept(), if turned_away.len() < SCREENS => match accepted {
                     Ok((stream, _)) if screens.len() >= SCREENS => {
                         tracing::warn!(screens = screens.len(), "a screen is turned away");
@@ -189,6 +195,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     }
     let (address, _folder) = socket_address(path)?;
     let listener = UnixListener::bind(address)?;
+    // Until here the umask decides who gets in: whoever did is asked for his user id.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
@@ -221,6 +228,7 @@ async fn serve_screen(
         return;
     }
     tracing::debug!(screen = me, read_only, "a screen attached");
+    // On a task of its own: half a frame must never be lost to a `select`.
     let mut asking = tokio::spawn(receive_asks(from, me, hub.clone(), replies, read_only));
     tokio::select! {
         result = tell_screen(&mut to, snapshots, answers, plan.to_string()) => if let Err(e) = result {
@@ -300,6 +308,7 @@ async fn tell_screen(
     plan: String,
 ) -> io::Result<()> {
     send_frame(to, &ControllerMessage::Welcome { pid: std::process::id(), plan }).await?;
+    // The picture that stands is the first to go out, and not only the one after it.
     snapshots.mark_changed();
     let mut pause_ms = 0;
     loop {

@@ -10,6 +10,7 @@ use crate::snapshot::Snapshot;
 pub(super) fn distrust(snapshot: &mut Snapshot, why: &Trouble) {
     let unknown = || format!("the journal can't be trusted: {}", why.what);
     let needs = || SideState::NeedsOperator { why: unknown(), advice: why.advice.clone() };
+    // Of groups outside the plan the journal says nothing.
     for group in snapshot.groups.iter_mut().filter(|g| g.listed) {
         group.way_back = WayBack::Unknown { why: unknown() };
         group.side_state = Some(needs());

@@ -51,6 +51,7 @@ fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
     let subject = Subject::Group(group.clone());
     let views = Sides::from_fn(|side| find_group_view(scene, sight, side, ids[side]));
     let mut kinds = views.iter().filter_map(|(_, view)| Some(view.as_ref()?.kind));
+    // A group that only has commits looks classic whatever it is: the side that knows more counts.
     let kind = kinds.find(|k| *k != GroupKind::Classic).unwrap_or_default();
     let estimate = machine.latest_estimate(&group);
     // Of a group that nobody moves the samples alone tell; of one of the plan, where it should run counts too.
@@ -184,6 +185,7 @@ fn partition_rows(
             .filter_map(|(_, c)| Some(c.as_ref()?.topics.get(&topic)?.partitions.len()))
             .max()
             .unwrap_or(0);
+        // A partition with a commit keeps its row also while no broker shows it.
         let named =
             |g: Option<&GroupView>| g.and_then(|g| g.offsets.get(&topic)?.keys().last().copied()).map_or(0, |p| p + 1);
         let count = i32::try_from(exist).unwrap_or(i32::MAX).max(named(groups.blue.0)).max(named(groups.green.0));
@@ -206,6 +208,8 @@ fn partition_side(
     let log = cluster.and_then(|c| c.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?));
     let committed = group.and_then(|g| g.committed_offset(topic, partition));
     let (end, high_watermark) = (log.and_then(|l| l.lso), log.and_then(|l| l.high_watermark));
+    // A commit a little beyond an end that was asked for before
+    // it is a race, and its lag 0; one that stays there has none.
     let known = committed.zip(high_watermark).filter(|(at, end)| at <= end || !beyond);
     let past = |end: i64, at: i64| u64::try_from(end.saturating_sub(at)).unwrap_or(0);
     PartitionSide {

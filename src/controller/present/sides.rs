@@ -73,6 +73,7 @@ fn link_of(observed: &Observed<ClusterView>) -> Observed<u64> {
 fn broker_troubles(view: &ClusterView) -> Vec<Trouble> {
     let silent = view.brokers.values().filter_map(|b| b.answered.as_ref()?.as_ref().err().cloned());
     let silent: Vec<Trouble> = silent.collect();
+    // A silent broker is why its groups are not listed: that is said once.
     if silent.is_empty() { view.unlisted.iter().cloned().collect() } else { silent }
 }
 

@@ -58,6 +58,7 @@ pub(super) struct DiffDirectory {
 impl DiffDirectory {
     /// Makes the directory, for its owner alone. Errors: the disk, or the same diff is running already.
     pub fn open(dir: &Path, name: &str) -> Result<Self, DiffFailure> {
+        // Asked before it is made: only what this diff made is taken away at its end.
         let made = !dir.exists();
         let dir = dir.join(name);
         let at = |e: std::io::Error| disk_failure("can't use the directory", &dir, &e);
@@ -95,6 +96,8 @@ impl DiffDirectory {
                 let path = self.bucket_path(bucket);
                 if path.exists() || *length > 0 {
                     let file = OpenOptions::new().write(true).open(&path);
+                    // What is longer was written on after the last save, and comes again. What is shorter has lost
+                    // records that the progress counts on.
                     let cut = file.and_then(|f| match f.metadata()?.len() < *length {
                         true => Err(std::io::Error::new(ErrorKind::UnexpectedEof, "it is shorter than it was")),
                         false => f.set_len(*length),
@@ -122,6 +125,7 @@ impl DiffDirectory {
     /// Appends to a bucket.
     pub fn append(&mut self, bucket: usize, bytes: &[u8]) -> Result<(), DiffFailure> {
         let path = self.bucket_path(bucket);
+        // Opened for each piece: there may be 4,096 buckets, and a process often has no more than 1,024 open files.
         let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
         file.and_then(|mut f| f.write_all(bytes)).map_err(|e| disk_failure("can't write", &path, &e))?;
         self.lengths[bucket] += bytes.len() as u64;
@@ -158,6 +162,8 @@ impl DiffDirectory {
         (join, waiting): (JoinState, Vec<u8>),
     ) -> Result<(), DiffFailure> {
         let before = saved.topic.as_ref().map(|t| t.waiting.clone());
+        // Never over the file that the progress on disk names: until the new progress is in its place, a restart reads
+        // that one. The count begins anew after a restart, so the name itself is looked at too.
         self.saves += 1;
         let mut name = format!("waiting-{}", self.saves % 2);
         if before.as_ref() == Some(&name) {
@@ -172,6 +178,7 @@ impl DiffDirectory {
 
     /// A topic is done, and its buckets are of no more use.
     pub(crate) fn finish_topic(&mut self, saved: &Saved) -> Result<(), DiffFailure> {
+        // First: a progress that still names buckets must not find them gone.
         self.write_progress(saved)?;
         for bucket in 0..std::mem::take(&mut self.lengths).len() {
             let _ = std::fs::remove_file(self.bucket_path(bucket)); // one that was never written

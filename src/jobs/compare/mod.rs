@@ -127,6 +127,7 @@ pub async fn run_diff(
     let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
     let clusters = pins::check_clusters(tools.clusters(), &plan, &journalled).await?;
     let topics = choose_topics(&plan, &tools, &names, &request).await?;
+    // Some are named by a person or by a commit alone, and only a pattern of the plan gives them another name on green.
     topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
     let mark = fingerprint_request(&clusters, &topics, &request);
     let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
@@ -148,6 +149,7 @@ pub async fn run_diff(
             None => grounds.survey_topic(topic).await?,
         };
         let done = match ground {
+            // One topic that can't be compared stops none of the others: the report says of it that it is unknown.
             Err(why) => {
                 tracing::warn!(topic = %visible_name(topic), %why, "a topic can't be compared");
                 let target = names.topic_on(request.source.other(), topic);
@@ -241,6 +243,7 @@ fn fingerprint_request(
     let DiffRequest { span, source, replayed, carried, .. } = request;
     let words = format!("{:?} {topics:?} {span:?} {source} {replayed} {carried:?}", [blue, green]);
     let mut digest = format!("{:x}", Sha256::digest(words.as_bytes()));
+    // Enough to tell the diffs of one plan apart, in a name that can be read.
     digest.truncate(16);
     digest
 }

@@ -58,6 +58,7 @@ impl ReadPace {
         state.credit -= bytes as f64;
         while !stopped() {
             let Some(limit) = state.limit() else {
+                // Without a limit nothing is owed: what was read by now must not be waited for when a limit comes.
                 state.credit = 0.0;
                 return;
             };
@@ -73,9 +74,11 @@ impl ReadPace {
     /// Takes in how long a small request to a side took.
     pub(crate) fn note_answer_time(&self, side: Side, ms: u64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Two answers in one moment must not divide by zero.
         let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
         let speed = state.taken / seconds;
         if ms > self.back_off_above_ms {
+            // Only at full speed: what is read once it is slowed down says nothing of what the brokers bore.
             if state.share >= 1.0 {
                 state.measured = speed.max(LEAST);
             }
@@ -86,6 +89,7 @@ impl ReadPace {
             let allowed = self.back_off_above_ms;
             state.why = Some(format!("{side} takes {ms} ms to answer (limit {allowed} ms): reading {shown}/s"));
         } else if state.share < 1.0 {
+            // Down by half and up by a quarter: a broker that has only just recovered is not given all of it again.
             state.share *= 1.25;
             if state.share >= 1.0 {
                 state.share = 1.0;
@@ -94,6 +98,7 @@ impl ReadPace {
             }
         }
         (state.taken, state.counted) = (0.0, Clock.stopwatch());
+        // Who waits by the old limit waits by the new one from now on.
         self.bell.notify_all();
     }
 

@@ -81,6 +81,7 @@ impl Steps<'_> {
     /// Notes that a side went on, and waits where that was too fast for a rate.
     fn note_step(&self, side: usize, partition: u32, offsets: u64, bytes: u64) {
         self.passed[side][self.place_of(partition)].fetch_add(offsets, Ordering::Relaxed);
+        // Before it waits for its rate: the other side must not stand at the gate for as long.
         self.note_move();
         self.pace.take_bytes(bytes, &|| self.is_stopped());
     }
@@ -139,6 +140,7 @@ impl ReadGate for LockstepGate<'_> {
 
     fn wait(&self) {
         let mut moves = self.steps.moves.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A move since the last look is not slept through.
         if *moves == self.seen.get() {
             moves = self.steps.moves.1.wait_timeout(moves, STEP).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -180,10 +182,12 @@ pub(super) fn read_both(
             let (steps, out) = (&steps, out.clone());
             scope.spawn(move || {
                 let read = read_side(reader, stretch, rule, steps, &out);
+                // Before the send, which may wait for room: the other side would stand at the gate meanwhile.
                 steps.note_end(index_of_log(stretch.log));
                 let _ = out.send(ReadEvent::End(read)); // nobody listens any more: the other side failed
             });
         }
+        // This thread's own sender would keep the receiver waiting for ever.
         drop(out);
         take_batches(&batches, halt, &mut take)
     })
@@ -244,6 +248,7 @@ fn read_side(
         let batch = &mut waiting[index];
         batch.0.push(DiffRecord {
             offset: record.offset,
+            // Kafka's own number for "no timestamp".
             ts: record.timestamp.unwrap_or(-1),
             id: identity_of(rule, &record),
             key: key_hash(record.key),

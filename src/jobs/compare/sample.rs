@@ -200,12 +200,15 @@ impl Sampler {
         let rule = self.plan.topic_rule(&target.topic);
         let (delta, skew) = (rule.pair_delta_ms.cast_signed(), rule.arrival_skew_ms.cast_signed());
         let place = self.ask_partition_pair(&target.topic, partition).await?;
+        // From the look that came first: by then everything had arrived on both sides.
         let to_ts = place.asked[0].min(place.asked[1]).0.saturating_sub(skew);
         let Some(begins) = target.since.map(|at| at.0).or(place.first) else {
             return Err(Missed::Not(format!("{} has no record yet", place.tps[1])));
         };
+        // The two timestamps of a record may be so far apart: of an earlier one only one side may have been written.
         let floor = begins.saturating_add(delta);
         if to_ts <= floor {
+            // Rounded up: after the time that is named it is there.
             let wait = (floor - to_ts).max(0) / 1_000 + 1;
             return Err(Missed::Not(format!("written to both for too short a time: the first window in {wait} s")));
         }
@@ -214,6 +217,7 @@ impl Sampler {
             .compare_window(&place, &rule.identity, (from_ts, to_ts), delta, (NEAR_MS, NEAR_MS), NEAR_OFFSETS)
             .await;
         match near {
+            // Each record has its twin close by, and nothing that lies further off takes one away again.
             Ok((p, _)) if p.missing.count + p.only_target.count == 0 => return Ok(SampleCounts::from(&p)),
             Ok(_) | Err(Missed::Unknown(_)) => {}
             Err(not) => return Err(not),
@@ -240,9 +244,11 @@ impl Sampler {
     async fn find_window_begin(&self, place: &PartitionPair, floor: i64, to_ts: i64) -> Result<i64, Missed> {
         let to = self.find_by_time(place, 0, to_ts).await?;
         let mut from_ts = floor.max(to_ts - FIRST_MS);
+        // A handful of lookups at most: the window has to be about right, no more.
         for _ in 0..5 {
             let count = to.saturating_sub(self.find_by_time(place, 0, from_ts).await?).max(0).unsigned_abs();
             let span = to_ts - from_ts;
+            // Anything from a tenth to twice as many will do: each correction costs a request.
             if count > RECORDS * 2 && span > 1 {
                 from_ts = to_ts - (i128::from(span) * i128::from(RECORDS) / i128::from(count)).max(1) as i64;
             } else if count < RECORDS / 10 && from_ts > floor && span < LONGEST_MS {
@@ -319,6 +325,7 @@ impl Sampler {
             let read = reader.read_range(&range, |record| {
                 bytes += record.size as u64;
                 pace.take_bytes(record.size as u64, &|| stop.load(Ordering::Relaxed));
+                // `-1` is Kafka's own number for "no timestamp".
                 records.push(DiffRecord {
                     offset: record.offset,
                     ts: record.timestamp.unwrap_or(-1),
@@ -370,6 +377,7 @@ impl Sampler {
             place.hidden[log] = place.end[log] < high;
             if log == 1 {
                 let first = self.list_offset(&place, log, OffsetSpec::Timestamp(0)).await?;
+                // Only for its refusal: a first record whose time lies ahead of now says nothing of when the log began.
                 place.hit_offset(log, first)?;
                 place.first = first.map(|(_, ts)| ts);
             }
@@ -391,6 +399,7 @@ impl Sampler {
 
     /// The first offset with this timestamp or a later one.
     async fn find_by_time(&self, place: &PartitionPair, log: usize, ts: i64) -> Result<i64, Missed> {
+        // Below 0 a timestamp means something else to ListOffsets: -1 is the end, -2 the beginning.
         place.hit_offset(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 

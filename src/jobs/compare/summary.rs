@@ -104,6 +104,7 @@ fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>
         }
         Ok(path) => {
             let mut command = "cutover replay".to_owned();
+            // `cutover.toml` is the plan that a verb takes by itself.
             if let Some(file) = plan.file.as_ref().filter(|f| f.as_os_str() != "cutover.toml") {
                 command += &format!(" --plan {}", shell_word(&file.to_string_lossy()));
             }

@@ -114,12 +114,15 @@ impl DiffSession {
         place: &mut DiffDirectory,
         saved: &mut Saved,
     ) -> Result<Option<TopicDiff>, DiffFailure> {
+        // A resumed topic keeps its number of buckets: the files on disk were dealt out by it.
         if resumed.is_none() {
             ground.rules.buckets = DiffRules::buckets_for(ground.count_offsets() / 2, self.memory);
         }
         ground.rules.memory = self.memory;
+        // With a name, so that it lives as long as the topic does: `_` would end it right here.
         let _probe = self.probe(&ground);
         let handle = Handle::current();
+        // In place and not on another thread: what the reading threads are lent is borrowed.
         block_in_place(|| self.compare_logs(&ground, resumed, place, saved, &handle))
     }
 
@@ -197,6 +200,7 @@ impl DiffSession {
             run: self.watch,
             ms_before,
         };
+        // Of a resumed topic a part is read already: how long the rest takes is told from this run alone.
         course.began_at = course.read_share();
         let to = |log: usize| ground.ranges[log].iter().map(|(_, to)| *to).collect();
         match self.read_up_to(&mut course, [to(0), to(1)])? {
@@ -208,6 +212,7 @@ impl DiffSession {
         }
         let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
         let hides = hidden.iter().flatten().any(Option::is_some);
+        // Where nothing waits and nothing is hidden, what came since has nothing to add.
         if ground.to_ends && (course.join.count_waiting() > 0 || hides) {
             let late = ground.arrival_skew_ms.cast_signed();
             for look in 0.. {
@@ -325,6 +330,7 @@ impl DiffSession {
                     Some(far) if !ahead(far) => offset(far)?.map_or(end, |at| at.min(end)),
                     _ => end,
                 };
+                // A lookup by time may find an offset before what was laid down: the range never shrinks.
                 ends[log].push(end.max(*to));
             }
         }
@@ -405,6 +411,7 @@ impl Course<'_> {
         self.saved.ms = self.ms_before + self.run.elapsed_ms();
         let state = self.join.save_state();
         let saved = self.place.save(self.saved, self.ground, &self.next, state);
+        // Only what lies on disk holds this run's time: the next save adds all of it again.
         self.saved.ms = self.ms_before;
         self.kept = Clock.stopwatch();
         saved

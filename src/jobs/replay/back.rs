@@ -61,6 +61,7 @@ pub(crate) async fn carry_back(
         asked: back.asked.clone(),
         from: back.from,
         into: None,
+        // Only producers whose topics have equal numbers of partitions are cut over hard: each record keeps its own.
         by: Some(By::Number),
         mark: true,
         accept_reorder: true,
@@ -93,6 +94,7 @@ pub(crate) async fn carry_back(
     }
     session.read_back(&tell, &mut report, &work).await;
     match (end, report.verified) {
+        // However the last go ended: each record is there, once.
         (_, Some(true)) => {
             // The run's journal knows now: progress on the target would only look like a group that lags.
             if let Some(left) = session.ground.delete_group(work.spec.target_side(), &transactional_id(&back.id)).await

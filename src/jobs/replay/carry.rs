@@ -108,6 +108,8 @@ impl<'a> Carrier<'a> {
             max_batch: work.spec.max_batch,
             queue: QUEUE.max(work.spec.largest.saturating_mul(2)),
         };
+        // Before progress is read: `init_transactions` fences the earlier instance and ends what it had open, so
+        // nothing can be committed any more behind what is read next.
         let writer = work.to.plane.open_carrier(&carrying, WITHIN)?;
         let keeper = work.to.plane.open_keeper(&id, WITHIN)?;
         let places: Vec<TopicPartition> = slots.places().cloned().collect();
@@ -168,6 +170,7 @@ impl<'a> Carrier<'a> {
         let work = self.work;
         let next: BTreeMap<TopicPartition, i64> = self.sources.iter().cloned().zip(self.next.iter().copied()).collect();
         let left = work.spec.ranges.left_from(&next);
+        // Offsets are left and not records, holes among them: what is done already is never told as more than it is.
         let before = work.spec.records.saturating_sub(left.count_offsets()).min(work.spec.records);
         let mut teller = ProgressTeller::new(&work.tell, "carrying", before, work.spec.records);
         let mut reader = work.from.open_reader()?;
@@ -195,6 +198,7 @@ impl<'a> Carrier<'a> {
     }
 
     fn take_record(&mut self, place: RecordPlace<'_>, record: &RecordRef<'_>) -> Result<ControlFlow<()>, Trouble> {
+        // Before the record is taken: the progress of this transaction must not count it.
         if self.work.stop.is_set() || self.wait_for_rate()? {
             return Ok(ControlFlow::Break(()));
         }
@@ -230,6 +234,8 @@ impl<'a> Carrier<'a> {
         if wait < SHORTEST_WAIT_MS {
             return Ok(false);
         }
+        // One that would grow too old in the wait is committed before
+        // it: the target's committed readers stand still behind it.
         if self.open && self.batch.is_full(&self.work.limits, now.saturating_add(wait)) {
             self.commit()?;
         }
@@ -262,6 +268,7 @@ impl<'a> Carrier<'a> {
         if progress.is_empty() && !self.open {
             return Ok(());
         }
+        // The ranges may end without a record: how far they were read is committed all the same.
         if !self.open {
             self.begin()?;
         }

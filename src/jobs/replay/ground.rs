@@ -99,6 +99,7 @@ impl ReplayPreconditions {
         from: i64,
         to: Option<i64>,
     ) -> Result<Ranges, Halt> {
+        // It may be a topic that only a pattern of the plan knows.
         self.names.learn_topic(&self.plan, topic);
         let name = self.names.topic_on(side, topic);
         let topics = self.ask_topics(side, &BTreeSet::from([name.clone()])).await?;
@@ -112,6 +113,7 @@ impl ReplayPreconditions {
         let mut pieces = Vec::new();
         for (partition, ((first, last), end)) in (0..count).zip(first.into_iter().zip(last).zip(ends)) {
             let end = end.unwrap_or(0);
+            // A lookup by time sees beyond the last stable offset, where nothing can be read yet.
             let (from, to) = (first.unwrap_or(end), last.unwrap_or(end).min(end));
             pieces.push(Piece::new(TopicPartition::new(topic, partition), from, to));
         }
@@ -157,6 +159,7 @@ impl ReplayPreconditions {
                     "correct the range",
                 ))
             })?;
+            // To the last stable offset: what lies beyond no reader of committed records is given.
             let (Some(start), Some(end)) = (view.log_start, view.lso) else {
                 return Err(Halt::Unknown(Trouble::new(
                     format!("{side} did not say where {tp} begins and ends"),
@@ -225,6 +228,7 @@ impl ReplayPreconditions {
             }
         }
         let names: Vec<String> = wanted.into_iter().collect();
+        // librdkafka knows the property by both names.
         let compressed = self.link(side).properties.get("compression.type").is_some_and(|c| c != "none")
             || self.link(side).properties.get("compression.codec").is_some_and(|c| c != "none");
         let mut topics = BTreeMap::new();
@@ -243,6 +247,7 @@ impl ReplayPreconditions {
             let what = format!("{} is an internal topic: nothing can be carried into it", visible_name(into));
             return refused(what, "name a topic of its own with --into");
         }
+        // A pattern of the plan may give any topic of the source this name: all of them are learnt first.
         let every = SnapshotOptions { groups: Which::None, members: Which::None, ..SnapshotOptions::default() };
         let view = self.cluster(from).snapshot(&every).await.map_err(Halt::Unknown)?;
         for name in view.topics.keys() {
@@ -307,6 +312,7 @@ fn target_topic_of(name: String, config: &BTreeMap<String, ConfigValue>) -> Targ
         stamps_itself: value("message.timestamp.type") == Some("LogAppendTime"),
         before_max_ms: limit("message.timestamp.before.max.ms").or(limit("message.timestamp.difference.max.ms")),
         after_max_ms: after_max_ms(config),
+        // Retention by time deletes only where the policy says `delete`.
         retention_ms: value("cleanup.policy").filter(|p| p.contains("delete")).and(number("retention.ms")),
         compressed: false,
         name,

@@ -76,6 +76,7 @@ impl EarlierReplays {
             let same = |topic: &str| to(spec, topic) == to(&known.spec, topic);
             let mut common = known.spec.ranges.common(&spec.ranges);
             common = crate::replay::Ranges::from_pieces(common.pieces().filter(|p| same(&p.tp.topic)));
+            // In the other direction the same numbers are offsets of another log.
             if common.is_empty() || known.spec.from != spec.from {
                 return None;
             }

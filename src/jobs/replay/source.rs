@@ -19,6 +19,7 @@ pub(crate) fn from_document(text: &str, name: &str, from: Side) -> Result<Ranges
     let advice = "write it with `cutover diff --json > FILE`";
     let document: Value =
         serde_json::from_str(text).map_err(|e| Trouble::new(format!("{name} is no JSON document: {e}"), advice))?;
+    // A diff names the side it read from, a translation the one it leads to.
     let side = |key: &str| document.get(key).and_then(Value::as_str);
     let other = from.other().name();
     if side("source").is_some_and(|source| source == other) || side("to").is_some_and(|to| to == from.name()) {
@@ -38,6 +39,7 @@ fn gather_ranges(value: &Value, topic: Option<&str>, out: &mut Vec<Piece>, seen:
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| gather_ranges(item, topic, out, seen)),
         Value::Object(object) => {
+            // The topic may stand in an object further out, once for all of its partitions.
             let topic = object.get("topic").and_then(Value::as_str).or(topic);
             let unknown = object.get("unknown").and_then(Value::as_array).and_then(|why| why.first());
             if let Some(why) = unknown {
@@ -94,6 +96,7 @@ pub(crate) fn ranges_of_group(group: &str, plan: &GroupTranslation) -> Result<Ra
     });
     let ranges = Ranges::from_pieces(pieces);
     let pending = plan.count_unsettled();
+    // Where something is missing that is carried, and what is pending is left alone: it may still come by itself.
     if ranges.is_empty() && pending > 0 {
         return Err(Trouble::new(
             format!(

@@ -58,6 +58,7 @@ pub(super) fn count_records(
     if keys {
         found.books = found.census.keys().map(|topic| (topic.clone(), KeyBook::with_room(room))).collect();
     }
+    // Its own header counts as well: it may lift a record over what the target takes.
     let own = mark.map(|value| header_size(mark::HEADER.len(), Some(value)));
     let mut teller = ProgressTeller::new(&look.tell, "counting", 0, ranges.count_offsets());
     let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);
@@ -66,6 +67,7 @@ pub(super) fn count_records(
         if let Some(census) = found.census.get_mut(&place.tp.topic) {
             census.count_record(place.tp, record.offset, &measure_record(record, own));
         }
+        // Without a key there is no order among keys that could change.
         if let (Some(book), Some(_)) = (found.books.get_mut(&place.tp.topic), record.key) {
             book.add(look.keyed(&place.tp.topic, record));
         }
@@ -90,6 +92,7 @@ impl SurveyContext {
     fn keyed(&self, topic: &str, record: &RecordRef<'_>) -> Keyed {
         let rule = self.rules.get(topic).unwrap_or(&IdentityRule::Content);
         let id = identity_of(rule, record);
+        // Half of the identity is enough to know a record again among those of its key.
         Keyed { key: key_hash(record.key), id: id.0 as u64, ts: record.timestamp.unwrap_or(-1) }
     }
 }
@@ -128,6 +131,7 @@ pub(super) fn find_written(
     tell: &ReplayProgressSink,
 ) -> Result<Option<Ranges>, Trouble> {
     let partitions: Vec<TopicPartition> = ends.iter().map(|(tp, _)| tp.clone()).collect();
+    // All that is written by now, open transactions too: what comes later is none of the run's.
     let all = link.open_reader_of(Isolation::Uncommitted)?.list_ends(&partitions)?;
     let committed = link.open_reader()?;
     let watch = Clock.stopwatch();
@@ -170,6 +174,7 @@ pub(super) fn holds_any(link: &Link, ranges: &Ranges, stop: &Stop) -> Result<Opt
     })?;
     match walked {
         Walked::Failed(why) => Err(why),
+        // A walk breaks off for either reason. A record that was found counts also when it was told to stop.
         Walked::Whole | Walked::Broken => Ok((any || !stop.is_set()).then_some(any)),
     }
 }

@@ -153,16 +153,19 @@ pub(super) fn walk_ranges(
         let mut failed = None;
         let read = reader.read(&reads, &mut |span, record| {
             let part = &mut parts[part_of[span]];
+            // Close ranges are read in one go: what lies between two of them was not asked for.
             if !part.cursor.has(record.offset) {
                 return ControlFlow::Continue(());
             }
             let passed = record.offset.abs_diff(part.last);
             part.last = record.offset;
+            // The reader knows only go on and stop: the error is kept beside it.
             step(RecordPlace { index: part.index, tp: part.tp, passed }, &record).unwrap_or_else(|why| {
                 failed = Some(why);
                 ControlFlow::Break(())
             })
         });
+        // The error of `step` comes first: to the reader it looks as if it had only been told to stop.
         match (failed, read) {
             (Some(why), _) => return Err(why),
             (None, Ok(_)) => {}
@@ -187,6 +190,7 @@ struct WalkPart<'a> {
 impl<'a> WalkPart<'a> {
     fn of(ranges: &Ranges, tp: &'a TopicPartition, index: usize) -> Option<WalkPart<'a>> {
         let first = ranges.of_partition(tp).first()?.0;
+        // One before the first, so that the first record counts as one offset passed.
         Some(WalkPart { tp, index, cursor: ranges.cursor(tp), last: first - 1 })
     }
 }

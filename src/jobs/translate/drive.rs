@@ -45,6 +45,8 @@ impl TranslatorCore {
         loop {
             jobs.retain(|job| !results.has_failed(job.owner));
             let Some(round) = decide_needs(&mut jobs, results).await else { return };
+            // Windows of those that are done are let go first: the room
+            // that is shared out below is what is left beside the others.
             for (log, shelf) in [Log::Source, Log::Target].into_iter().zip(&mut shelves) {
                 let side = ways.side(log);
                 let worked_on: BTreeSet<_> = jobs.iter().map(|j| self.names.partition_on(side, &j.tp)).collect();
@@ -105,6 +107,7 @@ impl TranslatorCore {
         first: Option<&TopicPartition>,
     ) -> [LogReads; 2] {
         let mut plans = [LogReads::default(), LogReads::default()];
+        // What is on the shelves counts too: a window stays until its partition is done.
         let held: u64 = shelves.iter().map(|s| s.record_count()).sum();
         let mut room = TOGETHER.saturating_sub(held);
         for (log, mut ask) in reads {
@@ -198,6 +201,7 @@ impl TranslatorCore {
                 )),
             };
             let (log_start, end) = (of(&starts)?, of(&stable)?);
+            // Never below the last stable offset: the two answers may be of different moments.
             let high_watermark = of(&ends)?.max(end);
             Ok(EndRead { log_start, end, high_watermark, asked, answered })
         };
@@ -247,6 +251,7 @@ async fn decide_needs(jobs: &mut Vec<Job>, results: &mut GroupResults) -> Option
         need => Decided::Needs(Box::new(job), need),
     };
     let decided = tokio::task::spawn_blocking(move || taken.into_iter().map(next).collect::<Vec<_>>()).await;
+    // Whose job it was can't be told: every group of the batch ends with it.
     let decided = decided.unwrap_or_else(|e| {
         let why = Trouble::new(format!("aligning records broke: {e}"), "this is a fault of cutover");
         owners.into_iter().for_each(|owner| results.fail(owner, why.clone()));

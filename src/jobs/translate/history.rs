@@ -52,6 +52,7 @@ impl History {
             }
             Event::Drained { run, proof } => {
                 if let Some(Subject::Group(group)) = self.runs.get(run) {
+                    // Since it was Empty, and not since that was proven: in between it read nothing either.
                     self.left.insert((group.clone(), proof.side), proof.empty_since);
                 }
             }
@@ -119,6 +120,7 @@ impl History {
     /// Since when a producer of the topic has written to `target` alone while the group was not there to read it.
     #[must_use]
     pub fn target_only_since(&self, plan: &Plan, group: &str, topic: &str, target: Side) -> Option<At> {
+        // A group that was never drained there has missed nothing there: each time alone counts from its beginning.
         let left = self.left.get(&(group.to_owned(), target)).copied().unwrap_or(At(i64::MIN));
         let only = FlagState::only_on(target);
         let writers = plan.producers.iter().filter(|p| p.topics.iter().any(|t| t == topic));

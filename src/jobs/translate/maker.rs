@@ -22,6 +22,7 @@ impl TranslatorCore {
         let mut mm2 = Mm2::new(&self.names.group_on(case.group, source));
         let checkpoints: Vec<(&String, String)> =
             there.iter().filter_map(|t| Some((t, alias_in(t, &["", "checkpoints", "internal"])?))).collect();
+        // Syncs alone say nothing of a group: they are not even read.
         if checkpoints.is_empty() {
             return Ok(mm2);
         }

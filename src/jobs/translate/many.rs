@@ -45,6 +45,7 @@ impl Translator {
         for WantedGroup { group, chosen, topics } in groups {
             cases.push(self.inner.prepare_case(Case { group, ways, purpose, chosen: *chosen, topics }));
         }
+        // In the order of the groups, which is that of the answers.
         let prepared: Vec<_> = futures_util::stream::iter(cases).buffered(PREPARING).collect().await;
         let mut results = GroupResults::default();
         let mut jobs = Vec::new();
@@ -94,6 +95,7 @@ impl TranslatorCore {
         let (source, target) = tokio::join!(self.ask_shape(ways.source, &topics), self.ask_shape(ways.target, &topics));
         let shapes = Shapes { source: source?, target: target? };
         let named = self.partitions_on(ways.source, &topics, &shapes.source);
+        // Asked again with every partition named: on one without a commit the first may lie in an open transaction.
         let committed = self.fetch_committed(group, ways.source, &named, purpose).await?;
         self.plan_jobs(case, &topics, &shapes, &committed).await
     }
@@ -153,6 +155,7 @@ fn batch_jobs(jobs: Vec<Job>) -> Vec<Vec<Job>> {
     }
     let cost = |jobs: &[Job]| jobs.iter().map(|j| j.cost).max().unwrap_or(0);
     let mut partitions: Vec<Vec<Job>> = partitions.into_values().collect();
+    // The small ones first: they fill batches together, and a huge one comes at the end with the room to itself.
     partitions.sort_by_key(|jobs| cost(jobs));
     let mut out: Vec<Vec<Job>> = Vec::new();
     let mut room = 0;

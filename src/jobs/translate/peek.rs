@@ -103,6 +103,7 @@ fn peeked_of(record: &RecordRef<'_>, values: bool) -> PeekedRecord {
 
 /// The beginning of some bytes, made visible.
 fn show_bytes(bytes: &[u8], most: usize) -> String {
+    // A character takes four bytes at most, so the cut falls inside of one only behind what is shown.
     let head = &bytes[..bytes.len().min(most * 4)];
     let text = visible_text(&String::from_utf8_lossy(head));
     let more = bytes.len() > head.len() || text.chars().count() > most;

@@ -33,6 +33,7 @@ impl WindowCache {
         let mut covered: Vec<(i64, i64)> = held.chain(coming).collect();
         covered.sort_unstable();
         let (mut at, mut gaps) = (ask.from, Vec::new());
+        // The last pair is no window: beyond the ask everything counts as covered, which closes its last gap.
         for (from, to) in covered.into_iter().chain([(ask.to, i64::MAX)]) {
             if at < from.min(ask.to) {
                 gaps.push((at, from.min(ask.to)));
@@ -60,6 +61,7 @@ impl WindowCache {
         held.sort_by_key(LogWindow::from);
         let mut joined: Vec<LogWindow> = Vec::with_capacity(held.len());
         for window in held.drain(..) {
+            // Windows that touch become one, so that an ask which spans both gets it in one piece.
             let touching = joined.last_mut().filter(|last| last.to() == window.from());
             if touching.is_none_or(|last| last.join(window.clone()).is_err()) {
                 joined.push(window);

@@ -117,6 +117,7 @@ impl Windows {
             return Ok(Ok(Vec::new()));
         }
         let records = Arc::clone(&self.records);
+        // Small portions bring little that nobody asked for; in a backlog each next one would be waited for.
         let large = stretches.iter().any(|s| s.to.saturating_sub(s.from) >= LARGE);
         let portion = if large { Portion::Large } else { Portion::Small };
         let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
@@ -155,12 +156,14 @@ impl Windows {
         portion: Portion,
         read: impl FnOnce(&mut RecordReader, &AtomicBool) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Trouble> {
+        // A blocking thread can't be aborted: when this future is dropped, the flag ends its read.
         let stop = StopOnDrop(Arc::default());
         let reader = if portion == Portion::Small { &self.small } else { &self.large };
         let (reader, stopped) = (Arc::clone(reader), Arc::clone(&stop.0));
         let plane = self.plane.clone();
         let read = tokio::task::spawn_blocking(move || {
             let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            // Taken out for the read: one that panics leaves no half-used client to the next.
             let mut open = match reader.take() {
                 Some(open) => open,
                 None => plane.open_reader_for(portion, Isolation::Committed, PATIENCE)?,
