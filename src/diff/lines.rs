@@ -48,6 +48,7 @@ impl KeyLines {
             std::collections::hash_map::Entry::Occupied(last) => last.into_mut(),
             std::collections::hash_map::Entry::Vacant(first) if room => first.insert((i64::MIN, i64::MIN)),
             std::collections::hash_map::Entry::Vacant(_) => {
+                // Of the lines that found no room nothing is known: they must not pass for lines in order.
                 (self.over, self.last) = (true, ByHash::default());
                 return;
             }

@@ -141,6 +141,7 @@ impl TargetTopic {
             );
             out.push(Trouble::new(what, "carry them into a topic that is not compacted, with --into TOPIC"));
         }
+        // A topic that stamps records itself does not look at their own time.
         if let (Some(before), Some(oldest)) = (self.before_max_ms, census.oldest)
             && now.since(At(oldest)) > before
             && !self.stamps_itself

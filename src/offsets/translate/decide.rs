@@ -40,6 +40,7 @@ impl Translation {
         // where arrival can't be told from samples, by timestamp
         let skew = signed_ms(self.params.arrival_skew_ms).saturating_add(signed_ms(self.params.pair_delta_ms));
         for (log, other) in [(Log::Source, target), (Log::Target, source)] {
+            // Fixed by the first round, so that later ones need no new lookup. An older limit only settles less.
             let tail = self.log_mut(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
             let told = self.settled_by_samples(log, other, self.params.arrival_skew_ms).is_some();
             if let (false, Some(need)) = (told, self.look_up(log, tail)) {
@@ -59,6 +60,7 @@ impl Translation {
             .map(|(log, ends, latest)| self.wanted_from(log, ends, latest, query));
         let all = source.end.abs_diff(wanted[0]).saturating_add(target.end.abs_diff(wanted[1]));
         if self.reading_floor().is_some() && all > self.params.count_records {
+            // Comes here once: without a floor less is wanted.
             self.uncounted = true;
             return self.decide_next();
         }
@@ -66,6 +68,8 @@ impl Translation {
             let side = self.log_mut(log);
             let (from, to) = (side.window.from(), side.window.to());
             if wanted < from {
+                // A stretch that was begun is read up to the window first, whatever is wanted by now: only
+                // whole can it be joined.
                 let start = side.older.as_ref().map_or(wanted, LogWindow::to);
                 return self.need_read(log, start, from);
             }
@@ -91,6 +95,8 @@ impl Translation {
             return ends.log_start;
         }
         let (settled, evidence) = (self.settled_below(log), self.evidence);
+        // `query` was answered before anything is loaded. What is unsettled must lie in the window, whatever
+        // its timestamp.
         self.log_mut(log).lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start)
     }
 
@@ -141,6 +147,8 @@ impl Translation {
     }
 
     fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
+        // The target is whole only when it never lost a record: without a floor no older record could bear witness that
+        // what expired there is too old to matter.
         let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
         let axioms = Axioms {
             committed,
@@ -166,6 +174,7 @@ impl Translation {
         if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide_next();
         }
+        // By high watermarks: what a transaction hides now was there at the first look, too, and is waited for.
         let [ours, theirs] = *self.settling.note_look(self.now, [source.high_watermark, target.high_watermark]);
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {

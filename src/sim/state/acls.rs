@@ -69,6 +69,7 @@ impl SimState {
         let mine = |acl: &&&Acl| {
             matches!(acl.principal.as_str(), PRINCIPAL | "User:*") && matches!(acl.host.as_str(), "*" | "127.0.0.1")
         };
+        // Only what is allowed implies more: who may not READ may still DESCRIBE.
         let covers = |acl: &&&Acl| {
             acl.operation == Operation::All
                 || acl.operation == operation

@@ -147,6 +147,7 @@ impl ClassicGroup {
         if ask.protocol_type.is_empty() || ask.protocols.is_empty() {
             return false;
         }
+        // A member does not bind itself: one that is alone may come back with other protocols.
         let others: Vec<&Member> = self.members.iter().filter(|(id, _)| **id != ask.member).map(|(_, m)| m).collect();
         if others.is_empty() {
             return true;
@@ -198,6 +199,7 @@ impl ClassicGroup {
             ClassicGroupState::CompletingRebalance if same => {
                 out.push((ticket, GroupReply::Join(self.join_answer(&ask.member))))
             }
+            // A follower that comes back unchanged disturbs nobody; a leader does so to have partitions assigned anew.
             ClassicGroupState::Stable if same && !leader => {
                 let mut joined = self.join_answer(&ask.member);
                 joined.members.clear();
@@ -275,6 +277,7 @@ impl ClassicGroup {
     }
 
     fn try_complete_join(&mut self, now: i64, out: &mut DueReplies) {
+        // An id that was handed out (KIP-394) is waited for: its member is on its way back.
         let all = self.pending_members.is_empty() && self.members.values().all(|m| m.joining.is_some());
         if self.state == ClassicGroupState::PreparingRebalance && now >= self.initial_until && all {
             self.complete_join(now, out);
@@ -294,6 +297,7 @@ impl ClassicGroup {
             return;
         }
         if !self.leader.as_ref().is_some_and(|l| self.members.contains_key(l)) {
+            // Static members stay in the group without having joined: one of those leads only when nobody else can.
             let joined = self.members.iter().find(|(_, m)| m.joining.is_some());
             self.leader = joined.or_else(|| self.members.iter().next()).map(|(id, _)| id.clone());
         }
@@ -395,6 +399,7 @@ impl ClassicGroup {
             m.expires = now + m.session_timeout;
         }
         match self.state {
+            // This is how members learn of a rebalance; their session goes on all the same.
             ClassicGroupState::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
             ClassicGroupState::Stable | ClassicGroupState::CompletingRebalance => Ok(()),
             ClassicGroupState::Empty | ClassicGroupState::Dead => Err(ResponseError::UnknownMemberId),
@@ -428,6 +433,7 @@ impl ClassicGroup {
     pub(super) fn tick(&mut self, now: i64, out: &mut DueReplies) {
         let overdue: Vec<String> =
             self.pending_members.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
+        // Who waits for an answer sends no heartbeats, and must not be lost for that.
         let waits = |m: &Member| m.joining.is_some() || m.syncing.is_some();
         let expired = self.members.iter().filter(|(_, m)| !waits(m) && m.expires <= now).map(|(id, _)| id.clone());
         let gone: Vec<String> = overdue.into_iter().chain(expired).collect();

@@ -137,6 +137,7 @@ impl PartitionLog {
     /// # Errors
     /// INVALID_PRODUCER_EPOCH for a fenced producer, OUT_OF_ORDER_SEQUENCE_NUMBER for a gap.
     pub(crate) fn check_producer(&self, batch: &StoredBatch) -> Result<Option<Appended>, ResponseError> {
+        // Of a producer that it knows nothing of, as after retention, a broker takes any sequence.
         let (Some(entry), true) = (self.producers.get(&batch.producer_id), batch.producer_id >= 0) else {
             return Ok(None);
         };
@@ -172,6 +173,7 @@ impl PartitionLog {
             }
             entry.epoch = batch.producer_epoch;
             entry.last_timestamp = now;
+            // A marker is transactional too, and opens nothing.
             if batch.transactional && batch.marker.is_none() {
                 entry.txn_first.get_or_insert(base);
             }
@@ -216,6 +218,7 @@ impl PartitionLog {
         if let Some(entry) = self.producers.get_mut(&producer_id) {
             entry.coordinator_epoch = Some(coordinator);
         }
+        // A marker may be written where nothing is open (WriteTxnMarkers), and aborts nothing then.
         if let (Marker::Abort, Some(first)) = (kind, first) {
             self.aborted.push(Aborted { producer_id, first, last: at });
         }
@@ -323,6 +326,7 @@ impl PartitionLog {
     /// Drops batches from the front until the log is no larger than `max_bytes`.
     pub(crate) fn shrink(&mut self, max_bytes: u64) {
         let mut total: u64 = self.batches.iter().map(|b| b.bytes.len() as u64).sum();
+        // The last batch stays, as a broker's active segment does.
         while total > max_bytes && self.batches.len() > 1 {
             let Some(batch) = self.batches.pop_front() else { break };
             total -= batch.bytes.len() as u64;

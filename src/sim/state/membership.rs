@@ -45,6 +45,7 @@ impl SimState {
             if let Some(old) = old {
                 group.replace_static(now, ticket, &old, &fresh, ask, out);
             } else if ask.member_id_required && ask.instance.is_none() {
+                // A static member is known by its instance id, and is spared this round.
                 group.expect_member(fresh.clone(), now + ask.session_timeout);
                 return Err((ResponseError::MemberIdRequired, fresh));
             } else {

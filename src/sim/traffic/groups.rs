@@ -67,6 +67,7 @@ pub(crate) fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Sid
                 }
                 let rate = if shared.is_slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
                 if let Some(rate) = rate {
+                    // What was missed in a pause is not made up for in a burst.
                     next = (next + Duration::from_secs_f64(1.0 / rate.max(0.01))).max(Instant::now());
                     // in short steps: the switch is obeyed at once
                     let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
@@ -112,6 +113,7 @@ fn stop_consumer(running: Option<Running>) {
 /// Takes one record, if there is one within a moment, and processes it.
 fn process_next_record(shared: &SharedTraffic, spec: &GroupSpec, side: Side, running: &mut Running) -> bool {
     let message = running.consumer.poll(LOOK);
+    // One consumer a cluster: its partitions are never exchanged for as many others.
     if let Ok(assigned) = running.consumer.assignment()
         && assigned.count() != running.placed.len()
     {
