@@ -113,8 +113,7 @@ impl Resolver {
         let compacted = self.rules.compacted;
         let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
         for look in 0..looks {
-            // Mixed with a number of its own: the bits that chose the bucket are alike in it, and would crowd
-            // its records into few looks.
+            // Mixed with a number of its own: by the bits that chose the bucket its records would crowd into few looks.
             let mine =
                 |e: &BucketEntry| looks == 1 || mix_bits(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
             let mut lone = Vec::new();

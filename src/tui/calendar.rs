@@ -173,6 +173,7 @@ fn standing_of_stage(stage: &Stage) -> (MoveStanding, Option<At>) {
         Stage::OnBlue | Stage::RolledBack { .. } => (MoveStanding::NotYet, None),
         Stage::Moving { .. } => (MoveStanding::Moving, None),
         Stage::Soaking { since } => (MoveStanding::Moved, Some(*since)),
+        // When it moved is not told any more once its soak is over: nothing is said of its window.
         Stage::Complete { .. } => (MoveStanding::Moved, None),
     }
 }

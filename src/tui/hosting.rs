@@ -32,6 +32,7 @@ impl Sent {
 
     /// The answer to one of them: whether it was taken.
     pub(crate) fn note_answer(&mut self, id: u64, taken: bool) {
+        // It is no longer open in either case, so the removal comes first.
         self.taken |= self.open.remove(&id) && taken;
     }
 
@@ -103,6 +104,7 @@ fn list_running(m: &Model) -> Vec<(Subject, Option<&RunView>)> {
     let groups = s
         .groups
         .iter()
+        // A move whose run is not told may change something.
         .filter(|g| matches!(g.stage, Stage::Moving { .. }) && g.run.as_ref().is_none_or(|r| !r.dry_run))
         .map(|g| (Subject::Group(g.group.clone()), g.run.as_ref()));
     let producers = s

@@ -308,6 +308,7 @@ fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked:
     match (begin.next(), begin.count()) {
         (Some(only), 0) => Ok(only),
         (Some(_), more) => Err(format!("{} begin with `{want}`: tab completes, up and down choose", more + 1)),
+        // The caller has held `selected` against these rows.
         (None, _) if rows[selected].is_harmless() => Ok(selected),
         (None, _) => Err(format!("nothing begins with `{want}`: up and down choose, tab completes")),
     }

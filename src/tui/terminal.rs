@@ -141,6 +141,7 @@ impl Cockpit {
         mut signals: ProcessSignals,
     ) -> ExitReason {
         let mut tick = tokio::time::interval(FRAME);
+        // After a long stop (a suspended process, a slow line) one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         rx.mark_changed();
         let (mut controller, mut answers) = (true, true);
@@ -148,6 +149,7 @@ impl Cockpit {
         loop {
             let mut at_once = false;
             tokio::select! {
+                // Signals and keys before snapshots: those come again.
                 biased;
                 name = signals.next() => match name {
                     Some(name) => return ExitReason::Signal(name),

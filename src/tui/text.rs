@@ -121,6 +121,7 @@ pub(crate) fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
         return parts.into_iter().map(|p| p.0).collect();
     }
     let mark = ellipsis.width();
+    // Too narrow for both ends: then the beginning says more.
     if cells < mark + 4 {
         return cut(s, cells, ellipsis);
     }
@@ -169,6 +170,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
             }
             if line.is_empty() {
                 let head = cut(&word, cells, "");
+                // A letter wider than the line fits on none: it is left out, or this would never end.
                 if head.is_empty() {
                     break;
                 }
@@ -178,6 +180,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
             } else {
                 lines.push(std::mem::take(&mut line));
             }
+            // One line more than asked for tells that the last one must be cut.
             if lines.len() > max {
                 break;
             }
@@ -213,6 +216,7 @@ pub(crate) fn format_rate(r: f64) -> String {
     if !r.is_finite() || r < 0.0 {
         return "?/s".into();
     }
+    // The next form begins where rounding would add a digit: 9.95 would read 10.0.
     if r < 0.05 {
         "0/s".into()
     } else if r < 9.95 {
@@ -225,6 +229,7 @@ pub(crate) fn format_rate(r: f64) -> String {
 }
 
 fn format_scaled(f: f64) -> String {
+    // The next unit begins where rounding would carry: 999,500 would read 1000k.
     let (v, unit) = if f < 999_500.0 {
         (f / 1e3, "k")
     } else if f < 999_500_000.0 {

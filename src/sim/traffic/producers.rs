@@ -155,6 +155,7 @@ impl Service {
         let key = format!("{}-{}", self.spec.team, rng.u64(0..self.spec.keys.max(1)));
         let value = generate_payload(&self.spec.name, name, id, rng);
         let partition = partition_for(&key, partitions);
+        // Before any send leaves: no reader may be faster than the witness.
         shared.witness.note_sending(id, name, partition, &sides);
         for side in sides {
             let last = &mut self.last[usize::from(side == Side::Green)];
@@ -208,6 +209,7 @@ impl PopIfDue for BinaryHeap<Reverse<DueSend>> {
 }
 
 fn sample_exponential(rng: &mut fastrand::Rng, mean: f64) -> f64 {
+    // `f64` can be 0 and never 1, so the logarithm stays finite.
     -mean * (1.0 - rng.f64()).ln()
 }
 

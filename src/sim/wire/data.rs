@@ -95,6 +95,7 @@ pub(super) async fn fetch_records(
     request: FetchRequest,
     _version: i16,
 ) -> FetchResponse {
+    // No fetch sessions are kept (KIP-227): the client goes back to naming all partitions.
     if request.session_id != 0 && request.session_epoch > 0 {
         return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
     }
@@ -103,6 +104,7 @@ pub(super) async fn fetch_records(
     let enough = usize::try_from(request.min_bytes).unwrap_or(0);
     let mut changed = context.shared.watch();
     loop {
+        // Before the look: what changes while it lasts must wake this again.
         changed.mark_unchanged();
         let due = Instant::now() >= deadline;
         let ready = context.shared.with_state(|s, _| {

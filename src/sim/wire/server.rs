@@ -46,6 +46,7 @@ pub(crate) async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener
             listener = rebind_port(port).await;
             alive.send_replace(true);
         }
+        // Its port has become somebody else's: this broker stays dead.
         let Some(open) = &listener else { return };
         tokio::select! {
             accepted = open.accept() => if let Ok((stream, peer)) = accepted {

@@ -73,6 +73,7 @@ pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
             m.group = Some(g.clone());
             m.pane = Pane::Groups;
             m.partition = None;
+            // It was typed for another group's partitions.
             m.filters.remove(&Table::Partitions);
             m.screen = Screen::Group(g.clone());
             let running = m.group_row(g).is_some_and(|r| matches!(r.stage, Stage::Moving { .. }) && r.run.is_some());
@@ -134,6 +135,7 @@ pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn go_back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
         Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), RecordValues::Hidden),
+        // One step at a time: the filter goes before the screen does.
         _ if m.filters.remove(&m.table()).is_some() => {}
         Screen::Verify | Screen::Calendar => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
@@ -172,6 +174,7 @@ fn rows_per_page(m: &Model) -> i64 {
 }
 
 fn move_index(at: usize, by: i64, len: usize) -> usize {
+    // `first` and `last` move by half of all integers: nothing may overflow.
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(by).max(0);
     usize::try_from(at).unwrap_or(0).min(len.saturating_sub(1))
 }

@@ -17,6 +17,7 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 /// Our modes: raw, another screen, no cursor, pastes marked as such.
 pub(super) fn enter_modes() -> io::Result<()> {
     enable_raw_mode()?;
+    // From here on there is something to put back, however entering goes on.
     OPEN.store(true, Ordering::SeqCst);
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore_terminal())
 }
