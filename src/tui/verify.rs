@@ -52,6 +52,7 @@ pub(crate) fn span_of_range(selected: usize, now: At) -> DiffSpan {
 pub(crate) fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
     let at = |word: Option<&str>| {
         let word = word.ok_or_else(|| USAGE.to_owned())?;
+        // A moment begins with a digit as well, and is no time span.
         let ago = word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<jiff::SignedDuration>().is_ok();
         let word = if ago { format!("-{word}") } else { word.to_owned() };
         parse_moment(&word, now)?.ok_or_else(|| USAGE.to_owned())

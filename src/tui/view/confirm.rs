@@ -269,6 +269,7 @@ fn estimate_of<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a Observed<Gr
 /// The partition that costs most: first what is lost, then what is read again.
 fn find_worst_partition<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a PartitionPlan> {
     let plan = estimate_of(g, command)?.value()?;
+    // A number that is not known ranks below every known one: the totals say UNKNOWN for it.
     let p = plan.partitions.iter().max_by_key(|p| (p.missing, p.re_read))?;
     (p.missing.is_some_and(|n| n > 0) || p.re_read.is_some_and(|n| n > 0)).then_some(p)
 }

@@ -180,6 +180,7 @@ impl<'t> Row<'t> {
 
 /// A frame with a title in its upper edge; returns what is inside.
 pub(crate) fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
+    // Its own edges would have no room.
     if area.width < 4 || area.height < 2 {
         return Rect { width: 0, height: 0, ..area };
     }

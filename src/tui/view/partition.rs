@@ -251,6 +251,7 @@ fn value_line<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>
         (None, Some(r)) => (&cut.target, r),
         (None, None) => return None,
     };
+    // By offset: of what was read again some may be gone by now.
     let seen = records.iter().find(|r| r.offset == record.offset);
     let (role, words) = match seen.map(|r| (&r.value, r.size)) {
         Some((Some(value), _)) => (Role::Text, value.as_str()),
