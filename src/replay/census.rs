@@ -183,6 +183,7 @@ impl TargetTopic {
         } else if census.timeless > 0 {
             out.push(format!("{} records have no timestamp: they get the moment of sending", census.timeless));
         }
+        // What the target stamps itself counts from now: retention has its whole time.
         if let (Some(retention), Some(oldest)) = (self.retention_ms, census.oldest)
             && now.since(At(oldest)) > retention
             && !self.stamps_itself

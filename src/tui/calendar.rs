@@ -140,6 +140,7 @@ pub(crate) fn subject_to_open(m: &Model) -> Option<Subject> {
 /// Goes to the calendar.
 pub(crate) fn go_to_calendar(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
+    // Asked for while it is open, it must not lead back to itself.
     if m.screen != Screen::Calendar {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Calendar));
     }

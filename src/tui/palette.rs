@@ -352,6 +352,7 @@ fn carry_out_entry(m: &mut Model, entry: PaletteEntry) -> Vec<Cmd> {
         }
         (Some(action), subject) => {
             if let Some(subject) = subject {
+                // Who stands on it already stays there, on its own screen too.
                 if m.current_subject().as_ref() != Some(&subject) {
                     stand_on(m, &subject);
                 }

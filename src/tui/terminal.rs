@@ -276,6 +276,7 @@ impl Cockpit {
         let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
         enter_modes()?;
         self.forget_drawn()?;
+        // Its size may have changed while we were stopped.
         let size = self.terminal.size()?;
         self.take_message(Msg::Resize(size.width, size.height), asks);
         self.take_message(Msg::Continued(stopped, (self.clock)()), asks);

@@ -92,6 +92,7 @@ pub(crate) fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: 
 /// Goes to the screen of the diff.
 pub(crate) fn go_to_diff(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
+    // Asked for while it is open, it must not lead back to itself.
     if m.screen != Screen::Verify {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Verify));
     }

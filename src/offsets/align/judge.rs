@@ -158,6 +158,7 @@ impl<'a> AlignmentJudge<'a> {
         let old = |i: &usize| {
             source.get(*i).ts < axioms.ahead.old_before && !index.target(index.slot_of_source(*i)).is_empty()
         };
+        // From the end: one record vouches for all that came before it.
         judge.old_to = (0..source.len()).rev().find(old).map_or(i64::MIN, |i| source.get(i).offset + 1);
         judge.measure_reach();
         judge

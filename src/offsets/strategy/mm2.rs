@@ -101,6 +101,7 @@ impl Mm2 {
         let synced = pair.map(|(upstream, down)| down + i64::from(*upstream != committed)).filter(|at| *at >= 0);
         let said = [(checkpoint.map(|(_, down)| *down), "checkpoint"), (synced, "offset sync")];
         let best =
+            // Of two that say the same the checkpoint is named.
             said.into_iter().filter_map(|(at, word)| Some((at?, word))).reduce(|a, b| if b.0 > a.0 { b } else { a });
         best.map(|(offset, word)| Claim { offset, evidence: format!("mm2 {word} {offset}") })
     }

@@ -137,6 +137,7 @@ impl Translation {
         }
         plan.verdict = match plan.verdict {
             _ if goal > best.offset => Verdict::Guess,
+            // Safe, and not the largest safe one, which PROVEN says too.
             verdict if goal < best.offset => verdict.max(Verdict::Bounded),
             verdict => verdict,
         };

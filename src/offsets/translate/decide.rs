@@ -17,6 +17,7 @@ impl Translation {
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
         match self.params.strategy {
             Strategy::Seam => return self.decide_seam(source, target),
+            // A recorded seam is stronger than contents: writers that were cut hard left no twins to align by.
             Strategy::Auto if self.params.seam.is_some() => return self.decide_seam(source, target),
             Strategy::Identity => return self.decide_mirror(source, target),
             _ => {}
@@ -83,6 +84,7 @@ impl Translation {
     /// Both windows stand where reading begins.
     pub(super) fn open_windows(&mut self, source: i64, target: i64) {
         if !self.opened {
+            // Both begin empty: the source grows from the commit to its end, the target from its end back.
             self.source.window = LogWindow::new(source);
             self.target.window = LogWindow::new(target);
             self.opened = true;
@@ -134,6 +136,7 @@ impl Translation {
     }
 
     pub(super) fn need_read(&mut self, log: Log, from: i64, to: i64) -> Need {
+        // Offsets, and not records: how many of them are markers or holes is known only once they are read.
         let loaded: u64 = [&self.source, &self.target].map(|s| s.window.to().abs_diff(s.window.from())).iter().sum();
         let wanted = loaded.saturating_add(to.abs_diff(from));
         if wanted > self.params.max_records {

@@ -84,6 +84,7 @@ impl Translation {
         plan.cut = collect_cut(&self.source.window, committed, &self.target.window, offset);
         let late: Vec<Rec> = self.source.window.iter().filter(|r| r.offset >= seam).collect();
         if let (Some(first), Some(last)) = (late.first(), late.last()) {
+            // Nothing else lies behind the seam, so that one range holds exactly these.
             plan.missing_ranges = vec![(first.offset, last.offset + 1)];
             plan.missing = plan.missing.map(|n| n + late.len() as u64);
             plan.verdict = plan.verdict.max(Verdict::Bounded);

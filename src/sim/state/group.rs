@@ -117,6 +117,8 @@ impl ClassicGroup {
 
     /// Checks a member id and its instance id.
     pub(super) fn check_member(&self, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+        // The instance id first: a static member that was replaced must learn that it is fenced, not that it
+        // is unknown (KIP-345).
         if let Some(instance) = instance {
             return match self.static_member(instance) {
                 None => Err(ResponseError::UnknownMemberId),
@@ -206,6 +208,7 @@ impl ClassicGroup {
                 out.push((ticket, GroupReply::Join(joined)));
             }
             _ => {
+                // The earlier request is answered, too: its connection would wait for ever.
                 if let Some(old) = member.adopt_join(ask, ticket) {
                     out.push((old, join_error(ResponseError::UnknownMemberId, &ask.member)));
                 }
@@ -263,12 +266,14 @@ impl ClassicGroup {
     /// Begins a rebalance, or goes on with one.
     fn advance_rebalance(&mut self, now: i64, delay: i64, out: &mut DueReplies) {
         if self.state != ClassicGroupState::PreparingRebalance {
+            // An assignment of the old generation will not come any more: whoever waits for it joins again.
             for member in self.members.values_mut() {
                 if let Some(t) = member.syncing.take() {
                     out.push((t, sync_error(ResponseError::RebalanceInProgress)));
                 }
             }
             self.initial_until = if self.state == ClassicGroupState::Empty { now + delay } else { i64::MIN };
+            // The slowest member says how long all are waited for.
             let timeout = self.members.values().map(|m| m.rebalance_timeout).max().unwrap_or(0);
             self.rebalance_due = now + timeout.max(delay);
             self.state = ClassicGroupState::PreparingRebalance;
@@ -377,6 +382,7 @@ impl ClassicGroup {
         self.state = ClassicGroupState::Stable;
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
+            // Whom the leader leaves out gets an empty assignment, as in Kafka.
             let given = assignments.iter().find(|(m, _)| *m == id).map(|(_, a)| a.clone()).unwrap_or_default();
             let reply = self.sync_answer(given.clone());
             let Some(member) = self.members.get_mut(&id) else { continue };

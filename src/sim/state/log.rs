@@ -282,6 +282,7 @@ impl PartitionLog {
     #[must_use]
     pub(crate) fn at_or_after(&self, timestamp: i64) -> Option<(i64, i64)> {
         let candidates = self.batches.iter().filter(|b| b.max_timestamp >= timestamp);
+        // A batch may begin before the log start: DeleteRecords cuts within it.
         candidates.flat_map(offsets_with_timestamps).find(|(ts, offset)| *ts >= timestamp && *offset >= self.start)
     }
 

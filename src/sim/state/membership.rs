@@ -29,6 +29,7 @@ impl SimState {
         if !(self.limits.min_session_ms..=self.limits.max_session_ms).contains(&ask.session_timeout) {
             return fail(ResponseError::InvalidSessionTimeout);
         }
+        // A group that is not there has no members: the client joins anew.
         if !self.groups.contains_key(&ask.group) && !ask.member.is_empty() {
             return fail(ResponseError::UnknownMemberId);
         }

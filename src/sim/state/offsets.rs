@@ -155,6 +155,7 @@ impl SimState {
     /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (an active group that is not of consumers).
     pub(crate) fn check_offset_delete(&self, group: &str) -> Result<(), ResponseError> {
         let group = self.groups.get(group).ok_or(ResponseError::GroupIdNotFound)?;
+        // Of an active consumer group, offsets of topics that nobody reads may go (KIP-496).
         if group.state != ClassicGroupState::Empty && group.protocol_type != "consumer" {
             return Err(ResponseError::NonEmptyGroup);
         }

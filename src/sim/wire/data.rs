@@ -68,6 +68,7 @@ fn log_start(state: &SimState, ask: &ProduceAsk<'_>) -> i64 {
 fn is_refused_by_log(state: &SimState, ask: &ProduceAsk<'_>, error: ResponseError) -> bool {
     match error {
         ResponseError::InvalidTimestamp | ResponseError::OutOfOrderSequenceNumber => true,
+        // A transaction's epoch is refused by its verification (KIP-890), before the log is reached.
         ResponseError::InvalidProducerEpoch => ask.transactional_id.is_none(),
         ResponseError::InvalidRecord => state.topics().get(ask.topic).is_some_and(|t| t.rules().compacted),
         _ => false,
@@ -173,6 +174,7 @@ fn read_partitions(state: &SimState, broker: i32, request: &FetchRequest) -> Fet
                 data.high_watermark = log.high_watermark();
                 data.last_stable_offset = log.last_stable_offset();
                 data.log_start_offset = log.start();
+                // Of a whole answer only the first batch may be larger than its limit (KIP-74).
                 nothing_yet &= read.bytes.is_empty();
                 left = left.saturating_sub(read.bytes.len());
                 data.records = Some(read.bytes);

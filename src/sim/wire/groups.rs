@@ -156,6 +156,7 @@ pub(super) fn describe_groups(
                 Ok(()) => describe_group(s, id, version),
             };
             result.group_id = id.clone();
+            // Nobody asked for them (KIP-430).
             result.authorized_operations = i32::MIN;
             result
         };

@@ -66,6 +66,7 @@ impl SharedCluster {
                 }
             }
         }
+        // Readers wake for what they may find anew, and not for each heartbeat.
         self.version.send_if_modified(|v| std::mem::replace(v, version) != version);
         result
     }
