@@ -95,6 +95,7 @@ impl<'a> Late<'a> {
 
     /// Gives those whose turn is before this pair's.
     pub(crate) fn give_before(&mut self, e: &BucketEntry, mut take: impl FnMut(&BucketEntry)) {
+        // As a rule nothing came late: then no key is hashed.
         let Some(left) = (!self.of.is_empty()).then(|| self.of.get_mut(&key_line(e))).flatten() else { return };
         while let Some(late) = self.all[left.clone()].first().filter(|late| late.offset < e.offset) {
             take(late);

@@ -131,6 +131,7 @@ impl Findings {
             }
         }
         let both = |sets: &[OffsetSet; 2]| [Spans::from(&sets[0]), Spans::from(&sets[1])];
+        // They came bucket by bucket, in the order of hashes.
         self.list.sort_unstable_by_key(|m| m.source);
         PartitionDiff {
             partition,

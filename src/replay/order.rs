@@ -126,6 +126,7 @@ impl KeyComparison<'_> {
 }
 
 fn shorten_key(key: &[u8]) -> String {
+    // A letter that is cut in two shows as one that is not known.
     let text = String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
     if key.len() > SHOWN { text + "..." } else { text }
 }

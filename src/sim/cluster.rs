@@ -67,6 +67,7 @@ impl SimCluster {
     pub fn start(config: SimConfig) -> Result<Self, Trouble> {
         let mut state = SimState::new(&config.cluster_id, config.brokers);
         state.limits = config.limits;
+        // All ports are taken before any broker answers: Metadata names them all.
         let mut listeners = Vec::new();
         for id in state.brokers.keys().copied().collect::<Vec<_>>() {
             let slot = usize::try_from(id - 1).unwrap_or(0);

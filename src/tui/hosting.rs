@@ -76,6 +76,7 @@ impl Hosted<'_> {
 #[must_use]
 pub(crate) fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
     let s = m.snapshot.as_ref()?;
+    // Somebody else carries it on, or nobody did.
     if m.options.attached || m.controller_gone || m.read_only() {
         return None;
     }

@@ -108,6 +108,7 @@ fn is_reachable(m: &Model, a: &KeyAction) -> bool {
 /// The lines for what was typed, best first.
 #[must_use]
 pub(crate) fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
+    // Before any search: what is typed to leave is found in other names too, as `x` is in `export`.
     if LEAVES.contains(&typed.trim()) {
         let leave = actions::find_by_id("leave").into_iter();
         return leave

@@ -54,6 +54,7 @@ pub(crate) async fn run_plain(
 pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     let untrusted = next.why_untrusted(next.now);
+    // When it turned, and not each time that the reason is put in other words.
     let turned = |b: &Snapshot| b.why_untrusted(b.now).is_none() != untrusted.is_none();
     if before.is_none_or(|b| b.header.arming != next.header.arming || turned(b)) {
         let arming = match (&next.header.arming, &untrusted) {

@@ -28,6 +28,7 @@ fn is_plain(s: &str) -> bool {
 
 /// Graphemes with the number of cells each takes. What takes none has been made visible before.
 fn split_graphemes(s: &str) -> Vec<(String, usize)> {
+    // Split as ratatui splits it, so that a width is what will be drawn.
     Span::raw(visible_cow(s))
         .styled_graphemes(Style::default())
         .map(|g| g.symbol.chars().take(MAX_GRAPHEME_CHARS).collect::<String>())
@@ -310,6 +311,7 @@ pub(crate) fn format_coarse(ms: u64) -> String {
 /// Time of day in UTC, `14:02:11`.
 #[must_use]
 pub(crate) fn format_clock(at_ms: i64) -> String {
+    // Rounded down: right before 1970, too.
     let s = at_ms.div_euclid(1000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
@@ -323,6 +325,7 @@ pub(crate) fn format_clock_ms(at_ms: i64) -> Option<String> {
 /// The day in UTC, `2026-03-01`.
 #[must_use]
 pub(crate) fn format_day(at_ms: i64) -> Option<String> {
+    // A record without a time says -1, which is no day.
     let at = jiff::Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
     Some(at.strftime("%Y-%m-%d").to_string())
 }

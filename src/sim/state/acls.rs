@@ -17,6 +17,7 @@ pub const CLUSTER: &str = "kafka-cluster";
 impl SimState {
     /// Turns an authorizer on, with no ACL yet: everybody may do everything until there is one.
     pub fn enable_authorizer(&mut self) {
+        // Turned on once more it keeps the ACLs that it has.
         self.acls.get_or_insert_default();
     }
 

@@ -112,9 +112,12 @@ impl StoredBatch {
             return Vec::new();
         }
         let mut bytes = self.bytes.clone();
+        // It was decoded when it was appended.
         let Ok(set) = RecordBatchDecoder::decode(&mut bytes) else { return Vec::new() };
         let stored = |(i, r): (usize, Record)| StoredRecord {
             offset: r.offset,
+            // Times that the broker set (LogAppendTime) stand in the batch's head, not with the records: they
+            // are kept beside it.
             timestamp: self.timestamps.get(i).copied().unwrap_or(r.timestamp),
             key: r.key,
             value: r.value,

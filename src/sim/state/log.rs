@@ -145,9 +145,11 @@ impl PartitionLog {
             return Err(ResponseError::InvalidProducerEpoch);
         }
         if batch.producer_epoch > entry.epoch {
+            // A new epoch counts its batches from 0 again.
             return if batch.base_sequence == 0 { Ok(None) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
         }
         let last = last_sequence(batch);
+        // A retry is the whole batch once more; a part of one is a gap.
         if let Some(known) = entry.recent.iter().find(|r| r.0 == batch.base_sequence && r.1 == last) {
             return Ok(Some(Appended { base: known.2, log_append_time: known.3, log_start: self.start }));
         }

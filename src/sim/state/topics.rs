@@ -199,6 +199,7 @@ impl SimState {
                 if ms >= 0 {
                     log.expire(now.saturating_sub(ms));
                 }
+                // -1 is no limit, and no u64.
                 if let Ok(bytes) = u64::try_from(bytes) {
                     log.shrink(bytes);
                 }

@@ -252,6 +252,7 @@ impl SimState {
         }
         for name in groups {
             let Some(group) = self.groups.get_mut(&name) else { continue };
+            // A group may be part of a transaction that committed nothing for it.
             let pending = group.pending.remove(&producer_id).unwrap_or_default();
             if kind == Marker::Commit {
                 for ((topic, partition), commit) in pending {

@@ -59,7 +59,6 @@ impl SimState {
             client_id: m.client_id.clone(),
             // Java writes an address as `/127.0.0.1`.
             host: m.host.trim_start_matches('/').to_owned(),
-            // Of a group that is not stable Kafka tells neither, as both may be about to change.
             assigned: if stable { decode_assignment(&m.assignment) } else { Vec::new() },
             subscribed: if stable { decode_subscription(&group.metadata_of(m)) } else { Vec::new() },
         };

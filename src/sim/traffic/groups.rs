@@ -63,6 +63,7 @@ pub(crate) fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Sid
             }
             (Some(current), true) => {
                 if !process_next_record(shared, spec, side, current) {
+                    // Nothing was processed, so no time is owed for it.
                     continue;
                 }
                 let rate = if shared.is_slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
@@ -144,6 +145,7 @@ fn report_start_offsets(
     assigned: &TopicPartitionList,
 ) {
     let Ok(committed) = consumer.committed_offsets(assigned.clone(), PATIENCE) else { return };
+    // A rebalance may have taken some away.
     placed.clear();
     for element in committed.elements() {
         // without a commit it starts at the beginning

@@ -110,6 +110,7 @@ fn run_transaction(
         open.producer.send(record).map_err(|(e, _)| e)?;
     }
     if rng.u8(0..20) == 0 {
+        // Sent first, so that the log holds something that is aborted.
         open.producer.flush(PATIENCE)?;
         open.producer.abort_transaction(PATIENCE)?;
         // What was aborted has arrived for nobody: its reports must not be taken for the next transaction's.

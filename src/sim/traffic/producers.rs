@@ -117,6 +117,7 @@ pub(crate) fn run_producers(shared: &SharedTraffic, estate: &EstateSpec, blue: &
     while !shared.is_stopping() {
         let now = begun.elapsed().as_secs_f64() * 1000.0;
         for service in &mut services {
+            // A thread that was held up makes up for it: on average the rate is kept.
             while service.next <= now {
                 service.next += sample_exponential(&mut rng, 1000.0 / service.spec.per_second);
                 if schedule.len() < MAX_WAITING {

@@ -29,6 +29,7 @@ pub(super) fn answer_metadata(
 ) -> MetadataResponse {
     context.shared.with_state(|s, _| {
         let mut response = MetadataResponse::default();
+        // A broker that is down is left out, as in Kafka: who still knows it meets a closed port.
         for b in s.brokers.values().filter(|b| b.alive) {
             let broker = MetadataResponseBroker::default()
                 .with_node_id(b.id.into())
@@ -89,6 +90,7 @@ fn topic_metadata(state: &SimState, name: &str, topic: &SimTopic) -> MetadataRes
             .with_partition_index(i32::try_from(i).unwrap_or(i32::MAX))
             .with_leader_id(log.leader.into())
             .with_leader_epoch(log.leader_epoch);
+        // Clients take it as a request to ask again.
         if log.leader < 0 {
             partition.error_code = ResponseError::LeaderNotAvailable.code();
         }

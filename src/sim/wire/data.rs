@@ -184,6 +184,7 @@ fn read_partitions(state: &SimState, broker: i32, request: &FetchRequest) -> Fet
                     });
                     data.aborted_transactions = Some(aborted.collect());
                 } else {
+                    // Null, as a broker says it to whoever reads everything.
                     data.aborted_transactions = None;
                 }
             }

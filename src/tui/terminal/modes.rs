@@ -44,6 +44,7 @@ pub(crate) fn restore_terminal() {
 /// typed into a raw terminal is neither echoed nor a line for the shell that gets it.
 pub(super) fn put_back() {
     let _ = disable_raw_mode();
+    // A frame may have been under way: a terminal that waits for its end would show nothing.
     let _ = execute!(
         io::stdout(),
         EndSynchronizedUpdate,

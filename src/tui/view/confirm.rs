@@ -144,6 +144,7 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             rows.push(Row::new(theme).put(Role::Hold, mark).gap(1).put(Role::Hold, line));
         }
     }
+    // A comment does nothing by itself: the first command says more.
     if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
             format!("+{}, ctrl-y copies", words::format_plural(p.by_hand.len() - 1, "line"))

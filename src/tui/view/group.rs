@@ -97,6 +97,7 @@ fn share_screen(m: &Model, g: &GroupRow, area: Rect) -> Parts {
     let table = if m.partition_rows().lines.is_empty() { 0 } else { TABLE };
     let below = u16::from(g.run.is_some()) + table;
     let folded = rows + below > area.height;
+    // The title and both sides are shown in any case.
     let shown = if folded { area.height.saturating_sub(below).max(2).min(rows) } else { rows };
     let wanted = g.run.as_ref().map(|r| run::run_height(r, g.witnessed.as_ref()));
     let both = wanted.is_some_and(|wanted| area.height.saturating_sub(shown) >= wanted + 6);

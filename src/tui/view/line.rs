@@ -256,6 +256,7 @@ pub(crate) fn share_height(height: u16, lines: usize, least: u16, alone: bool) -
     }
     let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(1);
     let detail = wanted.min(height.saturating_sub(least));
+    // A rule with no line under it says nothing.
     let detail = if detail < 2 { 0 } else { detail };
     (height - detail, detail)
 }

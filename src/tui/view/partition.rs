@@ -276,6 +276,7 @@ fn list_columns<'t>(m: &'t Model, to: Side) -> Vec<RecordColumn<'t>> {
         right,
         right_time,
         RecordColumn::new("apart", Steps(&[(100, 8), (140, 9)]), |(pair, _), _| {
+            // -1 is no time: nothing lies apart from it.
             let apart = pair.source.zip(pair.target).filter(|(a, b)| a.ts >= 0 && b.ts >= 0);
             in_role(Role::Dim, apart.map_or(String::new(), |(a, b)| format!("{:+} ms", b.ts.saturating_sub(a.ts))))
         })
