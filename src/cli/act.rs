@@ -75,6 +75,7 @@ fn carry_out(global: &GlobalArgs, command: Command, yes: Option<&str>) -> Result
         let mut progress = |line: &str| say!("{}", visible_text(line));
         let report = tokio::select! {
             report = execute(&mut handle, command, &actor, yes, &mut progress) => Some(report),
+            // A controller of our own ends with this verb; one of another process has to be told.
             how = wait_for_interrupt() => {
                 if attached {
                     hold_or_leave(&mut handle, &subject, how, &actor).await;
@@ -125,10 +126,12 @@ pub(super) async fn wait_for_interrupt() -> Interrupt {
     let (Ok(mut int), Ok(mut term), Ok(mut hup)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
+        // Whoever can't be heard ends nothing: the work goes on to its end.
         return std::future::pending().await;
     };
     tokio::select! {
         _ = int.recv() => Interrupt::Key,
+        // The end of a session is nobody's wish to stop what another process does.
         _ = term.recv() => Interrupt::Gone,
         _ = hup.recv() => Interrupt::Gone,
     }

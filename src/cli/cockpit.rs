@@ -21,6 +21,7 @@ pub fn run(global: &GlobalArgs) -> Result<Exit, Error> {
 pub fn attach(global: &GlobalArgs) -> Result<Exit, Error> {
     let plan = load_plan(global)?;
     let socket = socket_path(&plan.journal);
+    // A path that is too long for a socket's address tells nothing: `attach_or_host` has another way to it.
     if std::os::unix::net::UnixStream::connect(&socket).is_err_and(|e| e.kind() != std::io::ErrorKind::InvalidInput) {
         return Err(Error::Failed(Trouble::new(
             format!("no controller serves {}", visible_path(&socket)),
@@ -60,6 +61,7 @@ pub fn open(global: &GlobalArgs, plan: Plan, options: Options) -> Result<Exit, E
     }
     let look = theme::resolve(global.theme.as_deref(), &|name| std::env::var(name).ok())
         .map_err(|why| Error::Usage(Trouble::new(why, format!("themes: {}", theme::NAMES.join(", ")))))?;
+    // Before the runtime and its threads: the first frame waits for nobody.
     let screen = Cockpit::open(
         tui::ScreenOptions {
             theme: look,

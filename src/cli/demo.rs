@@ -34,12 +34,14 @@ const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// `cutover demo`.
 pub fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Exit, Error> {
+    // So written that NaN is refused as well.
     if !(args.scale > 0.0 && args.scale <= 1_000.0) {
         return Err(Error::Usage(Trouble::new(
             "--scale must be above 0 and at most 1000",
             "leave it out for the usual pace",
         )));
     }
+    // Made first and so dropped last: services look at their flags in it until they stop.
     let dir = Scratch::new()?;
     let mut config = DemoConfig::new(dir.path());
     config.seed = args.seed;
@@ -65,6 +67,7 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Newes
     }));
     let marking = Arc::clone(estate);
     options.on_entry = Some(Arc::new(move |entry| match &entry.event {
+        // With the entry, and not when the command returns: what is read in between belongs to this move.
         Event::RunStarted { kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), .. } => {
             marking.mark(group);
         }
@@ -107,6 +110,7 @@ fn run_headless(
         handle.shutdown().await;
         chapters
     })?;
+    // A story that broke off is shorter, and all of what there is of it may be well.
     let ok = chapters.iter().all(|c| c.ok) && chapters.len() == 3;
     print_json(&serde_json::json!({ "ok": ok, "group": GROUP, "producer": PRODUCER, "story": chapters }))?;
     Ok(if ok { Exit::DONE } else { Exit::FAILED })
@@ -184,6 +188,7 @@ async fn judge_move(
 async fn wait_until_caught_up(handle: &mut Handle, goal: (Side, &GroupTranslation)) -> bool {
     let wait = async {
         loop {
+            // Taken as seen before it is judged: no newer one can be slept through.
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
             if find_group_row(&snapshot).is_some_and(|row| is_past_prediction(row, goal)) {
                 return true;

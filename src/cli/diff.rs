@@ -33,6 +33,7 @@ pub fn run(global: &GlobalArgs, args: &DiffArgs) -> Result<Exit, Error> {
             tell("cutover: interrupted; the same command with --resume goes on where it was\n");
             return Ok(Exit::INTERRUPTED);
         }
+        // A read that was broken off fails in its own words: it is an interruption all the same.
         Err(broken) if stop.load(Ordering::Relaxed) => {
             let trouble = broken.trouble();
             tell(&format!("cutover: interrupted; {}\n", visible_text(&trouble.what)));

@@ -15,6 +15,7 @@ use crate::plan::{Plan, PlanError, ProblemSeverity, Problems, generate, properti
 
 /// `cutover init`.
 pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
+    // Said before anybody is connected to; `create_new` holds it when the file is written.
     if global.plan.exists() && !args.force {
         return Err(Error::Usage(Trouble::new(
             format!("{} is already there", visible_path(&global.plan)),
@@ -103,6 +104,7 @@ fn check_properties(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) 
                 severity: if finding.refused { ProblemSeverity::Error } else { ProblemSeverity::Warning },
                 ..PlanError::without_place(argument, finding.trouble.what, Some(finding.trouble.advice))
             };
+            // `-X` is of both clusters: what is wrong with it is said once.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

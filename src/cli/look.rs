@@ -76,6 +76,7 @@ fn reword_read_only(snapshot: Arc<Snapshot>) -> Arc<Snapshot> {
 pub(crate) async fn wait_until_seen(handle: &mut Handle) -> Result<Arc<Snapshot>, Error> {
     let look = async {
         loop {
+            // Taken as seen before it is judged: no newer one can be slept through.
             let snapshot = Arc::clone(&handle.snapshots.borrow_and_update());
             if [Side::Blue, Side::Green].iter().all(|side| has_answered(&snapshot, *side)) {
                 return Ok(snapshot);

@@ -96,12 +96,14 @@ impl From<Problems> for Error {
 /// Parses the arguments, runs the verb, and says how it ended.
 #[must_use]
 pub fn main() -> ExitCode {
+    // Before the arguments are read: what is wrong with them is printed, without the secrets of the environment.
     redact::hook_panics();
     redact::learn_environment();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return print_usage(error),
     };
+    // It lives to the end, and then writes what the log still holds.
     let _log = log::start_log(&cli.global);
     let json = cli.global.json;
     let exit = match dispatch(cli) {
@@ -148,6 +150,7 @@ fn print_usage(mut error: clap::Error) -> ExitCode {
     show_typed(&mut error);
     let rendered = error.render().to_string();
     tell(&rendered);
+    // The arguments could not be parsed, so the flag is looked for by hand.
     if std::env::args_os().any(|a| a == "--json") {
         let what = rendered.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let trouble = Trouble::new(visible_text(what), "cutover --help lists what there is");

@@ -221,6 +221,7 @@ fn apply(
 ) -> Result<Exit, Error> {
     let plan = load_plan(global)?;
     let to: Side = what.to.into();
+    // What the plan says of every group anyway is no choice, and needs no reason.
     let chosen = parse_chosen(what)?.filter(|chosen| !what.group.iter().all(|group| is_planned(&plan, group, chosen)));
     if let Some(c) = chosen.as_ref().filter(|c| c.reason.trim().is_empty()) {
         return Err(Error::Usage(Trouble::new(
@@ -241,6 +242,7 @@ fn apply(
         let (mut handle, _) = attach_or_host(plan, options, false).await?;
         let mut reports: Vec<(String, RunReport)> = Vec::new();
         for group in &what.group {
+            // A name that fits none is passed on as well: the refusal says that it was given.
             let named =
                 yes.iter().find(|y| *y == group || **y == visible_name(group)).or(yes.first()).map(String::as_str);
             let mut said = |line: &str| say!("{}", visible_text(line));

@@ -73,6 +73,7 @@ pub fn run(global: &GlobalArgs, args: &ReplayArgs) -> Result<Exit, Error> {
             }
             _ => compare_carried(global, args, &report),
         };
+        // What the clusters hold counts more than that all of it was carried.
         let (after, exit_of_diff) = judge_diff(again);
         (report.after, exit) = (Some(after), exit_of_diff);
     }
@@ -256,6 +257,7 @@ fn ask_confirmation(question: &ReplayQuestion, yes: Option<&str>) -> ReplayAnswe
     ask(&format!("Type {} to go on: ", question.phrase));
     let mut line = String::new();
     match stdin.read_line(&mut line) {
+        // 0 is the end of the input: nobody answers.
         Ok(n) if n > 0 => ReplayAnswer::Typed(line.trim().to_owned()),
         _ => ReplayAnswer::No,
     }
@@ -281,6 +283,7 @@ impl ProgressLines {
             let due = last.is_none_or(|(what, _, ms)| what != progress.what || progress.ms >= ms + Self::EVERY_MS);
             if due || progress.done == progress.total {
                 *last = Some((progress.what, before, progress.ms));
+                // Let go before it is written: a slow terminal holds up no other thread.
                 drop(last);
                 tell(&format!("{}\n", report::replay::progress_line(progress, before)));
             }

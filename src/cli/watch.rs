@@ -111,6 +111,7 @@ impl WatchLog {
         mut snapshots: Receiver<Arc<Snapshot>>,
         mut signals: WatchSignals,
     ) -> Result<Exit, Error> {
+        // The first snapshot may be there already.
         snapshots.mark_changed();
         loop {
             tokio::select! {

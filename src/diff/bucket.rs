@@ -113,6 +113,7 @@ impl Resolver {
         let compacted = self.rules.compacted;
         let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
         for look in 0..looks {
+            // Mixed with a number of its own: by the bits that chose the bucket its records would crowd into few looks.
             let mine =
                 |e: &BucketEntry| looks == 1 || mix_bits(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
             let mut lone = Vec::new();
@@ -243,6 +244,8 @@ impl Resolver {
             let old_to = self.counts[entry.partition as usize].old_to[log];
             let came = self.ahead[log].is_settled(entry.ts, entry.offset, old_to);
             let found = &mut self.found[entry.partition as usize];
+            // In the order of what excuses most: what compaction removed is explained at any age, what may still come
+            // or can't be seen is not judged, and only what remains is a copy too many, too early, or missing.
             let set = if superseded {
                 &mut found.superseded
             } else if entry.ts >= self.settled_to[log] && !came {
@@ -265,6 +268,7 @@ impl Resolver {
     /// Counts the records that changed their order among those of their key.
     fn note_moved(&mut self, pairs: &mut Pairs) {
         let Pairs { all: pairs, unordered, .. } = pairs;
+        // The pair that was left out may be the one that moved: nothing is claimed then of any order in this bucket.
         if !unordered.is_empty() {
             pairs.iter().filter(|e| has_order(e)).for_each(|e| *unordered.entry(e.partition).or_insert(0) += 1);
             unordered.iter().for_each(|(p, n)| self.found[*p as usize].unordered += n);
@@ -425,6 +429,8 @@ impl Left {
             for i in all.clone().rev() {
                 above = above.min(self.above[i]);
                 copies[i] |= above != i64::MAX && rules.is_near(above, self.lone[i].ts);
+                // One too many on the target loses nothing. On the source it may be a lost record, unless a
+                // pair is near.
                 copies[i] |= any && self.lone[i].log() == Log::Target;
             }
             from = all.end;

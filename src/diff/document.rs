@@ -27,6 +27,7 @@ fn build_topic(t: &TopicDiff) -> Value {
 fn build_partition(p: &PartitionDiff) -> Value {
     let both = |spans: &[Spans; 2]| json!({"source": spans[0], "target": spans[1]});
     let [source, target] = p.counts.first_pair;
+    // `i64::MAX` is "no pair so far", and must not get into a document as an offset.
     let first = (source < i64::MAX && target < i64::MAX).then(|| json!({"source": source, "target": target}));
     json!({
         "partition": p.partition,

@@ -40,6 +40,7 @@ impl BucketEntry {
             twin: target.1.offset,
             ts: record.ts,
             partition,
+            // 24 bits are enough: no topic has 16 million partitions.
             bits: PAIR | target.0 & PARTITION | if judged { JUDGED } else { 0 },
         }
     }
@@ -80,12 +81,14 @@ impl BucketEntry {
 
     /// A pair of two lone records.
     pub(super) fn join_lone(source: &BucketEntry, target: &BucketEntry) -> BucketEntry {
+        // A pair counts when either of its records was asked about.
         let judged = (source.bits | target.bits) & JUDGED;
         BucketEntry { twin: target.offset, bits: PAIR | target.partition & PARTITION | judged, ..*source }
     }
 
     /// The bucket: by key (and partition), so that everything of a key is in one; without a key by identity.
     pub(super) fn bucket_index(&self, rules: &DiffRules) -> usize {
+        // Records without a key have no order; what brings their copies together is what they are.
         let name = if self.key == 0 { self.id } else { self.key };
         let name = if rules.over_topic { name } else { name ^ u64::from(self.partition).rotate_right(16) };
         (mix_bits(name) >> 32) as usize % rules.buckets

@@ -135,6 +135,7 @@ impl Join {
             let come = ArrivedRecord { log, partition, seen, judged, seq: self.seq };
             let twin = self.rooms[room].meet_twin(&self.rules, come, &mut self.stale);
             if !self.stale.is_empty() {
+                // Taken out for the while: `put_entry` needs all of `self`.
                 let mut stale = std::mem::take(&mut self.stale);
                 stale.drain(..).for_each(|entry| self.put_entry(entry));
                 self.stale = stale;
@@ -156,6 +157,7 @@ impl Join {
         let (source, target) = if log == Log::Source { (here, there) } else { (there, here) };
         let entry = BucketEntry::from_pair(source, target, judged);
         let distance = source.1.ts.abs_diff(target.1.ts);
+        // By the later of the two times: a record that has just come may carry an event's own, old one.
         let old = source.1.ts.max(target.1.ts) < self.rules.old_before_ts;
         for (log, (partition, seen)) in [source, target].into_iter().enumerate().filter(|_| old) {
             if let Some(counts) = self.counts.get_mut(partition as usize) {
@@ -176,6 +178,7 @@ impl Join {
         let bucket = &mut self.buckets[bucket];
         let before = bucket.capacity();
         if bucket.len() == before {
+            // In small steps: thousands of buckets that double would hold twice what they need.
             bucket.reserve_exact((before / 2).clamp(GROW.0, GROW.1));
             self.held += (bucket.capacity() - before) * size_of::<BucketEntry>();
         }
@@ -263,6 +266,7 @@ impl Join {
         }
         let middle = ages.len() / 2;
         let limit = *ages.select_nth_unstable(middle).1;
+        // A number for each that waits: it goes before the rooms are built anew.
         drop(ages);
         let mut rooms = std::mem::take(&mut self.rooms);
         for room in &mut rooms {

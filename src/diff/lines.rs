@@ -48,6 +48,7 @@ impl KeyLines {
             std::collections::hash_map::Entry::Occupied(last) => last.into_mut(),
             std::collections::hash_map::Entry::Vacant(first) if room => first.insert((i64::MIN, i64::MIN)),
             std::collections::hash_map::Entry::Vacant(_) => {
+                // Of the lines that found no room nothing is known: they must not pass for lines in order.
                 (self.over, self.last) = (true, ByHash::default());
                 return;
             }
@@ -94,6 +95,7 @@ impl<'a> Late<'a> {
 
     /// Gives those whose turn is before this pair's.
     pub(crate) fn give_before(&mut self, e: &BucketEntry, mut take: impl FnMut(&BucketEntry)) {
+        // As a rule nothing came late: then no key is hashed.
         let Some(left) = (!self.of.is_empty()).then(|| self.of.get_mut(&key_line(e))).flatten() else { return };
         while let Some(late) = self.all[left.clone()].first().filter(|late| late.offset < e.offset) {
             take(late);

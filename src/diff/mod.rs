@@ -184,6 +184,7 @@ struct Folded(u64);
 
 impl Hasher for Folded {
     fn finish(&self) -> u64 {
+        // The multiplication leaves the low bits weak, and hashbrown finds its slots by those.
         mix_bits(self.0)
     }
 

@@ -38,6 +38,7 @@ impl Spans {
 
 impl From<&OffsetSet> for Spans {
     fn from(set: &OffsetSet) -> Self {
+        // One more than is listed tells that there are more.
         let mut ranges: Vec<_> = set.ranges().take(RANGES_LISTED + 1).collect();
         let truncated = ranges.len() > RANGES_LISTED;
         ranges.truncate(RANGES_LISTED);
@@ -119,6 +120,8 @@ impl Findings {
         let mut before = [OffsetSet::default(), OffsetSet::default()];
         for (log, early) in self.early.iter().enumerate() {
             for offset in early.iter() {
+                // Only at the end is the first pair known: what lies behind it could be compared, and is
+                // missing after all.
                 let is_before = offset < counts.first_pair[log];
                 if is_before {
                     before[log].insert(offset)
@@ -128,6 +131,7 @@ impl Findings {
             }
         }
         let both = |sets: &[OffsetSet; 2]| [Spans::from(&sets[0]), Spans::from(&sets[1])];
+        // They came bucket by bucket, in the order of hashes.
         self.list.sort_unstable_by_key(|m| m.source);
         PartitionDiff {
             partition,
@@ -374,6 +378,7 @@ impl DiffReport {
     /// The worst verdict: what differs, then what is unknown.
     #[must_use]
     pub fn worst_verdict(&self) -> DiffVerdict {
+        // Nothing compared is not clean.
         self.topics.iter().map(|t| t.verdict).max().unwrap_or(DiffVerdict::Unknown)
     }
 }

@@ -24,6 +24,7 @@ enum Chunk {
 impl OffsetSet {
     /// Adds an offset; false when it was there.
     pub fn insert(&mut self, offset: i64) -> bool {
+        // Rounded down, so that the rest fits a u16 whatever the sign.
         let (high, low) = (offset.div_euclid(CHUNK), offset.rem_euclid(CHUNK) as u16);
         let chunk = self.chunks.entry(high).or_insert_with(|| Chunk::Sparse(Vec::new()));
         let new = chunk.insert(low);

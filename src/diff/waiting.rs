@@ -121,6 +121,7 @@ impl WaitingRoom {
                             occupied.remove();
                         }
                         self.free.push(row);
+                        // A free row keeps what it holds until it is given out again.
                         return Some(self.rows[row as usize].clone());
                     }
                     (previous, row) = (row, waiting.next);
@@ -185,6 +186,7 @@ impl WaitingRoom {
             }
             !chains.is_empty()
         });
+        // Built anew: free rows between the others could not be given back.
         let mut rows: Vec<Waiting> = Vec::new();
         for chains in self.map.values_mut() {
             for log in [0, 1] {

@@ -28,6 +28,7 @@ impl Ahead {
             now.saturating_add(limit).saturating_add(skew_ms).saturating_add(delta_ms)
         };
         Self {
+            // A producer's clock may run ahead of ours by as much as twins may lie apart: that is no time ahead yet.
             from: now.saturating_add(delta_ms),
             refused_from: limit_ms.map_or(i64::MAX, refused),
             old_before: now.saturating_sub(skew_ms).saturating_sub(delta_ms),
@@ -44,6 +45,7 @@ impl Ahead {
     /// its twin.
     #[must_use]
     pub fn is_settled(&self, ts: i64, offset: i64, old_to: i64) -> bool {
+        // `i64::MAX` says that nothing is refused, and a record may carry that very timestamp.
         let refused = self.refused_from < i64::MAX && ts >= self.refused_from;
         self.is_ahead(ts) && (refused || offset < old_to)
     }

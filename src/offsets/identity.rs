@@ -121,8 +121,10 @@ pub fn identify_record<'a>(
 ) -> Identity {
     match rule {
         IdentityRule::Content => content_identity(key, value, schemas),
+        // The rule's letter goes into the hash: the key "a" by one rule must not equal the header "a" by another.
         IdentityRule::Key => hash_fields(b'k', &[identity_field(key, schemas)]),
         IdentityRule::Header(name) => match headers.into_iter().filter(|(n, _)| n == name).last() {
+            // A dual-write id is the producer's own: no registry frames it.
             Some((_, id)) => hash_fields(b'h', &[identity_field(id, &NoSchemas)]),
             None => content_identity(key, value, schemas),
         },
@@ -132,6 +134,7 @@ pub fn identify_record<'a>(
 /// A 64-bit hash of a key, null told apart from empty: what compaction goes by.
 #[must_use]
 pub(crate) fn key_hash(key: Option<&[u8]>) -> u64 {
+    // Odd, and so never 0, which stands for no key.
     key.map_or(0, |k| xxh3_64(k) | 1)
 }
 

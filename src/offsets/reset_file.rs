@@ -21,6 +21,7 @@ pub(crate) fn format_lines(plan: &GroupTranslation) -> Vec<String> {
 pub(crate) fn format_file(plans: &[(String, &GroupTranslation)]) -> Result<String, String> {
     let text = |lines: Vec<String>| lines.into_iter().map(|l| l + "\n").collect::<String>();
     match plans {
+        // The group's id stands in no line of this format, so a newline in it does no harm.
         [(_, plan)] => Ok(text(format_lines(plan))),
         several => {
             if let Some((id, _)) = several.iter().find(|(id, _)| id.contains(['\n', '\r'])) {
@@ -36,6 +37,7 @@ pub(crate) fn format_file(plans: &[(String, &GroupTranslation)]) -> Result<Strin
 
 /// A field as the tool reads it back.
 fn quote_field(text: &str) -> String {
+    // What topic names are made of: they go as they are, and only ids of groups can need quotes.
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -202,6 +202,7 @@ impl StrategyFacts {
     /// The group's position within the source log, or why there is none.
     fn find_position(&self) -> Result<i64, String> {
         match self.committed {
+            // Nothing was ever written here, so there is nothing that could have been consumed.
             None if self.source.log_start == 0 && self.source.end == 0 => Ok(0),
             None => Err("the group never committed an offset here".to_owned()),
             Some(at) if at > self.source.end => {
@@ -234,6 +235,7 @@ pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u
         );
     }
     match left {
+        // One beyond the seam left nothing unread before it; it is refused below, for what it means.
         _ if at >= seam.source => {}
         Some(0) => {}
         Some(n) => {
@@ -249,6 +251,7 @@ pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u
             );
         }
     }
+    // The seam was taken from the high watermark: the last stable offset may lie below it, and no log was cut for that.
     if seam.target > facts.target.high_watermark {
         return facts.build_unmappable(
             BY,
@@ -266,6 +269,7 @@ pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u
     }
     let expired = facts.target.log_start - seam.target;
     let mut plan = facts.build_plan(BY, Verdict::Proven, Some(seam.target), "journalled seam");
+    // No writer was ever on both sides: what the target holds from the seam on was never consumed.
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     if expired > 0 {
         plan.target.offset = Some(facts.target.log_start);
@@ -310,6 +314,7 @@ pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &
     let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
     let ours: Vec<_> = within(source).map(|i| source.get(i)).collect();
     let theirs: Vec<_> = within(target).map(|i| target.get(i)).collect();
+    // To the end of the longer one: a record that only one side holds is a difference too.
     if let Some(i) = (0..ours.len().max(theirs.len()))
         .find(|i| ours.get(*i).map(|r| (r.offset, r.id)) != theirs.get(*i).map(|r| (r.offset, r.id)))
     {
@@ -323,6 +328,7 @@ pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &
         facts.build_plan(BY, Verdict::Proven, Some(at), format!("same offset, {} records compared", ours.len()));
     (plan.re_read, plan.missing) = (Some(0), Some(0));
     plan.read = (source.len() as u64, target.len() as u64);
+    // Where nothing is on either side nothing can be shifted, so the lack of evidence costs nothing.
     let empty = facts.source.end == facts.source.log_start && facts.target.end == facts.target.log_start;
     let telling = ours.windows(2).any(|pair| pair[0].id != pair[1].id);
     if at < facts.target.log_start {

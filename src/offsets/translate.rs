@@ -273,6 +273,7 @@ impl Translation {
     /// translation UNMAPPABLE: the caller is broken then, and no offset may come of it.
     pub fn supply(&mut self, answer: TranslationAnswer, at: At) {
         self.now = at;
+        // Nothing was asked, as after the end: a late answer must not change a plan that was given out.
         let Some(asked) = self.asked.take() else { return };
         let result = match (asked, answer) {
             (_, TranslationAnswer::Failed(why)) => Err(why.what),
@@ -283,6 +284,8 @@ impl Translation {
             }
             (Need::Read { log, from, to, .. }, TranslationAnswer::Records(batch)) => {
                 let mut piece = LogWindow::new(from);
+                // Whatever the caller claims, no more counts as read than was asked for: a gap taken for read
+                // would hide records.
                 let next = batch.next.clamp(from, to.max(from));
                 let packed = piece.append(next, &batch.records, &batch.keys).map_err(|e| e.to_string());
                 packed
@@ -290,9 +293,11 @@ impl Translation {
                     .map_err(|e| format!("reading the {log}: {e}"))
             }
             (Need::Read { log, from, to, .. }, TranslationAnswer::Window(piece)) => {
+                // A shared window may reach further than this group's request.
                 self.log_mut(log).take_piece(from, piece.slice(from, to)).map_err(|e| format!("reading the {log}: {e}"))
             }
             (Need::Wait { .. }, TranslationAnswer::Waited) => {
+                // Both ends are asked for anew; what is loaded stays, so that a round only reads what came since.
                 (self.source.ends, self.target.ends) = (None, None);
                 Ok(())
             }

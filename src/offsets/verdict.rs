@@ -223,6 +223,7 @@ impl PartitionPlan {
     /// Whether it stands in the way of a cutover: something would be lost, or nothing can be said.
     #[must_use]
     pub fn blocks_cutover(&self) -> bool {
+        // Unknown is not 0: what may be lost without being counted blocks as well.
         self.verdict == Verdict::Unmappable || self.missing != Some(0)
     }
 }

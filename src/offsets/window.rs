@@ -190,6 +190,7 @@ impl LogWindow {
     /// Index of the first record at or beyond `offset`.
     #[must_use]
     pub(crate) fn index_of(&self, offset: i64) -> usize {
+        // No piece is empty (see `put_slice`), so each has a last row.
         let n = self.pieces.partition_point(|p| p.stretch.offset_at(p.hi - 1) < offset);
         let Some(p) = self.pieces.get(n) else { return self.len };
         p.before + p.stretch.rows[p.lo..p.hi].partition_point(|row| p.stretch.offset_of(row) < offset)
@@ -248,6 +249,7 @@ impl LogWindow {
     }
 
     fn slice_at(&self, i: usize) -> &BlockSlice {
+        // Most windows are one piece, and alignments fetch single records by the million: no search then.
         match &self.pieces[..] {
             [one] => one,
             some => &some[some.partition_point(|p| p.before <= i) - 1],
@@ -296,6 +298,8 @@ impl Filling {
         if let Some(piece) = window.pieces.pop() {
             let (lo, hi) = (piece.lo, piece.hi);
             match Arc::try_unwrap(piece.stretch) {
+                // Behind a piece that ends before its stretch lie rows that are not this window's: it can't
+                // be extended.
                 Ok(stretch) if hi == stretch.rows.len() => {
                     window.len -= hi - lo;
                     (filling.stretch, filling.lo) = (stretch, lo);
@@ -326,6 +330,7 @@ impl Filling {
         if stretch.rows.is_empty() {
             (stretch.base_offset, stretch.base_ts) = (record.offset, record.ts);
         }
+        // Offsets can be 2^31 apart in a compacted log, or after a gap: a new stretch begins, with a base of its own.
         let Ok(offset) = i32::try_from(record.offset - stretch.base_offset) else {
             self.close_block();
             return self.put_record(record, key);
@@ -351,6 +356,7 @@ impl Filling {
         let (lo, hi) = (std::mem::take(&mut self.lo), stretch.rows.len());
         if let Some(row) = stretch.rows.last() {
             self.window.to = self.window.to.max(stretch.offset_of(row) + 1);
+            // Room was set aside for what was expected, and windows live as long as their groups' translations.
             stretch.rows.shrink_to_fit();
             stretch.keys.shrink_to_fit();
             self.window.put_slice(Arc::new(stretch), lo, hi);
@@ -382,6 +388,7 @@ impl RecordBlock {
 }
 
 fn delta_from_base(base: i64, ts: i64) -> i32 {
+    // A distance of exactly `i32::MIN` reads as `FAR`, too: it then is in `far`, like any other that does not fit.
     ts.checked_sub(base).and_then(|d| i32::try_from(d).ok()).unwrap_or(FAR)
 }
 

@@ -72,6 +72,7 @@ impl Throttle {
     #[must_use]
     pub(crate) fn wait_ms(&self, now_ms: u64) -> u64 {
         let Some(rate) = self.bytes_per_s else { return 0 };
+        // In 128 bits: the product may not fit 64.
         let due = u128::from(self.carried) * 1_000 / u128::from(rate.max(1));
         u64::try_from(due.saturating_sub(u128::from(now_ms))).unwrap_or(u64::MAX)
     }

@@ -141,6 +141,7 @@ impl TargetTopic {
             );
             out.push(Trouble::new(what, "carry them into a topic that is not compacted, with --into TOPIC"));
         }
+        // A topic that stamps records itself does not look at their own time.
         if let (Some(before), Some(oldest)) = (self.before_max_ms, census.oldest)
             && now.since(At(oldest)) > before
             && !self.stamps_itself
@@ -182,6 +183,7 @@ impl TargetTopic {
         } else if census.timeless > 0 {
             out.push(format!("{} records have no timestamp: they get the moment of sending", census.timeless));
         }
+        // What the target stamps itself counts from now: retention has its whole time.
         if let (Some(retention), Some(oldest)) = (self.retention_ms, census.oldest)
             && now.since(At(oldest)) > retention
             && !self.stamps_itself

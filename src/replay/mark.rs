@@ -19,6 +19,7 @@ pub(crate) fn write_mark(out: &mut String, run: &str, tp: &TopicPartition, offse
 #[must_use]
 pub(crate) fn parse_mark<'a>(mark: &'a [u8], run: &str) -> Option<(&'a str, i32, i64)> {
     let text = std::str::from_utf8(mark).ok()?;
+    // From the right: a topic's name may hold "-", a partition and an offset don't.
     let (place, offset) = text.strip_prefix(run)?.strip_prefix('/')?.rsplit_once('@')?;
     let (topic, partition) = place.rsplit_once('-')?;
     Some((topic, partition.parse().ok()?, offset.parse().ok()?))

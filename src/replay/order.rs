@@ -111,6 +111,7 @@ impl KeyComparison<'_> {
     /// A record of the target: newer than one that is to be carried with the same key, and not its copy?
     pub(crate) fn compare_record(&mut self, record: Keyed, key: &[u8]) {
         let Some((ts, id)) = self.book.oldest.get(&record.key) else { return };
+        // Within one millisecond nothing tells which came first: another record counts as newer, its own copy does not.
         let newer = record.ts > *ts || (record.ts == *ts && record.id != *id);
         if newer && self.found.insert(record.key) && self.first.len() < NAMED {
             self.first.push(shorten_key(key));
@@ -125,6 +126,7 @@ impl KeyComparison<'_> {
 }
 
 fn shorten_key(key: &[u8]) -> String {
+    // A letter that is cut in two shows as one that is not known.
     let text = String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
     if key.len() > SHOWN { text + "..." } else { text }
 }

@@ -123,6 +123,8 @@ impl ProgressSlots {
             let first = *of.first().ok_or_else(wrong)?;
             next[first] = self.check_within(first, slot.offset).ok_or_else(wrong)?;
             let entries: Vec<&str> = slot.metadata.split(' ').filter(|e| !e.is_empty()).collect();
+            // All partitions of the slot, or it is not ours: a position that is guessed skips records, or
+            // carries them twice.
             if entries.len() + 1 != of.len() {
                 return Err(wrong());
             }
@@ -141,6 +143,7 @@ impl ProgressSlots {
 
     fn check_within(&self, i: usize, offset: i64) -> Option<i64> {
         let (_, from, to) = &self.sources[i];
+        // The end itself is a position too: all of the part was carried.
         (*from..=*to).contains(&offset).then_some(offset)
     }
 }

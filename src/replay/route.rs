@@ -58,6 +58,7 @@ impl Route {
 /// The partition that Kafka's default partitioner gives a key.
 #[must_use]
 pub(crate) fn partition_of_key(key: &[u8], partitions: i32) -> i32 {
+    // Kafka's `toPositive`: masked, because the least integer has no absolute value.
     (murmur2(key).cast_signed() & 0x7fff_ffff) % partitions.max(1)
 }
 
@@ -67,6 +68,7 @@ pub fn murmur2(data: &[u8]) -> u32 {
     const M: u32 = 0x5bd1_e995;
     const R: u32 = 24;
     let length = u32::try_from(data.len() & 0xffff_ffff).unwrap_or(u32::MAX);
+    // Kafka's own seed: with another one, keys would go elsewhere than where producers put them.
     let mut h = 0x9747_b28c ^ length;
     let mut words = data.chunks_exact(4);
     for word in &mut words {

@@ -43,6 +43,7 @@ impl ReplaySpec {
     #[must_use]
     pub(crate) fn target_topics(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.routes.values().map(|r| r.to.as_str()).collect();
+        // Several topics may go into one (`--into`).
         names.sort_unstable();
         names.dedup();
         names

@@ -93,6 +93,7 @@ fn format_cell(name: &str) -> String {
 
 /// A visible text in Markdown, where it means itself.
 fn escape_markdown(text: &str) -> String {
+    // The backslash first, or it would escape what escapes the others. A `<` would begin HTML.
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('`', "\\`")
 }
 
@@ -122,6 +123,7 @@ pub fn ics(calendar: &Calendar, now: At) -> String {
         match (&m.window, m.date) {
             (None, Some(date)) => {
                 let day = |date: jiff::civil::Date| date.strftime("%Y%m%d").to_string();
+                // The end is not part of an event (RFC 5545): a day ends with the next one.
                 let next = date.tomorrow().unwrap_or(date);
                 event
                     .append_property(date_property("DTSTART", &day(date)))

@@ -35,6 +35,7 @@ pub fn to_text(report: &DiffReport) -> String {
     let mut rows = vec![heads.to_vec()];
     for t in &report.topics {
         let f = &t.found;
+        // Of a topic that could not be read there are no zeros.
         let known = !t.partitions.is_empty() || t.unknown.is_empty();
         let number = |n: u64| if known { n.to_string() } else { "-".to_owned() };
         rows.push(vec![
@@ -66,6 +67,7 @@ pub fn to_text(report: &DiffReport) -> String {
     if report.total_counts().differs() && part > 0 {
         out += &format!("not all of it is known: {part} of {} topics have something unknown\n", report.topics.len());
     }
+    // What took no time at all has no rate: nothing is divided by 0.
     let seconds = (report.ms as f64 / 1_000.0).max(0.001);
     out += &format!(
         "{} records read from both clusters in {seconds:.1} s ({:.0} records/s, {:.1} MB/s)\n",

@@ -54,6 +54,7 @@ pub fn change_lines(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     for l in next.journal.iter().filter(|l| said.is_some_and(|said| l.seq > said)) {
         out.push(json!({"kind": "journal", "seq": l.seq, "actor": l.actor, "subject": l.subject, "text": l.text}));
     }
+    // Stamped only now: two lines are the same whenever they were made.
     let stamped = |mut line: Value| {
         line["at_ms"] = json!(next.now.0);
         format_line(line)
@@ -69,6 +70,7 @@ pub(crate) fn metrics_line(address: SocketAddr, s: &Snapshot) -> String {
 
 /// A line as it leaves: without a secret, and in ASCII.
 fn format_line(mut line: Value) -> String {
+    // Secrets first: escaped, one with an odd letter in it would be another text.
     hide_json(&mut line);
     ascii_json(&line.to_string()).into_owned()
 }
@@ -131,6 +133,7 @@ fn countdown_lines(was: &[Countdown], is: &[Countdown]) -> Vec<Value> {
     let new =
         is.iter().filter(|c| was.iter().find(|w| same(w, c)) != Some(*c)).map(|c| line(c, words::countdown_word(c)));
     let over = was.iter().filter(|w| !is.iter().any(|c| same(&c, w)));
+    // What is over acts at no time any more.
     new.chain(over.map(|w| line(&Countdown { acts_at: None, ..w.clone() }, "over"))).collect()
 }
 

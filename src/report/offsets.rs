@@ -74,6 +74,7 @@ pub fn to_text(group: &str, to: Side, plan: &GroupTranslation, now: At) -> Strin
     ];
     let mut rows = vec![heads.to_vec()];
     for p in &plan.partitions {
+        // -1 stands for a bound that could not be read.
         let there = |end: i64| if end < 0 { "-".to_owned() } else { end.to_string() };
         rows.push(vec![
             p.tp.to_string(),
@@ -142,6 +143,7 @@ fn write_replay_hint(out: &mut String, group: &str, from: Side, plan: &GroupTran
         let ranges: Vec<String> = p.missing_ranges.iter().take(RANGES).map(|(a, b)| format!("[{a},{b})")).collect();
         let more = p.missing_ranges.len().saturating_sub(RANGES);
         let more = if more > 0 { format!(" and {more} more ranges (--json has all)") } else { String::new() };
+        // What expired on the source is missing and in no range: nobody can carry it.
         if ranges.is_empty() {
             let _ = writeln!(out, "{tp}: {} MISSING, and nothing on {from} is left to replay", format_count(p.missing));
         } else {

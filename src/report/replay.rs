@@ -48,6 +48,7 @@ pub fn to_text(report: &ReplayReport) -> String {
             line(format!("  {}:{}:{from}-{to}", visible_name(&tp.topic), tp.partition));
         }
     } else if report.run.is_some() {
+        // What took no time has no rate.
         let rate = report.carried_bytes.checked_mul(1_000).and_then(|b| b.checked_div(report.took_ms));
         let rate = rate.map_or_else(String::new, |rate| format!(", {}/s", format_size(rate)));
         line(format!(
@@ -78,6 +79,7 @@ pub fn to_text(report: &ReplayReport) -> String {
 /// Progress in one line; `before` is what was done when this go began.
 #[must_use]
 pub(crate) fn progress_line(p: &ReplayProgress, before: u64) -> String {
+    // Of nothing all is done.
     let percent = p.done.saturating_mul(100).checked_div(p.total).unwrap_or(100);
     let rate = p.bytes.checked_mul(1_000).and_then(|b| b.checked_div(p.ms)).unwrap_or(0);
     let left = p.left_ms(before).map_or_else(|| "?".to_owned(), format_duration);

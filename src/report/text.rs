@@ -299,6 +299,7 @@ fn describe_fidelity(p: &ProducerRow, snapshot: &Snapshot) -> String {
 /// A moment as UTC clock time with its date, to the millisecond.
 #[must_use]
 pub(crate) fn format_moment(at: At) -> String {
+    // What a producer made up may lie beyond any calendar.
     jiff::Timestamp::from_millisecond(at.0)
         .map_or_else(|_| format!("{} ms", at.0), |t| t.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string())
 }

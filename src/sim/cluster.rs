@@ -67,6 +67,7 @@ impl SimCluster {
     pub fn start(config: SimConfig) -> Result<Self, Trouble> {
         let mut state = SimState::new(&config.cluster_id, config.brokers);
         state.limits = config.limits;
+        // All ports are taken before any broker answers: Metadata names them all.
         let mut listeners = Vec::new();
         for id in state.brokers.keys().copied().collect::<Vec<_>>() {
             let slot = usize::try_from(id - 1).unwrap_or(0);
@@ -92,6 +93,7 @@ impl SimCluster {
                         tokio::spawn(wire::run_broker(served.clone(), id, listener));
                     }
                     let mut ticks = tokio::time::interval(Duration::from_millis(TICK_MS));
+                    // What a tick does goes by the clock: after a stall one makes up for all that were missed.
                     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
                     let ticking = async {
                         loop {
@@ -99,6 +101,7 @@ impl SimCluster {
                             served.with_state(|s, now| s.tick(now));
                         }
                     };
+                    // Either way the runtime ends, and with it each broker's task and socket.
                     tokio::select! {
                         () = ticking => {}
                         _ = stopped => {}
@@ -145,9 +148,11 @@ impl SimCluster {
 impl Drop for SimCluster {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
+            // The receiver is gone when the thread has panicked: there is nothing left to stop.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
+            // Waited for: only then are the ports free for whoever starts next.
             let _ = thread.join();
         }
     }

@@ -140,6 +140,7 @@ pub(crate) fn subject_to_open(m: &Model) -> Option<Subject> {
 /// Goes to the calendar.
 pub(crate) fn go_to_calendar(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
+    // Asked for while it is open, it must not lead back to itself.
     if m.screen != Screen::Calendar {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Calendar));
     }
@@ -173,6 +174,7 @@ fn standing_of_stage(stage: &Stage) -> (MoveStanding, Option<At>) {
         Stage::OnBlue | Stage::RolledBack { .. } => (MoveStanding::NotYet, None),
         Stage::Moving { .. } => (MoveStanding::Moving, None),
         Stage::Soaking { since } => (MoveStanding::Moved, Some(*since)),
+        // When it moved is not told any more once its soak is over: nothing is said of its window.
         Stage::Complete { .. } => (MoveStanding::Moved, None),
     }
 }

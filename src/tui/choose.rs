@@ -113,6 +113,7 @@ pub(crate) fn parse_moment(typed: &str, now: At) -> Result<Option<At>, String> {
     let at = match typed.strip_prefix('-') {
         Some(ago) => {
             let ms = ago.parse::<jiff::SignedDuration>().ok().map(|d| d.as_millis());
+            // A second minus would turn "ago" into "ahead".
             let ms = ms.and_then(|ms| i64::try_from(ms).ok()).filter(|ms| *ms >= 0);
             At(now.0.saturating_sub(ms.ok_or_else(|| format!("`{typed}` is no time span: {MOMENT}"))?))
         }

@@ -159,6 +159,7 @@ impl Dialog {
                 self.since = now;
             }
             Ok(next) => {
+                // Figures that moved, and a warning that is gone, are nothing to read again.
                 let news = self.prepared.as_ref().is_none_or(|before| {
                     before.level != next.level
                         || before.steps != next.steps
@@ -199,6 +200,7 @@ impl Dialog {
         }
         self.phase = Phase::Sent;
         self.since = now;
+        // From here on the command's answer counts, and none that is late.
         self.question = id;
         Some(Ask::Execute {
             id,

@@ -15,6 +15,7 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, fields: &[&str]) -> bool {
         self.0.is_empty() || {
+            // By spaces, which no word holds: none is found across two fields.
             let hay = fields.join(" ").to_lowercase();
             self.0.iter().all(|w| hay.contains(w))
         }

@@ -32,6 +32,7 @@ impl Sent {
 
     /// The answer to one of them: whether it was taken.
     pub(crate) fn note_answer(&mut self, id: u64, taken: bool) {
+        // It is no longer open in either case, so the removal comes first.
         self.taken |= self.open.remove(&id) && taken;
     }
 
@@ -75,6 +76,7 @@ impl Hosted<'_> {
 #[must_use]
 pub(crate) fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
     let s = m.snapshot.as_ref()?;
+    // Somebody else carries it on, or nobody did.
     if m.options.attached || m.controller_gone || m.read_only() {
         return None;
     }
@@ -103,6 +105,7 @@ fn list_running(m: &Model) -> Vec<(Subject, Option<&RunView>)> {
     let groups = s
         .groups
         .iter()
+        // A move whose run is not told may change something.
         .filter(|g| matches!(g.stage, Stage::Moving { .. }) && g.run.as_ref().is_none_or(|r| !r.dry_run))
         .map(|g| (Subject::Group(g.group.clone()), g.run.as_ref()));
     let producers = s

@@ -108,6 +108,7 @@ fn is_reachable(m: &Model, a: &KeyAction) -> bool {
 /// The lines for what was typed, best first.
 #[must_use]
 pub(crate) fn list_entries(m: &Model, typed: &str) -> Vec<PaletteEntry> {
+    // Before any search: what is typed to leave is found in other names too, as `x` is in `export`.
     if LEAVES.contains(&typed.trim()) {
         let leave = actions::find_by_id("leave").into_iter();
         return leave
@@ -308,6 +309,7 @@ fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked:
     match (begin.next(), begin.count()) {
         (Some(only), 0) => Ok(only),
         (Some(_), more) => Err(format!("{} begin with `{want}`: tab completes, up and down choose", more + 1)),
+        // The caller has held `selected` against these rows.
         (None, _) if rows[selected].is_harmless() => Ok(selected),
         (None, _) => Err(format!("nothing begins with `{want}`: up and down choose, tab completes")),
     }
@@ -351,6 +353,7 @@ fn carry_out_entry(m: &mut Model, entry: PaletteEntry) -> Vec<Cmd> {
         }
         (Some(action), subject) => {
             if let Some(subject) = subject {
+                // Who stands on it already stays there, on its own screen too.
                 if m.current_subject().as_ref() != Some(&subject) {
                     stand_on(m, &subject);
                 }

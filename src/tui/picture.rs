@@ -93,6 +93,7 @@ fn render_row(buf: &Buffer, y: u16, fg: &str, bg: &str, out: &mut String) {
             }
             text.push_str(c.symbol());
             x += 1;
+            // The cell behind a wide letter is empty, and part of it.
             if wide {
                 x += 1;
                 break;

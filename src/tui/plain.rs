@@ -24,6 +24,7 @@ pub(crate) async fn run_plain(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut before: Option<Arc<Snapshot>> = None;
+    // The newest snapshot may have come before this began: it is told as well.
     rx.mark_changed();
     loop {
         tokio::select! {
@@ -53,6 +54,7 @@ pub(crate) async fn run_plain(
 pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
     let mut out = Vec::new();
     let untrusted = next.why_untrusted(next.now);
+    // When it turned, and not each time that the reason is put in other words.
     let turned = |b: &Snapshot| b.why_untrusted(b.now).is_none() != untrusted.is_none();
     if before.is_none_or(|b| b.header.arming != next.header.arming || turned(b)) {
         let arming = match (&next.header.arming, &untrusted) {
@@ -64,6 +66,7 @@ pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         out.push(format!("{}: {arming}", visible_name(&next.header.migration)));
     }
     for (was, now) in [(before.map(|b| &b.blue), &next.blue), (before.map(|b| &b.green), &next.green)] {
+        // Each by the time of its own snapshot: by now's, all of the older one would be stale.
         let (was, now_words) = (was.map(|w| describe_side(w, before.unwrap_or(next))), describe_side(now, next));
         if was.as_ref() != Some(&now_words) {
             out.push(now_words);
@@ -87,6 +90,7 @@ pub fn list_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         }
     }
     let said = before.and_then(|b| b.journal.last()).map_or(0, |l| l.seq);
+    // What was journalled before this began is history.
     for l in next.journal.iter().filter(|l| before.is_some() && l.seq > said) {
         out.push(format!("journal {}: {} ({})", l.seq, l.sentence(), visible_name(&l.actor)));
     }

@@ -19,6 +19,7 @@ pub(crate) fn scale_columns(trend: &[Option<u64>], columns: usize, rows: u64, ma
             if max == 0 {
                 return 1;
             }
+            // In 128 bits: a large lag times the height would not fit.
             let level = u128::from(v.min(max)) * u128::from(top - 1) / u128::from(max);
             u64::try_from(level).unwrap_or(top - 1) + 1
         })

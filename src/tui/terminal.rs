@@ -141,6 +141,7 @@ impl Cockpit {
         mut signals: ProcessSignals,
     ) -> ExitReason {
         let mut tick = tokio::time::interval(FRAME);
+        // After a long stop (a suspended process, a slow line) one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         rx.mark_changed();
         let (mut controller, mut answers) = (true, true);
@@ -148,6 +149,7 @@ impl Cockpit {
         loop {
             let mut at_once = false;
             tokio::select! {
+                // Signals and keys before snapshots: those come again.
                 biased;
                 name = signals.next() => match name {
                     Some(name) => return ExitReason::Signal(name),
@@ -274,6 +276,7 @@ impl Cockpit {
         let stopped = tokio::time::timeout(STOPS, signals.go_on.recv()).await.is_ok();
         enter_modes()?;
         self.forget_drawn()?;
+        // Its size may have changed while we were stopped.
         let size = self.terminal.size()?;
         self.take_message(Msg::Resize(size.width, size.height), asks);
         self.take_message(Msg::Continued(stopped, (self.clock)()), asks);

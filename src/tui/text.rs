@@ -28,6 +28,7 @@ fn is_plain(s: &str) -> bool {
 
 /// Graphemes with the number of cells each takes. What takes none has been made visible before.
 fn split_graphemes(s: &str) -> Vec<(String, usize)> {
+    // Split as ratatui splits it, so that a width is what will be drawn.
     Span::raw(visible_cow(s))
         .styled_graphemes(Style::default())
         .map(|g| g.symbol.chars().take(MAX_GRAPHEME_CHARS).collect::<String>())
@@ -121,6 +122,7 @@ pub(crate) fn cut_middle(s: &str, cells: usize, ellipsis: &str) -> String {
         return parts.into_iter().map(|p| p.0).collect();
     }
     let mark = ellipsis.width();
+    // Too narrow for both ends: then the beginning says more.
     if cells < mark + 4 {
         return cut(s, cells, ellipsis);
     }
@@ -169,6 +171,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
             }
             if line.is_empty() {
                 let head = cut(&word, cells, "");
+                // A letter wider than the line fits on none: it is left out, or this would never end.
                 if head.is_empty() {
                     break;
                 }
@@ -178,6 +181,7 @@ pub fn wrap(s: &str, cells: usize, max: usize, ellipsis: &str) -> Vec<String> {
             } else {
                 lines.push(std::mem::take(&mut line));
             }
+            // One line more than asked for tells that the last one must be cut.
             if lines.len() > max {
                 break;
             }
@@ -213,6 +217,7 @@ pub(crate) fn format_rate(r: f64) -> String {
     if !r.is_finite() || r < 0.0 {
         return "?/s".into();
     }
+    // The next form begins where rounding would add a digit: 9.95 would read 10.0.
     if r < 0.05 {
         "0/s".into()
     } else if r < 9.95 {
@@ -225,6 +230,7 @@ pub(crate) fn format_rate(r: f64) -> String {
 }
 
 fn format_scaled(f: f64) -> String {
+    // The next unit begins where rounding would carry: 999,500 would read 1000k.
     let (v, unit) = if f < 999_500.0 {
         (f / 1e3, "k")
     } else if f < 999_500_000.0 {
@@ -305,6 +311,7 @@ pub(crate) fn format_coarse(ms: u64) -> String {
 /// Time of day in UTC, `14:02:11`.
 #[must_use]
 pub(crate) fn format_clock(at_ms: i64) -> String {
+    // Rounded down: right before 1970, too.
     let s = at_ms.div_euclid(1000).rem_euclid(86_400);
     format!("{:02}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
@@ -318,6 +325,7 @@ pub(crate) fn format_clock_ms(at_ms: i64) -> Option<String> {
 /// The day in UTC, `2026-03-01`.
 #[must_use]
 pub(crate) fn format_day(at_ms: i64) -> Option<String> {
+    // A record without a time says -1, which is no day.
     let at = jiff::Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
     Some(at.strftime("%Y-%m-%d").to_string())
 }

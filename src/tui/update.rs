@@ -134,6 +134,7 @@ pub(crate) fn perform_action(m: &mut Model, action: &KeyAction) -> Vec<Cmd> {
 }
 
 fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
+    // Windows and terminals with the kitty protocol tell that a key was let go, too: it was handled when it went down.
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
@@ -141,6 +142,7 @@ fn on_key(m: &mut Model, key: KeyEvent) -> Vec<Cmd> {
         return handle_unseen_key(m, key);
     }
     if falls_on_deaf_ears(m, key) {
+        // Who goes on typing still means what has closed: the time begins anew.
         m.be_deaf();
         if m.flash.is_none() {
             m.show_message(Tone::Hold, "What was typed was meant for what is not there any more: dropped.");
@@ -266,6 +268,7 @@ fn on_paste(m: &mut Model, text: &str) {
 }
 
 fn on_snapshot(m: &mut Model, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
+    // Another process may be the controller by now: it counts from 1 again.
     if m.snapshot.as_ref().is_some_and(|s| s.seq > snapshot.seq && s.header.pid == snapshot.header.pid) {
         return Vec::new();
     }

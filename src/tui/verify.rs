@@ -52,6 +52,7 @@ pub(crate) fn span_of_range(selected: usize, now: At) -> DiffSpan {
 pub(crate) fn parse_typed_range(typed: &str, now: At) -> Result<DiffSpan, String> {
     let at = |word: Option<&str>| {
         let word = word.ok_or_else(|| USAGE.to_owned())?;
+        // A moment begins with a digit as well, and is no time span.
         let ago = word.starts_with(|c: char| c.is_ascii_digit()) && word.parse::<jiff::SignedDuration>().is_ok();
         let word = if ago { format!("-{word}") } else { word.to_owned() };
         parse_moment(&word, now)?.ok_or_else(|| USAGE.to_owned())
@@ -91,6 +92,7 @@ pub(crate) fn start_diff(m: &mut Model, what: DiffWhat, span: DiffSpan, resume: 
 /// Goes to the screen of the diff.
 pub(crate) fn go_to_diff(m: &mut Model) {
     m.focus = ScreenFocus::Partitions;
+    // Asked for while it is open, it must not lead back to itself.
     if m.screen != Screen::Verify {
         m.came_from = Some(std::mem::replace(&mut m.screen, Screen::Verify));
     }

@@ -279,6 +279,7 @@ pub(crate) fn flag_role(f: FlagState) -> Role {
 #[must_use]
 pub(crate) fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, String) {
     let ms = now.since(at);
+    // A time so far ahead is another clock's: it says nothing of an age.
     if ms > stale_after_ms || at.since(now) > stale_after_ms {
         (Role::Fail, format!("STALE {}", text::format_age(ms)))
     } else if ms > stale_after_ms / 2 {

@@ -68,6 +68,7 @@ fn first_records(source: &LogWindow, target: &LogWindow) -> Vec<u32> {
     // Identities are hashes, except in tests.
     let bucket = |id: u128| {
         let mixed = ((id >> 64) as u64 ^ id as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // With a single bucket the shift is by all 64 bits, which `>>` does not take.
         mixed.checked_shr(64 - bits).unwrap_or(0) as usize
     };
     let ids = || source.iter().chain(target.iter()).map(|r| r.id.0);
@@ -92,6 +93,7 @@ fn first_records(source: &LogWindow, target: &LogWindow) -> Vec<u32> {
     for b in 0..1 << bits {
         bucket.clear();
         bucket.extend(sorted[starts[b] as usize..starts[b + 1] as usize].iter().map(|i| (id_of(*i), *i)));
+        // By identity and then by number: the first of each run is the identity's first record, without a stable sort.
         bucket.sort_unstable();
         for same in bucket.chunk_by(|a, b| a.0 == b.0) {
             same.iter().for_each(|(_, i)| first[*i as usize] = same[0].1);

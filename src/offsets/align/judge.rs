@@ -53,6 +53,7 @@ pub(super) fn expired_until(window: &LogWindow, log_start: i64, axioms: &Axioms)
         }
         oldest = oldest.min(ts);
     }
+    // A log that starts at 0 has lost nothing to retention, however young its oldest record is.
     (log_start > 0).then_some(oldest)
 }
 
@@ -123,10 +124,13 @@ impl<'a> AlignmentJudge<'a> {
         // An empty source whose records expired tells nothing; one that never had any has been silent all along.
         let silent_after = match newest {
             Some(ts) => ts.max(axioms.complete_from).saturating_add(delta),
+            // Every record's time lies ahead, so none says when the source last wrote: the windows' floor
+            // stands in for it.
             None if !source.is_empty() => axioms.complete_from.saturating_add(delta),
             None if axioms.source_log_start == 0 && source.from() == 0 => i64::MIN,
             None => i64::MAX,
         };
+        // A record just above the floor may have its twin just below it, outside of the window.
         let known_from = expired_until(source, axioms.source_log_start, axioms)
             .map_or(axioms.complete_from, |oldest| oldest.max(axioms.complete_from))
             .saturating_add(delta);
@@ -154,6 +158,7 @@ impl<'a> AlignmentJudge<'a> {
         let old = |i: &usize| {
             source.get(*i).ts < axioms.ahead.old_before && !index.target(index.slot_of_source(*i)).is_empty()
         };
+        // From the end: one record vouches for all that came before it.
         judge.old_to = (0..source.len()).rev().find(old).map_or(i64::MIN, |i| source.get(i).offset + 1);
         judge.measure_reach();
         judge
@@ -170,11 +175,14 @@ impl<'a> AlignmentJudge<'a> {
         let (mut pairs, mut within) = (0, 0);
         for slot in 0..self.index.slot_count() {
             let (source, target) = (self.index.source(slot), self.index.target(slot));
+            // Among many copies (a heartbeat's) the nearest is near by chance, and says nothing of how far
+            // pairs lie apart.
             if source.len() > 2 || target.len() > 2 {
                 continue;
             }
             let nearest = source.iter().flat_map(|s| target.iter().map(|t| self.measure_distance(*s, *t))).min();
             let Some(apart) = nearest else { continue };
+            // This one checks A1, so wide pairs count too; the reach is learnt only from what lies within it.
             self.pair_distance = self.pair_distance.max(apart);
             if apart <= self.axioms.pair_reach {
                 pairs += 1;
@@ -188,6 +196,7 @@ impl<'a> AlignmentJudge<'a> {
 
     /// The distance of two records' timestamps, ms.
     fn measure_distance(&self, source: u32, target: u32) -> i64 {
+        // Producers set timestamps as they like: two may lie further apart than an i64 holds.
         let apart = self.source.get(source as usize).ts.abs_diff(self.target.get(target as usize).ts);
         i64::try_from(apart).unwrap_or(i64::MAX)
     }
@@ -197,6 +206,7 @@ impl<'a> AlignmentJudge<'a> {
         let none = Bound { at: self.target.len(), limited: false };
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         match self.plain_pair(source, target) {
+            // Nothing that an offset could skip: what is missing then is a cost, whatever the offset.
             _ if target.is_empty() => return none,
             Some((s, _)) if s < self.unconsumed => return none,
             Some((_, t)) => return Bound { at: t as usize, limited: false },
@@ -215,6 +225,7 @@ impl<'a> AlignmentJudge<'a> {
         // (a): skip no more copies in play than were consumed
         let (from, credit, limited) = self.count_credit(source, &copies, owed.oldest);
         let spend = copies.iter().filter(|c| c.ts >= from).nth(credit).map_or(self.target.len(), |c| c.i as usize);
+        // A credit that was cut short matters only where it sets the bound, and not (b).
         Bound { at: keep.min(spend), limited: limited && spend < keep }
     }
 
@@ -227,6 +238,7 @@ impl<'a> AlignmentJudge<'a> {
         let mut older: Vec<i64> = all.filter(|ts| *ts < oldest).collect();
         older.sort_unstable();
         let mut low = oldest;
+        // Back from the oldest owed copy, over gaps that a pair can reach across (A1), and no further.
         for ts in older.into_iter().rev() {
             if low.saturating_sub(ts) > delta {
                 break;
@@ -279,11 +291,13 @@ impl<'a> AlignmentJudge<'a> {
         let ahead: Vec<RecordCopy> = target.iter().filter(|i| kept(**i)).map(|i| self.target_copy(*i)).collect();
         let serving = ahead.iter().filter(|c| self.serves_owed(&owed, c)).count();
         let short = owed.count().saturating_sub(serving);
+        // What is young may still come: that is unsettled, and not missing.
         self.note_missing(source, &matched, short.saturating_sub(late_unconsumed), &mut tally.missing);
 
         let consumed = SortedTimes::from_records(self.source, source.iter().filter(|i| **i < self.unconsumed));
         let any = SortedTimes::from_records(self.source, source.iter());
         let delta = self.axioms.pair_delta;
+        // So many of those ahead serve what is owed: only what is beyond them can be a second reading.
         let spare = ahead.len() - owed.count().min(ahead.len());
         let twins: Vec<u32> = ahead.iter().filter(|c| consumed.has_near(c.ts, delta)).map(|c| c.i).collect();
         let processed = twins.len();
@@ -300,6 +314,7 @@ impl<'a> AlignmentJudge<'a> {
         tally.re_read_pending += doubtful as u64;
 
         let behind = target.iter().filter(|i| !kept(**i)).map(|i| self.target_copy(*i));
+        // An older one may have had its twin below the source's window, so nothing is claimed of it.
         let only = behind.filter(|c| c.ts >= self.known_from && !any.has_near(c.ts, delta));
         tally.target_only.extend(only.map(|c| c.i));
     }
@@ -362,6 +377,7 @@ impl<'a> AlignmentJudge<'a> {
     fn plain_pair(&self, source: &[u32], target: &[u32]) -> Option<(u32, u32)> {
         let ([s], [t]) = (source, target) else { return None };
         let oldest = self.source.get(*s as usize).ts.min(self.target.get(*t as usize).ts);
+        // Below `known_from` there may have been another copy outside of the windows: then it is counted, as any other.
         let pair = self.measure_distance(*s, *t) <= self.axioms.pair_reach && oldest >= self.known_from;
         pair.then_some((*s, *t))
     }
@@ -380,6 +396,7 @@ impl<'a> AlignmentJudge<'a> {
 
     /// Whether a target record without a twin is to be delivered as if it were unconsumed.
     fn is_expected(&self, copy: &RecordCopy) -> bool {
+        // The journal has this machine's clock, the records have their producers': as much room as A1 gives.
         let since = self.axioms.target_only_since.map(|at| at.saturating_sub(self.axioms.pair_delta));
         self.is_young(copy)
             || since.is_some_and(|at| copy.ts >= at)
@@ -392,6 +409,7 @@ impl<'a> AlignmentJudge<'a> {
     fn match_copies(&self, slot: usize) -> Matched {
         let (source, target) = (self.index.source(slot), self.index.target(slot));
         let single = source.len() <= 1 && target.len() <= 1;
+        // A lone copy has no neighbour that it could be mistaken for, so it gets the whole reach.
         let reach = if single { self.axioms.pair_reach } else { self.reach };
         let by_ts = |indices: &[u32], window: &LogWindow, from: i64| {
             let copies = indices.iter().map(|i| RecordCopy { ts: window.get(*i as usize).ts, i: *i });

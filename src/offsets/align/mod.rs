@@ -165,6 +165,7 @@ fn compute_alignment(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at
         best = best.min(bound.at);
         limited |= bound.limited;
     }
+    // Past the last record it is the end that was read to: markers and holes behind it need not be read again.
     let offset_of = |cut: usize| if cut < target.len() { target.get(cut).offset } else { target.to() };
     let cut = at.map_or(best, |at| target.index_of(at));
     let kept = |i: u32| i as usize >= cut;
@@ -202,6 +203,7 @@ fn excuse_superseded(
     axioms: &Axioms,
     tally: &mut AlignmentTally,
 ) -> u64 {
+    // Keys are hashed only where they were asked for, and then for every record: one tells for all.
     if !axioms.target_compacted || tally.missing.is_empty() || source.key_hash(0).is_none() {
         return 0;
     }
@@ -212,7 +214,9 @@ fn excuse_superseded(
     let missing: HashSet<u32> = tally.missing.iter().copied().collect();
     let mut superseding = HashSet::new();
     let mut excused = HashSet::new();
+    // From the end: only what comes later supersedes.
     for i in (source.index_of(axioms.committed)..source.len()).rev() {
+        // 0 stands for no key: nothing supersedes such a record.
         let Some(key) = source.key_hash(i).filter(|k| *k != 0) else { continue };
         let number = i as u32;
         if missing.contains(&number) {
@@ -220,6 +224,7 @@ fn excuse_superseded(
                 excused.insert(number);
             }
         } else if present[index.slot_of_source(i)] {
+            // Only what the target holds replaces something there: a later record that is missing too excuses nothing.
             superseding.insert(key);
         }
     }

@@ -97,6 +97,7 @@ pub(crate) fn align_pool(
     axioms: &Axioms,
 ) -> PoolAlignment {
     let consumed = |p: usize, r: &Rec| committed.get(p).is_some_and(|at| r.offset < *at);
+    // The consumed ones come first, whatever their partition: one index then parts C from U, as in a single log.
     let ours = merge_partitions(source, axioms.ahead, |p, r| (!consumed(p, r), 0, p, r.offset));
     let theirs = merge_partitions(target, Ahead::NONE, |p, r| (true, r.ts, p, r.offset));
     let split = ours.places.iter().position(|at| committed.get(at.partition as usize).is_none_or(|c| at.offset >= *c));
@@ -154,6 +155,7 @@ fn merge_partitions<K: Ord>(parts: &[PoolPartition<'_>], ahead: Ahead, key: impl
         all.extend(part.window.iter().enumerate().map(|(i, r)| (p, i, r)));
     }
     all.sort_by_cached_key(|(p, _, r)| key(*p, r));
+    // An empty window has no hash to show, which does not mean that keys were not asked for.
     let keyed = parts.iter().all(|p| p.window.is_empty() || p.window.key_hash(0).is_some());
     let keys: Vec<u64> = all.iter().filter(|_| keyed).filter_map(|(p, i, _)| parts[*p].window.key_hash(*i)).collect();
     let rows: Vec<Rec> = (0..).zip(&all).map(|(offset, (_, _, r))| Rec { offset, ..*r }).collect();
@@ -219,6 +221,7 @@ fn build_pool_sources(places: &[RecordOrigin], partitions: usize, indices: &mut 
         let source = &mut sources[partition as usize];
         source.missing += 1;
         match source.ranges.last_mut() {
+            // Before index 0 there is none: it wraps to a number that no record has.
             Some(range) if last == Some((partition, i.wrapping_sub(1))) => range.1 = offset + 1,
             _ => source.ranges.push((offset, offset + 1)),
         }

@@ -53,6 +53,7 @@ impl Mm2 {
         };
         let mut value = Fields(value);
         match (value.short(), value.long(), value.long()) {
+            // There is only version 0 of this struct: the fields of another may lie elsewhere.
             (Some(0), Some(upstream), Some(downstream)) => {
                 self.checkpoints.insert((topic, partition), (upstream, downstream));
             }
@@ -64,6 +65,7 @@ impl Mm2 {
     pub(crate) fn note_sync(&mut self, key: Option<&[u8]>, value: Option<&[u8]>) {
         let parsed = key.zip(value).and_then(|(key, value)| {
             let (mut key, mut value) = (Fields(key), Fields(value));
+            // Unlike a checkpoint's, a sync's value has no version in front.
             Some(((key.text()?, key.int()?), value.long()?, value.long()?))
         });
         let Some((tp, upstream, downstream)) = parsed else { return self.broken += 1 };
@@ -74,6 +76,8 @@ impl Mm2 {
         }
         pairs.insert(upstream, downstream);
         if pairs.len() > SYNCS {
+            // The lowest goes: groups stand near the end, and one that stands below all pairs gets no claim,
+            // not a wrong one.
             pairs.pop_first();
         }
     }
@@ -89,6 +93,7 @@ impl Mm2 {
         committed: i64,
     ) -> Option<Claim> {
         let checkpoint = self.checkpoints.get(&(target_topic.to_owned(), partition));
+        // A checkpoint beyond the commit would skip records; a negative offset is MirrorMaker's "can't be translated".
         let checkpoint = checkpoint.filter(|(upstream, down)| *upstream <= committed && *down >= 0);
         let pairs = self.syncs.get(&(source_topic.to_owned(), partition));
         let pair = pairs.and_then(|pairs| pairs.range(..=committed).next_back());
@@ -96,6 +101,7 @@ impl Mm2 {
         let synced = pair.map(|(upstream, down)| down + i64::from(*upstream != committed)).filter(|at| *at >= 0);
         let said = [(checkpoint.map(|(_, down)| *down), "checkpoint"), (synced, "offset sync")];
         let best =
+            // Of two that say the same the checkpoint is named.
             said.into_iter().filter_map(|(at, word)| Some((at?, word))).reduce(|a, b| if b.0 > a.0 { b } else { a });
         best.map(|(offset, word)| Claim { offset, evidence: format!("mm2 {word} {offset}") })
     }
@@ -124,6 +130,7 @@ impl Fields<'_> {
     }
 
     fn text(&mut self) -> Option<String> {
+        // A negative length is Kafka's null, and no topic or group is called that.
         let len = usize::try_from(self.short()?).ok()?;
         let (text, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;

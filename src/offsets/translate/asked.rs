@@ -35,6 +35,7 @@ impl Translation {
         }
         let from = self.source.window.index_of(committed);
         let oldest = self.source.window.iter().skip(from).map(|r| r.ts).min().unwrap_or(source.asked.0);
+        // Records without a time say -1, and negative times are commands to ListOffsets (-1 is the end, -2 the start).
         self.moment = Some(oldest.saturating_sub(signed_ms(self.params.pair_delta_ms)).max(0));
     }
 
@@ -52,6 +53,7 @@ impl Translation {
             Strategy::Earliest => Some(target.log_start),
             Strategy::Timestamp => {
                 let found = self.moment.and_then(|moment| self.target.lookups.get(&moment)).copied();
+                // Retention may have moved the log's start since that was looked up.
                 found.map(|at| at.clamp(target.log_start, target.end))
             }
             _ => None,
@@ -68,6 +70,7 @@ impl Translation {
         let mut plan = self.plan_unmappable(&why);
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return plan };
         let claimed = match self.params.strategy {
+            // What was never committed MirrorMaker can't have translated.
             Strategy::Mm2 | Strategy::Auto => self.params.mm2.as_ref().filter(|_| self.params.committed.is_some()),
             _ => None,
         };
@@ -78,6 +81,7 @@ impl Translation {
         plan.re_read = Some(target.end.abs_diff(goal));
         // A position beyond the log is one of another log: what of this one was consumed is not known.
         let placed = self.params.committed.filter(|at| (0..=source.high_watermark).contains(at));
+        // To the high watermark: what an open transaction hides may be owed as well.
         let backlog = placed.map(|at| source.high_watermark.abs_diff(at));
         let (held, unknown) = (target.end.abs_diff(goal), "whether all that is unconsumed is there is not known");
         let words = match self.params.strategy {
@@ -109,11 +113,14 @@ impl Translation {
         let a = assess_offset(&self.source.window, &self.target.window, axioms, goal);
         let mut plan = self.conclude_aligned(&a, source, target, committed);
         let below = self.target.window.from().saturating_sub(goal).max(0).unsigned_abs();
+        // Below the window nothing was compared: all of it may have been processed.
         plan.re_read = plan.re_read.map(|n| n + below);
         plan.evidence = format!("asked for, {} records compared", a.compared);
         let mut cost = Vec::new();
         let skipped = a.missing.saturating_sub(best.missing);
+        // What even the best offset lacks is no fault of the one that was asked for.
         match skipped {
+            // Another copy stands in for the skipped one, so the count shows no loss; that it is none can't be shown.
             0 if goal > best.offset => cost.push("may skip an unconsumed copy among identical records".to_owned()),
             0 => {}
             n => cost.push(format!("skips {n} unconsumed records{}", describe_span(a.missing_times))),
@@ -130,6 +137,7 @@ impl Translation {
         }
         plan.verdict = match plan.verdict {
             _ if goal > best.offset => Verdict::Guess,
+            // Safe, and not the largest safe one, which PROVEN says too.
             verdict if goal < best.offset => verdict.max(Verdict::Bounded),
             verdict => verdict,
         };
@@ -156,6 +164,7 @@ impl Translation {
                 self.plan_unmappable("MirrorMaker 2 says nothing of this group and partition, and no content agrees")
             }
             Some(claim) => {
+                // A checkpoint may name what has expired since, or what was cut off.
                 let offset = claim.offset.clamp(target.log_start, target.end);
                 let mut plan = self.conclude_asked(best, offset, (source, target), committed);
                 plan.evidence.clone_from(&claim.evidence);

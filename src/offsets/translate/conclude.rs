@@ -54,10 +54,13 @@ impl Translation {
             (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(words, why)));
         }
         let unconsumed = (self.source.window.len() - self.source.window.index_of(committed)) as u64;
+        // What an open transaction on the target holds can't be compared: all of it may have been processed.
         let mut again = a.re_read + a.re_read_pending + target.high_watermark.abs_diff(target.end);
+        // An offset that was asked for names this among its costs.
         if self.params.committed.is_none() && unconsumed > 0 && !self.params.strategy.is_asked_for() {
             (verdict, why) =
                 (verdict.max(Verdict::Bounded), Some(join_reasons(describe_never_committed(unconsumed), why)));
+            // Its auto.offset.reset may have let it read all of them.
             again += unconsumed;
         }
         let carried = self.params.metadata.as_ref().map(|m| m.len());
@@ -186,6 +189,7 @@ impl VerdictGrounds {
             return (Verdict::Guess, Some(why));
         }
         let u = self.unsettled;
+        // A1 is checked, not believed: seen pairs at more than half of it leave no room for those that were not seen.
         let delta = signed_ms(params.pair_delta_ms);
         let why = if params.rule == IdentityRule::Key {
             Some("identity \"key\" can't tell two records of one key apart".to_owned())
@@ -235,6 +239,7 @@ fn is_mirrored(source: &LogWindow, target: &LogWindow) -> bool {
         let (a, b) = (source.get(a), target.get(b));
         (a.offset, a.id) == (b.offset, b.id)
     };
+    // Records that are all alike would agree when shifted, too.
     let telling = |ours: &std::ops::Range<usize>| ours.clone().any(|i| source.get(i).id != source.get(ours.start).id);
     ours.len() >= MIRRORED && ours.len() == theirs.len() && telling(&ours) && ours.zip(theirs).all(same)
 }

@@ -17,6 +17,7 @@ impl Translation {
         let (Some(source), Some(target)) = (self.source.ends, self.target.ends) else { return Need::Ends };
         match self.params.strategy {
             Strategy::Seam => return self.decide_seam(source, target),
+            // A recorded seam is stronger than contents: writers that were cut hard left no twins to align by.
             Strategy::Auto if self.params.seam.is_some() => return self.decide_seam(source, target),
             Strategy::Identity => return self.decide_mirror(source, target),
             _ => {}
@@ -40,6 +41,7 @@ impl Translation {
         // where arrival can't be told from samples, by timestamp
         let skew = signed_ms(self.params.arrival_skew_ms).saturating_add(signed_ms(self.params.pair_delta_ms));
         for (log, other) in [(Log::Source, target), (Log::Target, source)] {
+            // Fixed by the first round, so that later ones need no new lookup. An older limit only settles less.
             let tail = self.log_mut(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
             let told = self.settled_by_samples(log, other, self.params.arrival_skew_ms).is_some();
             if let (false, Some(need)) = (told, self.look_up(log, tail)) {
@@ -59,6 +61,7 @@ impl Translation {
             .map(|(log, ends, latest)| self.wanted_from(log, ends, latest, query));
         let all = source.end.abs_diff(wanted[0]).saturating_add(target.end.abs_diff(wanted[1]));
         if self.reading_floor().is_some() && all > self.params.count_records {
+            // Comes here once: without a floor less is wanted.
             self.uncounted = true;
             return self.decide_next();
         }
@@ -66,6 +69,8 @@ impl Translation {
             let side = self.log_mut(log);
             let (from, to) = (side.window.from(), side.window.to());
             if wanted < from {
+                // A stretch that was begun is read up to the window first, whatever is wanted by now: only
+                // whole can it be joined.
                 let start = side.older.as_ref().map_or(wanted, LogWindow::to);
                 return self.need_read(log, start, from);
             }
@@ -79,6 +84,7 @@ impl Translation {
     /// Both windows stand where reading begins.
     pub(super) fn open_windows(&mut self, source: i64, target: i64) {
         if !self.opened {
+            // Both begin empty: the source grows from the commit to its end, the target from its end back.
             self.source.window = LogWindow::new(source);
             self.target.window = LogWindow::new(target);
             self.opened = true;
@@ -91,6 +97,8 @@ impl Translation {
             return ends.log_start;
         }
         let (settled, evidence) = (self.settled_below(log), self.evidence);
+        // `query` was answered before anything is loaded. What is unsettled must lie in the window, whatever
+        // its timestamp.
         self.log_mut(log).lookups[&query].min(latest).min(settled).saturating_sub(evidence).max(ends.log_start)
     }
 
@@ -128,6 +136,7 @@ impl Translation {
     }
 
     pub(super) fn need_read(&mut self, log: Log, from: i64, to: i64) -> Need {
+        // Offsets, and not records: how many of them are markers or holes is known only once they are read.
         let loaded: u64 = [&self.source, &self.target].map(|s| s.window.to().abs_diff(s.window.from())).iter().sum();
         let wanted = loaded.saturating_add(to.abs_diff(from));
         if wanted > self.params.max_records {
@@ -141,6 +150,8 @@ impl Translation {
     }
 
     fn conclude_or_wait(&mut self, source: EndRead, target: EndRead, committed: i64, complete_from: i64) -> Need {
+        // The target is whole only when it never lost a record: without a floor no older record could bear witness that
+        // what expired there is too old to matter.
         let whole = self.source.window.from() <= source.log_start && self.target.window.from() == 0;
         let axioms = Axioms {
             committed,
@@ -166,6 +177,7 @@ impl Translation {
         if alignment.compared == 0 && self.look_further_back(source, target) {
             return self.decide_next();
         }
+        // By high watermarks: what a transaction hides now was there at the first look, too, and is waited for.
         let [ours, theirs] = *self.settling.note_look(self.now, [source.high_watermark, target.high_watermark]);
         let [here, there] = &alignment.waiting;
         alignment.unsettled = Unsettled {

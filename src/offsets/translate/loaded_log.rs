@@ -31,12 +31,15 @@ impl LoadedLog {
     /// Records below this offset are settled. `other`: when the other log's end was asked for.
     pub(super) fn settled_below(&self, other: Option<At>, skew_ms: u64) -> i64 {
         let by_time = self.tail_ts.and_then(|ts| self.lookups.get(&ts)).copied();
+        // Without samples and without a lookup nothing counts as settled.
         other.and_then(|at| self.settled_by_samples(at, skew_ms)).or(by_time).unwrap_or(i64::MIN)
     }
 
     /// What ListOffsets by time answered.
     pub(super) fn note_time(&mut self, ts: i64, offset: Option<i64>) {
         let end = self.ends.map_or(0, |e| e.end);
+        // None is that young: the next one will be, at the end. An offset beyond the known end belongs to the
+        // next round.
         self.lookups.insert(ts, offset.unwrap_or(end).min(end));
     }
 
@@ -46,6 +49,7 @@ impl LoadedLog {
         if ends.end < loaded {
             return Err(format!("the {log} log was cut back from {loaded} to {} while it was read", ends.end));
         }
+        // This round's end proves to the next how old the arrivals below it are.
         self.seen.push(EndSample { at: ends.answered, end: ends.end });
         self.ends = Some(ends);
         Ok(())
@@ -53,6 +57,7 @@ impl LoadedLog {
 
     /// Takes in what was read from `from` on: behind the window, or before it once the whole older stretch is there.
     pub(super) fn take_piece(&mut self, from: i64, piece: LogWindow) -> Result<(), String> {
+        // An empty piece would be asked for again, for ever.
         if piece.from() != from || piece.to() <= from {
             return Err(format!("nothing was read from {from} on"));
         }

@@ -223,6 +223,7 @@ impl Pool {
         if !news.is_empty() {
             return self.need_reads(news);
         }
+        // The earliest moment of all partitions: less counts as settled than could, never more.
         let asked = [first_asked(&source), first_asked(&target)];
         if let Some(need) = self.look_up_tails(asked) {
             return need;
@@ -316,6 +317,7 @@ impl Pool {
         let (sides, base) = (if log == Log::Source { &self.source } else { &self.target }, &self.params.base);
         let ask = |(partition, side): (usize, &LoadedLog)| {
             let settled = side.settled_below(Some(other), base.arrival_skew_ms);
+            // Without an answer from the start: that reads more than is needed, never less.
             let at = side.lookups.get(&query).copied().unwrap_or(0).min(latest[partition]).min(settled);
             let from = at.saturating_sub(self.evidence).max(ends[partition].log_start);
             let to = side.window.from();
@@ -364,6 +366,8 @@ impl Pool {
         };
         let unconsumed = self.source.iter().zip(committed).map(|(side, at)| oldest_from(side, *at)).min();
         let slow = self.target.iter().map(|s| oldest_from(s, s.settled_below(Some(asked[0]), base.arrival_skew_ms)));
+        // A record may be as old as its send was retried, and no older: one ancient timestamp must not pull
+        // in the whole log.
         let slow = slow.min().unwrap_or(i64::MAX).max(young.saturating_sub(skew));
         let flip = base.target_only_since.map_or(i64::MAX, |at| at.0);
         let oldest = unconsumed.unwrap_or(i64::MAX).min(flip).min(young).min(slow);
@@ -388,6 +392,7 @@ impl Pool {
         let whole = self.source.iter().zip(source).all(|(side, ends)| side.window.from() <= ends.log_start)
             && self.target.iter().all(|side| side.window.from() == 0);
         let axioms = Axioms {
+            // What is of single logs has no value here: `align_pool` takes it from the partitions.
             committed: 0,
             pair_delta: self.delta,
             pair_reach: signed_ms(base.pair_delta_ms),

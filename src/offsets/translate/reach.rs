@@ -42,6 +42,7 @@ impl Translation {
         // slow arrivals: a young record may be as old as its send was retried
         let tail = self.target.window.index_of(self.settled_below(Log::Target));
         let slow = self.target.window.iter().skip(tail).map(|r| r.ts).min().unwrap_or(i64::MAX);
+        // At most one more skew back: one record with an ancient timestamp must not pull in the whole log.
         unconsumed.min(flip).min(young).min(slow.max(young.saturating_sub(skew)))
     }
 

@@ -46,6 +46,7 @@ impl<T> Settling<T> {
     pub(super) fn next_pause(&mut self, params: &Params, unsettled: &Unsettled, open: bool) -> Option<u64> {
         let waited = self.last.zip(self.first.as_ref()).map_or(0, |(last, (first, _))| last.since(*first));
         let left = params.settle_timeout_ms.saturating_sub(waited);
+        // An open transaction may end in time, and show what it hides: worth waiting for, even with nothing unsettled.
         if !params.settle || (unsettled.is_none() && !open) || left == 0 {
             return None;
         }
@@ -64,6 +65,7 @@ pub(super) fn count_where<T>(of: &[T], so: impl Fn(&T) -> bool) -> u64 {
 pub(super) fn grow_evidence(evidence: &mut i64, more: bool) -> bool {
     let room = more && *evidence < MOST_EVIDENCE;
     if room {
+        // A plan may set no evidence at all, and 0 would never grow.
         *evidence = (*evidence).max(1).saturating_mul(MORE_EVIDENCE).min(MOST_EVIDENCE);
     }
     room

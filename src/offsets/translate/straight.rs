@@ -35,11 +35,13 @@ impl Translation {
                 let why = format!("{expired} offsets expired on the source before the group read them");
                 return Need::Done(Box::new(self.plan_unmappable(why)));
             }
+            // Without a commit `plan_seam` refuses it, unless the log is empty: nothing need be read for that.
             committed => committed.unwrap_or(source.end),
         };
         let from = at.source.min(committed).saturating_sub(SPOT).clamp(source.log_start, source.end.max(0));
         let start = at.target.clamp(target.log_start, target.end);
         self.open_windows(from, start);
+        // To the end, and not only around the seam: what was written behind it is missing on the target.
         if let Some(need) = self.need_fill(Log::Source, source.end) {
             return need;
         }
@@ -82,6 +84,7 @@ impl Translation {
         plan.cut = collect_cut(&self.source.window, committed, &self.target.window, offset);
         let late: Vec<Rec> = self.source.window.iter().filter(|r| r.offset >= seam).collect();
         if let (Some(first), Some(last)) = (late.first(), late.last()) {
+            // Nothing else lies behind the seam, so that one range holds exactly these.
             plan.missing_ranges = vec![(first.offset, last.offset + 1)];
             plan.missing = plan.missing.map(|n| n + late.len() as u64);
             plan.verdict = plan.verdict.max(Verdict::Bounded);
@@ -100,6 +103,7 @@ impl Translation {
             seen
         };
         let (ours, theirs) = (once(&self.source.window), once(&self.target.window));
+        // The same bytes at another time (a heartbeat, a nightly snapshot) are two sends, and refute nothing.
         let near = |a: &Rec, b: &Rec| a.ts.abs_diff(b.ts) <= signed_ms(self.params.pair_delta_ms).unsigned_abs();
         let mut pairs = ours.iter().filter_map(|(id, r)| Some(((*r)?, (*theirs.get(id)?)?)));
         pairs.find(|(a, b)| near(a, b)).map(|(a, b)| (a.offset, b.offset))
@@ -112,11 +116,14 @@ impl Translation {
         let committed = match self.params.committed {
             Some(at) if at >= source.log_start && at <= both => at,
             _ => {
+                // No position that a mirror could share: `plan_identity` names the check that fails, and
+                // reads nothing for it.
                 let none = LogWindow::new(0);
                 return Need::Done(Box::new(plan_identity(&facts, &none, &none)));
             }
         };
         let from = committed.saturating_sub(SPOT).max(start).min(both);
+        // Half, because both logs are read.
         let all = both.saturating_sub(from).unsigned_abs() <= self.params.count_records / 2;
         let to = if all { both } else { both.min(committed.max(start).saturating_add(SPOT_AHEAD)) };
         self.open_windows(from, from);
@@ -130,6 +137,7 @@ impl Translation {
         if let Some(offset) = plan.target.offset {
             plan.cut = collect_cut(&self.source.window, committed, &self.target.window, offset);
         }
+        // Metadata may name any later offset: it goes along only where every record to the end was compared.
         self.add_metadata(&mut plan, committed, to == both);
         if plan.verdict == Verdict::Proven && to < both {
             plan.verdict = Verdict::Bounded;

@@ -22,6 +22,7 @@ pub(super) fn write(page: &mut Page, s: &Snapshot) {
     add(&f::CLUSTER_UNDER, |v| Some(f64::from(v.under_replicated)));
     add(&f::CLUSTER_LEADERLESS, |v| Some(f64::from(v.leaderless)));
     add(&f::CLUSTER_LAG, |v| v.lag.map(number));
+    // Of groups whose time lag is not known one may be further behind.
     add(&f::CLUSTER_OLDEST, |v| v.oldest_ms.filter(|_| v.oldest_unknown == 0).map(seconds));
     add(&f::CLUSTER_THROTTLE, |v| Some(seconds(v.throttled.as_ref().map_or(0, |t| t.ms))));
     add(&f::CLUSTER_WRITTEN, |v| v.in_rate);
@@ -41,6 +42,7 @@ fn cluster_state(v: &SideView, s: &Snapshot) -> Option<&'static str> {
 fn write_unlisted(page: &mut Page, s: &Snapshot, seen: Sides<bool>) {
     let sums = Side::BOTH.into_iter().map(|side| {
         let of = s.groups.iter().filter(|g| !g.listed).map(|g| g.on_side(side));
+        // Kafka answers Dead for a group that it does not know.
         let there = |v: &&GroupSide| v.state.is_some_and(|state| state != GroupState::Dead) || v.trouble.is_some();
         let found: Vec<&GroupSide> = of.filter(there).collect();
         // A group without commits has no lag; one that could not be read has one that is not known.

@@ -79,6 +79,7 @@ fn write_both_sides(page: &mut Page, s: &Snapshot) {
         page.add(family, fresh.iter().map(|(l, v)| (*l, of(v))));
     };
     add(&f::GROUP_TROUBLE, |v| Some(one_if(v.trouble.is_some())));
+    // Of a group that is known not to be there it is 0, and no unknown.
     add(&f::GROUP_MEMBERS, |v| (v.members_known() || v.is_absent()).then(|| count(v.members.len())));
     add(&f::GROUP_LAG, |v| v.lag.map(number));
     add(&f::GROUP_LAG_STABLE, |v| v.lag_stable.map(number));

@@ -29,7 +29,9 @@ pub const SNAPSHOT_STALE_MS: u64 = 15_000;
 /// Everything as one page, scraped at `now`.
 #[must_use]
 pub fn to_text(s: &Snapshot, now: At) -> String {
+    // Ages are those of then: how old the snapshot is has a sample of its own.
     let mut page = Page { out: String::with_capacity(16 << 10), now: s.now, stale_ms: s.header.stale_after_ms };
+    // One from the future is as wrong as an old one: a clock was set.
     let age = now.since(s.now).max(s.now.since(now));
     page.add(&families::BUILD, [([env!("CARGO_PKG_VERSION")], Some(1.0))]);
     page.add_unlabelled(&families::SNAPSHOT_AGE, Some(seconds(age)));
@@ -66,6 +68,7 @@ impl Page {
     ) {
         let mut first = true;
         for (values, value) in samples {
+            // The format has NaN and infinities, and either would be taken for a value.
             let Some(value) = value.filter(|v| v.is_finite()) else { continue };
             if std::mem::take(&mut first) {
                 self.write_head(family);
@@ -235,6 +238,7 @@ fn write_runs(page: &mut Page, s: &Snapshot) {
 
 fn run_state(run: &RunView) -> &'static str {
     let any = |is: fn(&StepState) -> bool| run.steps.iter().any(|(_, s)| is(s));
+    // The gravest first: a run that is stuck has steps to do as well.
     match () {
         () if any(|s| matches!(s, StepState::Stuck { .. })) => "stuck",
         () if any(|s| matches!(s, StepState::Doing { .. })) => "doing",

@@ -17,6 +17,7 @@ pub const CLUSTER: &str = "kafka-cluster";
 impl SimState {
     /// Turns an authorizer on, with no ACL yet: everybody may do everything until there is one.
     pub fn enable_authorizer(&mut self) {
+        // Turned on once more it keeps the ACLs that it has.
         self.acls.get_or_insert_default();
     }
 
@@ -69,6 +70,7 @@ impl SimState {
         let mine = |acl: &&&Acl| {
             matches!(acl.principal.as_str(), PRINCIPAL | "User:*") && matches!(acl.host.as_str(), "*" | "127.0.0.1")
         };
+        // Only what is allowed implies more: who may not READ may still DESCRIBE.
         let covers = |acl: &&&Acl| {
             acl.operation == Operation::All
                 || acl.operation == operation

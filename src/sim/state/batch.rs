@@ -112,9 +112,12 @@ impl StoredBatch {
             return Vec::new();
         }
         let mut bytes = self.bytes.clone();
+        // It was decoded when it was appended.
         let Ok(set) = RecordBatchDecoder::decode(&mut bytes) else { return Vec::new() };
         let stored = |(i, r): (usize, Record)| StoredRecord {
             offset: r.offset,
+            // Times that the broker set (LogAppendTime) stand in the batch's head, not with the records: they
+            // are kept beside it.
             timestamp: self.timestamps.get(i).copied().unwrap_or(r.timestamp),
             key: r.key,
             value: r.value,
@@ -154,6 +157,8 @@ pub(crate) fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<St
     if raw.len() < HEADER {
         return Err(ResponseError::CorruptMessage);
     }
+    // Places in a batch of magic 2: 8 length, 16 magic, 17 checksum, 21 attributes, 23 last offset delta, 35 largest
+    // timestamp, 53 first sequence.
     if raw[16] != 2 {
         return Err(ResponseError::UnsupportedForMessageFormat);
     }
@@ -170,6 +175,7 @@ pub(crate) fn parse_batch(raw: &Bytes, now: i64, rules: BatchRules) -> Result<St
     let set = RecordBatchDecoder::decode(&mut raw.clone()).map_err(|_| ResponseError::CorruptMessage)?;
     let last_delta = i64::from(read_int32(raw, 23));
     let Some(first) = set.records.first() else { return Err(ResponseError::InvalidRecord) };
+    // A producer leaves no gaps (compaction does, and it does not send), so the delta must fit the number of records.
     if first.control || last_delta + 1 != set.records.len() as i64 {
         return Err(ResponseError::InvalidRecord);
     }
@@ -207,6 +213,7 @@ pub(crate) fn place_batch(mut batch: StoredBatch, base: i64, leader_epoch: i32, 
     bytes[0..8].copy_from_slice(&base.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
     if log_append_time {
+        // Attributes, bit 3: the type of the timestamps. The checksum covers all from the attributes on.
         bytes[22] |= 1 << 3;
         bytes[35..43].copy_from_slice(&batch.max_timestamp.to_be_bytes());
         let crc = crc32c(&bytes[21..]);
@@ -262,6 +269,7 @@ pub(crate) fn build_marker(
 ) -> StoredBatch {
     let writer = BatchProducer { id: producer_id, epoch: producer_epoch, sequence: -1, transactional: true };
     let mut key = BytesMut::new();
+    // Version 0 and the type; in the value, version 0 and the coordinator's epoch (Kafka's `EndTransactionMarker`).
     key.put_i16(0);
     key.put_i16(if kind == Marker::Commit { 1 } else { 0 });
     let mut value = BytesMut::new();

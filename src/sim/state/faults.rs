@@ -51,6 +51,7 @@ impl Faults {
     pub(crate) fn take_produce_failure(&mut self, topic: &str) -> Option<ResponseError> {
         let (left, error) = self.fail_produce.get_mut(topic)?;
         let error = *error;
+        // At 0 it is used up, and nothing fails any more.
         *left = left.checked_sub(1)?;
         Some(error)
     }

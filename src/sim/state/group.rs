@@ -117,6 +117,8 @@ impl ClassicGroup {
 
     /// Checks a member id and its instance id.
     pub(super) fn check_member(&self, member: &str, instance: Option<&str>) -> Result<(), ResponseError> {
+        // The instance id first: a static member that was replaced must learn that it is fenced, not that it
+        // is unknown (KIP-345).
         if let Some(instance) = instance {
             return match self.static_member(instance) {
                 None => Err(ResponseError::UnknownMemberId),
@@ -147,6 +149,7 @@ impl ClassicGroup {
         if ask.protocol_type.is_empty() || ask.protocols.is_empty() {
             return false;
         }
+        // A member does not bind itself: one that is alone may come back with other protocols.
         let others: Vec<&Member> = self.members.iter().filter(|(id, _)| **id != ask.member).map(|(_, m)| m).collect();
         if others.is_empty() {
             return true;
@@ -198,12 +201,14 @@ impl ClassicGroup {
             ClassicGroupState::CompletingRebalance if same => {
                 out.push((ticket, GroupReply::Join(self.join_answer(&ask.member))))
             }
+            // A follower that comes back unchanged disturbs nobody; a leader does so to have partitions assigned anew.
             ClassicGroupState::Stable if same && !leader => {
                 let mut joined = self.join_answer(&ask.member);
                 joined.members.clear();
                 out.push((ticket, GroupReply::Join(joined)));
             }
             _ => {
+                // The earlier request is answered, too: its connection would wait for ever.
                 if let Some(old) = member.adopt_join(ask, ticket) {
                     out.push((old, join_error(ResponseError::UnknownMemberId, &ask.member)));
                 }
@@ -261,12 +266,14 @@ impl ClassicGroup {
     /// Begins a rebalance, or goes on with one.
     fn advance_rebalance(&mut self, now: i64, delay: i64, out: &mut DueReplies) {
         if self.state != ClassicGroupState::PreparingRebalance {
+            // An assignment of the old generation will not come any more: whoever waits for it joins again.
             for member in self.members.values_mut() {
                 if let Some(t) = member.syncing.take() {
                     out.push((t, sync_error(ResponseError::RebalanceInProgress)));
                 }
             }
             self.initial_until = if self.state == ClassicGroupState::Empty { now + delay } else { i64::MIN };
+            // The slowest member says how long all are waited for.
             let timeout = self.members.values().map(|m| m.rebalance_timeout).max().unwrap_or(0);
             self.rebalance_due = now + timeout.max(delay);
             self.state = ClassicGroupState::PreparingRebalance;
@@ -275,6 +282,7 @@ impl ClassicGroup {
     }
 
     fn try_complete_join(&mut self, now: i64, out: &mut DueReplies) {
+        // An id that was handed out (KIP-394) is waited for: its member is on its way back.
         let all = self.pending_members.is_empty() && self.members.values().all(|m| m.joining.is_some());
         if self.state == ClassicGroupState::PreparingRebalance && now >= self.initial_until && all {
             self.complete_join(now, out);
@@ -294,6 +302,7 @@ impl ClassicGroup {
             return;
         }
         if !self.leader.as_ref().is_some_and(|l| self.members.contains_key(l)) {
+            // Static members stay in the group without having joined: one of those leads only when nobody else can.
             let joined = self.members.iter().find(|(_, m)| m.joining.is_some());
             self.leader = joined.or_else(|| self.members.iter().next()).map(|(id, _)| id.clone());
         }
@@ -373,6 +382,7 @@ impl ClassicGroup {
         self.state = ClassicGroupState::Stable;
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
+            // Whom the leader leaves out gets an empty assignment, as in Kafka.
             let given = assignments.iter().find(|(m, _)| *m == id).map(|(_, a)| a.clone()).unwrap_or_default();
             let reply = self.sync_answer(given.clone());
             let Some(member) = self.members.get_mut(&id) else { continue };
@@ -395,6 +405,7 @@ impl ClassicGroup {
             m.expires = now + m.session_timeout;
         }
         match self.state {
+            // This is how members learn of a rebalance; their session goes on all the same.
             ClassicGroupState::PreparingRebalance => Err(ResponseError::RebalanceInProgress),
             ClassicGroupState::Stable | ClassicGroupState::CompletingRebalance => Ok(()),
             ClassicGroupState::Empty | ClassicGroupState::Dead => Err(ResponseError::UnknownMemberId),
@@ -428,6 +439,7 @@ impl ClassicGroup {
     pub(super) fn tick(&mut self, now: i64, out: &mut DueReplies) {
         let overdue: Vec<String> =
             self.pending_members.iter().filter(|(_, until)| **until <= now).map(|(id, _)| id.clone()).collect();
+        // Who waits for an answer sends no heartbeats, and must not be lost for that.
         let waits = |m: &Member| m.joining.is_some() || m.syncing.is_some();
         let expired = self.members.iter().filter(|(_, m)| !waits(m) && m.expires <= now).map(|(id, _)| id.clone());
         let gone: Vec<String> = overdue.into_iter().chain(expired).collect();

@@ -137,6 +137,7 @@ impl PartitionLog {
     /// # Errors
     /// INVALID_PRODUCER_EPOCH for a fenced producer, OUT_OF_ORDER_SEQUENCE_NUMBER for a gap.
     pub(crate) fn check_producer(&self, batch: &StoredBatch) -> Result<Option<Appended>, ResponseError> {
+        // Of a producer that it knows nothing of, as after retention, a broker takes any sequence.
         let (Some(entry), true) = (self.producers.get(&batch.producer_id), batch.producer_id >= 0) else {
             return Ok(None);
         };
@@ -144,9 +145,11 @@ impl PartitionLog {
             return Err(ResponseError::InvalidProducerEpoch);
         }
         if batch.producer_epoch > entry.epoch {
+            // A new epoch counts its batches from 0 again.
             return if batch.base_sequence == 0 { Ok(None) } else { Err(ResponseError::OutOfOrderSequenceNumber) };
         }
         let last = last_sequence(batch);
+        // A retry is the whole batch once more; a part of one is a gap.
         if let Some(known) = entry.recent.iter().find(|r| r.0 == batch.base_sequence && r.1 == last) {
             return Ok(Some(Appended { base: known.2, log_append_time: known.3, log_start: self.start }));
         }
@@ -172,6 +175,7 @@ impl PartitionLog {
             }
             entry.epoch = batch.producer_epoch;
             entry.last_timestamp = now;
+            // A marker is transactional too, and opens nothing.
             if batch.transactional && batch.marker.is_none() {
                 entry.txn_first.get_or_insert(base);
             }
@@ -216,6 +220,7 @@ impl PartitionLog {
         if let Some(entry) = self.producers.get_mut(&producer_id) {
             entry.coordinator_epoch = Some(coordinator);
         }
+        // A marker may be written where nothing is open (WriteTxnMarkers), and aborts nothing then.
         if let (Marker::Abort, Some(first)) = (kind, first) {
             self.aborted.push(Aborted { producer_id, first, last: at });
         }
@@ -279,6 +284,7 @@ impl PartitionLog {
     #[must_use]
     pub(crate) fn at_or_after(&self, timestamp: i64) -> Option<(i64, i64)> {
         let candidates = self.batches.iter().filter(|b| b.max_timestamp >= timestamp);
+        // A batch may begin before the log start: DeleteRecords cuts within it.
         candidates.flat_map(offsets_with_timestamps).find(|(ts, offset)| *ts >= timestamp && *offset >= self.start)
     }
 
@@ -323,6 +329,7 @@ impl PartitionLog {
     /// Drops batches from the front until the log is no larger than `max_bytes`.
     pub(crate) fn shrink(&mut self, max_bytes: u64) {
         let mut total: u64 = self.batches.iter().map(|b| b.bytes.len() as u64).sum();
+        // The last batch stays, as a broker's active segment does.
         while total > max_bytes && self.batches.len() > 1 {
             let Some(batch) = self.batches.pop_front() else { break };
             total -= batch.bytes.len() as u64;

@@ -29,6 +29,7 @@ impl SimState {
         if !(self.limits.min_session_ms..=self.limits.max_session_ms).contains(&ask.session_timeout) {
             return fail(ResponseError::InvalidSessionTimeout);
         }
+        // A group that is not there has no members: the client joins anew.
         if !self.groups.contains_key(&ask.group) && !ask.member.is_empty() {
             return fail(ResponseError::UnknownMemberId);
         }
@@ -45,6 +46,7 @@ impl SimState {
             if let Some(old) = old {
                 group.replace_static(now, ticket, &old, &fresh, ask, out);
             } else if ask.member_id_required && ask.instance.is_none() {
+                // A static member is known by its instance id, and is spared this round.
                 group.expect_member(fresh.clone(), now + ask.session_timeout);
                 return Err((ResponseError::MemberIdRequired, fresh));
             } else {

@@ -194,6 +194,7 @@ impl SimState {
     pub(crate) fn find_coordinator(&self, key: &str) -> Option<&Broker> {
         let hash = key.bytes().fold(0usize, |h, b| h.wrapping_mul(31).wrapping_add(usize::from(b)));
         let n = self.brokers.len();
+        // The next one that lives takes over, as another replica of the offsets topic would.
         let order = (0..n).filter_map(|i| self.brokers.values().nth((hash + i) % n));
         order.into_iter().find(|b| b.alive)
     }

@@ -71,6 +71,7 @@ impl SimState {
         if ask.generation < 0 && group.state == ClassicGroupState::Empty {
             return Ok(());
         }
+        // A transaction may name no member (before KIP-447): its producer's epoch is then all that it is held to.
         if ask.generation >= 0 || !ask.member.is_empty() || ask.instance.is_some() {
             group.check_member(&ask.member, ask.instance.as_deref())?;
             if ask.generation != group.generation {
@@ -154,6 +155,7 @@ impl SimState {
     /// GROUP_ID_NOT_FOUND, NON_EMPTY_GROUP (an active group that is not of consumers).
     pub(crate) fn check_offset_delete(&self, group: &str) -> Result<(), ResponseError> {
         let group = self.groups.get(group).ok_or(ResponseError::GroupIdNotFound)?;
+        // Of an active consumer group, offsets of topics that nobody reads may go (KIP-496).
         if group.state != ClassicGroupState::Empty && group.protocol_type != "consumer" {
             return Err(ResponseError::NonEmptyGroup);
         }
@@ -190,6 +192,7 @@ impl ClassicGroup {
             if metadata.remaining() < 2 {
                 return true;
             }
+            // Newer versions only add fields at the end, so they read as the newest that is known.
             let version = metadata.get_i16().clamp(0, 3);
             match ConsumerProtocolSubscription::decode(&mut metadata, version) {
                 Ok(subscription) => subscription.topics.iter().any(|t| t.as_str() == topic),

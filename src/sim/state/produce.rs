@@ -85,6 +85,7 @@ impl SimState {
     /// # Errors
     /// What a broker answers for this partition.
     pub fn produce(&mut self, now: i64, ask: &ProduceAsk<'_>) -> Result<Appended, ResponseError> {
+        // A produce request names no leader epoch.
         self.check_leader(ask.broker, ask.topic, ask.partition, -1)?;
         self.check_permission(Operation::Write, Resource::Topic, ask.topic)?;
         if let Some(id) = ask.transactional_id {
@@ -128,6 +129,7 @@ impl SimState {
         }
         let log = self.log_mut(topic, partition)?;
         if let Some(retry) = log.check_producer(&batch)? {
+            // The producer gets the first try's answer; readers have nothing new to see.
             return Ok(retry);
         }
         let appended = log.append(batch, now, rules.log_append_time);
@@ -168,6 +170,7 @@ impl SimState {
     ) -> Result<(i64, i64), ResponseError> {
         let log = self.log(topic, partition).ok_or(ResponseError::UnknownTopicOrPartition)?;
         let end = log.end_for(isolation);
+        // A record that this isolation can't read yet is not named either.
         let readable = |found: Option<(i64, i64)>| found.filter(|(_, offset)| *offset < end).unwrap_or((-1, -1));
         Ok(match lookup {
             Lookup::Earliest => (-1, log.start()),

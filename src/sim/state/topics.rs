@@ -95,6 +95,7 @@ impl SimState {
         if self.topics.contains_key(name) {
             return Err(ResponseError::TopicAlreadyExists);
         }
+        // -1 asks for the broker's defaults (KIP-464).
         let partitions = if partitions == -1 { 1 } else { partitions };
         if !(1..=100_000).contains(&partitions) {
             return Err(ResponseError::InvalidPartitions);
@@ -110,6 +111,7 @@ impl SimState {
         if validate_only {
             return Ok(());
         }
+        // Each topic begins with another broker, so that small topics are not all led by the first.
         let shift = usize::try_from(self.next_topic).unwrap_or(0);
         let log = |p: i32| {
             let first = shift + usize::try_from(p).unwrap_or(0);
@@ -197,6 +199,7 @@ impl SimState {
                 if ms >= 0 {
                     log.expire(now.saturating_sub(ms));
                 }
+                // -1 is no limit, and no u64.
                 if let Ok(bytes) = u64::try_from(bytes) {
                     log.shrink(bytes);
                 }

@@ -109,6 +109,7 @@ impl SimState {
             return Err(ResponseError::ProducerFenced);
         }
         if txn.state == TxnState::Ongoing {
+            // Before the abort, so that its markers carry the new epoch and fence the old instance on every partition.
             self.bump_epoch(id);
             self.finish_transaction(now, id, Marker::Abort);
             return Err(ResponseError::ConcurrentTransactions);
@@ -129,6 +130,7 @@ impl SimState {
     fn bump_epoch(&mut self, id: &str) {
         let fresh = self.next_producer_id + 1;
         let Some(txn) = self.transactions.get_mut(id) else { return };
+        // Kafka keeps the last epoch for fencing: a producer never gets it.
         if txn.epoch >= i16::MAX - 1 {
             self.next_producer_id = fresh;
             txn.producer_id = fresh;
@@ -250,6 +252,7 @@ impl SimState {
         }
         for name in groups {
             let Some(group) = self.groups.get_mut(&name) else { continue };
+            // A group may be part of a transaction that committed nothing for it.
             let pending = group.pending.remove(&producer_id).unwrap_or_default();
             if kind == Marker::Commit {
                 for ((topic, partition), commit) in pending {
@@ -280,6 +283,7 @@ impl SimState {
         let overdue: Vec<String> =
             self.transactions.iter().filter(|(_, t)| over(t)).map(|(id, _)| id.clone()).collect();
         for id in overdue {
+            // Before the abort, as in `init_producer`: the instance that took too long is fenced by the markers.
             self.bump_epoch(&id);
             self.finish_transaction(now, &id, Marker::Abort);
         }

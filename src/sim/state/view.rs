@@ -57,6 +57,7 @@ impl SimState {
             member_id: id.clone(),
             instance_id: m.instance.clone(),
             client_id: m.client_id.clone(),
+            // Java writes an address as `/127.0.0.1`.
             host: m.host.trim_start_matches('/').to_owned(),
             assigned: if stable { decode_assignment(&m.assignment) } else { Vec::new() },
             subscribed: if stable { decode_subscription(&group.metadata_of(m)) } else { Vec::new() },
@@ -80,6 +81,7 @@ impl SimState {
             Phase::Dead => GroupState::Dead,
         };
         let kind =
+            // A group that only commits has no protocol type.
             if matches!(group.protocol_type.as_str(), "" | "consumer") { GroupKind::Classic } else { GroupKind::Other };
         GroupView {
             kind,
@@ -101,6 +103,7 @@ fn decode_subscription(bytes: &bytes::Bytes) -> Vec<String> {
     if bytes.remaining() < 2 {
         return Vec::new();
     }
+    // Newer versions only add fields at the end, so they read as the newest that is known.
     let version = bytes.get_i16().clamp(0, 3);
     let Ok(subscription) = ConsumerProtocolSubscription::decode(&mut bytes, version) else { return Vec::new() };
     let topics: BTreeSet<String> = subscription.topics.iter().map(ToString::to_string).collect();

@@ -26,6 +26,7 @@ impl FlagFile {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = Self { path: path.to_owned(), states: Mutex::default() };
         let states = file.read()?;
+        // Only whole maps are put in: one that a panicking thread left is as good as any.
         *file.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
         Ok(file)
     }
@@ -58,6 +59,7 @@ impl FlagFile {
 
 /// The value of a flag's default variant.
 fn default_variant_value(flag: &Value) -> Option<String> {
+    // flagd leaves a disabled flag to its caller's default: off, for these services.
     if flag.get("state").and_then(Value::as_str) == Some("DISABLED") {
         return None;
     }
@@ -89,6 +91,7 @@ pub fn set_flag(path: &Path, key: &str, variant: &str) -> io::Result<()> {
     let flag = value.get_mut("flags").and_then(|f| f.get_mut(key)).and_then(Value::as_object_mut);
     let flag = flag.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     flag.insert("defaultVariant".to_owned(), json!(variant));
+    // Renamed into place: services read the old file or the new one, never half of it.
     let beside = path.with_extension("tmp");
     std::fs::write(&beside, format!("{value:#}\n"))?;
     std::fs::rename(beside, path)

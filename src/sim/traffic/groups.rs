@@ -63,10 +63,12 @@ pub(crate) fn run_group(shared: &Arc<SharedTraffic>, spec: &GroupSpec, side: Sid
             }
             (Some(current), true) => {
                 if !process_next_record(shared, spec, side, current) {
+                    // Nothing was processed, so no time is owed for it.
                     continue;
                 }
                 let rate = if shared.is_slowed(&spec.name, side) { Some(CRAWL) } else { spec.per_second };
                 if let Some(rate) = rate {
+                    // What was missed in a pause is not made up for in a burst.
                     next = (next + Duration::from_secs_f64(1.0 / rate.max(0.01))).max(Instant::now());
                     // in short steps: the switch is obeyed at once
                     let wait = next.saturating_duration_since(Instant::now()).min(LOOK);
@@ -112,6 +114,7 @@ fn stop_consumer(running: Option<Running>) {
 /// Takes one record, if there is one within a moment, and processes it.
 fn process_next_record(shared: &SharedTraffic, spec: &GroupSpec, side: Side, running: &mut Running) -> bool {
     let message = running.consumer.poll(LOOK);
+    // One consumer a cluster: its partitions are never exchanged for as many others.
     if let Ok(assigned) = running.consumer.assignment()
         && assigned.count() != running.placed.len()
     {
@@ -142,6 +145,7 @@ fn report_start_offsets(
     assigned: &TopicPartitionList,
 ) {
     let Ok(committed) = consumer.committed_offsets(assigned.clone(), PATIENCE) else { return };
+    // A rebalance may have taken some away.
     placed.clear();
     for element in committed.elements() {
         // without a commit it starts at the beginning

@@ -48,6 +48,7 @@ struct OpenProducer {
 
 /// Runs an exactly-once producer until told to stop.
 pub(crate) fn run_ledger(shared: &Arc<SharedTraffic>, spec: &LedgerSpec, partitions: i32, bootstraps: [&str; 2]) {
+    // The producers draw from the same seed: their numbers must not be the same ones.
     let mut rng = fastrand::Rng::with_seed(shared.seed ^ 0x001e_d9e5);
     let pause = Duration::from_secs_f64(1.0 / spec.per_second.max(0.01));
     let mut open: Option<OpenProducer> = None;
@@ -109,8 +110,10 @@ fn run_transaction(
         open.producer.send(record).map_err(|(e, _)| e)?;
     }
     if rng.u8(0..20) == 0 {
+        // Sent first, so that the log holds something that is aborted.
         open.producer.flush(PATIENCE)?;
         open.producer.abort_transaction(PATIENCE)?;
+        // What was aborted has arrived for nobody: its reports must not be taken for the next transaction's.
         while open.arrivals.try_recv().is_ok() {}
         return Ok(());
     }

@@ -63,6 +63,7 @@ struct SharedTraffic {
 
 impl SharedTraffic {
     fn next_id(&self) -> u64 {
+        // Ids must differ, and nothing else is published with them.
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
@@ -180,6 +181,7 @@ impl Drop for Traffic {
         *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.stopped.notify_all();
         for thread in self.threads.drain(..) {
+            // A service that panicked has ended, too; the others are still to be waited for.
             let _ = thread.join();
         }
     }
@@ -231,6 +233,7 @@ impl DemoEstate {
             Trouble::new(format!("{} can't be written: {e}", flags.display()), "give the demo a writable directory")
         })?;
         let witness = Arc::new(Witness::default());
+        // Before the past is written, which the witness counts by what each group reads.
         for group in &config.estate.groups {
             witness.note_group_topics(&group.name, &group.topics);
         }

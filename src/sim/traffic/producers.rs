@@ -117,6 +117,7 @@ pub(crate) fn run_producers(shared: &SharedTraffic, estate: &EstateSpec, blue: &
     while !shared.is_stopping() {
         let now = begun.elapsed().as_secs_f64() * 1000.0;
         for service in &mut services {
+            // A thread that was held up makes up for it: on average the rate is kept.
             while service.next <= now {
                 service.next += sample_exponential(&mut rng, 1000.0 / service.spec.per_second);
                 if schedule.len() < MAX_WAITING {
@@ -155,6 +156,7 @@ impl Service {
         let key = format!("{}-{}", self.spec.team, rng.u64(0..self.spec.keys.max(1)));
         let value = generate_payload(&self.spec.name, name, id, rng);
         let partition = partition_for(&key, partitions);
+        // Before any send leaves: no reader may be faster than the witness.
         shared.witness.note_sending(id, name, partition, &sides);
         for side in sides {
             let last = &mut self.last[usize::from(side == Side::Green)];
@@ -208,6 +210,7 @@ impl PopIfDue for BinaryHeap<Reverse<DueSend>> {
 }
 
 fn sample_exponential(rng: &mut fastrand::Rng, mean: f64) -> f64 {
+    // `f64` can be 0 and never 1, so the logarithm stays finite.
     -mean * (1.0 - rng.f64()).ln()
 }
 

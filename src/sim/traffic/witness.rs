@@ -133,6 +133,7 @@ impl Witness {
             if log.active != Sides::default() {
                 log.reads = log.active;
             }
+            // Where it starts is told anew: a cutover sets it elsewhere than where it left.
             if reads {
                 log.positions.retain(|(s, ..), _| *s != side);
             }
@@ -144,6 +145,7 @@ impl Witness {
         let mut inner = self.lock();
         let topic = inner.topic_number(topic);
         if let Some(log) = inner.groups.get_mut(group) {
+            // What was processed meanwhile knows better than the commit.
             log.positions.entry((side, topic, partition)).or_insert(offset);
         }
     }
@@ -198,6 +200,7 @@ impl Witness {
         };
         for (id, send) in (inner.first..).zip(&inner.sends) {
             let Some(send) = send else { continue };
+            // What failed everywhere is owed to nobody.
             if !log.topics.contains(&send.topic) || log.has_seen(id) || send.meant == Sides::default() {
                 continue;
             }

@@ -34,6 +34,7 @@ impl RawAclFilter<'_> {
         let word = |asked: Option<&str>, has: &str| asked.is_none_or(|a| a == has);
         let named = match (self.name, self.pattern) {
             (None, _) => true,
+            // MATCH (KIP-290): every pattern that takes the name in.
             (Some(name), MATCH) => acl.bears_on(name),
             (Some(name), _) => acl.name == name,
         };
@@ -90,6 +91,7 @@ pub(super) fn describe_acls(
 pub(super) fn create_acls(context: &ConnectionContext<'_>, request: CreateAclsRequest, _: i16) -> CreateAclsResponse {
     context.shared.with_state(|s, _| {
         let results = request.creations.iter().map(|c| {
+            // A number that is not known becomes `Unknown`, which `create_acl` refuses.
             let acl = Acl {
                 resource: Resource::from_repr(c.resource_type).unwrap_or(Resource::Unknown),
                 name: c.resource_name.to_string(),

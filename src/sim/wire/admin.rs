@@ -29,6 +29,7 @@ pub(super) fn answer_metadata(
 ) -> MetadataResponse {
     context.shared.with_state(|s, _| {
         let mut response = MetadataResponse::default();
+        // A broker that is down is left out, as in Kafka: who still knows it meets a closed port.
         for b in s.brokers.values().filter(|b| b.alive) {
             let broker = MetadataResponseBroker::default()
                 .with_node_id(b.id.into())
@@ -68,6 +69,7 @@ pub(super) fn answer_metadata(
                 (None, None) => MetadataResponseTopic::default()
                     .with_error_code(ResponseError::UnknownTopicId.code())
                     .with_topic_id(asked.topic_id)
+                    // A name may be null only from v12 on.
                     .with_name(if version < 12 { Some(TopicName::default()) } else { None }),
             });
         }
@@ -88,6 +90,7 @@ fn topic_metadata(state: &SimState, name: &str, topic: &SimTopic) -> MetadataRes
             .with_partition_index(i32::try_from(i).unwrap_or(i32::MAX))
             .with_leader_id(log.leader.into())
             .with_leader_epoch(log.leader_epoch);
+        // Clients take it as a request to ask again.
         if log.leader < 0 {
             partition.error_code = ResponseError::LeaderNotAvailable.code();
         }
@@ -104,11 +107,13 @@ pub(super) fn find_coordinator(
     request: FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
+    // Several keys in one request came with v4 (KIP-699).
     let keys = if version < 4 { vec![request.key] } else { request.coordinator_keys };
     context.shared.with_state(|s, _| {
         let mut response = FindCoordinatorResponse::default();
         for key in keys {
             let mut found = Coordinator::default().with_key(key.clone()).with_node_id(BrokerId(-1)).with_port(-1);
+            // 2 asks for the coordinator of share groups (KIP-932), which are not simulated.
             if !(0..=1).contains(&request.key_type) {
                 found.error_code = ResponseError::InvalidRequest.code();
             } else if let (1, Err(error)) =
@@ -185,6 +190,7 @@ pub(super) fn describe_configs(
                 }
                 (BROKER_RESOURCE, _) => {
                     let config = broker_config(s).into_iter().filter(|(k, _)| wanted(k));
+                    // 4: from the broker's own file (STATIC_BROKER_CONFIG).
                     result.configs = config.map(|(k, v)| config_entry(k, &v, 4)).collect();
                 }
                 _ => result.error_code = ResponseError::InvalidRequest.code(),
@@ -203,6 +209,7 @@ fn list_effective_configs(topic: &SimTopic) -> Vec<DescribeConfigsResourceResult
 }
 
 fn config_entry(key: &str, value: &str, source: i8) -> DescribeConfigsResourceResult {
+    // Values are kept as text, so the type is read off them: 1 boolean, 2 string, 5 long, 6 double.
     let config_type = match value {
         "true" | "false" => 1,
         v if v.parse::<i64>().is_ok() => 5,
@@ -236,6 +243,7 @@ pub(super) fn create_topics(
     context.shared.with_state(|s, _| {
         let mut response = CreateTopicsResponse::default();
         for topic in request.topics {
+            // An assignment by hand says how many partitions there are; the field for their number is -1 then.
             let given = i32::try_from(topic.assignments.len()).unwrap_or(i32::MAX);
             let partitions = if given > 0 { given } else { topic.num_partitions };
             let config: Vec<(&str, &str)> =
@@ -273,6 +281,7 @@ pub(super) fn delete_topics(
 ) -> DeleteTopicsResponse {
     context.shared.with_state(|s, _| {
         let mut response = DeleteTopicsResponse::default();
+        // Names alone up to v5; from v6 on, names or ids in another field.
         let by_name = request.topic_names.into_iter().map(|n| (Some(n), Default::default()));
         let by_either = request.topics.into_iter().map(|t| (t.name, t.topic_id));
         for (name, id) in by_name.chain(by_either) {

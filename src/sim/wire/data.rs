@@ -68,6 +68,7 @@ fn log_start(state: &SimState, ask: &ProduceAsk<'_>) -> i64 {
 fn is_refused_by_log(state: &SimState, ask: &ProduceAsk<'_>, error: ResponseError) -> bool {
     match error {
         ResponseError::InvalidTimestamp | ResponseError::OutOfOrderSequenceNumber => true,
+        // A transaction's epoch is refused by its verification (KIP-890), before the log is reached.
         ResponseError::InvalidProducerEpoch => ask.transactional_id.is_none(),
         ResponseError::InvalidRecord => state.topics().get(ask.topic).is_some_and(|t| t.rules().compacted),
         _ => false,
@@ -95,6 +96,7 @@ pub(super) async fn fetch_records(
     request: FetchRequest,
     _version: i16,
 ) -> FetchResponse {
+    // No fetch sessions are kept (KIP-227): the client goes back to naming all partitions.
     if request.session_id != 0 && request.session_epoch > 0 {
         return FetchResponse::default().with_error_code(ResponseError::FetchSessionIdNotFound.code());
     }
@@ -103,6 +105,7 @@ pub(super) async fn fetch_records(
     let enough = usize::try_from(request.min_bytes).unwrap_or(0);
     let mut changed = context.shared.watch();
     loop {
+        // Before the look: what changes while it lasts must wake this again.
         changed.mark_unchanged();
         let due = Instant::now() >= deadline;
         let ready = context.shared.with_state(|s, _| {
@@ -171,6 +174,7 @@ fn read_partitions(state: &SimState, broker: i32, request: &FetchRequest) -> Fet
                 data.high_watermark = log.high_watermark();
                 data.last_stable_offset = log.last_stable_offset();
                 data.log_start_offset = log.start();
+                // Of a whole answer only the first batch may be larger than its limit (KIP-74).
                 nothing_yet &= read.bytes.is_empty();
                 left = left.saturating_sub(read.bytes.len());
                 data.records = Some(read.bytes);
@@ -180,6 +184,7 @@ fn read_partitions(state: &SimState, broker: i32, request: &FetchRequest) -> Fet
                     });
                     data.aborted_transactions = Some(aborted.collect());
                 } else {
+                    // Null, as a broker says it to whoever reads everything.
                     data.aborted_transactions = None;
                 }
             }

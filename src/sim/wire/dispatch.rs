@@ -66,6 +66,7 @@ pub(super) async fn answer_request(
     context: &mut ConnectionContext<'_>,
     mut frame: Bytes,
 ) -> Result<Option<Bytes>, Close> {
+    // API key, version and correlation id: less is no request.
     if frame.remaining() < 8 {
         return Err(Close);
     }

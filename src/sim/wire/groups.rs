@@ -26,6 +26,7 @@ pub(super) async fn join_group(
     request: JoinGroupRequest,
     version: i16,
 ) -> JoinGroupResponse {
+    // v0 has one timeout for both.
     let rebalance = if version == 0 { request.session_timeout_ms } else { request.rebalance_timeout_ms };
     let ask = JoinAsk {
         group: request.group_id.to_string(),
@@ -155,6 +156,7 @@ pub(super) fn describe_groups(
                 Ok(()) => describe_group(s, id, version),
             };
             result.group_id = id.clone();
+            // Nobody asked for them (KIP-430).
             result.authorized_operations = i32::MIN;
             result
         };

@@ -51,6 +51,7 @@ impl SharedCluster {
 
     /// Runs `f` on the state at the present time, then hands out the replies that became due and wakes readers.
     pub(super) fn with_state<R>(&self, f: impl FnOnce(&mut SimState, i64) -> R) -> R {
+        // Each lock is let go before the next one is taken: they never wait for each other.
         let (result, ready, version) = {
             let mut state = lock_ignoring_poison(&self.state);
             let result = f(&mut state, now_ms());
@@ -65,6 +66,7 @@ impl SharedCluster {
                 }
             }
         }
+        // Readers wake for what they may find anew, and not for each heartbeat.
         self.version.send_if_modified(|v| std::mem::replace(v, version) != version);
         result
     }
@@ -74,6 +76,7 @@ impl SharedCluster {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock_ignoring_poison(&self.waiting);
+        // Whose connection closed while it waited leaves its ticket behind.
         waiting.retain(|_, s| !s.is_closed());
         waiting.insert(ticket, sender);
         (ticket, receiver)

@@ -35,6 +35,7 @@ pub(crate) async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener
     loop {
         let lives = shared.with_state(|s, _| s.brokers.get(&broker).is_some_and(|b| b.alive));
         if !lives {
+            // Closed, so that clients are refused and not left to wait.
             listener = None;
             alive.send_replace(false);
             if changed.changed().await.is_err() {
@@ -46,6 +47,7 @@ pub(crate) async fn run_broker(shared: Arc<SharedCluster>, broker: i32, listener
             listener = rebind_port(port).await;
             alive.send_replace(true);
         }
+        // Its port has become somebody else's: this broker stays dead.
         let Some(open) = &listener else { return };
         tokio::select! {
             accepted = open.accept() => if let Ok((stream, peer)) = accepted {
@@ -81,6 +83,7 @@ async fn serve_connection(
     mut stream: TcpStream,
     peer: SocketAddr,
 ) -> io::Result<()> {
+    // Answers are small, and each is waited for.
     stream.set_nodelay(true)?;
     let mut context = ConnectionContext { shared, broker, client_id: String::new(), host: format!("/{}", peer.ip()) };
     while let Some(frame) = read_frame(&mut stream).await? {

@@ -50,6 +50,7 @@ pub(in crate::tui) fn measure_anew(m: &mut Model, command: &Command) -> Vec<Cmd>
 
 /// Opens the dialog of the first offer that `pick` chooses and that would be taken.
 fn confirm_offer(m: &mut Model, pick: impl Fn(&Command) -> bool) -> Vec<Cmd> {
+    // One that a gate refuses opens, too: its dialog is where the gate is passed over.
     let opens = |o: &&Offer| o.refused.as_ref().is_none_or(|r| r.gate.is_some()) && pick(&o.command);
     let command = current_offers(m).iter().find(opens).map(|o| o.command.clone());
     command.map_or_else(Vec::new, |c| open_confirm(m, c))
@@ -76,6 +77,7 @@ pub(super) fn reset_offsets(m: &mut Model) -> Vec<Cmd> {
             _ => None,
         })
     };
+    // First for the side where it does not run, whose offsets are worth setting.
     if let Some((group, to)) = free(false).or_else(|| free(true)) {
         m.overlay = Some(Overlay::Choose(Box::new(Choose::new(group, to))));
     }
@@ -193,6 +195,7 @@ pub(super) fn carry_out_line(m: &mut Model, saying: &Saying, typed: &str) -> Res
     let word = saying.word();
     match saying {
         Saying::Hold(subject) => {
+            // `holding` is another word.
             let Some(why) = typed.strip_prefix(word).filter(|rest| rest.is_empty() || rest.starts_with(' ')) else {
                 return Err(format!("begin with the word {word}, then say why: `{word} waiting for the vendor`"));
             };

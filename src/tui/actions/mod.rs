@@ -195,6 +195,7 @@ pub(crate) fn list_scopes(m: &Model) -> Vec<Scope> {
 #[must_use]
 pub(crate) fn combination_of(key: KeyEvent) -> KeyCombination {
     let mut key = key;
+    // Letters keep it: the table writes `shift-g`.
     if let KeyCode::Char(c) = key.code
         && !c.is_ascii_alphabetic()
     {

@@ -19,6 +19,7 @@ use crate::snapshot::Ask;
 /// Closes what lies over the screen.
 pub(in crate::tui) fn close_overlay(m: &mut Model) -> Vec<Cmd> {
     match m.overlay.take() {
+        // Nobody reads these facts any more, so they need not be kept fresh.
         Some(Overlay::Confirm(d)) if dialog::watched_group(&d.command).is_some() => {
             vec![Cmd::Ask(Ask::Watch { group: None })]
         }
@@ -84,6 +85,7 @@ pub(super) fn accept_overlay(m: &mut Model) -> Vec<Cmd> {
         }
         Some(Overlay::Confirm(d)) => accept_confirm(m, d),
         Some(Overlay::Leave { input }) => {
+            // What would have stopped may have ended while this was asked.
             if input.value().trim() == "leave" || hosting::find_hosted(m).is_none() {
                 return vec![Cmd::Quit];
             }
@@ -144,6 +146,7 @@ fn accept_confirm(m: &mut Model, mut d: Box<Dialog>) -> Vec<Cmd> {
         return open_confirm(m, d.command);
     }
     let id = m.ask_id(AskPurpose::Command("run".to_owned()));
+    // An enter that was meant for what lay under the dialog confirms nothing.
     let ask = if d.typed_ahead(m.now) { None } else { d.confirm(&m.options.actor, id, m.now) };
     m.overlay = Some(Overlay::Confirm(d));
     ask.map(Cmd::Ask).into_iter().collect()

@@ -73,8 +73,10 @@ pub(in crate::tui) fn open_subject(m: &mut Model, subject: &Subject) {
             m.group = Some(g.clone());
             m.pane = Pane::Groups;
             m.partition = None;
+            // It was typed for another group's partitions.
             m.filters.remove(&Table::Partitions);
             m.screen = Screen::Group(g.clone());
+            // Who opens a group in the middle of its move comes to see the steps.
             let running = m.group_row(g).is_some_and(|r| matches!(r.stage, Stage::Moving { .. }) && r.run.is_some());
             m.focus = if running { ScreenFocus::Run } else { ScreenFocus::Partitions };
             (m.scroll, m.run_from) = (0, None);
@@ -100,6 +102,7 @@ pub(super) fn open_row(m: &mut Model) -> Vec<Cmd> {
     }
     if m.screen == Screen::Calendar {
         if let Some(subject) = calendar::subject_to_open(m) {
+            // The calendar's own cursor stays on it, for the way back.
             m.planned = Some(subject.clone());
             open_subject(m, &subject);
             m.came_from = Some(Screen::Calendar);
@@ -134,6 +137,7 @@ pub(super) fn switch_focus(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn go_back(m: &mut Model) -> Vec<Cmd> {
     match &m.screen {
         Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), RecordValues::Hidden),
+        // One step at a time: the filter goes before the screen does.
         _ if m.filters.remove(&m.table()).is_some() => {}
         Screen::Verify | Screen::Calendar => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
@@ -172,6 +176,7 @@ fn rows_per_page(m: &Model) -> i64 {
 }
 
 fn move_index(at: usize, by: i64, len: usize) -> usize {
+    // `first` and `last` move by half of all integers: nothing may overflow.
     let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(by).max(0);
     usize::try_from(at).unwrap_or(0).min(len.saturating_sub(1))
 }
@@ -192,6 +197,7 @@ fn step_cursor(m: &mut Model, by: i64) -> Vec<Cmd> {
     match &mut m.overlay {
         Some(Overlay::Help { scroll, .. }) => *scroll = scroll_first_line(*scroll, by, over),
         Some(Overlay::Palette { selected, picked, .. }) => {
+            // Whoever moves through the lines has chosen: enter then means that one.
             (*selected, *picked) = (move_index(*selected, by, entries), true)
         }
         Some(Overlay::Route { selected, .. }) => *selected = move_index(*selected, by, ROUTES.len()),
@@ -250,6 +256,7 @@ fn step_partition(m: &mut Model, by: i64) {
     let rows = m.partition_rows();
     let Some(at) = rows.at else { return };
     let to = rows.lines[move_index(at, by, rows.lines.len())].key();
+    // Values were asked for of one partition, and are shown of no other.
     (m.partition, m.scroll, m.values) = (Some(to), 0, RecordValues::Hidden);
 }
 

@@ -218,6 +218,7 @@ pub(super) fn can_leave_by_key(m: &Model) -> Readiness {
 
 pub(super) fn can_accept(m: &Model) -> Readiness {
     match &m.overlay {
+        // There y leaves and n stays: an enter would be a yes that nobody has written.
         Some(Overlay::Leave { .. }) if can_leave_now(m) == Readiness::Now => Readiness::No,
         Some(Overlay::Help { finding: false, .. }) => Readiness::No,
         Some(Overlay::Confirm(d)) if matches!(d.phase, Phase::Asking | Phase::Sent) => Readiness::No,

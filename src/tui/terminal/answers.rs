@@ -107,6 +107,7 @@ impl TerminalAnswers {
     }
 
     fn continue_answer(&mut self, mut text: String, key: KeyEvent, now: At) -> TerminalInput {
+        // crossterm gives BEL as ctrl-g.
         let bell = key.code == KeyCode::Char('g') && key.modifiers == KeyModifiers::CONTROL;
         // ST is ESC and a backslash; its halves may come apart.
         let terminated = bell || key.code == KeyCode::Char('\\');
@@ -143,6 +144,7 @@ fn fits_answer(text: &str, next: char) -> bool {
 fn parse_is_light(text: &str) -> Option<bool> {
     let (_, colour) = text.strip_prefix(BEGINS)?.split_once(':')?;
     let parts = colour.split('/').take(3).map(|hex| {
+        // The number of digits gives the scale: `f` is as bright as `ffff`.
         let most = 16u32.checked_pow(u32::try_from(hex.len()).ok()?)?.checked_sub(1).filter(|m| *m > 0)?;
         Some(f64::from(u32::from_str_radix(hex, 16).ok()?) / f64::from(most))
     });

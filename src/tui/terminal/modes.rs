@@ -17,6 +17,7 @@ static OPEN: AtomicBool = AtomicBool::new(false);
 /// Our modes: raw, another screen, no cursor, pastes marked as such.
 pub(super) fn enter_modes() -> io::Result<()> {
     enable_raw_mode()?;
+    // From here on there is something to put back, however entering goes on.
     OPEN.store(true, Ordering::SeqCst);
     execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide).inspect_err(|_| restore_terminal())
 }
@@ -43,6 +44,7 @@ pub(crate) fn restore_terminal() {
 /// typed into a raw terminal is neither echoed nor a line for the shell that gets it.
 pub(super) fn put_back() {
     let _ = disable_raw_mode();
+    // A frame may have been under way: a terminal that waits for its end would show nothing.
     let _ = execute!(
         io::stdout(),
         EndSynchronizedUpdate,

@@ -45,6 +45,7 @@ impl Depth {
         match (self, colour) {
             (Depth::None, _) => None,
             (Depth::Ansi256, Color::Rgb(r, g, b)) => Some(Color::Indexed(nearest_256(r, g, b))),
+            // The sixteen are the person's own palette: which of them lies near nobody knows.
             (Depth::Ansi16, Color::Rgb(..) | Color::Indexed(16..)) => None,
             (_, c) => Some(c),
         }
@@ -64,6 +65,7 @@ fn nearest_256(r: u8, g: u8, b: u8) -> u8 {
     let (cr, cg, cb) = (step(r), step(g), step(b));
     let cube = (STEPS[usize::from(cr)], STEPS[usize::from(cg)], STEPS[usize::from(cb)]);
     let mean = (u16::from(r) + u16::from(g) + u16::from(b)) / 3;
+    // The grey ramp is 8, 18, ... 238: less 3, the division rounds to the nearest step.
     let grey = u8::try_from(mean.saturating_sub(3) / 10).unwrap_or(23).min(23);
     let level = 8 + 10 * grey;
     if distance((level, level, level)) < distance(cube) { 232 + grey } else { 16 + 36 * cr + 6 * cg + cb }

@@ -127,6 +127,7 @@ pub fn resolve(name: Option<&str>, env: &dyn Fn(&str) -> Option<String>) -> Resu
 /// say.
 fn light_background(env: &dyn Fn(&str) -> Option<String>) -> Option<bool> {
     let value = env("COLORFGBG")?;
+    // rxvt may put a third field between the two: the background is the last one.
     let background: u8 = value.rsplit(';').next()?.parse().ok()?;
     (background < 16).then_some(matches!(background, 7 | 15))
 }

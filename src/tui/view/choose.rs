@@ -84,6 +84,7 @@ fn describe_known(m: &Model, g: &GroupRow, option: Option<Strategy>, to: Side) -
                 let p = p.on_side(to);
                 u64::try_from(p.end?.checked_sub(p.log_start?)?).ok()
             };
+            // One partition that was not seen makes the sum unknown.
             let sum: Option<u64> = g.partitions.iter().map(held).sum();
             sum.filter(|_| g.on_side(to).is_fresh(now, stale_after)).map(|n| format!("{} now", text::format_count(n)))
         }

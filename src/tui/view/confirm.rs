@@ -144,6 +144,7 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
             rows.push(Row::new(theme).put(Role::Hold, mark).gap(1).put(Role::Hold, line));
         }
     }
+    // A comment does nothing by itself: the first command says more.
     if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
             format!("+{}, ctrl-y copies", words::format_plural(p.by_hand.len() - 1, "line"))
@@ -269,6 +270,7 @@ fn estimate_of<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a Observed<Gr
 /// The partition that costs most: first what is lost, then what is read again.
 fn find_worst_partition<'a>(g: &'a GroupRow, command: &Command) -> Option<&'a PartitionPlan> {
     let plan = estimate_of(g, command)?.value()?;
+    // A number that is not known ranks below every known one: the totals say UNKNOWN for it.
     let p = plan.partitions.iter().max_by_key(|p| (p.missing, p.re_read))?;
     (p.missing.is_some_and(|n| n > 0) || p.re_read.is_some_and(|n| n > 0)).then_some(p)
 }

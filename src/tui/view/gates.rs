@@ -117,6 +117,7 @@ fn describe_hole(m: &Model, row: &GateRow) -> Option<String> {
         1 => "hole".to_owned(),
         n => format!("{n} holes, last"),
     };
+    // Open as long as nothing was measured after it.
     let open = row.line.last().is_none_or(|(_, to, _)| *to <= hole.from);
     Some(match open || hole.to > m.clock() {
         true => format!("{many} since {} UTC", minutes(hole.from)),
@@ -127,6 +128,7 @@ fn describe_hole(m: &Model, row: &GateRow) -> Option<String> {
 /// The time since it is watched, a cell each of its parts: what was good, what was bad, holes left empty. Each has a shape
 /// of its own, for who sees no colours; help has the legend.
 fn put_timeline<'t>(mut line: Row<'t>, row: &GateRow, now: At, cells: usize) -> Row<'t> {
+    // At least as long as what is asked for: what is still to come has its place in the line.
     let whole = now.since(row.since).max(row.needed_ms).max(1);
     let each = (whole / cells as u64).max(1);
     for i in 0..cells as u64 {

@@ -89,6 +89,7 @@ struct Parts {
 }
 
 fn share_screen(m: &Model, g: &GroupRow, area: Rect) -> Parts {
+    // Drawn aside, with more rows than a screen has: so it is known how many it wants.
     let all = Rect { x: 0, y: 0, width: area.width, height: 100 };
     let mut drawn = Buffer::empty(all);
     drawn.set_style(all, line::base_style(m.theme()));
@@ -96,6 +97,7 @@ fn share_screen(m: &Model, g: &GroupRow, area: Rect) -> Parts {
     let table = if m.partition_rows().lines.is_empty() { 0 } else { TABLE };
     let below = u16::from(g.run.is_some()) + table;
     let folded = rows + below > area.height;
+    // The title and both sides are shown in any case.
     let shown = if folded { area.height.saturating_sub(below).max(2).min(rows) } else { rows };
     let wanted = g.run.as_ref().map(|r| run::run_height(r, g.witnessed.as_ref()));
     let both = wanted.is_some_and(|wanted| area.height.saturating_sub(shown) >= wanted + 6);
@@ -332,6 +334,7 @@ fn estimate_line<'t>(m: &'t Model, g: &GroupRow, width: usize) -> Row<'t> {
 /// `0 lost, 31 re-read   UNMAPPABLE 1  PROVEN 23`: what would be lost takes the place of a verdict, the worst comes
 /// first, and what has no room in `cells` is left out from the end.
 pub(crate) fn put_totals<'t>(row: Row<'t>, plan: &GroupTranslation, cells: usize) -> Row<'t> {
+    // What is known to be lost is told, also where the rest of it is not known.
     let known: u64 = plan.partitions.iter().filter_map(|p| p.missing).fold(0, u64::saturating_add);
     let row = match plan.totals.missing {
         Some(0) => row.put(Role::Strong, "0 lost"),

@@ -131,6 +131,7 @@ fn side_columns(m: &Model, side: Side) -> [GroupColumn<'_>; 4] {
             if v.lag.is_none() || !words::lag_counts(g, side) {
                 return TableCell::Dots;
             }
+            // Both sides of a group share one scale; beside another, larger group its trend would be a flat line.
             let live = Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s));
             let max = live.map(|s| spark::shared_max(&[g.on_side(s).trend.as_slice()], at.cells)).max().unwrap_or(0);
             // How it was before stays to be seen.

@@ -24,6 +24,7 @@ const LINES: usize = 3;
 /// Lines across a screen of this size that forbid or limit acting, worst first.
 pub(crate) fn banner_lines(m: &Model, area: Rect) -> Vec<(Role, String)> {
     let messages = list_messages(m);
+    // A quarter of the screen, and a line for each message in any case.
     let room = usize::from(area.height / 4).max(messages.len());
     let each = room.checked_div(messages.len()).unwrap_or_default().min(LINES);
     let (width, ellipsis) = (usize::from(area.width) - 2, m.theme().glyph(Glyph::Ellipsis));
@@ -38,6 +39,8 @@ fn list_messages(m: &Model) -> Vec<(Role, String)> {
         out.push((Role::BannerFail, "The controller has stopped: what is shown is old, and nothing can be done from here. Leave with q and start again.".into()));
     }
     if let Some(s) = &m.snapshot {
+        // A trigger that only watches is told where it is the only one; one place stays free for a cluster
+        // that can't be seen.
         for c in s.countdowns.iter().filter(|c| c.arm == Arm::Armed || s.countdowns.len() == 1).take(MESSAGES - 1) {
             let role = if c.acts_at.is_some() { Role::BannerFail } else { Role::BannerHold };
             // The key stands beside how long one has: what was measured may wrap.

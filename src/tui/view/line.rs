@@ -180,6 +180,7 @@ impl<'t> Row<'t> {
 
 /// A frame with a title in its upper edge; returns what is inside.
 pub(crate) fn draw_frame(theme: &Theme, area: Rect, role: Role, title: Row<'_>, buf: &mut Buffer) -> Rect {
+    // Its own edges would have no room.
     if area.width < 4 || area.height < 2 {
         return Rect { width: 0, height: 0, ..area };
     }
@@ -255,6 +256,7 @@ pub(crate) fn share_height(height: u16, lines: usize, least: u16, alone: bool) -
     }
     let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(1);
     let detail = wanted.min(height.saturating_sub(least));
+    // A rule with no line under it says nothing.
     let detail = if detail < 2 { 0 } else { detail };
     (height - detail, detail)
 }

@@ -50,6 +50,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
     let top = body.y - area.y;
     header::draw(m, &banners, Rect { height: top, ..area }, buf);
     footer::draw(m, Rect { y: area.bottom() - 1, height: 1, ..area }, buf);
+    // The message first: it takes its lines from the screen.
     let body = footer::draw_message(m, body, buf);
     match &m.screen {
         Screen::Cockpit => draw_cockpit(m, body, buf),

@@ -251,6 +251,7 @@ fn value_line<'t>(m: &'t Model, pair: &Pair<'_>, width: usize) -> Option<Row<'t>
         (None, Some(r)) => (&cut.target, r),
         (None, None) => return None,
     };
+    // By offset: of what was read again some may be gone by now.
     let seen = records.iter().find(|r| r.offset == record.offset);
     let (role, words) = match seen.map(|r| (&r.value, r.size)) {
         Some((Some(value), _)) => (Role::Text, value.as_str()),
@@ -275,6 +276,7 @@ fn list_columns<'t>(m: &'t Model, to: Side) -> Vec<RecordColumn<'t>> {
         right,
         right_time,
         RecordColumn::new("apart", Steps(&[(100, 8), (140, 9)]), |(pair, _), _| {
+            // -1 is no time: nothing lies apart from it.
             let apart = pair.source.zip(pair.target).filter(|(a, b)| a.ts >= 0 && b.ts >= 0);
             in_role(Role::Dim, apart.map_or(String::new(), |(a, b)| format!("{:+} ms", b.ts.saturating_sub(a.ts))))
         })

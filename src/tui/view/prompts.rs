@@ -185,6 +185,7 @@ pub(crate) fn draw_leave(m: &Model, input: &Input, over: Rect, buf: &mut Buffer)
             rows.push((Row::new(theme).put(role, line), false));
         }
     }
+    // Where y is enough, the line appears once something else was typed.
     if h.is_grave() || !input.value().is_empty() {
         rows.push((typed_line(m, input, cells), false));
     }

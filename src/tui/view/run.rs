@@ -15,6 +15,7 @@ use crate::tui::{text, words};
 /// Rows that a run takes when there is room for all of it.
 pub(crate) fn run_height(run: &RunView, witnessed: Option<&Witnessed>) -> u16 {
     let line = u16::from(run.no_return_after.is_some());
+    // Half of the most there can be, as more is added to it.
     u16::try_from(run.steps.len()).unwrap_or(u16::MAX / 2) + line + 1 + foot_height(run, witnessed)
 }
 
