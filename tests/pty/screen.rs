@@ -17,9 +17,12 @@ use tokio::sync::{mpsc, watch};
 #[path = "../screens/fixture/mod.rs"]
 mod fixture;
 
+use crate::support::patience::Patience;
 use crate::support::pty::{Exit, Terminal, key, spawn};
 
 const SOON: Duration = Duration::from_secs(120);
+/// How long a key that may have been dropped is waited for before it is pressed again.
+const AGAIN: Duration = Duration::from_millis(400);
 /// Tells the started binary what to do; without it `child` is an empty test.
 const CHILD: &str = "SCREEN_CHILD";
 
@@ -119,6 +122,17 @@ fn the_first_frame_needs_no_answer_and_a_key_leaves() {
     put_back(&t);
 }
 
+/// Presses a key until it is taken, as a person does: what is typed before a question can have been read is dropped.
+fn press_until(t: &Terminal, key: &str, taken: impl Fn(&Terminal) -> bool) {
+    let mut patience = Patience::new(SOON);
+    let mut done = false;
+    while !done {
+        assert!(patience.left().is_some(), "{key} was not taken {}; {}", patience.words(), t.screen_text());
+        t.send(key);
+        done = taken(t);
+    }
+}
+
 #[test]
 fn a_person_cuts_a_group_over() {
     let t = start("estate", (80, 24));
@@ -130,11 +144,7 @@ fn a_person_cuts_a_group_over() {
     // Typed ahead and pasted text is dropped, so type until it is taken.
     t.send("\x1b[200~green loan-audit\x1b[201~");
     t.wait_for_text(SOON, "pasted: dropped");
-    let mut typed = false;
-    while !typed {
-        t.send("g");
-        typed = t.look_for(Duration::from_millis(400), |s| s.contents().contains("> g").then_some(())).is_ok();
-    }
+    press_until(&t, "g", |t| t.look_for(AGAIN, |s| s.contents().contains("> g").then_some(())).is_ok());
     t.send(key::BACKSPACE);
     t.send("\x15green loan-audit");
     t.wait_for_text(SOON, "> green loan-audit");
@@ -145,7 +155,7 @@ fn a_person_cuts_a_group_over() {
     t.send(key::CTRL_C);
     // Groups of the fixture soak: what would stop is said first.
     t.wait_for_text(SOON, "stops the soak clocks");
-    t.send("y");
+    press_until(&t, "y", |t| t.wait_exit(AGAIN).is_some());
     assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
 }
 
