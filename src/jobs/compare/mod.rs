@@ -22,6 +22,7 @@ use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides, Trouble};
 use crate::diff::asked::{DiffProgress, DiffScope, Span};
 use crate::diff::{DiffReport, TopicDiff};
+use crate::estate::identity::Unverified;
 use crate::kafka::control::StableOffsets;
 use crate::plan::Plan;
 use crate::replay::Ranges;
@@ -96,11 +97,11 @@ impl From<Trouble> for DiffFailure {
     }
 }
 
-impl From<pins::Mistaken> for DiffFailure {
-    fn from(why: pins::Mistaken) -> Self {
+impl From<Unverified> for DiffFailure {
+    fn from(why: Unverified) -> Self {
         match why {
-            pins::Mistaken::Wrong(trouble) => DiffFailure::Failed(trouble),
-            pins::Mistaken::Unknown(trouble) => DiffFailure::Unknown(trouble),
+            Unverified::Wrong(trouble) => DiffFailure::Failed(trouble),
+            Unverified::Unknown(trouble) => DiffFailure::Unknown(trouble),
         }
     }
 }

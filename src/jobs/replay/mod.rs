@@ -21,8 +21,8 @@ pub use stop::Stop;
 pub(crate) use walk::ReplayProgressSink;
 
 use crate::base::{Side, Trouble, TroubleClass};
+use crate::estate::identity::Unverified;
 use crate::replay::{By, Ranges};
-use crate::session::pins;
 
 /// What is to be carried.
 #[derive(Debug, Clone)]
@@ -127,11 +127,11 @@ impl Halt {
     }
 }
 
-impl From<pins::Mistaken> for Halt {
-    fn from(why: pins::Mistaken) -> Self {
+impl From<Unverified> for Halt {
+    fn from(why: Unverified) -> Self {
         match why {
-            pins::Mistaken::Wrong(trouble) => Halt::Refused(trouble),
-            pins::Mistaken::Unknown(trouble) => Halt::Unknown(trouble),
+            Unverified::Wrong(trouble) => Halt::Refused(trouble),
+            Unverified::Unknown(trouble) => Halt::Unknown(trouble),
         }
     }
 }

@@ -16,7 +16,7 @@ use super::router::{Cluster, Router, lock_unpoisoned};
 use super::transport::{Endpoint, format_limit, resolve_addresses};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port};
-use crate::estate::identity::{PinnedBy, two_clusters, wrong_cluster};
+use crate::estate::identity::{Pin, Unverified, two_clusters};
 
 /// How long an address is waited for when one that serves has answered: one that is silent is not used either.
 const GRACE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ const ENTRANCES: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct ClusterIdentity {
     /// What it has to be.
-    pin: Option<(String, PinnedBy)>,
+    pin: Option<Pin>,
     /// What answered first in this session, and where.
     first: Option<(String, String)>,
     /// What the connections in use lead to, and an address that said so.
@@ -77,17 +77,7 @@ impl ClusterIdentity {
         if let Some(trouble) = self.trouble(side) {
             return Err(Unverified::Wrong(trouble));
         }
-        match (&self.pin, told) {
-            (None, _) => Ok(()),
-            (Some((pin, by)), Some(id)) => {
-                wrong_cluster(side, id, pin, *by).map_or(Ok(()), |trouble| Err(Unverified::Wrong(trouble)))
-            }
-            // Unknown and not Wrong: it may be a broker that starts, and nothing says that it is another cluster's.
-            (Some((pin, by)), None) => Err(Unverified::Unknown(Trouble::new(
-                format!("{side} did not tell its cluster id, and {by} pins {pin}", pin = visible_name(pin)),
-                "look at what answers at its addresses: every broker since Kafka 0.10.1 has an id",
-            ))),
-        }
+        self.pin.as_ref().map_or(Ok(()), |pin| pin.check(side, told))
     }
 
     /// Forgets where connections lead, so that all are asked anew.
@@ -106,28 +96,11 @@ pub struct VerifiedCluster {
     pub entrances: Vec<String>,
 }
 
-/// Why a cluster is not verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unverified {
-    /// Addresses lead to two clusters, or to another one than is pinned.
-    Wrong(Trouble),
-    /// It could not be asked.
-    Unknown(Trouble),
-}
-
-impl From<Unverified> for Trouble {
-    fn from(why: Unverified) -> Trouble {
-        match why {
-            Unverified::Wrong(trouble) | Unverified::Unknown(trouble) => trouble,
-        }
-    }
-}
-
 impl Cluster {
     /// Holds every use of the data plane to a cluster id. The control plane shows what answers instead, for a person to
     /// see; what may be done then is another matter.
-    pub(crate) fn hold_to(&self, id: &str, by: PinnedBy) {
-        lock_unpoisoned(&self.inner.identity).pin = Some((id.to_owned(), by));
+    pub(crate) fn hold_to(&self, pin: Pin) {
+        lock_unpoisoned(&self.inner.identity).pin = Some(pin);
     }
 
     /// Asks every address, those of the bootstrap list and those that the cluster advertises, where it leads, over new
@@ -358,7 +331,7 @@ mod tests {
         let turned = identity.admit(BLUE, "a:1", "Y").unwrap_err();
         assert_eq!(turned.what, "the address a:1 of blue leads to two clusters: X and Y");
         // With a pin the one that is shown may be another: what may be done with it is judged by the pin.
-        identity.pin = Some(("Y".into(), PinnedBy::Plan));
+        identity.pin = Pin::choose(Some("Y"), None);
         identity.forget();
         identity.admit(BLUE, "a:1", "Y").unwrap();
         assert_eq!(identity.trouble(BLUE), None);
@@ -369,7 +342,7 @@ mod tests {
         let mut identity = ClusterIdentity::default();
         assert_eq!(identity.check_meant(BLUE, None), Ok(()), "brokers before 0.10.1");
         assert_eq!(identity.check_meant(BLUE, Some("X")), Ok(()));
-        identity.pin = Some(("X".into(), PinnedBy::Plan));
+        identity.pin = Pin::choose(Some("X"), None);
         assert_eq!(identity.check_meant(BLUE, Some("X")), Ok(()));
         let other = identity.check_meant(BLUE, Some("Y"));
         assert!(

@@ -29,9 +29,9 @@ mod topics;
 mod transactions;
 mod transport;
 
+pub use crate::estate::identity::Unverified;
 pub use acls::in_force;
 pub use groups::StableOffsets;
-pub use identity::Unverified;
 pub(crate) use identity::VerifiedCluster;
 pub use offsets::OffsetSpec;
 pub(crate) use rights::OperationsOf;

@@ -3,8 +3,8 @@
 use super::lag::LagBook;
 use crate::base::format_duration;
 use crate::base::sanitise::{quoted_name, visible_name};
-use crate::base::{At, Cause, Freshness, Observed, Side, Trouble};
-use crate::estate::identity::{PinnedBy, wrong_cluster};
+use crate::base::{At, Cause, Freshness, Observed, Side, Sides, Trouble};
+use crate::estate::identity::{Pin, find_same_cluster};
 use crate::estate::{ClusterView, Estate, GroupKind, GroupObservation, GroupView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::settings::{GroupSettings, Settings};
@@ -119,8 +119,8 @@ impl<'a> RuleContext<'a> {
 
     /// The pinned cluster id of a side: the plan's, or the one seen first.
     #[must_use]
-    pub fn pin(&self, side: Side) -> Option<&'a str> {
-        self.settings.cluster_ids[side].as_deref().or(self.state.pins[side].as_deref())
+    pub(crate) fn pin(&self, side: Side) -> Option<Pin> {
+        Pin::choose(self.settings.cluster_ids[side].as_deref(), self.state.pins[side].as_deref())
     }
 
     /// A side is not the cluster it should be: nothing may be done. Judged on whatever was last seen.
@@ -134,17 +134,11 @@ impl<'a> RuleContext<'a> {
             return Some(two.clone());
         }
         let id = |side: Side| self.estate.side(side).value().and_then(|v| v.cluster_id.as_deref());
-        let seen = id(side)?;
         // Before the pins: on a first start there are none, and both sides would get the same one.
-        if id(side.other()) == Some(seen) {
-            return Some(Trouble::new(
-                format!("blue and green are one cluster ({})", visible_name(seen)),
-                "correct the bootstrap addresses in the plan; nothing can be done until then",
-            ));
-        }
-        let pin = self.pin(side)?;
-        let journal = self.state.pins[side].as_deref() == Some(pin);
-        wrong_cluster(side, seen, pin, if journal { PinnedBy::Journal } else { PinnedBy::Plan })
+        find_same_cluster(Sides { blue: id(Side::Blue), green: id(Side::Green) }).or_else(|| {
+            self.estate.side(side).value()?;
+            self.pin(side)?.check(side, id(side)).err().map(Trouble::from)
+        })
     }
 
     /// Neither cluster is out of sight for a reason that waiting does not mend: that is said before the other one, which
@@ -272,5 +266,23 @@ mod tests {
         let otherwise =
             Trouble::new("none of 2 addresses answers; one leads elsewhere", "").with_cause(Cause::TwoClusters);
         assert_eq!(of(&otherwise), Some(otherwise.clone()));
+    }
+
+    #[test]
+    fn a_cluster_that_does_not_tell_which_it_is_is_not_the_pinned_one() {
+        let (mut settings, state, lag) = (Settings::of_groups(BTreeMap::new()), State::default(), LagBook::default());
+        let mut estate = Estate::default();
+        let mut judge = |pin: Option<&str>, told: Option<&str>| {
+            settings.cluster_ids[Side::Blue] = pin.map(str::to_owned);
+            let view = ClusterView { cluster_id: told.map(str::to_owned), ..ClusterView::default() };
+            estate.clusters.blue = Observed::seen_at(view, At(0));
+            let context = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+            context.identity_trouble(Side::Blue).map(|trouble| trouble.what)
+        };
+        assert_eq!(judge(None, None), None, "brokers before 0.10.1 have none");
+        assert_eq!(judge(Some("X"), Some("X")), None);
+        assert_eq!(judge(Some("X"), Some("Y")).as_deref(), Some("blue is cluster Y, but the plan pins X"));
+        let untold = judge(Some("X"), None);
+        assert_eq!(untold.as_deref(), Some("blue did not tell its cluster id, and the plan pins X"));
     }
 }
