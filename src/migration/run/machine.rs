@@ -2,10 +2,12 @@
 //! It does nothing itself (sans-I/O, as quinn-proto and raft-rs). The order of its actions is the contract: each
 //! `Journal` is durable before the next action is taken, so an intent is always on disk before its effect starts.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::measurements::Measurements;
+use super::outbox::Outbox;
 use crate::base::sanitise::visible_name;
-use crate::base::{Actor, At, Observed, Side, TopicPartition, Trouble};
+use crate::base::{Actor, At, Side, TopicPartition, Trouble};
 use crate::estate::Estate;
 use crate::estate::exactly_once::Stillness;
 use crate::migration::eos::Rogue;
@@ -21,7 +23,7 @@ use crate::migration::rules::drain::Drain;
 use crate::migration::rules::lag::LagBook;
 use crate::migration::soak::firing::Firing;
 use crate::migration::soak::soaking::Soaking;
-use crate::offsets::strategy::{Chosen, Strategy};
+use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupTranslation;
 
 /// Who writes what nobody typed.
@@ -62,14 +64,6 @@ pub enum Action {
         /// The topics that it reads, by their names on blue; empty where nothing is known of them.
         topics: BTreeSet<String>,
     },
-}
-
-/// What a measurement is by: the plan's own strategies, or one that was chosen.
-pub(in crate::migration) type ChoiceKey = Option<(Strategy, Option<At>)>;
-
-/// What a choice comes to; the reason makes no other measurement of it.
-pub(in crate::migration) fn choice_key(chosen: Option<&Chosen>) -> ChoiceKey {
-    chosen.map(|c| (c.strategy, c.at))
 }
 
 /// A run that is to be started.
@@ -134,7 +128,25 @@ pub(in crate::migration) struct LiveRun {
     pub rogues: Vec<Rogue>,
 }
 
-/// See the module's words.
+/// One migration, as far as it can be decided. Its methods are of six kinds, and are called in this order:
+///
+/// 1. **Made from the past**, once: [`Machine::new`], then [`Machine::fold_entry`] for each entry of the journal in order,
+///    [`Machine::restore_samples`], and at last [`Machine::interrupt_open_runs`].
+/// 2. **What comes in** (`handle_…`, each with the time): the newest estate ([`Machine::handle_observation`]), a person's or
+///    trigger's command ([`Machine::handle_command`]), an effect's end ([`Machine::handle_outcome`]), a translation that was
+///    asked for ([`Machine::handle_estimate`]), a provider's answers ([`Machine::handle_metric`], [`Machine::handle_past`]),
+///    time itself ([`Machine::handle_timeout`]).
+/// 3. **What goes out**: after each of those, [`Machine::poll`] until it has nothing more, each action carried out before
+///    the next is taken; then [`Machine::poll_timeout`] says when to come back at the latest, and
+///    [`Machine::focus_groups`] what to look at often.
+/// 4. **What a dialog asks**, before a command: [`Machine::prepare`]. Its `facts` go back with the command, which is refused
+///    where they have changed.
+/// 5. **What screens see**: every other method that takes `&self` (`tell::view`, `soak::soaking`, `eos::view`). None changes
+///    anything.
+/// 6. **The journal fails**: [`Machine::freeze`], then [`Machine::list_stranded`]. Nothing goes on after it.
+///
+/// What it is made of owns its data and takes the rest as arguments: the outbox, the measurements, the soaks, the triggers
+/// that fired. The rules are functions of a [`RuleContext`].
 #[derive(Debug)]
 pub struct Machine {
     pub(in crate::migration) settings: Settings,
@@ -142,23 +154,12 @@ pub struct Machine {
     pub(in crate::migration) state: State,
     pub(in crate::migration) estate: Estate,
     pub(in crate::migration) lag: LagBook,
-    seq: u64,
-    queue: VecDeque<Action>,
+    /// Runs under way, besides what the journal knows of them.
     pub(in crate::migration) live: BTreeMap<RunId, LiveRun>,
-    /// Keys of effects that the executor has.
-    pub(in crate::migration) flying: BTreeMap<String, RunId>,
-    pub(in crate::migration) estimates: BTreeMap<(String, Side), Observed<GroupTranslation>>,
-    /// The last measurement by a chosen strategy: they never stand for the plan's own.
-    pub(in crate::migration) choices: BTreeMap<(String, Side), (Chosen, Observed<GroupTranslation>)>,
-    pub(in crate::migration) newest_estimate: BTreeMap<String, (Side, ChoiceKey)>,
-    pub(in crate::migration) measuring: BTreeSet<(String, Side, ChoiceKey)>,
+    pub(in crate::migration) measurements: Measurements,
     pub(in crate::migration) soaking: Soaking,
     pub(in crate::migration) firing: Firing,
-    /// Keys of effects that were issued in this session. Lost in a restart, on purpose: what an earlier one stopped is not
-    /// this one's to start.
-    pub(in crate::migration) ours: BTreeSet<String>,
-    /// Keys of effects whose intent could not be journalled: they were never started.
-    pub(in crate::migration) never_done: BTreeSet<String>,
+    pub(in crate::migration) outbox: Outbox,
     /// Alarms of exactly-once producers that a person has seen. Lost in a restart: then they are raised once more.
     pub(in crate::migration) forgiven: BTreeMap<String, Vec<Rogue>>,
 }
@@ -173,18 +174,11 @@ impl Machine {
             state: State::default(),
             estate: Estate::default(),
             lag: LagBook::default(),
-            seq: 0,
-            queue: VecDeque::new(),
             live: BTreeMap::new(),
-            flying: BTreeMap::new(),
-            estimates: BTreeMap::new(),
-            choices: BTreeMap::new(),
-            newest_estimate: BTreeMap::new(),
-            measuring: BTreeSet::new(),
+            measurements: Measurements::default(),
             soaking: Soaking::default(),
             firing: Firing::default(),
-            ours: BTreeSet::new(),
-            never_done: BTreeSet::new(),
+            outbox: Outbox::default(),
             forgiven: BTreeMap::new(),
         }
     }
@@ -192,8 +186,7 @@ impl Machine {
     /// Folds one entry of the journal, in order, before anything else. A read-only session goes on folding what the
     /// controller that holds the journal writes.
     pub fn fold_entry(&mut self, entry: &JournalEntry) {
-        self.state.apply(entry);
-        self.seq = entry.seq;
+        self.outbox.fold(entry, &mut self.state);
     }
 
     /// After the replay: whatever was under way is interrupted, and waits for a person. Nothing is tried again by itself,
@@ -246,7 +239,7 @@ impl Machine {
 
     /// Takes in how an effect ended. A key that is not under way is ignored.
     pub fn handle_outcome(&mut self, key: &str, outcome: Outcome, now: At) {
-        let Some(run) = self.flying.remove(key) else { return };
+        let Some(run) = self.outbox.end_effect(key) else { return };
         self.emit(CONTROLLER, Event::Result { run, key: key.to_string(), outcome }, now);
         self.advance_all(now);
     }
@@ -260,29 +253,12 @@ impl Machine {
         result: Result<GroupTranslation, Trouble>,
         now: At,
     ) {
-        let (key, how) = ((group.to_string(), to), choice_key(chosen));
-        self.measuring.remove(&(group.to_string(), to, how));
-        self.newest_estimate.insert(group.to_string(), (to, how));
-        let slot = match chosen {
-            None => self.estimates.entry(key).or_insert_with(Observed::not_yet),
-            Some(chosen) => {
-                let slot = self.choices.entry(key).or_insert_with(|| (chosen.clone(), Observed::not_yet()));
-                if super::machine::choice_key(Some(&slot.0)) != how {
-                    slot.1 = Observed::not_yet();
-                }
-                slot.0 = chosen.clone();
-                &mut slot.1
-            }
-        };
-        match result {
-            Ok(plan) => *slot = Observed::seen_at(plan, now),
-            Err(why) => slot.note_failure(why),
-        }
+        self.measurements.record(group, to, chosen, result, now);
     }
 
     /// The next thing to do, in order.
     pub fn poll(&mut self) -> Option<Action> {
-        self.queue.pop_front()
+        self.outbox.take()
     }
 
     /// When [`Machine::handle_timeout`] wants to be called at the latest.
@@ -327,11 +303,11 @@ impl Machine {
         let start = |kind| RunStart { kind, command, actor, typed, accepted };
         let run = match command {
             Command::Estimate { group, to, chosen } => {
-                if self.measuring.insert((group.clone(), *to, choice_key(chosen.as_ref()))) {
+                if self.measurements.begin(group, *to, chosen.as_ref()) {
                     let topics =
                         crate::migration::rules::reads::topics_read(&self.rule_context(now), group, to.other());
                     let (group, to, chosen) = (group.clone(), *to, chosen.clone());
-                    self.queue.push_back(Action::Measure { group, to, chosen, topics });
+                    self.outbox.ask(Action::Measure { group, to, chosen, topics });
                 }
                 None
             }
@@ -401,7 +377,7 @@ impl Machine {
                 Ok(Some(RunKind::RollBack))
             }
             (RunKind::RollBack, _) | (RunKind::GiveBack, Side::Blue)
-                if run.needs.is_some() || self.counts_down(run) =>
+                if run.needs.is_some() || self.firing.counts_down(run) =>
             {
                 Ok(None)
             }
@@ -428,7 +404,7 @@ impl Machine {
             self.forgive_alarm(p);
         }
         self.emit(actor.clone(), Event::Continued { run: id }, now);
-        self.end_countdown(id);
+        self.firing.end_countdown(id);
         if let Subject::Group(g) = subject {
             self.soaking.forgive_intruder(g);
         }
@@ -476,10 +452,7 @@ impl Machine {
 
     /// Writes a fact: folded at once, journalled before any action that follows.
     pub(in crate::migration) fn emit(&mut self, actor: Actor, event: Event, now: At) {
-        self.seq += 1;
-        let entry = JournalEntry { seq: self.seq, at: now, actor, event };
-        self.state.apply(&entry);
-        self.queue.push_back(Action::Journal { at: now, actor: entry.actor, event: entry.event });
+        self.outbox.write(&mut self.state, actor, event, now);
     }
 
     /// Issues an effect of the step under way: the intent first.
@@ -487,9 +460,7 @@ impl Machine {
         let Some(run) = self.state.runs.get(&id) else { return };
         let issued = IssuedEffect { key: run.next_key(), effect };
         self.emit(CONTROLLER, Event::Intent { run: id, issued: issued.clone() }, now);
-        self.flying.insert(issued.key.clone(), id);
-        self.ours.insert(issued.key.clone());
-        self.queue.push_back(Action::Do(issued));
+        self.outbox.issue(id, issued);
     }
 
     /// A run that another one took over.

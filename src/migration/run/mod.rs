@@ -3,7 +3,9 @@
 pub mod blank;
 pub mod green_unseen;
 pub mod machine;
+pub(in crate::migration) mod measurements;
 pub(in crate::migration) mod offset_steps;
+pub(in crate::migration) mod outbox;
 pub(in crate::migration) mod planes;
 pub(in crate::migration) mod read_back;
 pub mod runbook;

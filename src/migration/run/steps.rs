@@ -99,7 +99,7 @@ impl Machine {
                 },
                 Some(_) => return,
             }
-            let counted = self.state.runs.get(&id).is_some_and(|run| self.counts_down(run));
+            let counted = self.state.runs.get(&id).is_some_and(|run| self.firing.counts_down(run));
             if let Some((words, until)) = self.advance_interrupted(id, held.is_some(), now) {
                 return self.note_wait(id, StepWait::Told(words), Some(until));
             }
@@ -146,7 +146,7 @@ impl Machine {
     /// An effect that the executor has is waited for: whoever takes over waits too. Only a translation, which changes
     /// nothing, may be given up: a stopped group waits for it.
     fn wait_for_effect(&mut self, id: RunId, step: &Step, now: At) -> Option<StepProgress> {
-        let key = self.flying.iter().find(|(_, run)| **run == id).map(|(key, _)| key.clone())?;
+        let key = self.outbox.effect_of(id)?.to_owned();
         let until = match step.kind {
             StepKind::Translate { .. } | StepKind::Couple { .. } => {
                 step.timeout_ms.map(|ms| self.step_since(id).plus(ms))
@@ -158,7 +158,7 @@ impl Machine {
             return Some(StepProgress::Again);
         }
         // Its answer, should it come, is then of a key that nobody waits for.
-        self.flying.remove(&key);
+        self.outbox.end_effect(&key);
         let why = format!(
             "the translation took longer than {}",
             crate::base::format_duration(step.timeout_ms.unwrap_or_default())
@@ -308,7 +308,7 @@ impl Machine {
     }
 
     fn wait_for_settled(&self, id: RunId) -> StepProgress {
-        match self.state.run_chain(id).skip(1).any(|r| self.flying.values().any(|f| *f == r.id)) {
+        match self.state.run_chain(id).skip(1).any(|r| self.outbox.effect_of(r.id).is_some()) {
             true => StepProgress::Wait("waiting until the running effect has ended".into(), None),
             false => StepProgress::Done,
         }

@@ -127,8 +127,7 @@ impl Machine {
                 Action::Measure { .. } => {}
             }
         }
-        self.flying.retain(|key, _| !never.contains(key));
-        self.never_done.extend(never);
+        self.outbox.give_up(never);
     }
 
     /// Runs under way after [`Machine::freeze`], and what can be done for each.
@@ -169,7 +168,7 @@ impl Machine {
             .state
             .run_chain(run.id)
             .flat_map(|r| r.effects.iter().rev())
-            .filter(|e| !self.never_done.contains(&e.issued.key))
+            .filter(|e| !self.outbox.was_given_up(&e.issued.key))
             .filter(|e| !e.has_failed())
             .collect();
         done.reverse();
@@ -198,7 +197,7 @@ impl Machine {
         if let Some((who, why)) = self.state.holder(&run.subject) {
             return Some(format!("it is held by {} ({why})", visible_name(who)));
         }
-        if !self.ours.contains(&off.issued.key) {
+        if !self.outbox.has_issued(&off.issued.key) {
             return Some("an earlier session stopped it".to_owned());
         }
         if is_blind(run) && !run.no_return {

@@ -11,10 +11,12 @@ use crate::base::sanitise::visible_name;
 use crate::base::{Actor, At, format_duration};
 use crate::migration::facts::command::{Command, Level, Refusal, Subject};
 use crate::migration::facts::event::{Event, RunId, RunKind};
+use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::{Stage, WayBack};
-use crate::migration::facts::state::Run;
+use crate::migration::facts::state::{Run, State};
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::rollback;
-use crate::migration::run::machine::{CONTROLLER, Machine};
+use crate::migration::run::machine::{CONTROLLER, Machine, SessionMode};
 
 /// How long the way back may be unknown after a countdown before a person is asked, ms.
 const UNKNOWN_MS: u64 = 60_000;
@@ -72,6 +74,155 @@ enum TriggerAction {
     Ask(String),
 }
 
+impl Firing {
+    /// From now the whole countdown of a group's slowest trigger passes again before it is rolled back.
+    fn postpone_rollback(&mut self, settings: &Settings, group: &str, now: At) {
+        let triggers = settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+        let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
+        self.floors.insert(group.to_owned(), now.plus(countdown));
+    }
+
+    /// Before this a group is not rolled back.
+    fn floor(&self, group: &str) -> At {
+        self.floors.get(group).copied().unwrap_or(At(i64::MIN))
+    }
+
+    /// Whether it is an interrupted rollback that waits to go on by itself. A person may say so earlier.
+    pub(in crate::migration) fn counts_down(&self, run: &Run) -> bool {
+        self.interrupted.contains(&run.id)
+    }
+
+    /// It goes on: nothing counts down any more.
+    pub(in crate::migration) fn end_countdown(&mut self, id: RunId) {
+        self.interrupted.remove(&id);
+    }
+
+    /// When an interrupted rollback goes on; `None`: it is none.
+    fn goes_on_at(&self, run: &Run) -> Option<At> {
+        run.group().filter(|_| self.counts_down(run)).map(|group| self.floor(group))
+    }
+
+    /// When a trigger that fired acts: `None` while the group is held, and for a shadow.
+    fn acts_at(&self, state: &State, group: &str, fired: &Fired) -> Option<At> {
+        if state.holder(&Subject::Group(group.to_owned())).is_some() {
+            return None;
+        }
+        fired.acts_at.map(|at| at.max(self.floor(group)))
+    }
+
+    /// What comes next for a trigger as it stands. `way_back` is the group's.
+    fn next_action(
+        &self,
+        context: &RuleContext<'_>,
+        way_back: &dyn Fn() -> WayBack,
+        group: &str,
+        row: &TriggerRow,
+    ) -> TriggerAction {
+        let name = &row.trigger.name;
+        let Some(state) = context.state.groups.get(group) else { return TriggerAction::Nothing };
+        let fired = state.fired.get(name);
+        let (met, quiet) = match &row.state {
+            TriggerState::Met { why } => (Some(why), false),
+            TriggerState::Quiet { .. } => (None, true),
+            TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
+        };
+        match (fired, met) {
+            (None, Some(why)) => fire_action(way_back(), group, row, why),
+            (None, None) => TriggerAction::Nothing,
+            (Some(_), None) if quiet => {
+                TriggerAction::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
+            }
+            // The plan has armed it since.
+            (Some(fired), Some(why)) if fired.arm == Arm::Shadow && row.trigger.arm == Arm::Armed => {
+                fire_action(way_back(), group, row, why)
+            }
+            // The plan has disarmed it since.
+            (Some(_), _) if row.trigger.arm == Arm::Shadow => TriggerAction::Nothing,
+            // A person was asked already: it is theirs.
+            (Some(_), _) if state.alarm.is_some() => TriggerAction::Nothing,
+            (Some(fired), _) => self.countdown_action(context, way_back, group, fired),
+        }
+    }
+
+    /// What a trigger that fired does now.
+    fn countdown_action(
+        &self,
+        context: &RuleContext<'_>,
+        way_back: &dyn Fn() -> WayBack,
+        group: &str,
+        fired: &Fired,
+    ) -> TriggerAction {
+        let now = context.now;
+        let Some(acts_at) = self.acts_at(context.state, group, fired) else { return TriggerAction::Nothing };
+        match way_back() {
+            WayBack::Closed { why } => TriggerAction::Ask(format!("the way back is CLOSED: {why}")),
+            _ if now < acts_at => TriggerAction::Nothing,
+            // The way back reads records of both clusters: a group is not stopped before they can be read.
+            WayBack::Exact | WayBack::Bounded { .. } => match context.check_planes() {
+                Ok(()) => TriggerAction::RollBack,
+                Err(_) if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
+                Err(refusal) => TriggerAction::Ask(refusal.why),
+            },
+            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
+            WayBack::Unknown { why } => TriggerAction::Ask(format!("the way back is not known: {why}")),
+        }
+    }
+
+    /// Every trigger that fired and every interrupted rollback, by when it acts.
+    fn list_countdowns(&self, settings: &Settings, state: &State, session: &SessionMode) -> Vec<Countdown> {
+        let mut all = Vec::new();
+        for (group, record) in &state.groups {
+            let subject = Subject::Group(group.clone());
+            let (run, held) = (state.open_run(&subject), state.holder(&subject).cloned());
+            if let Some((run, at)) = run.and_then(|r| Some((r, self.goes_on_at(r)?))) {
+                all.push(Countdown {
+                    group: group.clone(),
+                    trigger: match &run.actor {
+                        Actor::Trigger(trigger) => trigger.clone(),
+                        Actor::Person(_) | Actor::Controller => String::new(),
+                    },
+                    why: format!("a restart interrupted it at step {}", run.step + 1),
+                    arm: Arm::Armed,
+                    acts_at: (held.is_none() && session.read_only.is_none()).then_some(at),
+                    held: held.clone(),
+                });
+            }
+            if !matches!(record.rest, Stage::Soaking { .. }) || run.is_some() {
+                continue;
+            }
+            let acts = |trigger: &str| record.alarm.is_none() && acts_in_session(settings, session, group, trigger);
+            all.extend(record.fired.iter().map(|(trigger, fired)| Countdown {
+                group: group.clone(),
+                trigger: trigger.clone(),
+                why: fired.why.clone(),
+                arm: fired.arm,
+                acts_at: self.acts_at(state, group, fired).filter(|_| acts(trigger)),
+                held: held.clone(),
+            }));
+        }
+        all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
+        all
+    }
+}
+
+fn fire_action(way_back: WayBack, group: &str, row: &TriggerRow, why: &str) -> TriggerAction {
+    TriggerAction::Write(Box::new(Event::TriggerFired {
+        group: group.to_owned(),
+        trigger: row.trigger.name.clone(),
+        why: why.to_owned(),
+        arm: row.trigger.arm,
+        way_back,
+        countdown_ms: (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms),
+    }))
+}
+
+/// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
+fn acts_in_session(settings: &Settings, session: &SessionMode, group: &str, trigger: &str) -> bool {
+    let planned = settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
+    let armed = planned.iter().any(|t| t.name == trigger && t.arm == Arm::Armed);
+    armed && session.read_only.is_none() && !session.dry_run
+}
+
 impl Machine {
     /// What counts down starts anew: after a restart, from when screens can attach, and of a subject whose hold ends.
     pub(crate) fn restart_countdowns(&mut self, subject: Option<&Subject>, now: At) {
@@ -80,52 +231,27 @@ impl Machine {
             None | Some(Subject::Migration) => true,
             Some(_) => false,
         };
-        let groups: Vec<String> = self.state.groups.keys().filter(|g| about(g)).cloned().collect();
-        for group in groups {
-            self.postpone_rollback(&group, now);
+        for group in self.state.groups.keys().filter(|g| about(g)) {
+            self.firing.postpone_rollback(&self.settings, group, now);
         }
-    }
-
-    fn postpone_rollback(&mut self, group: &str, now: At) {
-        let triggers = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
-        let countdown = triggers.iter().map(|t| t.countdown_ms).max().unwrap_or(0);
-        self.firing.floors.insert(group.to_owned(), now.plus(countdown));
     }
 
     /// After a restart: whether a run that stands unfinished goes on by itself. It is noted if so.
     pub(in crate::migration) fn goes_on_by_itself(&mut self, id: RunId, now: At) -> bool {
         let Some(run) = self.state.runs.get(&id) else { return false };
         let mine = run.kind == RunKind::RollBack && run.actor.is_trigger() && run.went_on < GOES_ON;
-        let Some(group) = run.group().filter(|_| mine && !self.session.dry_run).map(str::to_owned) else {
-            return false;
-        };
-        self.postpone_rollback(&group, now);
+        let Some(group) = run.group().filter(|_| mine && !self.session.dry_run) else { return false };
+        self.firing.postpone_rollback(&self.settings, group, now);
         self.firing.interrupted.insert(id)
-    }
-
-    /// When an interrupted rollback goes on; `None`: it is none.
-    fn goes_on_at(&self, run: &Run) -> Option<At> {
-        let group = run.group().filter(|_| self.counts_down(run))?;
-        Some(self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN)))
-    }
-
-    /// Whether it is an interrupted rollback that waits to go on by itself. A person may say so earlier.
-    pub(in crate::migration) fn counts_down(&self, run: &Run) -> bool {
-        self.firing.interrupted.contains(&run.id)
-    }
-
-    /// It goes on: nothing counts down any more.
-    pub(in crate::migration) fn end_countdown(&mut self, id: RunId) {
-        self.firing.interrupted.remove(&id);
     }
 
     /// An interrupted rollback, before its next step: what it waits for, and until when. While it is held no time passes.
     pub(in crate::migration) fn advance_interrupted(&mut self, id: RunId, held: bool, now: At) -> Option<(String, At)> {
         let run = self.state.runs.get(&id)?;
-        let (until, subject, actor) = (self.goes_on_at(run)?, run.subject.clone(), run.actor.clone());
+        let (until, subject, actor) = (self.firing.goes_on_at(run)?, run.subject.clone(), run.actor.clone());
         if held {
             if let Subject::Group(group) = &subject {
-                self.postpone_rollback(group, now);
+                self.firing.postpone_rollback(&self.settings, group, now);
             }
             return None;
         }
@@ -142,7 +268,7 @@ impl Machine {
             if now < until.plus(UNKNOWN_MS) {
                 return Some((format!("interrupted by a restart; {}", refusal.why), now.plus(PLANES_MS)));
             }
-            self.end_countdown(id);
+            self.firing.end_countdown(id);
             let advice = format!("{}; then continue, or roll back", refusal.advice);
             self.ask_for_help(id, &refusal.why, &advice, now);
             return None;
@@ -165,10 +291,11 @@ impl Machine {
                 continue;
             }
             if self.state.holder(&subject).is_some() {
-                self.postpone_rollback(&group, now);
+                self.firing.postpone_rollback(&self.settings, &group, now);
             }
             for row in self.trigger_rows(&group, now) {
-                match self.next_action(&group, &row, now) {
+                let way_back = || self.way_back(&group, now);
+                match self.firing.next_action(&self.rule_context(now), &way_back, &group, &row) {
                     TriggerAction::Nothing => continue,
                     TriggerAction::Write(event) => self.emit(CONTROLLER, *event, now),
                     TriggerAction::Ask(why) => self.ask_a_person(&group, &row.trigger.name, why, now),
@@ -179,71 +306,6 @@ impl Machine {
                 }
             }
         }
-    }
-
-    fn next_action(&self, group: &str, row: &TriggerRow, now: At) -> TriggerAction {
-        let name = &row.trigger.name;
-        let Some(state) = self.state.groups.get(group) else { return TriggerAction::Nothing };
-        let fired = state.fired.get(name);
-        let (met, quiet) = match &row.state {
-            TriggerState::Met { why } => (Some(why), false),
-            TriggerState::Quiet { .. } => (None, true),
-            TriggerState::Rising { .. } | TriggerState::Unknown { .. } => (None, false),
-        };
-        match (fired, met) {
-            (None, Some(why)) => self.fire_action(group, row, why, now),
-            (None, None) => TriggerAction::Nothing,
-            (Some(_), None) if quiet => {
-                TriggerAction::Write(Box::new(Event::TriggerCleared { group: group.to_owned(), trigger: name.clone() }))
-            }
-            // The plan has armed it since.
-            (Some(fired), Some(why)) if fired.arm == Arm::Shadow && row.trigger.arm == Arm::Armed => {
-                self.fire_action(group, row, why, now)
-            }
-            // The plan has disarmed it since.
-            (Some(_), _) if row.trigger.arm == Arm::Shadow => TriggerAction::Nothing,
-            (Some(fired), _) => self.countdown_action(group, fired, state.alarm.is_some(), now),
-        }
-    }
-
-    fn fire_action(&self, group: &str, row: &TriggerRow, why: &str, now: At) -> TriggerAction {
-        let countdown_ms = (row.trigger.arm == Arm::Armed).then_some(row.trigger.countdown_ms);
-        let way_back = self.way_back(group, now);
-        let (group, trigger, arm) = (group.to_owned(), row.trigger.name.clone(), row.trigger.arm);
-        TriggerAction::Write(Box::new(Event::TriggerFired {
-            group,
-            trigger,
-            why: why.to_owned(),
-            arm,
-            way_back,
-            countdown_ms,
-        }))
-    }
-
-    /// What a trigger that fired does now.
-    fn countdown_action(&self, group: &str, fired: &Fired, asked: bool, now: At) -> TriggerAction {
-        let Some(acts_at) = self.acts_at(group, fired).filter(|_| !asked) else { return TriggerAction::Nothing };
-        match self.way_back(group, now) {
-            WayBack::Closed { why } => TriggerAction::Ask(format!("the way back is CLOSED: {why}")),
-            _ if now < acts_at => TriggerAction::Nothing,
-            // The way back reads records of both clusters: a group is not stopped before they can be read.
-            WayBack::Exact | WayBack::Bounded { .. } => match self.rule_context(now).check_planes() {
-                Ok(()) => TriggerAction::RollBack,
-                Err(_) if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
-                Err(refusal) => TriggerAction::Ask(refusal.why),
-            },
-            WayBack::Unknown { .. } if now < acts_at.plus(UNKNOWN_MS) => TriggerAction::Nothing,
-            WayBack::Unknown { why } => TriggerAction::Ask(format!("the way back is not known: {why}")),
-        }
-    }
-
-    /// When a trigger that fired acts: `None` while the group is held, and for a shadow.
-    fn acts_at(&self, group: &str, fired: &Fired) -> Option<At> {
-        if self.state.holder(&Subject::Group(group.to_owned())).is_some() {
-            return None;
-        }
-        let floor = self.firing.floors.get(group).copied().unwrap_or(At(i64::MIN));
-        fired.acts_at.map(|at| at.max(floor))
     }
 
     /// Rolls back as a person at the dialog would, who accepts no loss.
@@ -276,52 +338,10 @@ impl Machine {
         self.emit(CONTROLLER, Event::needs_operator(run, why, advice), now);
     }
 
-    /// Whether a trigger that fired acts in this session: as the plan has it now, and not where nothing is changed.
-    fn acts_in_session(&self, group: &str, trigger: &str) -> bool {
-        let planned = self.settings.groups.get(group).map(|g| g.criteria.triggers.as_slice()).unwrap_or_default();
-        let armed = planned.iter().any(|t| t.name == trigger && t.arm == Arm::Armed);
-        armed && self.session.read_only.is_none() && !self.session.dry_run
-    }
-
     /// Every trigger that fired, by when it acts.
     #[must_use]
     pub fn countdowns(&self) -> Vec<Countdown> {
-        let mut all = Vec::new();
-        for (group, state) in &self.state.groups {
-            let subject = Subject::Group(group.clone());
-            let run = self.state.open_run(&subject);
-            if let Some((run, at)) = run.and_then(|r| Some((r, self.goes_on_at(r)?))) {
-                let held = self.state.holder(&subject).cloned();
-                all.push(Countdown {
-                    group: group.clone(),
-                    trigger: match &run.actor {
-                        Actor::Trigger(trigger) => trigger.clone(),
-                        Actor::Person(_) | Actor::Controller => String::new(),
-                    },
-                    why: format!("a restart interrupted it at step {}", run.step + 1),
-                    arm: Arm::Armed,
-                    acts_at: (held.is_none() && self.session.read_only.is_none()).then_some(at),
-                    held,
-                });
-            }
-            if !matches!(state.rest, Stage::Soaking { .. }) || run.is_some() {
-                continue;
-            }
-            all.extend(
-                state.fired.iter().map(|(trigger, fired)| Countdown {
-                    group: group.clone(),
-                    trigger: trigger.clone(),
-                    why: fired.why.clone(),
-                    arm: fired.arm,
-                    acts_at: self
-                        .acts_at(group, fired)
-                        .filter(|_| state.alarm.is_none() && self.acts_in_session(group, trigger)),
-                    held: self.state.holder(&subject).cloned(),
-                }),
-            );
-        }
-        all.sort_by_key(|c| (c.acts_at.is_none(), c.acts_at));
-        all
+        self.firing.list_countdowns(&self.settings, &self.state, &self.session)
     }
 }
 

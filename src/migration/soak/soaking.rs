@@ -1,4 +1,5 @@
-//! The machine's soaks: which groups are watched, what they are compared with, how they stand, what is kept.
+//! The machine's soaks: which groups are watched, what they are compared with, how they stand, what is kept. They own what
+//! was measured; what the plan, the journal and the estate say is handed in.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +13,10 @@ use crate::base::format_duration;
 use crate::base::{At, Side, Trouble};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::{Event, RunId, RunKind};
+use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::Stage;
+use crate::migration::facts::state::State;
+use crate::migration::rules::context::RuleContext;
 use crate::migration::rules::gate::Gate;
 use crate::migration::run::machine::{CONTROLLER, Machine};
 
@@ -117,6 +121,14 @@ struct BlueReadings {
     past: bool,
 }
 
+/// What a look at a soak found that is to be written down.
+pub(in crate::migration) struct SoakFindings {
+    /// Records that the dead-letter topic held when they could be counted for the first time.
+    dead_letters: Option<f64>,
+    /// Who still works on the side that was left, in words.
+    intruder: Option<String>,
+}
+
 impl Soaking {
     /// A person has seen who works on the side that was left.
     pub(crate) fn forgive_intruder(&mut self, group: &str) {
@@ -124,6 +136,161 @@ impl Soaking {
             soak.forgive_intruder();
         }
     }
+
+    /// Takes in one answer of a provider; see [`Machine::handle_metric`].
+    fn take_metric(
+        &mut self,
+        settings: &Settings,
+        (group, side, metric): (&str, Side, Metric),
+        at: At,
+        result: Result<f64, Trouble>,
+    ) {
+        match side {
+            Side::Green => {
+                let reading = match result {
+                    Ok(value) => MetricReading::number(at, value),
+                    Err(why) => MetricReading::missing(at, why.what),
+                };
+                if let Some(soak) = self.soaks.get_mut(group) {
+                    soak.watch.feed(metric, &reading, settings.sample_gap_ms);
+                }
+            }
+            Side::Blue => {
+                let Some(value) = result.ok().filter(|v| v.is_finite() && *v > 0.0) else { return };
+                let before = &mut self.before.entry((group.to_owned(), metric)).or_default().readings;
+                if before.len() >= BEFORE {
+                    before.pop_front();
+                }
+                before.push_back((at, value));
+            }
+        }
+    }
+
+    /// Takes in what a provider knows of the past; see [`Machine::handle_past`].
+    fn take_past(
+        &mut self,
+        settings: &Settings,
+        state: &State,
+        (group, side, metric): (&str, Side, Metric),
+        now: At,
+        points: &[(At, f64)],
+    ) {
+        let points = &points[..points.partition_point(|(at, _)| *at <= now)];
+        match side {
+            Side::Green => {
+                if let Some(soak) = self.soaks.get_mut(group) {
+                    soak.watch.feed_past(metric, points, settings.sample_gap_ms);
+                }
+            }
+            Side::Blue => {
+                let before = self.before.entry((group.to_owned(), metric)).or_default();
+                before.past = true;
+                // What was measured while it ran on green is no baseline.
+                let since = match state.groups.get(group).map(|g| &g.rest) {
+                    Some(Stage::RolledBack { at }) => *at,
+                    _ => At(i64::MIN),
+                };
+                let real = |(at, v): &&(At, f64)| v.is_finite() && *v > 0.0 && *at > since;
+                for (at, value) in points.iter().rev().filter(real) {
+                    let older = before.readings.front().is_none_or(|(first, _)| at < first);
+                    if older && before.readings.len() < BEFORE && now.since(*at) <= BEFORE_AGE_MS {
+                        before.readings.push_front((*at, *value));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Which part of a metric's past is asked for.
+    fn past_of(&mut self, gap: u64, group: &str, side: Side, metric: Metric, now: At) -> PastSpan {
+        match side {
+            Side::Blue if self.before.get(&(group.to_owned(), metric)).is_some_and(|b| b.past) => PastSpan::Known,
+            Side::Blue => PastSpan::Back { ms: BEFORE_AGE_MS, step_ms: BEFORE_AGE_MS / BEFORE as u64 },
+            Side::Green => {
+                let soak = self.soaks.get_mut(group);
+                let silent = soak.and_then(|s| s.watch.silent_since(metric, now, gap));
+                silent.map_or(PastSpan::Known, |from| PastSpan::Since { from, step_ms: gap / 2 })
+            }
+        }
+    }
+
+    /// What a provider is to be asked about now; see [`Machine::wanted_metrics`].
+    fn list_questions(&mut self, settings: &Settings, state: &State, now: At) -> Vec<MetricQuestion> {
+        let mut wanted: Vec<(String, Side, Metric)> = Vec::new();
+        for (name, group) in &settings.groups {
+            let rules = group.criteria.rules.iter().filter(|r| r.unmeasured.is_none()).map(|r| r.metric);
+            let metrics = rules.chain(group.criteria.triggers.iter().map(|t| t.metric));
+            let mut metrics: Vec<Metric> = metrics.filter(|m| m.is_asked_for()).collect();
+            metrics.sort_unstable();
+            metrics.dedup();
+            let side = match state.groups.get(name).map(|g| &g.rest) {
+                Some(Stage::Soaking { .. }) => Side::Green,
+                Some(Stage::Complete { .. }) => continue,
+                _ => Side::Blue,
+            };
+            if side == Side::Blue {
+                metrics.retain(|m| *m == Metric::P99 && !group.criteria.baselines.contains_key(m));
+            }
+            wanted.extend(metrics.into_iter().map(|m| (name.clone(), side, m)));
+        }
+        let question = |(group, side, metric): (String, Side, Metric)| {
+            let past = self.past_of(settings.sample_gap_ms, &group, side, metric, now);
+            MetricQuestion { group, side, metric, past }
+        };
+        wanted.into_iter().map(question).collect()
+    }
+
+    /// The middle of what was measured of a group on blue within the last hour.
+    fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
+        let before = &self.before.get(&(group.to_owned(), metric))?.readings;
+        let young = before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS);
+        let (first, last) = (young.clone().next()?.0, young.clone().next_back()?.0);
+        let mut values: Vec<f64> = young.map(|(_, v)| *v).collect();
+        values.sort_by(f64::total_cmp);
+        let samples = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        let from = BaselineFrom::Measured { samples, over_ms: last.since(first) };
+        Some(Baseline { metric, value: *values.get(values.len() / 2)?, from })
+    }
+
+    /// Begins with groups that soak since the last call, and ends with those that do no more: who soaks, since when.
+    fn start_and_end(&mut self, settings: &Settings, state: &State) -> BTreeMap<String, At> {
+        let resting = list_soaking(state);
+        let criteria = |group: &str| settings.groups.get(group).map(|g| &g.criteria);
+        self.soaks.retain(|g, soak| {
+            resting.get(g) == Some(&soak.watch.since()) && criteria(g).is_some_and(|c| soak.watch.matches_criteria(c))
+        });
+        for (group, since) in &resting {
+            let Some(criteria) = criteria(group) else { continue };
+            let kept = &mut self.kept;
+            let soak = self.soaks.entry(group.clone()).or_insert_with(|| {
+                let kept = kept.remove(group).filter(|k| k.since == *since).map(|k| k.series).unwrap_or_default();
+                GroupSoak::new(Watch::new(criteria, *since, kept))
+            });
+            if let Some(p99) = state.groups.get(group).and_then(|g| g.baselines.get(&Metric::P99)) {
+                soak.watch.set_baseline(Metric::P99, *p99);
+            }
+        }
+        resting
+    }
+
+    /// Looks at a soak: feeds it what the estate says, and finds who still works on blue. `None`: it is not watched.
+    fn look_at(&mut self, context: &RuleContext<'_>, group: &str, since: At) -> Option<SoakFindings> {
+        let criteria = &context.settings.groups.get(group)?.criteria;
+        let soak = self.soaks.get_mut(group)?;
+        let dead_letters = soak.feed(context, group, criteria);
+        let quiet = context.state.groups.get(group).is_some_and(|g| g.alarm.is_some());
+        let intruder = soak.find_intruder(context, group, Side::Blue, since).filter(|_| !quiet);
+        Some(SoakFindings { dead_letters, intruder })
+    }
+}
+
+/// Groups that rest on green and soak, since when.
+fn list_soaking(state: &State) -> BTreeMap<String, At> {
+    let resting = state.groups.iter().filter_map(|(g, s)| match s.rest {
+        Stage::Soaking { since } if state.open_run(&Subject::Group(g.clone())).is_none() => Some((g.clone(), since)),
+        _ => None,
+    });
+    resting.collect()
 }
 
 impl Machine {
@@ -131,7 +298,7 @@ impl Machine {
     /// counting from there; the time in between is a hole.
     pub fn restore_samples(&mut self, kept: Vec<KeptSamples>) {
         self.soaking.kept.extend(kept.into_iter().map(|k| (k.group.clone(), k)));
-        self.start_watching();
+        self.soaking.start_and_end(&self.settings, &self.state);
     }
 
     /// What has to be written so that a restart goes on from here.
@@ -151,100 +318,20 @@ impl Machine {
 
     /// Takes in what a provider of metrics answered about a group on a side, in the metric's unit, asked for at `at`.
     pub fn handle_metric(&mut self, group: &str, side: Side, metric: Metric, at: At, result: Result<f64, Trouble>) {
-        match side {
-            Side::Green => {
-                let reading = match result {
-                    Ok(value) => MetricReading::number(at, value),
-                    Err(why) => MetricReading::missing(at, why.what),
-                };
-                let gap = self.settings.sample_gap_ms;
-                if let Some(soak) = self.soaking.soaks.get_mut(group) {
-                    soak.watch.feed(metric, &reading, gap);
-                }
-            }
-            Side::Blue => {
-                let Some(value) = result.ok().filter(|v| v.is_finite() && *v > 0.0) else { return };
-                let before = &mut self.soaking.before.entry((group.to_owned(), metric)).or_default().readings;
-                if before.len() >= BEFORE {
-                    before.pop_front();
-                }
-                before.push_back((at, value));
-            }
-        }
+        self.soaking.take_metric(&self.settings, (group, side, metric), at, result);
     }
 
     /// Takes in what a provider knows of the past of a metric, oldest first, asked for at `now`: on green, before the
     /// reading of `now` is; on blue at any time.
     pub fn handle_past(&mut self, group: &str, side: Side, metric: Metric, now: At, points: &[(At, f64)]) {
-        let points = &points[..points.partition_point(|(at, _)| *at <= now)];
-        match side {
-            Side::Green => {
-                let gap = self.settings.sample_gap_ms;
-                if let Some(soak) = self.soaking.soaks.get_mut(group) {
-                    soak.watch.feed_past(metric, points, gap);
-                }
-            }
-            Side::Blue => {
-                let before = self.soaking.before.entry((group.to_owned(), metric)).or_default();
-                before.past = true;
-                // What was measured while it ran on green is no baseline.
-                let since = match self.state.groups.get(group).map(|g| &g.rest) {
-                    Some(Stage::RolledBack { at }) => *at,
-                    _ => At(i64::MIN),
-                };
-                let real = |(at, v): &&(At, f64)| v.is_finite() && *v > 0.0 && *at > since;
-                for (at, value) in points.iter().rev().filter(real) {
-                    let older = before.readings.front().is_none_or(|(first, _)| at < first);
-                    if older && before.readings.len() < BEFORE && now.since(*at) <= BEFORE_AGE_MS {
-                        before.readings.push_front((*at, *value));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Which part of a metric's past is asked for.
-    fn past_of(&mut self, group: &str, side: Side, metric: Metric, now: At) -> PastSpan {
-        let gap = self.settings.sample_gap_ms;
-        match side {
-            Side::Blue if self.soaking.before.get(&(group.to_owned(), metric)).is_some_and(|b| b.past) => {
-                PastSpan::Known
-            }
-            Side::Blue => PastSpan::Back { ms: BEFORE_AGE_MS, step_ms: BEFORE_AGE_MS / BEFORE as u64 },
-            Side::Green => {
-                let soak = self.soaking.soaks.get_mut(group);
-                let silent = soak.and_then(|s| s.watch.silent_since(metric, now, gap));
-                silent.map_or(PastSpan::Known, |from| PastSpan::Since { from, step_ms: gap / 2 })
-            }
-        }
+        self.soaking.take_past(&self.settings, &self.state, (group, side, metric), now, points);
     }
 
     /// What a provider is to be asked about now: groups on green whose soak it judges, and on blue, before a cutover,
     /// what they will be compared with.
     #[must_use]
     pub(crate) fn wanted_metrics(&mut self, now: At) -> Vec<MetricQuestion> {
-        let mut wanted: Vec<(String, Side, Metric)> = Vec::new();
-        for (name, group) in &self.settings.groups {
-            let rules = group.criteria.rules.iter().filter(|r| r.unmeasured.is_none()).map(|r| r.metric);
-            let metrics = rules.chain(group.criteria.triggers.iter().map(|t| t.metric));
-            let mut metrics: Vec<Metric> = metrics.filter(|m| m.is_asked_for()).collect();
-            metrics.sort_unstable();
-            metrics.dedup();
-            let side = match self.state.groups.get(name).map(|g| &g.rest) {
-                Some(Stage::Soaking { .. }) => Side::Green,
-                Some(Stage::Complete { .. }) => continue,
-                _ => Side::Blue,
-            };
-            if side == Side::Blue {
-                metrics.retain(|m| *m == Metric::P99 && !group.criteria.baselines.contains_key(m));
-            }
-            wanted.extend(metrics.into_iter().map(|m| (name.clone(), side, m)));
-        }
-        let question = |(group, side, metric): (String, Side, Metric)| {
-            let past = self.past_of(&group, side, metric, now);
-            MetricQuestion { group, side, metric, past }
-        };
-        wanted.into_iter().map(question).collect()
+        self.soaking.list_questions(&self.settings, &self.state, now)
     }
 
     /// What a group's soak is compared with while it rests on green, else what a cutover would write down now: what the
@@ -261,7 +348,7 @@ impl Machine {
             Some(state) if matches!(state.rest, Stage::Soaking { .. } | Stage::Complete { .. }) => {
                 state.baselines.get(&metric).map(|value| of(value, BaselineFrom::Journal))
             }
-            _ => self.measured_before(group, metric, now),
+            _ => self.soaking.measured_before(group, metric, now),
         }
     }
 
@@ -273,24 +360,13 @@ impl Machine {
         within.filter_map(|r| self.baseline(group, r.metric, now)).collect()
     }
 
-    fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
-        let before = &self.soaking.before.get(&(group.to_owned(), metric))?.readings;
-        let young = before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS);
-        let (first, last) = (young.clone().next()?.0, young.clone().next_back()?.0);
-        let mut values: Vec<f64> = young.map(|(_, v)| *v).collect();
-        values.sort_by(f64::total_cmp);
-        let samples = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        let from = BaselineFrom::Measured { samples, over_ms: last.since(first) };
-        Some(Baseline { metric, value: *values.get(values.len() / 2)?, from })
-    }
-
     /// Writes down, before a group moves, what its soak will be compared with.
     pub(in crate::migration) fn record_baselines(&mut self, run: RunId, now: At) {
         let Some(run) = self.state.runs.get(&run).filter(|r| r.kind == RunKind::CutOver && !r.dry_run) else { return };
         let Some(group) = run.group().map(str::to_owned) else { return };
         let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria.clone()) else { return };
         if !criteria.baselines.contains_key(&Metric::P99)
-            && let Some(Baseline { metric, value, from }) = self.measured_before(&group, Metric::P99, now)
+            && let Some(Baseline { metric, value, from }) = self.soaking.measured_before(&group, Metric::P99, now)
         {
             let samples = if let BaselineFrom::Measured { samples, .. } = from { Some(samples) } else { None };
             self.emit(CONTROLLER, Event::Baselined { group: group.clone(), metric, value, samples }, now);
@@ -303,57 +379,19 @@ impl Machine {
         }
     }
 
-    /// Groups that rest on green and soak, since when.
-    fn list_soaking(&self) -> BTreeMap<String, At> {
-        let resting = self.state.groups.iter().filter_map(|(g, s)| match s.rest {
-            Stage::Soaking { since } if self.state.open_run(&Subject::Group(g.clone())).is_none() => {
-                Some((g.clone(), since))
-            }
-            _ => None,
-        });
-        resting.collect()
-    }
-
-    fn start_watching(&mut self) -> BTreeMap<String, At> {
-        let resting = self.list_soaking();
-        let settings = &self.settings;
-        let criteria = |group: &str| settings.groups.get(group).map(|g| &g.criteria);
-        self.soaking.soaks.retain(|g, soak| {
-            resting.get(g) == Some(&soak.watch.since()) && criteria(g).is_some_and(|c| soak.watch.matches_criteria(c))
-        });
-        for (group, since) in &resting {
-            let Some(criteria) = criteria(group) else { continue };
-            let kept = &mut self.soaking.kept;
-            let soak = self.soaking.soaks.entry(group.clone()).or_insert_with(|| {
-                let kept = kept.remove(group).filter(|k| k.since == *since).map(|k| k.series).unwrap_or_default();
-                GroupSoak::new(Watch::new(criteria, *since, kept))
-            });
-            if let Some(p99) = self.state.groups.get(group).and_then(|g| g.baselines.get(&Metric::P99)) {
-                soak.watch.set_baseline(Metric::P99, *p99);
-            }
-        }
-        resting
-    }
-
     /// Soaks: the criteria, and who still works on the side that was left.
     pub(in crate::migration) fn watch_soaks(&mut self, now: At) {
         let writes = self.session.read_only.is_none();
-        for (group, since) in self.start_watching() {
-            let Some(criteria) = self.settings.groups.get(&group).map(|g| g.criteria.clone()) else { continue };
-            let Some(mut soak) = self.soaking.soaks.remove(&group) else { continue };
-            let dead = soak.feed(&self.rule_context(now), &group, &criteria);
-            let quiet = self.state.groups.get(&group).is_some_and(|g| g.alarm.is_some());
-            let intruder = soak.find_intruder(&self.rule_context(now), &group, Side::Blue, since).filter(|_| !quiet);
-            self.soaking.soaks.insert(group.clone(), soak);
-            if !writes {
-                continue;
-            }
-            if let Some(value) = dead {
+        for (group, since) in self.soaking.start_and_end(&self.settings, &self.state) {
+            let context =
+                RuleContext { settings: &self.settings, state: &self.state, estate: &self.estate, lag: &self.lag, now };
+            let Some(found) = self.soaking.look_at(&context, &group, since).filter(|_| writes) else { continue };
+            if let Some(value) = found.dead_letters {
                 let (group, metric, samples) = (group.clone(), Metric::DlqGrowth, None);
                 self.emit(CONTROLLER, Event::Baselined { group, metric, value, samples }, now);
             }
             let run = self.state.groups.get(&group).and_then(|g| g.run);
-            if let (Some(why), Some(run)) = (intruder, run) {
+            if let (Some(why), Some(run)) = (found.intruder, run) {
                 let advice = "find who still runs on blue and stop it, then continue; or roll back";
                 self.emit(CONTROLLER, Event::needs_operator(run, why, advice), now);
             }

@@ -375,7 +375,7 @@ impl Machine {
             return Ok(mended);
         }
         let run = self.state.open_run(&subject);
-        let Some(run) = run.filter(|r| r.needs.is_some() || self.counts_down(r)) else {
+        let Some(run) = run.filter(|r| r.needs.is_some() || self.firing.counts_down(r)) else {
             return Err(Refusal::refused(
                 format!("nothing of {group} waits to be continued", group = visible_name(group)),
                 "nothing to do",

@@ -18,7 +18,7 @@ use crate::migration::rules::phase::PhaseView;
 use crate::migration::rules::producer;
 use crate::migration::rules::producer::ObservedWriting;
 use crate::migration::rules::rollback;
-use crate::migration::run::machine::{Machine, SessionMode, StepWait, choice_key};
+use crate::migration::run::machine::{Machine, SessionMode, StepWait};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::StepKind;
 use crate::migration::soak::trigger::Arm;
@@ -169,14 +169,7 @@ impl Machine {
             let at = r.predicted.as_ref()?.partitions.iter().map(|p| p.at).max().unwrap_or(r.started);
             Some((r.to, Observed::seen_at(r.predicted.clone()?, at)))
         });
-        let measured = self.newest_estimate.get(group).and_then(|(to, how)| {
-            let key = (group.to_string(), *to);
-            let plan = match how {
-                None => self.estimates.get(&key)?,
-                Some(_) => &self.choices.get(&key)?.1,
-            };
-            Some((*to, plan.clone()))
-        });
+        let measured = self.measurements.find_newest(group).map(|(to, found)| (to, found.clone()));
         let at = |o: &Option<(Side, Observed<GroupTranslation>)>| match o {
             Some((_, Observed::Known { at, .. })) => Some(*at),
             _ => None,
@@ -192,26 +185,19 @@ impl Machine {
         to: Side,
         chosen: Option<&Chosen>,
     ) -> Option<&Observed<GroupTranslation>> {
-        let key = (group.to_string(), to);
-        match chosen {
-            None => self.estimates.get(&key),
-            Some(_) => {
-                self.choices.get(&key).filter(|(c, _)| choice_key(Some(c)) == choice_key(chosen)).map(|(_, plan)| plan)
-            }
-        }
+        self.measurements.find(group, to, chosen)
     }
 
     /// The choice that the newest measurement of a group is by; `None`: the plan's own strategies.
     #[must_use]
     pub fn estimate_chosen(&self, group: &str) -> Option<&Chosen> {
-        let (to, how) = self.newest_estimate.get(group)?;
-        how.as_ref().and_then(|_| self.choices.get(&(group.to_string(), *to))).map(|(chosen, _)| chosen)
+        self.measurements.newest_choice(group)
     }
 
     /// Whether a measurement of a group is under way.
     #[must_use]
     pub(crate) fn is_measuring(&self, group: &str) -> bool {
-        self.measuring.iter().any(|(g, ..)| g == group)
+        self.measurements.is_under_way(group)
     }
 
     /// Whether a group is stuck on a side: where it should run, and nowhere else.
