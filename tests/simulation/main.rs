@@ -30,6 +30,7 @@ mod turns;
 mod clients;
 mod control;
 mod controller;
+mod damaged;
 mod deterministic;
 mod estate;
 mod faults;
