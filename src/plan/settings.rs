@@ -85,6 +85,7 @@ impl Plan {
             topics: group.topics.clone(),
             mode: limits.mode,
             has_switch: group.switch.is_some(),
+            switch_by_hand: matches!(group.switch, Some(crate::plan::ProviderPlan::Manual { .. })),
             switch_words: group.switch.as_ref().map(|s| state_words(s, &names)).unwrap_or_default(),
             green_group: group.green_group.clone(),
             max_re_read: limits.max_re_read,

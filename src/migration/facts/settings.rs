@@ -111,6 +111,8 @@ pub struct GroupSettings {
     pub mode: Mode,
     /// Whether the plan gives it a switch. Without one it can be shown and planned for, not moved.
     pub has_switch: bool,
+    /// Whether a person is the switch: then it can't be read.
+    pub switch_by_hand: bool,
     /// What setting its switch does, for dialogs: e.g. the argv of its `set` command.
     pub switch_words: Words,
     /// Its group id on green; the same as on blue unless the plan says otherwise.
