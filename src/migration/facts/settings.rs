@@ -161,6 +161,8 @@ pub struct ProducerSettings {
     pub still_ms: u64,
     /// How long its open transactions may take to end after the stop, ms.
     pub drain_timeout_ms: u64,
+    /// How long the translations of the groups that move with it may wait for unpaired records, all together, ms.
+    pub settle_timeout_ms: u64,
     /// How long the first committed transaction on the other side may take after the switch, ms.
     pub commit_timeout_ms: u64,
     /// How long blue is kept as its way back, ms.
