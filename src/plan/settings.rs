@@ -85,6 +85,7 @@ impl Plan {
             topics: group.topics.clone(),
             mode: limits.mode,
             has_switch: group.switch.is_some(),
+            switch_by_hand: matches!(group.switch, Some(crate::plan::ProviderPlan::Manual { .. })),
             switch_words: group.switch.as_ref().map(|s| state_words(s, &names)).unwrap_or_default(),
             green_group: group.green_group.clone(),
             max_re_read: limits.max_re_read,
@@ -138,6 +139,12 @@ impl Plan {
         }
     }
 
+    /// The groups that move with a producer are translated one after the other.
+    fn settle_together(&self, producer: &ProducerPlan) -> u64 {
+        let groups = producer.reads.iter().flatten().filter_map(|name| self.group(name));
+        groups.map(|group| group.limits.settle_timeout_ms).fold(0, u64::saturating_add)
+    }
+
     fn producer_settings(&self, producer: &ProducerPlan) -> ProducerSettings {
         let names = PlaceholderValues::for_producer(self, &producer.name);
         ProducerSettings {
@@ -152,6 +159,7 @@ impl Plan {
             principals: producer.principals.clone(),
             still_ms: producer.still_ms,
             drain_timeout_ms: producer.drain_timeout_ms,
+            settle_timeout_ms: self.settle_together(producer),
             commit_timeout_ms: producer.commit_timeout_ms,
             keep_blue_ms: producer.keep_blue_ms,
             needs_approval: producer.needs_approval,
@@ -273,6 +281,30 @@ mod tests {
         assert_eq!(a.switch_words.in_brackets("green"), " (by hand: run a on green only)");
         assert_eq!(a.switch_words.after_by_hand("green"), "");
         assert_eq!(b.switch_words.in_brackets("off"), "");
+    }
+
+    #[test]
+    fn groups_that_move_with_a_producer_settle_one_after_the_other() {
+        let plan = plan(
+            r#"
+            [defaults]
+            settle_timeout = "7s"
+            [[groups]]
+            name = "a"
+            [[groups]]
+            name = "b"
+            settle_timeout = "20s"
+            [[groups]]
+            name = "c"
+            [[producers]]
+            name = "p"
+            topics = ["t"]
+            flag = { provider = "manual" }
+            reads = ["a", "b"]
+            transactional_ids = { blue = ["x"], green = ["y"] }
+            "#,
+        );
+        assert_eq!(plan.settings().producers["p"].settle_timeout_ms, 27_000);
     }
 
     #[test]

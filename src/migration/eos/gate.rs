@@ -259,7 +259,8 @@ fn shorten_list(words: &[String]) -> String {
     }
 }
 
-/// Groups that may be moved together with a producer: those that read its topics, and those whose offsets it commits.
+/// Groups that can be moved on a producer's seam, after it: those that read its topics. Those whose offsets it commits
+/// move with it.
 #[must_use]
 pub(crate) fn list_downstream(sight: &RuleContext<'_>, plan: &ProducerSettings) -> Vec<String> {
     let reads = |g: &String| {

@@ -193,12 +193,15 @@ impl Machine {
             let because = over.map(|o| format!(" ({})", o.reason)).unwrap_or_default();
             warnings.push(format!("this passes over the gate {}: {}{because}", held.gate, held.why));
         }
+        let carries = matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. });
         warnings.push(format!(
-            "nobody writes {} for about {}: drain, {} of standing still, the switch; at most {}",
+            "nobody writes {} for about {}: drain, {} of standing still, the switch; at most {}{}",
             visible_names(&plan.topics),
             format_duration(plan.still_ms + 10_000),
             format_duration(plan.still_ms),
             format_duration(worst_case_ms(plan)),
+            // How long that takes nobody has measured.
+            if carries { ", and the time that carrying back takes" } else { "" },
         ));
         if plan.principal(to.other()).is_none() {
             warnings.push(format!(

@@ -9,7 +9,7 @@ use crate::estate::FlagState;
 use crate::migration::facts::command::Command;
 use crate::migration::facts::event::RunKind;
 use crate::migration::facts::settings::ProducerSettings;
-use crate::migration::run::runbook::{Step, StepKind, TRANSLATE_MS};
+use crate::migration::run::runbook::{FRESH_MS, Step, StepKind, TRANSLATE_MS};
 
 /// How long fencing all ids of a side may take, ms: InitProducerId is asked again while markers are under way.
 pub(crate) const FENCE_MS: u64 = 60_000;
@@ -69,7 +69,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
         // What disturbs the time starts it anew, so there has to be room for more than one.
         .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
         .undo(&again),
-        Step::new(StepKind::Couple { to }, coupled).within(TRANSLATE_MS).undo(&again),
+        Step::new(StepKind::Couple { to }, coupled).within(couple_ms(producer)).undo(&again),
         Step::new(StepKind::CoupleCommit { side: to }, commit).undo("none needed: the next cut sets them anew"),
     ];
     if matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. }) {
@@ -96,7 +96,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
             StepKind::Left { side: from },
             format!("see {from} stand still for {}, nobody past the fence", format_duration(producer.still_ms)),
         )
-        .within(producer.still_ms.saturating_mul(3).max(crate::migration::run::runbook::FRESH_MS))
+        .within(producer.still_ms.saturating_mul(3).max(FRESH_MS))
         .undo(forth),
     ]);
     steps
@@ -111,11 +111,58 @@ fn give_back_steps(producer: &ProducerSettings, to: Side) -> Vec<Step> {
     ]
 }
 
+/// How long the groups that move with it may take to be translated, one after the other, ms.
+fn couple_ms(producer: &ProducerSettings) -> u64 {
+    let groups = u64::try_from(producer.coupled_groups().len()).unwrap_or(u64::MAX);
+    groups.max(1).saturating_mul(TRANSLATE_MS).saturating_add(producer.settle_timeout_ms)
+}
+
 /// How long a cut may take at most before the switch is behind it, ms: a window must have more than that left.
 #[must_use]
 pub(crate) fn worst_case_ms(producer: &ProducerSettings) -> u64 {
-    let groups = u64::try_from(producer.coupled_groups().len()).unwrap_or(u64::MAX).saturating_mul(TRANSLATE_MS);
-    [producer.drain_timeout_ms, FENCE_MS, producer.still_ms, groups, producer.commit_timeout_ms]
-        .into_iter()
+    let steps = cut_steps(producer, &Command::hard_cut(""), Side::Green);
+    let behind = steps.iter().position(|s| matches!(s.kind, StepKind::Left { .. })).unwrap_or(steps.len());
+    steps[..behind]
+        .iter()
+        .map(|s| s.timeout_ms.unwrap_or_else(|| look_ms(producer, s.kind)))
         .fold(0, u64::saturating_add)
+}
+
+/// How long a step without a time of its own may wait for fresh looks, ms.
+fn look_ms(producer: &ProducerSettings, kind: StepKind) -> u64 {
+    match kind {
+        StepKind::CoupleCommit { .. } if producer.coupled_groups().is_empty() => 0,
+        StepKind::CoupleCommit { .. } | StepKind::Seam { .. } | StepKind::Allow { .. } => FRESH_MS,
+        StepKind::Flag { to } if to != FlagState::Off => FRESH_MS,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_case_is_what_the_steps_may_take() {
+        let mut producer = ProducerSettings {
+            reads: Some(vec!["a".into(), "b".into(), "c".into()]),
+            still_ms: 60_000,
+            drain_timeout_ms: 90_000,
+            settle_timeout_ms: 30_000,
+            commit_timeout_ms: 45_000,
+            ..ProducerSettings::default()
+        };
+        let couple = |p: &ProducerSettings| {
+            let steps = cut_steps(p, &Command::hard_cut("p"), Side::Green);
+            steps.iter().find(|s| matches!(s.kind, StepKind::Couple { .. })).and_then(|s| s.timeout_ms).unwrap()
+        };
+        assert_eq!(couple(&producer), 3 * TRANSLATE_MS + 30_000, "one after the other");
+        let still = 3 * producer.still_ms;
+        // The commit, the seam, what is allowed and the flag each wait for looks.
+        let all = 90_000 + FENCE_MS + still + 3 * TRANSLATE_MS + 30_000 + 4 * FRESH_MS + 45_000;
+        assert_eq!(worst_case_ms(&producer), all);
+        (producer.reads, producer.settle_timeout_ms) = (None, 0);
+        assert_eq!(couple(&producer), TRANSLATE_MS);
+        assert_eq!(worst_case_ms(&producer), all - 2 * TRANSLATE_MS - 30_000 - FRESH_MS);
+    }
 }

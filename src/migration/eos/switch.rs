@@ -276,8 +276,7 @@ impl Machine {
                     // It came back to where it was: whatever moves from the first look on.
                     None => self.live.entry(id).or_default().base.get_or_insert_with(stable).clone(),
                 };
-                let beyond = |(tp, e): (&TopicPartition, &Ends)| base.get(tp).is_none_or(|b| e.stable > *b);
-                match (look.ends.iter().any(beyond), is_committing(&look, plan.ids(side))) {
+                match (has_moved_beyond(&look, &base), is_committing(&look, plan.ids(side))) {
                     (true, true) => return StepProgress::Done,
                     (true, false) => {
                         format!("a commit by its own ids on {side}: {} moved", visible_names(&plan.topics))
@@ -372,6 +371,11 @@ pub(super) fn rogue_advice(side: Side) -> String {
     )
 }
 
+/// Whether a partition's last stable offset is beyond where it was. One that was added since began at 0.
+fn has_moved_beyond(look: &EosLook, base: &BTreeMap<TopicPartition, i64>) -> bool {
+    look.ends.iter().any(|(tp, e)| e.stable > base.get(tp).copied().unwrap_or(0))
+}
+
 /// Whether an id of a side has begun to commit, as far as its coordinator tells; `true` where nobody can be asked.
 fn is_committing(look: &EosLook, ids: &[String]) -> bool {
     use TransactionState as S;
@@ -407,4 +411,20 @@ pub(super) fn describe_writer(look: &EosLook, tp: &TopicPartition, ids: &[String
         None => "none of its ids, ".to_owned(),
     };
     format!(": written by {id}pid {} epoch {}", newest.producer_id, newest.epoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_added_partition_is_no_commit() {
+        let at = |partition, stable| (TopicPartition::new("t", partition), Ends { stable, high_watermark: stable + 3 });
+        let look =
+            |ends: &[(TopicPartition, Ends)]| EosLook { ends: ends.iter().cloned().collect(), ..EosLook::default() };
+        let base = BTreeMap::from([(TopicPartition::new("t", 0), 7)]);
+        assert!(!has_moved_beyond(&look(&[at(0, 7), at(1, 0)]), &base), "added, and only open so far");
+        assert!(has_moved_beyond(&look(&[at(0, 7), at(1, 2)]), &base));
+        assert!(has_moved_beyond(&look(&[at(0, 8)]), &base));
+    }
 }

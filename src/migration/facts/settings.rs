@@ -111,6 +111,8 @@ pub struct GroupSettings {
     pub mode: Mode,
     /// Whether the plan gives it a switch. Without one it can be shown and planned for, not moved.
     pub has_switch: bool,
+    /// Whether a person is the switch: then it can't be read.
+    pub switch_by_hand: bool,
     /// What setting its switch does, for dialogs: e.g. the argv of its `set` command.
     pub switch_words: Words,
     /// Its group id on green; the same as on blue unless the plan says otherwise.
@@ -159,6 +161,8 @@ pub struct ProducerSettings {
     pub still_ms: u64,
     /// How long its open transactions may take to end after the stop, ms.
     pub drain_timeout_ms: u64,
+    /// How long the translations of the groups that move with it may wait for unpaired records, all together, ms.
+    pub settle_timeout_ms: u64,
     /// How long the first committed transaction on the other side may take after the switch, ms.
     pub commit_timeout_ms: u64,
     /// How long blue is kept as its way back, ms.

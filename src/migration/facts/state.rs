@@ -34,7 +34,8 @@ pub struct State {
     pub seams: Seams,
     /// Who holds the whole migration, and why.
     pub held: Option<(String, String)>,
-    /// Runs that are open, and the last one of each subject with those it replaced.
+    /// Runs that are open, and the last one of each subject with those it replaced; of a group also the last that is no
+    /// rehearsal.
     pub runs: BTreeMap<RunId, Run>,
     /// The newest remarks: when, about what, what.
     pub remarks: VecDeque<(At, Subject, String)>,
@@ -47,6 +48,8 @@ pub struct GroupRecord {
     pub rest: Stage,
     /// The run under way, or the last.
     pub run: Option<RunId>,
+    /// The last that is no rehearsal: only what it did is evidence of where the group was left.
+    pub moved: Option<RunId>,
     /// Who holds it, and why.
     pub held: Option<(String, String)>,
     /// Sides on which this journal committed offsets for it, or on which it ran: offsets found there are its own.
@@ -381,7 +384,7 @@ impl State {
             self.producers.entry(producer.clone()).or_default().green_alone = Some(entry.at);
         }
         self.last_run = self.last_run.max(*run);
-        self.drop_replaced_runs(subject, replaces);
+        self.drop_replaced_runs(subject, replaces, *dry_run);
         let new = Run {
             id: *run,
             kind: *kind,
@@ -420,6 +423,7 @@ impl State {
                 let g = self.groups.entry(g.clone()).or_default();
                 g.run = Some(*run);
                 if !dry_run {
+                    g.moved = Some(*run);
                     g.alarm = None;
                     g.fired.clear();
                     match kind {
@@ -441,9 +445,14 @@ impl State {
         }
     }
 
-    /// Drops the subject's runs that nothing refers to any more.
-    fn drop_replaced_runs(&mut self, subject: &Subject, replaces: Option<RunId>) {
-        let keep: BTreeSet<RunId> = replaces.map(|id| self.run_chain(id).map(|r| r.id).collect()).unwrap_or_default();
+    /// Drops the subject's runs that nothing refers to any more. A rehearsal (`dry`) makes none of them forgotten.
+    fn drop_replaced_runs(&mut self, subject: &Subject, replaces: Option<RunId>, dry: bool) {
+        let moved = match subject {
+            Subject::Group(g) if dry => self.groups.get(g).and_then(|g| g.moved),
+            _ => None,
+        };
+        let kept = replaces.into_iter().chain(moved);
+        let keep: BTreeSet<RunId> = kept.flat_map(|id| self.run_chain(id).map(|r| r.id)).collect();
         self.runs.retain(|id, r| r.subject != *subject || keep.contains(id));
     }
 

@@ -1,7 +1,7 @@
 //! How commands and events are spelled in a journal: what any version wrote is read, whatever is written today.
 
 use super::command::{Command, Subject};
-use super::event::{Event, JournalEntry, RunKind};
+use super::event::{Event, JournalEntry, RunEnd, RunKind};
 use super::overrides::{GateName, Override};
 use super::stage::Stage;
 use super::state::State;
@@ -98,4 +98,33 @@ fn a_journal_of_an_earlier_version_amounts_to_the_same() {
     assert_eq!(state.groups["g"].rest, Stage::Complete { at: At(7) });
     assert_eq!(state.producers["p"].rest, Stage::Complete { at: At(7) });
     assert_eq!((state.groups.len(), state.producers.len()), (1, 1));
+}
+
+#[test]
+fn a_rehearsal_makes_no_move_forgotten() {
+    let mut state = State::default();
+    let mut take = |seq, event| state.apply(&JournalEntry { seq, at: At(7), actor: "ann@bastion".into(), event });
+    let rehearsal = |run| match Event::started(run, RunKind::RollBack, Command::roll_back("g")) {
+        Event::RunStarted { run, kind, subject, command, confirmed, estimate, max_re_read, accepted, .. } => {
+            Event::RunStarted { run, kind, subject, command, confirmed, estimate, max_re_read, dry_run: true, accepted }
+        }
+        other => other,
+    };
+    take(1, Event::started(1, RunKind::CutOver, Command::cut_over("g")));
+    for run in 1..=3 {
+        take(run * 2, Event::RunEnded { run, end: RunEnd::Done });
+        take(run * 2 + 1, rehearsal(run + 1));
+    }
+    let runs = |state: &State| state.runs.keys().copied().collect::<Vec<_>>();
+    assert_eq!((state.groups["g"].run, state.groups["g"].moved), (Some(4), Some(1)));
+    assert_eq!(runs(&state), [1, 4], "the move, and the rehearsal that is shown");
+    let real = Event::started(5, RunKind::RollBack, Command::roll_back("g"));
+    state.apply(&JournalEntry {
+        seq: 9,
+        at: At(7),
+        actor: "ann@bastion".into(),
+        event: Event::RunEnded { run: 4, end: RunEnd::Done },
+    });
+    state.apply(&JournalEntry { seq: 10, at: At(7), actor: "ann@bastion".into(), event: real });
+    assert_eq!((state.groups["g"].run, state.groups["g"].moved, runs(&state)), (Some(5), Some(5), vec![5]));
 }

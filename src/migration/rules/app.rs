@@ -51,7 +51,7 @@ pub(crate) fn is_alone(sight: &RuleContext<'_>, group: &str, side: Side, view: &
 /// when the other side was drained, or as the other side shows it.
 fn is_our_doing(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupView) -> bool {
     let Some(state) = sight.state.groups.get(group).filter(|g| g.own.contains(&side)) else { return false };
-    let runs = || state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
+    let runs = || state.moved.into_iter().flat_map(|id| sight.state.run_chain(id));
     let proofs = runs().filter_map(|r| r.proof.as_ref());
     let drained = proofs.chain(state.drained.as_ref()).find(|proof| proof.side != side);
     let joined = match drained {
@@ -80,7 +80,7 @@ pub(crate) fn stands_as_left(sight: &RuleContext<'_>, group: &str, side: Side, v
         return false;
     }
     let has = committed_offsets(Some(view));
-    let runs = || state.run.into_iter().flat_map(|id| sight.state.run_chain(id));
+    let runs = || state.moved.into_iter().flat_map(|id| sight.state.run_chain(id));
     let proofs = runs().filter_map(|r| r.proof.as_ref()).chain(state.drained.as_ref()).filter(|p| p.side == side);
     // What expired or was deleted since is gone, not moved.
     let stands = |left: &[(TopicPartition, i64)]| has.iter().all(|at| left.iter().any(|(tp, o)| (tp, o) == at));

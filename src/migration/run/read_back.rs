@@ -111,9 +111,9 @@ impl Machine {
                 Some(Observed::Known { value, at, .. }) if *at >= after => {
                     EffectObservation::AsBefore(format!("the switch reads {value}"))
                 }
-                Some(Observed::Known { .. }) => EffectObservation::Nothing,
-                Some(Observed::Absent { .. }) => EffectObservation::Nothing,
-                None => EffectObservation::Nobody,
+                // Of one that a person sets there is never a look; any other may answer yet.
+                _ if self.settings.groups.get(group).is_some_and(|g| g.switch_by_hand) => EffectObservation::Nobody,
+                _ => EffectObservation::Nothing,
             },
             Effect::SetFlag { producer, to } => match self.estate.flags.get(producer) {
                 Some(Observed::Known { value, at, .. }) if *at >= after && value == to => {
@@ -122,8 +122,9 @@ impl Machine {
                 Some(Observed::Known { value, at, .. }) if *at >= after => {
                     EffectObservation::AsBefore(format!("the flag reads {value}"))
                 }
-                Some(Observed::Known { .. }) => EffectObservation::Nothing,
-                Some(Observed::Absent { .. }) | None => EffectObservation::Nobody,
+                // What its ends show stands for one that a person sets, while they show anything.
+                _ if self.settings.producers.get(producer).is_some_and(|p| p.flag_by_hand) => EffectObservation::Nobody,
+                _ => EffectObservation::Nothing,
             },
             Effect::CommitOffsets { group, side, offsets, before, metadata, .. } => {
                 let want: Vec<_> = offsets.iter().map(|(tp, o)| (tp.clone(), Some(*o))).collect();
@@ -171,7 +172,7 @@ type CommittedOffsets = [(TopicPartition, Option<i64>)];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::estate::{ClusterView, Committed, GroupState, GroupView};
+    use crate::estate::{ClusterView, Committed, FlagState, GroupState, GroupView, SwitchState};
     use crate::migration::facts::settings::Settings;
     use crate::migration::run::machine::SessionMode;
     use std::collections::BTreeMap;
@@ -224,5 +225,37 @@ mod tests {
         };
         assert_eq!(look(&sees(7, "green's"), &restore), "took");
         assert_eq!(look(&sees(7, "blue's"), &restore), "as before");
+    }
+
+    #[test]
+    fn a_person_is_asked_only_of_what_a_person_sets() {
+        use crate::migration::facts::settings::{GroupSettings, ProducerSettings};
+        let name = || "x".to_owned();
+        let flag = Effect::SetFlag { producer: name(), to: FlagState::Blue };
+        let switch = Effect::SetSwitch { group: name(), to: SwitchState::Blue };
+        for by_hand in [false, true] {
+            let producer = ProducerSettings { has_flag: true, flag_by_hand: by_hand, ..ProducerSettings::default() };
+            let group = GroupSettings { has_switch: true, switch_by_hand: by_hand, ..GroupSettings::default() };
+            // Not asked yet, never answered, and silent since.
+            let looks = [None, Some(At(0)), Some(At(3))];
+            for look in looks {
+                let mut machine = sees(7, "");
+                machine.settings.producers.insert(name(), producer.clone());
+                machine.settings.groups.insert(name(), group.clone());
+                if let Some(at) = look {
+                    let (off, stopped) = match at {
+                        At(0) => (Observed::not_yet(), Observed::not_yet()),
+                        at => (Observed::seen_at(FlagState::Off, at), Observed::seen_at(SwitchState::Off, at)),
+                    };
+                    machine.estate.flags.insert(name(), off);
+                    machine.estate.switches.insert(name(), stopped);
+                }
+                for effect in [&flag, &switch] {
+                    let seen = machine.look_at_effect(effect, At(5));
+                    assert_eq!(matches!(seen, EffectObservation::Nobody), by_hand, "{effect:?} {look:?}");
+                    assert_eq!(matches!(seen, EffectObservation::Nothing), !by_hand, "{effect:?} {look:?}");
+                }
+            }
+        }
     }
 }

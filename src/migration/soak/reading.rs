@@ -182,7 +182,7 @@ fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Res
 
 /// A topic that is not the one any more that a group was translated for when it came to green.
 pub(in crate::migration) fn find_recreated_topic<'a>(sight: &RuleContext<'a>, name: &str) -> Option<&'a str> {
-    let run = sight.state.groups.get(name)?.run.and_then(|run| sight.state.runs.get(&run))?;
+    let run = sight.state.groups.get(name)?.moved.and_then(|run| sight.state.runs.get(&run))?;
     let topics = &sight.estate.clusters.green.value()?.topics;
     let other = |(topic, id): &(&String, &String)| {
         let seen = topics.get(*topic).and_then(|t| t.id.as_ref());

@@ -412,7 +412,12 @@ impl Notifications {
     fn draft_of_run(&self, event: &Event, actor: &Actor, open: bool) -> Option<NotificationDraft> {
         use {NotificationEvent as H, NotificationTopic as T, Severity as S};
         let (kind, subject, dry_run) = self.runs.get(&event.run()?)?;
-        if *dry_run {
+        // At rest it is about what was moved: a rehearsal that came after that only lends its number.
+        let rests = matches!(
+            event,
+            Event::NeedsOperator { .. } | Event::Continued { .. } | Event::PassedOver { .. } if !open
+        );
+        if *dry_run && !rests {
             return None;
         }
         let (topics, event, severity): (&'static [NotificationTopic], _, _) = match event {

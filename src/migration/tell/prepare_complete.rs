@@ -116,7 +116,7 @@ impl Machine {
 
     /// Writes down that a soak is complete, and what was passed over for it.
     pub(in crate::migration) fn complete_soak(&mut self, group: &str, overrides: &[Override], actor: &Actor, now: At) {
-        let run = self.state.groups.get(group).and_then(|g| g.run);
+        let run = self.state.groups.get(group).and_then(|g| g.moved);
         // Asked again: what was mended since the dialog was not passed over.
         let held = self.find_expired_gate(group, now);
         let said = held.and_then(|held| Some((overrides.iter().find(|o| o.gate == held.gate)?, held)));

@@ -246,6 +246,39 @@ fn a_dry_run_is_no_news() {
 }
 
 #[test]
+fn an_alarm_after_a_rehearsal_is_news() {
+    let ledger = Subject::Producer("ledger".into());
+    let passed = PassedOver { gate: GateName::Expired, what: "over".into(), by: ADA.into(), reason: "ok".into() };
+    let found = told(&[
+        (ADA, start(1, RunKind::CutOver, &group())),
+        (WE, done(1)),
+        (ADA, dry(start(2, RunKind::RollBack, &group()))),
+        (WE, done(2)),
+        (WE, needs(2)),
+        (ADA, Event::Continued { run: 2 }),
+        (ADA, Event::PassedOver { run: 2, passed }),
+        (ADA, start(3, RunKind::HardCut, &ledger)),
+        (WE, done(3)),
+        (ADA, dry(start(4, RunKind::HardBack, &ledger))),
+        (WE, done(4)),
+        (WE, needs(4)),
+    ]);
+    let expected = [
+        "",
+        "",
+        "alarm Fail alarm [soaking] run/group/loan-audit",
+        "continued Info alarm [soaking] run/group/loan-audit",
+        "passed_over Warn note [soaking] note/group/loan-audit",
+        "run_started Info run [moving] run/producer/ledger",
+        "run_done Info run+stage [soaking] run/producer/ledger",
+        "",
+        "",
+        "alarm Fail alarm [soaking] run/producer/ledger",
+    ];
+    assert_eq!(found[2..], expected);
+}
+
+#[test]
 fn every_kind_by_default_is_one_that_exists_and_has_a_name_of_its_own() {
     let names: BTreeSet<String> = NotificationTopic::iter().map(|t| t.to_string()).collect();
     assert_eq!(names.len(), NotificationTopic::iter().count());
