@@ -36,7 +36,8 @@ pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<
             Fencing::Ending(why) if watch.elapsed_ms() >= ENDING_MS => return Err(NotFenced::Unknown(why)),
             Fencing::Overtaken(why) if overtaken >= OVERTAKEN => {
                 let what = format!("{}; {OVERTAKEN} times in a row: an instance lives and starts again", why.what);
-                return Err(NotFenced::Failed(Trouble::new(what, "stop every instance of it, then go on")));
+                let why = Trouble::new(what, "stop every instance of it, then go on");
+                return Err(judge_refusal(begun || unanswered > 0, why));
             }
             Fencing::Unknown(why) if unanswered >= UNANSWERED => return Err(NotFenced::Unknown(why)),
             Fencing::Ending(why) => {
