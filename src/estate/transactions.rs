@@ -297,7 +297,8 @@ pub enum Fencing {
         /// The new epoch: 0 when the id was not known before (or ran out of epochs).
         epoch: i16,
     },
-    /// Instances are fenced, but the open transaction's markers are still under way (CONCURRENT_TRANSACTIONS): ask again.
+    /// A transaction's markers are still under way (CONCURRENT_TRANSACTIONS): ask again. Instances of one that was open are
+    /// fenced by now; of one that was in PrepareCommit or PrepareAbort already they are not yet.
     Ending(Trouble),
     /// Another instance initialised the id at the same moment (PRODUCER_FENCED): it lives.
     Overtaken(Trouble),

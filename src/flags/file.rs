@@ -110,6 +110,10 @@ fn file_trouble(path: &Path, doing: &str, e: &std::io::Error) -> Trouble {
         std::io::ErrorKind::NotFound => "check `path` in the plan: it is relative to the plan file",
         std::io::ErrorKind::PermissionDenied => "give this user access to the file and its directory",
         std::io::ErrorKind::ReadOnlyFilesystem => "this file can't be changed here: use the provider `command`",
+        // Whoever is mounted as a file is not replaced, and who reads it elsewhere would not see the new one.
+        std::io::ErrorKind::ResourceBusy => {
+            "it is mounted as a single file: mount its directory instead, or use the provider `command`"
+        }
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => "free some space there",
         _ => "check the file and its disk",
     };
@@ -335,6 +339,7 @@ fn replace_variant(
                 ),
             ));
         }
+        refuse_shared(path, &meta)?;
         // the file must be ours to write even though the directory would let it be replaced
         drop(OpenOptions::new().write(true).open(path).map_err(failed)?);
         let literal = serde_json::to_string(variant).map_err(|e| failed(e.into()))?;
@@ -359,6 +364,22 @@ fn replace_variant(
     Err(Trouble::new(
         format!("{} is changed by something else again and again", visible_path(path)),
         "find out what writes it, then try again",
+    ))
+}
+
+/// A file with several names (hard links) is not replaced: the others would go on with the old one, and with them whoever
+/// reads it there, while a look at this name says that it is done.
+fn refuse_shared(path: &Path, meta: &std::fs::Metadata) -> Result<(), Trouble> {
+    if meta.nlink() <= 1 {
+        return Ok(());
+    }
+    Err(Trouble::new(
+        format!(
+            "the flag file {} has {} names (hard links): it would be replaced under this one alone",
+            visible_path(path),
+            meta.nlink()
+        ),
+        "let its readers use one name, or symbolic links to it; or use the provider `command`",
     ))
 }
 
@@ -439,6 +460,20 @@ mod tests {
         let e = replace_variant(&path, "k", "green", FileDialect::Comments, always).unwrap_err();
         assert!(e.what.contains("again and again"), "{}", e.what);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn a_file_with_a_second_name_is_refused_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("flags.json"), dir.path().join("flagd.json"));
+        std::fs::write(&path, TEXT).unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        let e = replace_variant(&path, "k", "green", FileDialect::Flagd, || ()).unwrap_err();
+        assert!(e.what.contains("has 2 names (hard links)"), "{}", e.what);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), TEXT, "nothing was changed");
+        replace_variant(&path, "k", "blue", FileDialect::Flagd, || ()).unwrap().unwrap(); // it is so already
+        std::fs::remove_file(&other).unwrap();
+        replace_variant(&path, "k", "green", FileDialect::Flagd, || ()).unwrap().unwrap();
     }
 
     #[test]

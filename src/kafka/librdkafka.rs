@@ -1,6 +1,7 @@
 //! What the data plane's clients share: configuration, a context that keeps librdkafka's words off
 //! the screen, and its errors in words a person can act on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise;
 use crate::plan::properties::canonical_name;
+
+/// Events that are served in one go at most: librdkafka does not make them as fast as they are served.
+const MOST_WAITING: usize = 10_000;
 
 /// The client properties with the bootstrap address and what this client must have, over them. Each property once, under
 /// librdkafka's own name: rdkafka sets them in no order, and the last one counts.
@@ -39,6 +43,8 @@ pub(super) fn build_config(properties: &ClientProperties, bootstrap: &str, must:
 #[derive(Debug, Default)]
 pub(super) struct EventContext {
     heard: Mutex<ClientEvents>,
+    /// How many events were served.
+    served: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +88,10 @@ impl EventContext {
         self.lock_events().failed_deliveries.take()
     }
 
+    fn note_served(&self) {
+        self.served.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn lock_events(&self) -> std::sync::MutexGuard<'_, ClientEvents> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,6 +106,7 @@ fn parse_end_of_partition(reason: &str) -> Option<i64> {
 
 impl ClientContext for EventContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.note_served();
         let message = sanitise::visible_text(&redact::hide_secrets(message));
         // librdkafka takes the new id and goes on: a client that was led there and back would tell the right one again.
         if facility == "CLUSTERID" {
@@ -114,6 +125,7 @@ impl ClientContext for EventContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.note_served();
         let code = error.rdkafka_error_code();
         // rdkafka tells this event to the context first, with its words, and then returns it from `poll`, with the
         // partition alone: the offset waits here for whoever polls.
@@ -133,6 +145,7 @@ impl ClientContext for EventContext {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
+        self.note_served();
         self.lock_events().statistics = Some(statistics.to_vec());
     }
 }
@@ -143,6 +156,7 @@ impl ProducerContext for EventContext {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): Self::DeliveryOpaque) {
+        self.note_served();
         // Those after the first mostly fail because of it: a fatal error purges the queue, a transaction is aborted.
         if let Err((error, _)) = result {
             self.lock_events().failed_deliveries.get_or_insert_with(|| {
@@ -227,15 +241,33 @@ pub(super) fn untold_cluster_id(bootstrap: &str, context: &EventContext) -> Trou
     explain_trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
 }
 
-/// Whether a client is at the cluster that it is held to, if it is to any: asked for as long as `within`.
+/// Serves all that waits for a client. `poll` must not wait: then rdkafka serves one event of its own (a log line,
+/// statistics) and tells nobody that there was one, so it is polled until nothing more is heard.
+pub(super) fn serve_waiting(context: &EventContext, poll: impl Fn()) {
+    for _ in 0..MOST_WAITING {
+        let before = context.served.load(Ordering::Relaxed);
+        poll();
+        if context.served.load(Ordering::Relaxed) == before {
+            return;
+        }
+    }
+}
+
+/// Whether a client is at the cluster that it is held to, if it is to any: asked for as long as `within`. `poll`: see
+/// [`serve_waiting`].
 pub(super) fn check_home(
     client: &Client<EventContext>,
     bootstrap: &str,
     home: Option<&str>,
     within: Duration,
+    poll: impl Fn(),
 ) -> Result<(), Trouble> {
     let Some(held) = home else { return Ok(()) };
-    check_told_id(bootstrap, held, client.fetch_cluster_id(within).as_deref(), client.context())
+    let told = client.fetch_cluster_id(within);
+    // After the id, before which librdkafka puts down that it is another one: who was led there and back tells the right id
+    // again, and the warning waits to be polled.
+    serve_waiting(client.context(), poll);
+    check_told_id(bootstrap, held, told.as_deref(), client.context())
 }
 
 /// Whether a client is at the cluster with this id. `told`: what it was told last; a client that was told nothing may be
@@ -310,6 +342,20 @@ mod tests {
         assert!(silent.starts_with("asking for the cluster id on b:1: "), "{silent}");
         context.log(RDKafkaLogLevel::Warning, "CLUSTERID", "Broker b:1 ClusterId Y differs");
         assert!(at(Some("X")).unwrap_err().contains("led to a second cluster"));
+    }
+
+    #[test]
+    fn a_warning_behind_other_events_is_heard() {
+        let context = EventContext::default();
+        // One event a poll, as rdkafka does it, and none of them told.
+        let waiting = std::cell::RefCell::new(vec!["CLUSTERID", "FAIL", "STATS", "FAIL"]);
+        let poll = || match waiting.borrow_mut().pop() {
+            Some("STATS") => context.stats_raw(b"{}"),
+            Some(facility) => context.log(RDKafkaLogLevel::Warning, facility, "Broker b:1 ClusterId Y differs"),
+            None => {}
+        };
+        serve_waiting(&context, poll);
+        assert!(check_told_id("b:1", "X", Some("X"), &context).unwrap_err().what.contains("led to a second cluster"));
     }
 
     #[test]

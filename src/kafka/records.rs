@@ -538,11 +538,13 @@ impl RecordReader {
 
     /// Serves what is not records: errors, statistics. Records never come this way.
     fn serve_events(&self) {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
-            if let Err(e) = event {
-                tracing::debug!("reader of {}: {e}", self.bootstrap);
+        librdkafka::serve_waiting(self.consumer.context(), || {
+            while let Some(event) = self.consumer.poll(Duration::ZERO) {
+                if let Err(e) = event {
+                    tracing::debug!("reader of {}: {e}", self.bootstrap);
+                }
             }
-        }
+        });
     }
 
     /// Whether connections failed since errors were last forgotten.

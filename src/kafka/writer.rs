@@ -147,6 +147,7 @@ impl RecordWriter {
         more.extend(longest.as_deref().map(|ms| ("socket.timeout.ms", ms)));
         let writer = Self::create(properties, bootstrap, within, &more)?;
         let told = writer.producer.client().fetch_cluster_id(within);
+        librdkafka::serve_waiting(writer.producer.context(), || writer.producer.poll(Duration::ZERO));
         match home {
             Some(home) => librdkafka::check_told_id(bootstrap, home, told.as_deref(), writer.producer.context()),
             None => told.map(drop).ok_or_else(|| librdkafka::untold_cluster_id(bootstrap, writer.producer.context())),
@@ -155,7 +156,8 @@ impl RecordWriter {
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
     fn check_home(&self, within: Duration) -> Result<(), Trouble> {
-        librdkafka::check_home(self.producer.client(), &self.bootstrap, self.home.as_deref(), within)
+        let poll = || self.producer.poll(Duration::ZERO);
+        librdkafka::check_home(self.producer.client(), &self.bootstrap, self.home.as_deref(), within, poll)
     }
 
     fn initialise_transactions(self, transactional_id: &str) -> Result<RecordWriter, Trouble> {
@@ -404,7 +406,8 @@ impl Keeper {
 
     /// Errors: it is at another cluster than it is held to, or nobody tells.
     fn check_home(&self) -> Result<(), Trouble> {
-        librdkafka::check_home(self.consumer.client(), &self.bootstrap, self.home.as_deref(), self.within)
+        let poll = || drop(self.consumer.poll(Duration::ZERO)); // it is assigned nothing: no record can come
+        librdkafka::check_home(self.consumer.client(), &self.bootstrap, self.home.as_deref(), self.within, poll)
     }
 }
 

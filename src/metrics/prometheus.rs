@@ -90,6 +90,28 @@ pub(super) fn escape_name(name: &str) -> String {
     out
 }
 
+/// Whether a query calls a function or aggregates: a parenthesis after a word, outside of quoted texts and comments. What a
+/// label's value holds (a group may be called `loans(eu)`) and what only groups calls nothing.
+pub(super) fn calls_function(query: &str) -> bool {
+    let (mut quote, mut comment, mut last) = (None, false, ' ');
+    let mut chars = query.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            _ if comment => comment = c != '\n',
+            // Go's escapes; a text in backquotes has none.
+            (Some('"' | '\''), '\\') => drop(chars.next()),
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'' | '`') => (quote, last) = (Some(c), c),
+            (None, '#') => comment = true,
+            (None, '(') if last.is_alphanumeric() || last == '_' || last == ':' => return true,
+            (None, _) if !c.is_whitespace() => last = c,
+            (None, _) => {}
+        }
+    }
+    false
+}
+
 pub(super) async fn ask_instant(
     server: &RemoteServer,
     credentials: &Credentials,
@@ -124,7 +146,7 @@ pub(super) async fn ask_instant(
         Data::String(_) => return Err(Trouble::new("the query answers a text", "ask for a number")),
     };
     // The answer of a function is made at the moment that was asked about, and has no time of its own.
-    let at = match is_series && !query.contains('(') {
+    let at = match is_series && !calls_function(query) {
         true => ask_sample_time(server, credentials, query, timeout_ms).await?.unwrap_or(point.at()),
         false => point.at(),
     };

@@ -75,6 +75,34 @@ async fn the_sample_of_a_plain_selector_is_as_old_as_it_is() {
     }
 }
 
+/// The template is a plain selector, whatever the group is called.
+#[tokio::test]
+async fn a_parenthesis_in_a_name_does_not_make_a_stopped_series_fresh() {
+    let vector = |value: &str| {
+        let result = format!(r#"{{"metric":{{}},"value":[1699999999.5,"{value}"]}}"#);
+        format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#)
+    };
+    let (url, _) = fake(vec![(200, vector("0.084")), (200, vector("1699999000"))]).await;
+    let text = vec!["lag{group=\"".to_owned(), "loans(eu)\"}".to_owned()].concat();
+    let p = provider(prometheus(url, Credentials::None), &text, 1.0);
+    let answer = format!("{:?}", p.ask(Metric::P99, &about("loans(eu)"), NOW).await);
+    assert!(answer.contains("the series has stopped"), "{answer}");
+}
+
+#[test]
+fn only_a_call_has_no_sample_time_of_its_own() {
+    for call in
+        ["sum(x)", "max by (job) (x)", "sum without(a)(x)", "a + on (l) b", "rate (x[5m])", "x{a=\"b\"} * abs(y)"]
+    {
+        assert!(prometheus::calls_function(call), "{call}");
+    }
+    let plain =
+        ["x", "(x)", "x{g=\"loans(eu)\"}", "x{g='a\\'(b'}", "x{g=`a\\`}", "x # sum(x)", "x{g=\"a\\\"f(\"}", "-(x)"];
+    for plain in plain {
+        assert!(!prometheus::calls_function(plain), "{plain}");
+    }
+}
+
 #[test]
 fn names_never_become_part_of_a_query() {
     let hostile = "a\"} or vector(0) # 'b` \\ \n";

@@ -28,6 +28,9 @@ const MAX_ANSWER: usize = 8 << 20;
 /// Most of an answer that an error shows, characters.
 const SHOWN: usize = 200;
 
+/// Most of an answer that is looked through for secrets before an error shows its beginning, bytes.
+pub(crate) const SEARCHED: usize = 64 << 10;
+
 /// One server: where it is and how it is trusted.
 pub(crate) struct RemoteServer {
     host: String,
@@ -71,9 +74,9 @@ impl HttpResponse {
     /// The beginning of the body, made visible, for errors; without the secrets that it may repeat.
     #[must_use]
     pub(crate) fn visible_excerpt(&self) -> String {
-        // Four bytes a character at most; a character that is cut at the end is shown as one that can't be read.
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN)]);
-        // Secrets are taken out before the text is made visible and cut to size: after that they would not be found.
+        // Secrets are taken out before the text is made visible and cut to size: after that they would not be found. So
+        // far more is looked through than is shown: one that begins near the start may be long.
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(SEARCHED)]);
         visible_text(redact::hide_secrets(text.trim()).trim()).chars().take(SHOWN).collect()
     }
 }
@@ -295,4 +298,19 @@ impl Drop for ConnectionTask {
 
 fn to_millis(limit: Duration) -> u64 {
     u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_secret_that_is_repeated_is_hidden_before_the_text_is_cut() {
+        let token: String = (0..1_200).map(|i| char::from(b'a' + (i * 7 % 26) as u8)).collect();
+        redact::learn_secret(&token);
+        let body = format!("no such token: {token} (see the log)").into_bytes();
+        let shown = HttpResponse { status: 403, body, retry_after_s: None }.visible_excerpt();
+        assert!(!shown.contains(&token[..16]), "{shown}");
+        assert!(shown.starts_with("no such token: ") && shown.ends_with("(see the log)"), "{shown}");
+    }
 }

@@ -69,7 +69,8 @@ impl CommandRun<'_> {
     /// The command line for people, made visible.
     pub(crate) fn visible_command(&self) -> String {
         // By characters: a cut between the bytes of one would panic.
-        let line = visible_text(&command_line(&self.argv));
+        // Before it is cut: the half of a secret is one too.
+        let line = visible_text(&redact::hide_secrets(&command_line(&self.argv)));
         if line.chars().count() > SHOWN { line.chars().take(SHOWN).chain("...".chars()).collect() } else { line }
     }
 

@@ -29,7 +29,8 @@ pub(crate) struct Queue {
     settled: u64,
     /// The newest entry that was looked at.
     latest: u64,
-    flying: bool,
+    /// How many news the message tells that is on its way; 0: none is.
+    flying: u64,
     failing: Option<(At, Trouble)>,
     changed: bool,
 }
@@ -44,7 +45,7 @@ impl Queue {
             missed: 0,
             settled: told.seq,
             latest: told.seq,
-            flying: false,
+            flying: 0,
             failing: told.failing,
             changed: false,
         }
@@ -68,7 +69,7 @@ impl Queue {
 
     /// The next message; several that waited for long are one.
     pub(crate) fn take_message(&mut self, now: At) -> Option<Message> {
-        if self.flying {
+        if self.flying > 0 {
             return None;
         }
         // Entries come in order of time, so that what is old stands in front.
@@ -80,7 +81,7 @@ impl Queue {
                 Notification::summary(&many)?
             }
         };
-        self.flying = true;
+        self.flying = u64::try_from(old).unwrap_or(u64::MAX).max(1);
         // Not taken off yet: this try may fail, and the count has to be told by the one that arrives.
         Some(Message { news, missed: self.missed })
     }
@@ -93,16 +94,16 @@ impl Queue {
         self.settle(message);
     }
 
-    /// It was given up: the next message says that one is missing.
+    /// It was given up: the next message says how many news are missing with it.
     pub(crate) fn note_given_up(&mut self, message: &Message) {
-        self.missed += 1;
+        self.missed += self.flying;
         self.settle(message);
     }
 
     fn settle(&mut self, message: &Message) {
         // Whichever way it ended: what can't be delivered must not be tried anew at each restart.
         self.settled = self.settled.max(message.news.seq);
-        (self.flying, self.changed) = (false, true);
+        (self.flying, self.changed) = (0, true);
     }
 
     /// A try failed. Since when nothing reaches it is what counts: further failures don't change that.
@@ -118,7 +119,7 @@ impl Queue {
     /// Nothing waits, and nothing is on its way.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && !self.flying
+        self.waiting.is_empty() && self.flying == 0
     }
 
     /// What a restart has to know.
@@ -218,6 +219,20 @@ mod tests {
         let mut q = queue(0);
         q.note_entry(1, Some(news(1)));
         assert_eq!(q.take_message(young).unwrap().news.event, NotificationEvent::Test, "one alone is told as it is");
+    }
+
+    #[test]
+    fn a_summary_that_is_given_up_is_as_many_news_as_it_told() {
+        let mut q = queue(0);
+        for seq in 1..=30 {
+            q.note_entry(seq, Some(news(seq)));
+        }
+        let young = At(31).plus(OLD_MS);
+        q.note_entry(31, Some(Notification { at: young, ..news(31) }));
+        let summed = q.take_message(young).unwrap();
+        assert_eq!((summed.news.event, summed.news.seq), (NotificationEvent::Summary, 30));
+        q.note_given_up(&summed);
+        assert_eq!(q.take_message(young).unwrap().missed, 30);
     }
 
     #[test]

@@ -28,18 +28,20 @@ pub(in crate::controller) enum NotFenced {
 /// Fences an id; returns its producer id and epoch when nothing of it is open any more.
 pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<(i64, i16), NotFenced> {
     let watch = Clock.stopwatch();
-    let (mut overtaken, mut unanswered) = (0, 0);
+    let (mut overtaken, mut unanswered, mut begun) = (0, 0, false);
     loop {
         match cluster.fence(id).await {
             Fencing::Done { producer_id, epoch } => return Ok((producer_id, epoch)),
-            Fencing::Forbidden(why) | Fencing::Refused(why) => return Err(judge_refusal(unanswered, why)),
+            Fencing::Forbidden(why) | Fencing::Refused(why) => return Err(judge_refusal(begun || unanswered > 0, why)),
             Fencing::Ending(why) if watch.elapsed_ms() >= ENDING_MS => return Err(NotFenced::Unknown(why)),
             Fencing::Overtaken(why) if overtaken >= OVERTAKEN => {
                 let what = format!("{}; {OVERTAKEN} times in a row: an instance lives and starts again", why.what);
-                return Err(NotFenced::Failed(Trouble::new(what, "stop every instance of it, then go on")));
+                let why = Trouble::new(what, "stop every instance of it, then go on");
+                return Err(judge_refusal(begun || unanswered > 0, why));
             }
             Fencing::Unknown(why) if unanswered >= UNANSWERED => return Err(NotFenced::Unknown(why)),
             Fencing::Ending(why) => {
+                begun = true;
                 tracing::debug!(side = %cluster.side(), why = %why.what, "its markers are under way")
             }
             Fencing::Overtaken(why) => {
@@ -55,7 +57,20 @@ pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<
     }
 }
 
-/// A refusal after an answer that never came does not tell what became of the first.
-fn judge_refusal(unanswered: u32, why: Trouble) -> NotFenced {
-    if unanswered == 0 { NotFenced::Failed(why) } else { NotFenced::Unknown(why) }
+/// A refusal after a try that may have fenced (`begun`: its answer never came, or markers were under way) does not tell
+/// what became of that one.
+fn judge_refusal(begun: bool, why: Trouble) -> NotFenced {
+    if begun { NotFenced::Unknown(why) } else { NotFenced::Failed(why) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_nothing_was_fenced_only_when_no_try_before_it_may_have() {
+        let why = Trouble::new("fencing: blue broker 1 answered INVALID_REQUEST", "");
+        assert_eq!(judge_refusal(false, why.clone()), NotFenced::Failed(why.clone()));
+        assert_eq!(judge_refusal(true, why.clone()), NotFenced::Unknown(why));
+    }
 }

@@ -362,6 +362,24 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_that_coordinators_also_give_after_the_append_is_unknown() {
+        use crate::sim::state::ResponseError as E;
+        let (_blue, green, tools) = world();
+        let fail = |times, error| green.with_state(|s| s.faults.fail_commit = Some((times, error)));
+        fail(100, E::CoordinatorNotAvailable);
+        let Outcome::Unknown { why } = change(&tools, [Some(9), Some(9)], Some([None, None])).await else {
+            panic!("the commit may still appear")
+        };
+        assert!(why.what.contains("it may have taken effect all the same"), "{why:?}");
+        fail(100, E::CoordinatorLoadInProgress);
+        let refused = change(&tools, [Some(9), Some(9)], Some([None, None])).await;
+        assert!(matches!(refused, Outcome::Failed { .. }), "that comes before the log: {refused:?}");
+        fail(1, E::NotCoordinator);
+        let done = change(&tools, [Some(9), Some(9)], Some([None, None])).await;
+        assert!(is_done(&done, [Some(9), Some(9)]), "a later try settles it: {done:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
     async fn an_unreachable_cluster_is_failed_before_and_never_unknown() {
         let (_blue, green, tools) = world();
         drop(green);

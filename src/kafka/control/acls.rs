@@ -9,7 +9,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, RetryLog, check_message};
+use super::failure::{Class, Doubts, Failure, RetryLog, check_message};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use super::scatter::{BrokerQuestion, Replies};
 use super::transactions::{offered_version, to_answer};
@@ -54,7 +54,7 @@ impl Router {
     /// Sends a change to any broker (which passes it on to the controller), again while that moves, never after an
     /// answer was lost.
     async fn change_acls(&self, acls: &BTreeSet<Acl>, create: bool) -> BTreeMap<Acl, ChangeOutcome> {
-        let mut done = BTreeMap::new();
+        let (mut done, mut doubts) = (BTreeMap::new(), Doubts::new());
         let mut pending = Vec::new();
         for acl in acls {
             // Numbers of a newer Kafka were read as Unknown: sent back, they would name another ACL, or none.
@@ -71,7 +71,7 @@ impl Router {
             let answers = match self.connect_any().await {
                 Ok(connection) if create => send_create(&connection, &pending).await,
                 Ok(connection) => send_delete(&connection, &pending).await,
-                Err(failure) => Err(failure),
+                Err(failure) => Err(failure.before_change()),
             };
             attempt += 1;
             // One connection carries all: without an answer each of them is as unknown, or as unsent, as the others.
@@ -79,6 +79,7 @@ impl Router {
             let api = if create { "CreateAcls" } else { "DeleteAcls" };
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), api));
             for (acl, result) in pending.into_iter().zip(answers) {
+                let result = doubts.judge(&acl, result);
                 let most = result.as_ref().err().map_or(0, |f| match f.class {
                     Class::Retry => ATTEMPTS,
                     Class::Unreachable => CONNECT_ATTEMPTS,
@@ -155,6 +156,7 @@ fn pair_results(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(
     }
     let result = |(acl, (code, message)): (&Acl, (i16, Option<StrBytes>))| {
         check_message(code, message.as_deref(), format_args!("{doing} an ACL ({acl})"), connection.label())
+            .map_err(Failure::of_change)
     };
     Ok(acls.iter().zip(codes).map(result).collect())
 }

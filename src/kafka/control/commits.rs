@@ -1,6 +1,7 @@
 //! What is changed on a group from outside: offsets committed and deleted, groups deleted.
 //!
-//! A change that was sent and not answered is never sent again: it comes back as [`ChangeOutcome::Unknown`].
+//! A change that was sent and not answered is never sent again: it comes back as [`ChangeOutcome::Unknown`]. One that was
+//! turned away is sent again; where the broker may have written it all the same, no later refusal makes that `Refused`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, RetryLog, check_code};
+use super::failure::{Class, Doubts, Failure, RetryLog, check_code};
 use super::group_requests::group_id;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::sanitise::visible_name;
@@ -161,23 +162,27 @@ impl Router {
     ) -> BTreeMap<TopicPartition, ChangeOutcome> {
         let ids = [group.to_owned()];
         let mut pending = partitions;
-        let mut done = BTreeMap::new();
+        let (mut done, mut doubts) = (BTreeMap::new(), Doubts::new());
         // By topic: a request names each topic once.
         pending.sort_unstable();
         pending.dedup();
         for attempt in 0..ATTEMPTS {
             let missing = || Err(Failure::new(Class::Retry, "no coordinator", ""));
-            let node = self.find_coordinators(KeyType::Group, &ids).await.remove(group).unwrap_or_else(missing);
+            // Once: this loop asks again, and both together would wait eight times as long.
+            let node =
+                self.find_coordinators_within(KeyType::Group, &ids, 1).await.remove(group).unwrap_or_else(missing);
             let connection = match node {
                 Ok(node) => self.connect_node(node).await,
                 Err(failure) => Err(failure),
-            };
+            }
+            .map_err(Failure::before_change);
             let answers = match connection {
                 Ok(connection) => change.send(&connection, group, &pending).await,
                 Err(failure) => pending.iter().map(|tp| (tp.clone(), Err(failure.clone()))).collect(),
             };
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), change.api()));
             for (tp, result) in answers {
+                let result = doubts.judge(&tp, result);
                 let retry = match &result {
                     Err(f) if f.class == Class::Retry => attempt + 1 < ATTEMPTS,
                     // Never when the answer was lost: it may have taken effect, and others may have committed since.
@@ -205,26 +210,32 @@ impl Router {
 
     async fn delete_groups(&self, groups: &[String]) -> BTreeMap<String, ChangeOutcome> {
         let mut pending = groups.to_vec();
-        let mut done = BTreeMap::new();
+        let (mut done, mut doubts) = (BTreeMap::new(), Doubts::new());
         for attempt in 0..ATTEMPTS {
             let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
             let mut answers: Vec<(String, Result<(), Failure>)> = Vec::new();
-            for (id, found) in self.find_coordinators(KeyType::Group, &pending).await {
+            // Once: this loop asks again.
+            for (id, found) in self.find_coordinators_within(KeyType::Group, &pending, 1).await {
                 match found {
                     Ok(node) => by_node.entry(node).or_default().push(id),
-                    Err(failure) => answers.push((id, Err(failure))),
+                    Err(failure) => answers.push((id, Err(failure.before_change()))),
                 }
             }
             let asked = by_node.into_iter().map(|(node, ids)| async move {
                 match self.connect_node(node).await {
                     Ok(connection) => delete_groups(&connection, &ids).await,
-                    Err(f) => ids.into_iter().map(|id| (id, Err(f.clone()))).collect(),
+                    Err(f) => ids.into_iter().map(|id| (id, Err(f.clone().before_change()))).collect(),
                 }
             });
             answers.extend(join_all(asked).await.into_iter().flatten());
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "DeleteGroups"));
             for (id, result) in answers {
-                let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
+                let result = doubts.judge(&id, result);
+                let retry = result.as_ref().is_err_and(|f| match f.class {
+                    Class::Retry => attempt + 1 < ATTEMPTS,
+                    Class::Unreachable => attempt + 1 < CONNECT_ATTEMPTS,
+                    Class::Lost | Class::Final => false,
+                });
                 // Of a deleted group too: it has no coordinator any more.
                 self.forget_coordinator(KeyType::Group, &id);
                 if retry {
@@ -312,7 +323,8 @@ async fn delete_some(
         let request = OffsetDeleteRequest::default().with_group_id(group_id(group)).with_topics(topics);
         let answer = connection.call(version, &request).await?;
         // A refusal of the group as a whole has no partitions in its answer, which would look as if they were left out.
-        check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())?;
+        check_code(answer.error_code, format_args!("offsets of group `{}`", visible_name(group)), connection.label())
+            .map_err(Failure::of_change)?;
         Ok::<_, Failure>(answer)
     };
     match sent.await {
@@ -343,7 +355,7 @@ async fn delete_groups(connection: &Connection, ids: &[String]) -> Vec<(String, 
             let mut result = |id: &String| {
                 let subject = format!("group `{}`", visible_name(id));
                 match codes.remove(id) {
-                    Some(code) => check_code(code, subject, connection.label()),
+                    Some(code) => check_code(code, subject, connection.label()).map_err(Failure::of_change),
                     None => Err(left_out_failure(connection, &subject)),
                 }
             };
@@ -363,7 +375,7 @@ fn pair_results(
     let result = |tp: &TopicPartition| {
         let subject = format!("{subject} {}", tp);
         match codes.get(tp) {
-            Some(code) => check_code(*code, subject, connection.label()),
+            Some(code) => check_code(*code, subject, connection.label()).map_err(Failure::of_change),
             None => Err(left_out_failure(connection, &subject)),
         }
     };
@@ -389,5 +401,46 @@ fn push_partition<T>(
     }
     if let Some(last) = topics.last_mut() {
         add(last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Side;
+    use crate::kafka::properties::ClientProperties;
+    use crate::sim::state::ConnectionCut;
+    use crate::sim::{SimCluster, SimConfig};
+
+    const FIND_COORDINATOR: i16 = 10;
+
+    fn world() -> (SimCluster, Cluster) {
+        let sim = SimCluster::start(SimConfig::new(Side::Green)).unwrap();
+        let cluster = Cluster::new(Side::Green, &sim.bootstrap(), &ClientProperties::default());
+        (sim, cluster)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_coordinator_is_looked_up_as_often_as_the_bound_says() {
+        let (sim, cluster) = world();
+        let group = ["g".to_owned()];
+        sim.with_state(|s| s.faults.no_coordinator = 1_000);
+        let partition = [TopicPartition::new("t", 0)];
+        let (told, ..) = tokio::join!(
+            cluster.delete_groups(&group),
+            cluster.inner.delete_offsets("g", &partition),
+            cluster.group_operations(&group),
+            cluster.fence("id"),
+        );
+        assert!(matches!(told["g"], ChangeOutcome::Refused(_)), "nothing was sent: {told:?}");
+        assert_eq!(1_000 - sim.with_state(|s| s.faults.no_coordinator), 4 * ATTEMPTS);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_lookup_whose_answer_is_lost_leaves_the_change_unsent() {
+        let (sim, cluster) = world();
+        sim.with_state(|s| s.faults.cut_next(FIND_COORDINATOR, 100, ConnectionCut::BeforeEffect));
+        let told = cluster.delete_groups(&["g".to_owned()]).await;
+        assert!(matches!(told["g"], ChangeOutcome::Refused(_)), "{told:?}");
     }
 }

@@ -1,5 +1,6 @@
 //! Why a request failed, and whether asking again can help.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use kafka_protocol::ResponseError;
@@ -13,7 +14,8 @@ pub(super) enum Class {
     Unreachable,
     /// Sent, but no answer came: whether it took effect is unknown.
     Lost,
-    /// The broker asks to come back later, to this broker or another; nothing took effect.
+    /// The broker asks to come back later, to this broker or another. Nothing took effect, unless it is the answer to a
+    /// change and [`Failure::may_stand`].
     Retry,
     /// Asking again can't help.
     Final,
@@ -30,6 +32,8 @@ pub(super) struct Failure {
     /// Nobody was there: the name leads nowhere, nobody listens, or who listens says nothing. Not so when somebody
     /// answered and it was wrong (a certificate, a password, another cluster).
     pub nobody: bool,
+    /// It answers a change, and the change may stand all the same: see [`Failure::of_change`].
+    pub may_stand: bool,
 }
 
 impl Failure {
@@ -38,7 +42,7 @@ impl Failure {
     }
 
     pub(crate) fn with_trouble(class: Class, trouble: Trouble) -> Self {
-        Self { class, error: None, trouble: Box::new(trouble), nobody: false }
+        Self { class, error: None, trouble: Box::new(trouble), nobody: false, may_stand: false }
     }
 
     /// Nobody was there to be connected to.
@@ -50,6 +54,60 @@ impl Failure {
     /// must be looked at first.
     pub(crate) fn is_passing(&self) -> bool {
         self.class != Class::Final
+    }
+
+    /// The same as a broker's answer to a change, which some codes leave open.
+    pub(super) fn of_change(self) -> Self {
+        let may_stand = self.may_stand || self.error.is_some_and(may_stand_after);
+        Self { may_stand, ..self }
+    }
+
+    /// The same of a question that goes before a change: the change itself was not sent, even where the answer to the
+    /// question was lost.
+    pub(super) fn before_change(self) -> Self {
+        let class = if self.class == Class::Lost { Class::Unreachable } else { self.class };
+        Self { class, ..self }
+    }
+
+    /// Whether a change that ended so may have taken effect.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.class == Class::Lost || self.may_stand
+    }
+
+    /// Of what is in doubt: what was said, that it settles nothing, and to look first.
+    pub(super) fn into_doubt(self) -> Trouble {
+        if !self.may_stand {
+            return self.into();
+        }
+        let what = format!("{}; it may have taken effect all the same", self.trouble.what);
+        let advice = format!("look at what stands there before going on ({})", self.trouble.advice);
+        Trouble { cause: self.trouble.cause, ..Trouble::new(what, advice) }
+    }
+}
+
+/// What earlier answers left open of a change that is sent again. A later refusal does not settle it: it may be refused
+/// just because the first one took effect.
+pub(super) struct Doubts<K>(BTreeSet<K>);
+
+impl<K: Ord + Clone> Doubts<K> {
+    pub fn new() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Takes note of what came of one, and puts an earlier doubt into it.
+    pub fn judge<T>(&mut self, key: &K, result: Result<T, Failure>) -> Result<T, Failure> {
+        result.map_err(|failure| {
+            if failure.may_stand {
+                self.0.insert(key.clone());
+            }
+            let may_stand = self.0.contains(key);
+            Failure { may_stand, ..failure }
+        })
+    }
+
+    /// Whether nothing was left open so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -163,6 +221,28 @@ fn is_retriable(error: ResponseError) -> bool {
     }
 }
 
+/// Whether brokers also give this code after they wrote the change. Coordinators make COORDINATOR_NOT_AVAILABLE of
+/// NOT_ENOUGH_REPLICAS_AFTER_APPEND and of an append that is not replicated in time (`offsets.commit.timeout.ms`), and
+/// NOT_COORDINATOR of a leader that moves meanwhile; a controller that resigns says NOT_CONTROLLER of what it has written;
+/// REQUEST_TIMED_OUT says that it was waited for. Only before an append come COORDINATOR_LOAD_IN_PROGRESS,
+/// REBALANCE_IN_PROGRESS, NOT_ENOUGH_REPLICAS, THROTTLING_QUOTA_EXCEEDED, and whatever is wrong with the request or its rights.
+fn may_stand_after(error: ResponseError) -> bool {
+    use ResponseError as E;
+    matches!(
+        error,
+        E::UnknownServerError
+            | E::RequestTimedOut
+            | E::NetworkException
+            | E::CoordinatorNotAvailable
+            | E::NotCoordinator
+            | E::NotController
+            | E::NotLeaderOrFollower
+            | E::NotEnoughReplicasAfterAppend
+            | E::KafkaStorageError
+            | E::Unknown(_)
+    )
+}
+
 /// The error's name as in Kafka's protocol guide: NOT_LEADER_OR_FOLLOWER.
 pub(super) fn protocol_name(error: ResponseError) -> String {
     if let ResponseError::Unknown(code) = error {
@@ -229,6 +309,7 @@ fn advice_for(error: ResponseError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::control::ChangeOutcome;
 
     #[test]
     fn names_are_kafkas() {
@@ -244,6 +325,39 @@ mod tests {
         assert_eq!((cause(29, "topic t"), cause(53, "id x")), (Some(Cause::NotAllowed), Some(Cause::NotAllowed)));
         assert_eq!(cause(54, "ACLs"), Some(Cause::NoAuthorizer));
         assert_eq!(cause(5, "topic UNKNOWN_TOPIC_OR_PARTITION"), None, "that is what it is called");
+    }
+
+    #[test]
+    fn a_change_is_refused_only_by_what_comes_before_it_is_written() {
+        let of =
+            |code: i16| ChangeOutcome::from(check_code(code, "commit", "green broker 1").map_err(Failure::of_change));
+        // COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, REQUEST_TIMED_OUT, NOT_CONTROLLER, after append, no code of ours
+        for code in [15, 16, 7, 41, 20, -1, 999] {
+            let ChangeOutcome::Unknown(why) = of(code) else { panic!("code {code} settles nothing") };
+            assert!(why.what.ends_with("it may have taken effect all the same"), "{why:?}");
+            assert!(why.advice.starts_with("look at what stands there"), "{why:?}");
+        }
+        // COORDINATOR_LOAD_IN_PROGRESS, NOT_ENOUGH_REPLICAS, GROUP_AUTHORIZATION_FAILED, UNKNOWN_MEMBER_ID, TOPIC_ALREADY_EXISTS
+        for code in [14, 19, 30, 25, 36] {
+            assert!(matches!(of(code), ChangeOutcome::Refused(_)), "code {code} comes before the log");
+        }
+    }
+
+    #[test]
+    fn a_refusal_after_a_doubt_settles_nothing() {
+        let answer = |code: i16| check_code(code, "topic t", "green broker 1").map_err(Failure::of_change);
+        let mut doubts = Doubts::new();
+        assert!(!doubts.judge(&"other", answer(36)).unwrap_err().is_in_doubt() && doubts.is_empty());
+        assert!(doubts.judge(&"t", answer(7)).unwrap_err().is_in_doubt());
+        assert!(doubts.judge(&"t", answer(36)).unwrap_err().is_in_doubt(), "it may be what was made here");
+        assert!(!doubts.judge(&"other", answer(36)).unwrap_err().is_in_doubt());
+        assert_eq!(ChangeOutcome::from(doubts.judge(&"t", Ok(()))), ChangeOutcome::Done);
+    }
+
+    #[test]
+    fn a_lost_answer_to_the_question_before_a_change_is_no_doubt_about_the_change() {
+        let lost = Failure::new(Class::Lost, "no answer", "").before_change();
+        assert!(matches!(ChangeOutcome::from(Err(lost)), ChangeOutcome::Refused(_)));
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub enum ChangeOutcome {
     Done,
     /// It did not take effect.
     Refused(Trouble),
-    /// It was sent, but no answer came: it may have taken effect. Observe before deciding anything.
+    /// It was sent, and no answer came, or one that brokers also give after they wrote it: it may have taken effect.
+    /// Observe before deciding anything.
     Unknown(Trouble),
 }
 
@@ -76,7 +77,7 @@ impl From<Result<(), failure::Failure>> for ChangeOutcome {
     fn from(result: Result<(), failure::Failure>) -> Self {
         match result {
             Ok(()) => ChangeOutcome::Done,
-            Err(f) if f.class == failure::Class::Lost => ChangeOutcome::Unknown(f.into()),
+            Err(f) if f.is_in_doubt() => ChangeOutcome::Unknown(f.into_doubt()),
             Err(f) => ChangeOutcome::Refused(f.into()),
         }
     }

@@ -68,18 +68,16 @@ impl Router {
     ) -> BTreeMap<TopicPartition, Result<FoundOffset, Failure>> {
         let mut pending: BTreeMap<TopicPartition, OffsetSpec> = asks.iter().cloned().collect();
         let mut done = BTreeMap::new();
-        let mut fresh = false;
         for attempt in 0..attempts {
             let known = self.topology();
             // A leader that is known is tried first, and looked up when it was wrong.
-            if !fresh && pending.keys().any(|tp| leader_of(&known.leaders, tp).is_none_or(|l| l < 0)) || attempt > 0 {
+            if attempt > 0 || pending.keys().any(|tp| leader_of(&known.leaders, tp).is_none_or(|l| l < 0)) {
                 let topics: std::collections::BTreeSet<_> = pending.keys().map(|tp| tp.topic.clone()).collect();
                 let topics: Vec<_> = topics.into_iter().collect();
                 if let Err(failure) = self.refresh_metadata(Some(&topics)).await {
                     done.extend(pending.into_keys().map(|tp| (tp, Err(failure.clone()))));
                     return done;
                 }
-                fresh = true;
             }
             let (mut again, mut log) = (BTreeMap::new(), RetryLog::new(self.side(), "ListOffsets"));
             for (tp, spec, result) in self.ask_leaders(&pending).await {

@@ -15,7 +15,7 @@ use super::group_requests::{
     Described, GROUPS_PER_REQUEST, GroupAnswers, describe_classic, describe_consumer, group_id, unanswered_group,
 };
 use super::groups::ask_if;
-use super::router::{ATTEMPTS, Cluster, KeyType, Router, back_off};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 use crate::estate::partial::{Operations, Shown};
@@ -112,7 +112,11 @@ impl Router {
             let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), "DescribeGroups"));
             for (id, told) in self.ask_group_operations(&pending).await {
                 match &told {
-                    Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
+                    // Asking changes nothing: it may be asked again after its answer was lost, too.
+                    Err(f)
+                        if f.is_passing()
+                            && attempt + 1 < if f.class == Class::Retry { ATTEMPTS } else { CONNECT_ATTEMPTS } =>
+                    {
                         log.note(&told);
                         self.forget_coordinator(KeyType::Group, &id);
                         again.push(id);
@@ -133,7 +137,8 @@ impl Router {
     async fn ask_group_operations(&self, groups: &[String]) -> Vec<(String, Result<Operations, Failure>)> {
         let mut by_node: BTreeMap<i32, Vec<String>> = BTreeMap::new();
         let mut out = Vec::new();
-        for (id, node) in self.find_coordinators(KeyType::Group, groups).await {
+        // Once: who asks this asks again, and both together would wait eight times as long.
+        for (id, node) in self.find_coordinators_within(KeyType::Group, groups, 1).await {
             match node {
                 Ok(node) => by_node.entry(node).or_default().push(id),
                 Err(failure) => out.push((id, Err(failure))),

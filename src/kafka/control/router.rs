@@ -242,7 +242,7 @@ impl Router {
         let mut leaders = if everything { HashMap::new() } else { slot.leaders.clone() };
         for topic in &answer.topics {
             let Some(name) = &topic.name else { continue };
-            let count = topic.partitions.iter().map(|p| p.partition_index + 1).max().unwrap_or(0);
+            let count = topic.partitions.iter().map(|p| p.partition_index.saturating_add(1)).max().unwrap_or(0);
             // No longer than what came: one index that makes no sense must not take memory for 2^31 partitions.
             let mut by_partition = vec![-1; usize::try_from(count).unwrap_or(0).min(topic.partitions.len())];
             for partition in &topic.partitions {
@@ -537,6 +537,19 @@ mod tests {
     use super::*;
     use crate::base::Cause;
     use crate::estate::identity::two_clusters;
+
+    #[test]
+    fn a_partition_number_that_makes_no_sense_is_passed_over() {
+        use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
+        let cluster = Cluster::new(Side::Blue, "127.0.0.1:1", &ClientProperties::default());
+        let partition =
+            |index| MetadataResponsePartition::default().with_partition_index(index).with_leader_id(2.into());
+        let topic = MetadataResponseTopic::default()
+            .with_name(Some(TopicName(StrBytes::from_static_str("t"))))
+            .with_partitions(vec![partition(0), partition(i32::MAX), partition(-1)]);
+        cluster.inner.remember(&MetadataResponse::default().with_topics(vec![topic]), true);
+        assert_eq!(cluster.inner.topology().leaders["t"], [2, -1, -1]);
+    }
 
     #[test]
     fn an_advertised_address_is_to_blame_only_where_nobody_answers() {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::connection::Connection;
-use super::failure::{Class, Failure, RetryLog, check_code};
+use super::failure::{Class, Doubts, Failure, RetryLog, check_code};
 use super::offsets::leader_of;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off};
 use crate::base::TopicPartition;
@@ -44,7 +44,8 @@ impl Located for TransactionalId {
             keys.iter().for_each(|key| inner.forget_coordinator(KeyType::Transaction, &key.0));
         }
         let names: Vec<String> = keys.iter().map(|key| key.0.clone()).collect();
-        let found = inner.find_coordinators(KeyType::Transaction, &names).await;
+        // Once: who asks this asks again, and both together would wait eight times as long.
+        let found = inner.find_coordinators_within(KeyType::Transaction, &names, 1).await;
         found.into_iter().map(|(name, node)| (TransactionalId(name), node)).collect()
     }
 }
@@ -114,7 +115,7 @@ impl Router {
     ) -> BTreeMap<K, Result<A::Told, Failure>> {
         // Each once, and sorted: requests name a topic once with all its partitions, by looking at the one before.
         let mut pending: Vec<K> = keys.iter().cloned().collect::<BTreeSet<K>>().into_iter().collect();
-        let mut done = BTreeMap::new();
+        let (mut done, mut doubts) = (BTreeMap::new(), Doubts::new());
         let mut attempt = 0;
         while !pending.is_empty() {
             let mut answers = Vec::with_capacity(pending.len());
@@ -123,7 +124,7 @@ impl Router {
             for (key, node) in K::locate(self, &pending, attempt > 0).await {
                 match node {
                     Ok(node) => by_node.entry(node).or_default().push(key),
-                    Err(failure) => answers.push((key, Err(failure))),
+                    Err(failure) => answers.push((key, Err(failure.before_change()))),
                 }
             }
             let asked = by_node.iter().map(|(node, keys)| self.ask_node(ask, *node, keys));
@@ -132,6 +133,7 @@ impl Router {
             attempt += 1;
             let mut log = RetryLog::new(self.side(), A::API);
             for (key, result) in answers {
+                let result = doubts.judge(&key, result);
                 let most = result.as_ref().err().map_or(0, |f| match f.class {
                     Class::Retry => ATTEMPTS,
                     Class::Unreachable => CONNECT_ATTEMPTS,
@@ -161,7 +163,7 @@ impl Router {
     ) -> Vec<(K, Result<A::Told, Failure>)> {
         let connection = match self.connect_node(node).await {
             Ok(connection) => connection,
-            Err(failure) => return fail_all(keys, &failure),
+            Err(failure) => return fail_all(keys, &failure.before_change()),
         };
         let parts: Vec<&[K]> = keys.chunks(KEYS_PER_REQUEST).collect();
         // At once: a broker answers a connection in order, so it works on the next part while this one is decoded.

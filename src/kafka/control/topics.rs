@@ -1,6 +1,7 @@
 //! Topics: configuration, creation, deletion.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use kafka_protocol::ResponseError;
@@ -13,7 +14,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
 use super::connection::Connection;
-use super::failure::{Class, Failure, RetryLog, check_code, check_message, log_retry};
+use super::failure::{Class, Doubts, Failure, RetryLog, check_code, check_message, log_retry};
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
@@ -102,7 +103,7 @@ impl Cluster {
     }
 
     /// Creates topics and waits (bounded) until their partitions have leaders. `validate_only` changes nothing. One
-    /// that exists already is `Refused`.
+    /// that exists already is `Refused`, unless an earlier try of this call may have made it. Errors: nothing was sent.
     pub async fn create_topics(
         &self,
         topics: &[NewTopic],
@@ -117,7 +118,8 @@ impl Cluster {
         Ok(outcomes)
     }
 
-    /// Deletes topics. One that does not exist is `Refused`.
+    /// Deletes topics. One that does not exist is `Refused`, unless an earlier try of this call may have deleted it.
+    /// Errors: nothing was sent.
     pub async fn delete_topics(&self, topics: &[String]) -> Result<BTreeMap<String, ChangeOutcome>, Trouble> {
         Ok(self.inner.change_topics(topics, TopicChange::Delete).await?)
     }
@@ -169,23 +171,26 @@ impl Router {
         names: &[String],
         change: TopicChange<'_>,
     ) -> Result<BTreeMap<String, ChangeOutcome>, Failure> {
-        let mut done = BTreeMap::new();
+        let (mut done, mut doubts) = (BTreeMap::new(), Doubts::new());
         let mut pending: Vec<&String> = names.iter().collect();
         for attempt in 0..ATTEMPTS {
             // Each round: NOT_CONTROLLER tells that it moved, and not where to.
-            self.refresh_metadata(Some(&[])).await?;
-            let controller = self.topology().controller;
-            // Before KRaft only the controller does it; since then any broker passes it on.
-            let connection =
-                match if controller < 0 { self.connect_any().await } else { self.connect_node(controller).await } {
-                    Ok(connection) => connection,
-                    Err(f) if f.is_passing() && attempt + 1 < CONNECT_ATTEMPTS => {
-                        log_retry(self.side(), change.api(), attempt + 1, &f);
-                        back_off(attempt).await;
-                        continue;
-                    }
-                    Err(f) => return Err(f),
-                };
+            let known = self.refresh_metadata(Some(&[])).await;
+            let asked = known.is_ok();
+            let connection = match known {
+                Ok(_) => self.connect_controller().await,
+                Err(f) => Err(f),
+            };
+            let connection = match connection {
+                Ok(connection) => connection,
+                // Metadata was asked for again by itself.
+                Err(f) if asked && f.is_passing() && attempt + 1 < CONNECT_ATTEMPTS => {
+                    log_retry(self.side(), change.api(), attempt + 1, &f);
+                    back_off(attempt).await;
+                    continue;
+                }
+                Err(f) => return leave_off(f, pending, done, doubts),
+            };
             let answers = match change {
                 TopicChange::Create { topics, validate_only } => {
                     // Without what an earlier round settled: a topic that was just made would be refused as existing.
@@ -209,6 +214,7 @@ impl Router {
                 let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
                 let result = answers.remove(name).unwrap_or_else(missing);
                 let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
+                let result = doubts.judge(name, result);
                 // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
                 let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
                 if retry && !absent {
@@ -226,6 +232,14 @@ impl Router {
             back_off(attempt).await;
         }
         Ok(done)
+    }
+
+    /// Before KRaft only the controller changes topics; since then any broker passes it on.
+    async fn connect_controller(&self) -> Result<Arc<Connection>, Failure> {
+        match self.topology().controller {
+            node if node < 0 => self.connect_any().await,
+            node => self.connect_node(node).await,
+        }
     }
 
     /// Waits until every partition of these topics has a leader; gives up quietly after [`ATTEMPTS`]: whoever asks for
@@ -252,6 +266,22 @@ impl Router {
             back_off(attempt).await;
         }
     }
+}
+
+/// Nobody can be asked any more. What earlier rounds brought stands; an error is only told where they brought nothing.
+fn leave_off(
+    failure: Failure,
+    pending: Vec<&String>,
+    mut done: BTreeMap<String, ChangeOutcome>,
+    mut doubts: Doubts<String>,
+) -> Result<BTreeMap<String, ChangeOutcome>, Failure> {
+    if done.is_empty() && doubts.is_empty() {
+        return Err(failure);
+    }
+    let failure = failure.before_change();
+    let left = pending.into_iter().map(|name| (name.clone(), doubts.judge(name, Err(failure.clone())).into()));
+    done.extend(left.collect::<Vec<_>>());
+    Ok(done)
 }
 
 type TopicAnswers = HashMap<String, Result<(), Failure>>;
@@ -282,7 +312,8 @@ async fn send_create(
     let result = |t: kafka_protocol::messages::create_topics_response::CreatableTopicResult| {
         let subject = format!("topic {}", visible_name(&t.name));
         let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
-        (t.name.to_string(), checked)
+        // A check alone leaves nothing behind, whatever comes of it.
+        (t.name.to_string(), if validate_only { checked } else { checked.map_err(Failure::of_change) })
     };
     Ok(answer.topics.into_iter().map(result).collect())
 }
@@ -303,7 +334,7 @@ async fn send_delete(connection: &Connection, names: &[&String]) -> Result<Topic
         let name = t.name.map(|n| n.to_string()).unwrap_or_default();
         let subject = format!("topic {name}", name = visible_name(&name));
         let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
-        (name, checked)
+        (name, checked.map_err(Failure::of_change))
     };
     Ok(answer.responses.into_iter().map(result).collect())
 }
@@ -336,4 +367,27 @@ async fn send_describe(
 
 fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: i16) -> Result<(), Failure> {
+        check_code(code, "topic", "green broker 1").map_err(Failure::of_change)
+    }
+
+    #[test]
+    fn what_earlier_rounds_brought_outlives_the_loss_of_the_cluster() {
+        let lost = || Failure::new(Class::Lost, "Metadata: no answer", "");
+        let (a, b, c) = ("a".to_owned(), "b".to_owned(), "c".to_owned());
+        assert!(leave_off(lost(), vec![&a], BTreeMap::new(), Doubts::new()).is_err(), "nothing was sent");
+        let mut doubts = Doubts::new();
+        drop(doubts.judge(&b, answer(7)));
+        let done = BTreeMap::from([(a.clone(), ChangeOutcome::Done)]);
+        let told = leave_off(lost(), vec![&b, &c], done, doubts).unwrap();
+        assert_eq!(told[&a], ChangeOutcome::Done);
+        assert!(matches!(told[&b], ChangeOutcome::Unknown(_)), "REQUEST_TIMED_OUT was said of it: {told:?}");
+        assert!(matches!(told[&c], ChangeOutcome::Refused(_)), "turned away before, and not sent since: {told:?}");
+    }
 }

@@ -225,12 +225,14 @@ fn to_fencing(result: Result<(i64, i16), Failure>) -> Fencing {
     };
     match (failure.class, failure.error) {
         // First: whatever was said before it, this one was sent and not answered.
-        (Class::Lost, _) => Fencing::Unknown(failure.into()),
+        (Class::Lost, _) => Fencing::Unknown(failure.into_doubt()),
         // After all attempts. The producer of an Ongoing transaction is fenced by then; of one that was in
         // PrepareCommit or PrepareAbort already the epoch is not bumped yet.
         (_, Some(E::ConcurrentTransactions)) => Fencing::Ending(failure.into()),
         // Brokers before KIP-588 (InitProducerId v4) call a fenced producer INVALID_PRODUCER_EPOCH.
         (_, Some(E::ProducerFenced | E::InvalidProducerEpoch)) => Fencing::Overtaken(failure.into()),
+        // Whatever refuses it now: the coordinator may have written the new epoch before.
+        _ if failure.may_stand => Fencing::Unknown(failure.into_doubt()),
         (_, Some(E::TransactionalIdAuthorizationFailed | E::ClusterAuthorizationFailed)) => {
             Fencing::Forbidden(failure.into())
         }
@@ -347,6 +349,7 @@ impl BrokerQuestion<TransactionalId> for Fence {
                     let subject = format!("fencing transactional id `{}`", visible_name(&key.0));
                     check_code(answer.error_code, subject, connection.label())
                         .map(|()| (answer.producer_id.0, answer.producer_epoch))
+                        .map_err(of_fence)
                 }
                 Err(failure) => Err(failure),
             };
@@ -354,6 +357,19 @@ impl BrokerQuestion<TransactionalId> for Fence {
         }
         Ok(out)
     }
+}
+
+/// A coordinator that says CONCURRENT_TRANSACTIONS may have begun to fence: whatever it says next, that is in doubt.
+fn of_fence(failure: Failure) -> Failure {
+    let begun = failure.error == Some(ResponseError::ConcurrentTransactions);
+    let failure = failure.of_change();
+    Failure { may_stand: failure.may_stand || begun, ..failure }
+}
+
+/// A marker that may have been written is not sent again: a second one would abort what the same producer began since.
+fn of_marker(failure: Failure) -> Failure {
+    let failure = failure.of_change();
+    if failure.may_stand { Failure { class: Class::Lost, ..failure } } else { failure }
 }
 
 struct AbortMarker {
@@ -386,7 +402,7 @@ impl BrokerQuestion<TopicPartition> for AbortMarker {
             for p in topic.partitions {
                 let tp = TopicPartition::new(topic.name.as_str(), p.partition_index);
                 let subject = format!("abort marker of producer id {} on {tp}", self.producer_id);
-                out.push((tp, check_code(p.error_code, subject, connection.label())));
+                out.push((tp, check_code(p.error_code, subject, connection.label()).map_err(of_marker)));
             }
         }
         Ok(out)
@@ -436,6 +452,19 @@ mod tests {
         assert!(matches!(to_fencing(Err(of(Class::Lost, None))), Fencing::Unknown(_)));
         assert!(matches!(to_fencing(Err(of(Class::Retry, Some(E::ConcurrentTransactions)))), Fencing::Ending(_)));
         assert!(matches!(to_fencing(Err(of(Class::Final, Some(E::ProducerFenced)))), Fencing::Overtaken(_)));
+        let after = |code: i16| of_fence(check_code(code, "fencing", "blue broker 1").unwrap_err());
+        for code in [15, 16, 7, -1] {
+            assert!(matches!(to_fencing(Err(after(code))), Fencing::Unknown(_)), "code {code} settles nothing");
+        }
+        assert!(matches!(to_fencing(Err(after(14))), Fencing::Refused(_)), "COORDINATOR_LOAD_IN_PROGRESS comes before");
+        assert!(after(51).may_stand && matches!(to_fencing(Err(after(51))), Fencing::Ending(_)));
+        let marker = |code: i16| of_marker(check_code(code, "abort marker", "blue broker 1").unwrap_err()).class;
+        let (moved, after, before) = (marker(6), marker(20), marker(19));
+        assert_eq!(
+            (moved, after, before),
+            (Class::Lost, Class::Lost, Class::Retry),
+            "looked at before it is sent again"
+        );
         let forbidden = Some(E::TransactionalIdAuthorizationFailed);
         assert!(matches!(to_fencing(Err(of(Class::Final, forbidden))), Fencing::Forbidden(_)));
         assert!(matches!(to_fencing(Err(of(Class::Unreachable, None))), Fencing::Refused(_)));

@@ -42,6 +42,8 @@ impl RecordReader {
         // Brokers before 0.10.1 have no id: there is nothing to hold such a client to.
         let Some(held) = self.hold.as_ref().and_then(|h| h.cluster_id.as_deref()) else { return Ok(()) };
         let told = self.consumer.client().fetch_cluster_id(within);
+        // After the id: that it was another one meanwhile is heard only when the client is polled.
+        self.serve_events();
         // Silence is not another cluster: it may pass, so it is told as a wait that was too long and bars nothing.
         if told.is_none() && self.consumer.context().second_cluster().is_none() {
             return Err(self.stalled_error("asking for the cluster id", None));

@@ -18,6 +18,10 @@ pub enum ConnectionCut {
 pub struct Faults {
     /// By topic: how many more produce requests fail, and with what.
     pub fail_produce: BTreeMap<String, (u32, ResponseError)>,
+    /// How many more offset commits are answered with an error and not written.
+    pub fail_commit: Option<(u32, ResponseError)>,
+    /// How many more lookups of a coordinator find none.
+    pub no_coordinator: u32,
     /// By node id: every answer waits this many ms.
     pub delay_ms: BTreeMap<i32, u64>,
     /// By API key: how many more requests have their connection cut, and when.
@@ -54,6 +58,18 @@ impl Faults {
         // At 0 it is used up, and nothing fails any more.
         *left = left.checked_sub(1)?;
         Some(error)
+    }
+
+    pub(crate) fn take_commit_failure(&mut self) -> Option<ResponseError> {
+        let (left, error) = self.fail_commit.as_mut()?;
+        *left = left.checked_sub(1)?;
+        Some(*error)
+    }
+
+    pub(crate) fn take_no_coordinator(&mut self) -> bool {
+        let one = self.no_coordinator.checked_sub(1);
+        self.no_coordinator = one.unwrap_or(0);
+        one.is_some()
     }
 
     pub(crate) fn take_cut(&mut self, api_key: i16) -> Option<ConnectionCut> {

@@ -120,6 +120,8 @@ pub(super) fn find_coordinator(
                 (request.key_type, s.check_permission(Operation::Describe, Resource::TransactionalId, &key))
             {
                 found.error_code = error.code();
+            } else if s.faults.take_no_coordinator() {
+                found.error_code = ResponseError::CoordinatorNotAvailable.code();
             } else if let Some(b) = s.find_coordinator(&key) {
                 found = found.with_node_id(b.id.into()).with_host(to_str_bytes(&b.host)).with_port(b.port.into());
             } else {

@@ -28,6 +28,7 @@ pub(super) fn commit_offsets(
     let mut response = OffsetCommitResponse::default();
     let checked = context.run_as_coordinator(&ask.group, |s, now| s.check_commit(now, &ask, false));
     context.shared.with_state(|s, now| {
+        let checked = checked.and(s.faults.take_commit_failure().map_or(Ok(()), Err));
         for topic in &request.topics {
             let mut results = OffsetCommitResponseTopic::default().with_name(topic.name.clone());
             for p in &topic.partitions {
