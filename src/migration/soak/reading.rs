@@ -182,13 +182,14 @@ fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Res
 
 /// A topic that is not the one any more that a group was translated for when it came to green.
 pub(in crate::migration) fn find_recreated_topic<'a>(sight: &RuleContext<'a>, name: &str) -> Option<&'a str> {
-    let run = sight.state.groups.get(name)?.run.and_then(|run| sight.state.runs.get(&run))?;
+    // Not by its last run: a rehearsal, or offsets that were set on blue, say nothing of what it reads on green.
+    let translated = &sight.state.groups.get(name)?.green_ids;
     let topics = &sight.estate.clusters.green.value()?.topics;
     let other = |(topic, id): &(&String, &String)| {
         let seen = topics.get(*topic).and_then(|t| t.id.as_ref());
-        run.to == Side::Green && seen.is_some_and(|seen| seen != *id)
+        seen.is_some_and(|seen| seen != *id)
     };
-    run.topic_ids.iter().find(other).map(|(topic, _)| topic.as_str())
+    translated.iter().find(other).map(|(topic, _)| topic.as_str())
 }
 
 fn read_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> MetricReading {
