@@ -1,7 +1,7 @@
 //! The pollers: one a cluster for the whole picture, one a cluster for the groups that a run waits for, one a switch
 //! or flag. Each on its own schedule, so that a dead cluster never holds up the picture of the other one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::estate::exactly_once::EosLook;
 use crate::estate::{ClusterView, FlagState, GroupView, SwitchState};
-use crate::kafka::control::{Cluster, SnapshotOptions};
+use crate::kafka::control::{Cluster, SnapshotOptions, Which};
 use crate::migration::soak::criteria::Metric;
 use crate::plan::Plan;
-use crate::session::clock::Clock;
+use crate::session::clock::{Clock, Stopwatch};
 use crate::session::pace::Pace;
 use crate::session::planes;
 use crate::session::tools::{Tools, too_long};
@@ -30,6 +30,10 @@ const ROUND: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(10);
 /// Groups looked at in one focused round; more wait for the next.
 const FOCUS_AT_ONCE: usize = 64;
+/// How often the configuration of topics is asked for, ms: it changes rarely, and costs far more than offsets; and how
+/// often while some of it did not come.
+const CONFIG_MS: u64 = 30_000;
+const CONFIG_AGAIN_MS: u64 = 5_000;
 
 /// Something that was seen, or why it could not be. `At` is always when the question was asked: the answer is at
 /// least that new.
@@ -86,7 +90,10 @@ pub(crate) fn watch_all(
     for side in Side::BOTH {
         match tools.why_unreachable(side).cloned() {
             None => {
-                tasks.spawn(poll_cluster(Arc::clone(tools), side, poll_ms, to.clone()));
+                // The way back of an exactly-once producer rests on how long green keeps what is written there.
+                let topics = eos.iter().flat_map(|p| p.topics.iter().cloned()).filter(|_| side == Side::Green);
+                let configs = TopicConfigs::of_topics(topics.collect());
+                tasks.spawn(poll_cluster(Arc::clone(tools), side, poll_ms, configs, to.clone()));
                 tasks.spawn(poll_groups(tools.cluster(side).clone(), focus_ms, focus.clone(), to.clone()));
                 watch_side(tasks, tools, side, &eos, (poll_ms, focus_ms), eos_focus, &to);
             }
@@ -165,17 +172,68 @@ async fn poll_plane(plan: Arc<Plan>, tools: Arc<Tools>, side: Side, poll_ms: u64
     }
 }
 
-async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, to: ObservationSender) {
+/// Configuration of some topics: asked for in some rounds, and carried through those in between.
+#[derive(Default)]
+struct TopicConfigs {
+    /// Whose, by blue's names.
+    wanted: BTreeSet<String>,
+    /// When it was asked for last, and whether all of it came.
+    asked: Option<(Stopwatch, bool)>,
+    /// What came, by the cluster's own names, with the topic's id: one that is made again is another topic.
+    known: BTreeMap<String, (Option<String>, BTreeMap<String, String>)>,
+}
+
+impl TopicConfigs {
+    fn of_topics(wanted: BTreeSet<String>) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
+    /// What the next round asks for. `name_of`: a topic's name on the cluster.
+    fn due(&self, name_of: impl Fn(&str) -> String) -> Which {
+        let due = self
+            .asked
+            .is_none_or(|(watch, whole)| watch.elapsed_ms() >= if whole { CONFIG_MS } else { CONFIG_AGAIN_MS });
+        match due && !self.wanted.is_empty() {
+            true => Which::only(self.wanted.iter().map(|t| name_of(t))),
+            false => Which::None,
+        }
+    }
+
+    /// Takes in what a round was told, or puts into it what the last one that asked was told.
+    fn carry(&mut self, asked: &Which, began: Stopwatch, view: &mut ClusterView) {
+        if let Which::Only(names) = asked {
+            let told = names.iter().filter_map(|name| {
+                let topic = view.topics.get(name).filter(|t| !t.config.is_empty())?;
+                Some((name.clone(), (topic.id.clone(), topic.config.clone())))
+            });
+            // What did not come this time is not known any more.
+            self.known = told.collect();
+            self.asked = Some((began, self.known.len() == names.len()));
+            return;
+        }
+        for (name, (id, config)) in &self.known {
+            if let Some(topic) = view.topics.get_mut(name).filter(|t| t.id == *id) {
+                topic.config.clone_from(config);
+            }
+        }
+    }
+}
+
+async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, mut configs: TopicConfigs, to: ObservationSender) {
     let mut pace = Pace::every(poll_ms);
     let cluster = tools.cluster(side);
     loop {
         // Made anew each round: which names green has for patterns is learnt from what blue shows.
-        let options = SnapshotOptions { named: tools.named_on(side), ..SnapshotOptions::default() };
+        let asked = configs.due(|topic| tools.names.topic_on(side, topic));
+        let options = SnapshotOptions { named: tools.named_on(side), configs: asked, ..SnapshotOptions::default() };
         let (at, watch) = (Clock.now(), Clock.stopwatch());
-        let result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
+        let mut result = match tokio::time::timeout(ROUND, cluster.snapshot(&options)).await {
             Ok(result) => result.map(|view| ClusterView { took_ms: watch.elapsed_ms(), ..view }),
             Err(_) => Err(too_long(cluster, "looking at the whole cluster", ROUND)),
         };
+        if let Ok(view) = &mut result {
+            configs.carry(&options.configs, watch, view);
+        }
         if let Err(why) = &result {
             tracing::warn!(side = %cluster.side(), ms = watch.elapsed_ms(), why = %why.what, "no look at the cluster");
         }
@@ -223,5 +281,58 @@ async fn look_at_group(cluster: &Cluster, group: &str) -> Result<GroupView, Trou
     match tokio::time::timeout(LOOK, cluster.fetch_group(group)).await {
         Ok(result) => result,
         Err(_) => Err(too_long(cluster, &format!("looking at group {group}", group = visible_name(group)), LOOK)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::names::TopicNames;
+    use crate::sim::{SimCluster, SimConfig};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_round_has_how_long_the_topics_of_exactly_once_producers_are_kept() {
+        let start = |side| SimCluster::start(SimConfig::new(side)).unwrap();
+        let (blue, green) = (start(Side::Blue), start(Side::Green));
+        green.with_state(|s| s.create_topic("postings", 2, 3, &[("retention.ms", "3600000")], false)).unwrap();
+        green.with_state(|s| s.create_topic("other", 1, 3, &[], false)).unwrap();
+        let plan = Plan::from_bootstraps(&blue.bootstrap(), &green.bootstrap()).unwrap().plan;
+        let tools = Arc::new(Tools::new(&plan, Arc::new(TopicNames::new(&plan))));
+        let (to, mut seen) = mpsc::channel(8);
+        let configs = TopicConfigs::of_topics(["postings".to_owned()].into());
+        let poller = tokio::spawn(poll_cluster(tools, Side::Green, 20, configs, to));
+        for round in 0..3 {
+            let Some(TimedObservation { what: Observation::Cluster(_, Ok(view)), .. }) = seen.recv().await else {
+                panic!("no look at green in round {round}")
+            };
+            assert_eq!(view.topics["postings"].config["retention.ms"], "3600000", "round {round}");
+            assert!(view.topics["other"].config.is_empty(), "nobody asked for it");
+        }
+        poller.abort();
+    }
+
+    #[test]
+    fn a_configuration_is_carried_only_to_the_same_topic_and_never_past_a_look_that_had_none() {
+        use crate::estate::TopicView;
+        let view = |id: &str, kept: Option<&str>| {
+            let config = kept.map(|ms| ("retention.ms".to_owned(), ms.to_owned())).into_iter().collect();
+            let topic = TopicView { id: Some(id.to_owned()), config, ..TopicView::default() };
+            ClusterView { topics: [("g-t".to_owned(), topic)].into(), ..ClusterView::default() }
+        };
+        let mut configs = TopicConfigs::of_topics(["t".to_owned()].into());
+        let asked = configs.due(|t| format!("g-{t}"));
+        assert_eq!(asked, Which::only(["g-t"]));
+        configs.carry(&asked, Clock.stopwatch(), &mut view("1", Some("5")));
+        assert_eq!(configs.due(|t| format!("g-{t}")), Which::None, "not in every round");
+        let carried = |configs: &mut TopicConfigs, id: &str| {
+            let mut round = view(id, None);
+            configs.carry(&Which::None, Clock.stopwatch(), &mut round);
+            round.topics["g-t"].config.get("retention.ms").cloned()
+        };
+        assert_eq!(carried(&mut configs, "1").as_deref(), Some("5"));
+        assert_eq!(carried(&mut configs, "2"), None, "it was made again");
+        configs.carry(&asked, Clock.stopwatch(), &mut view("1", None));
+        assert_eq!(carried(&mut configs, "1"), None, "it was refused since");
+        assert_eq!(TopicConfigs::default().due(str::to_owned), Which::None, "no exactly-once producer");
     }
 }

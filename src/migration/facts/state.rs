@@ -60,6 +60,9 @@ pub struct GroupRecord {
     pub drained: Option<DrainProof>,
     /// Topics that its last move took along.
     pub took: BTreeSet<String>,
+    /// Ids of the topics that its offsets on green are of, by blue's names: as they were translated for since it came
+    /// there. They outlast the run, which a later one replaces.
+    pub green_ids: BTreeMap<String, String>,
     /// The last remark about it.
     pub remark: Option<(At, String)>,
     /// What its soak is compared with, as measured before it.
@@ -540,6 +543,12 @@ impl State {
         (run.ended, run.needs) = (Some((end.clone(), at)), None);
         let (RunEnd::Done, Subject::Group(g), false) = (end, &run.subject, run.dry_run) else { return };
         let group = self.groups.entry(g.clone()).or_default();
+        match (run.kind, run.to) {
+            (RunKind::CutOver, _) => group.green_ids.clone_from(&run.topic_ids),
+            // A give-back translates nothing anew where nothing was committed, and offsets may be set on a part.
+            (RunKind::GiveBack | RunKind::ResetOffsets, Side::Green) => group.green_ids.extend(run.topic_ids.clone()),
+            _ => {}
+        }
         group.rest = match (run.kind, run.to) {
             (RunKind::CutOver, _) | (RunKind::GiveBack, Side::Green) => Stage::Soaking { since: at },
             (RunKind::RollBack, _) => Stage::RolledBack { at },

@@ -89,9 +89,10 @@ pub(crate) fn stands_as_left(sight: &RuleContext<'_>, group: &str, side: Side, v
     drained || set
 }
 
-/// What a run committed last on a side, as far as that may have taken.
+/// What a run committed last on a side, as far as that may have taken. A rehearsal commits nothing.
 fn last_commit(run: &Run, side: Side) -> Option<&Vec<(TopicPartition, i64)>> {
-    run.effects.iter().rev().filter(|e| !e.has_failed()).find_map(|e| match &e.issued.effect {
+    let effects = run.effects.iter().filter(|_| !run.dry_run);
+    effects.rev().filter(|e| !e.has_failed()).find_map(|e| match &e.issued.effect {
         Effect::CommitOffsets { side: on, offsets, .. } if *on == side => Some(offsets),
         _ => None,
     })
@@ -255,6 +256,36 @@ mod tests {
             ..ClusterView::default()
         };
         assert_eq!(streams_topics("counts", &cluster), ["counts-store-changelog"]);
+    }
+
+    #[test]
+    fn what_a_rehearsal_would_have_committed_stands_nowhere() {
+        use crate::base::At;
+        use crate::migration::facts::command::Command;
+        use crate::migration::facts::effect::IssuedEffect;
+        use crate::migration::facts::event::{Event, JournalEntry, RunKind};
+        use crate::migration::facts::state::State;
+        let effect = Effect::CommitOffsets {
+            group: "g".into(),
+            side: Side::Green,
+            offsets: vec![(TopicPartition::new("t", 0), 7)],
+            before: Vec::new(),
+            metadata: Vec::new(),
+            had: Vec::new(),
+        };
+        for rehearsal in [false, true] {
+            let mut started = Event::started(1, RunKind::ResetOffsets, Command::reset_offsets("g", Side::Green));
+            if let Event::RunStarted { dry_run, .. } = &mut started {
+                *dry_run = rehearsal;
+            }
+            let issued = IssuedEffect { key: "1/1/1".into(), effect: effect.clone() };
+            let mut state = State::default();
+            for (seq, event) in (1..).zip([started, Event::Intent { run: 1, issued }]) {
+                state.apply(&JournalEntry { seq, at: At(1), actor: "ann@bastion".into(), event });
+            }
+            let ours = last_commit(&state.runs[&1], Side::Green);
+            assert_eq!(ours.is_none(), rehearsal, "{ours:?}");
+        }
     }
 
     #[test]

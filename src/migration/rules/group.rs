@@ -320,11 +320,17 @@ fn check_members(
                 format_duration(still),
                 format_duration(settings.drain_timeout_ms)
             ),
-            format!(
-                "raise drain_timeout of {group}: it commits only every {}",
-                format_duration(still / 2),
-                group = visible_name(group)
-            ),
+            match still > settings.drain_still_ms {
+                true => format!(
+                    "raise drain_timeout of {group}: it commits only every {}",
+                    format_duration(still / 2),
+                    group = visible_name(group)
+                ),
+                false => format!(
+                    "raise drain_timeout of {group} above its drain_still, or lower drain_still",
+                    group = visible_name(group)
+                ),
+            },
         ));
     }
     Ok(())
@@ -458,4 +464,36 @@ pub(in crate::migration) fn check_producers(
     writers.dedup();
     facts.digest.insert("producers", writers.join(" "));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lag::LagBook;
+    use super::*;
+    use crate::base::At;
+    use crate::estate::{Estate, MemberView};
+
+    #[test]
+    fn what_makes_a_drain_too_long_is_what_the_advice_names() {
+        let (mut estate, mut settings) = (Estate::default(), Settings::of_groups(BTreeMap::new()));
+        estate.clusters.blue = crate::base::Observed::seen_at(ClusterView::default(), At(0));
+        let (state, lag) = (State::default(), LagBook::default());
+        settings.stale_after_ms = 5_000;
+        let source = GroupView { members: vec![MemberView::default()], ..GroupView::default() };
+        let advice = |still: u64, every: u64| {
+            let plan = GroupSettings {
+                drain_still_ms: still,
+                drain_timeout_ms: 60_000,
+                commit_interval_ms: Some(every),
+                ..GroupSettings::default()
+            };
+            let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+            let checked = check_members(&sight, "g", &plan, &source, Side::Blue, &mut PreflightFacts::default());
+            checked.map_err(|refusal| refusal.advice)
+        };
+        assert_eq!(advice(15_000, 5_000), Ok(()));
+        assert_eq!(advice(15_000, 40_000).unwrap_err(), "raise drain_timeout of g: it commits only every 40s");
+        let own = "raise drain_timeout of g above its drain_still, or lower drain_still";
+        assert_eq!(advice(60_000, 5_000).unwrap_err(), own, "its commits come often enough");
+    }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::app;
+use super::ends::EndHistory;
 use super::held;
 use super::held::{HeldPartition, StableOffsetWatch, TransactionWait};
 use super::unread;
@@ -26,8 +27,6 @@ const STILL_SAMPLES: usize = 3;
 const STUCK_SAMPLES: usize = 10;
 /// ... and they must span at least this, ms: fast sampling alone makes nobody stuck.
 const STUCK_SPAN_MS: u64 = 15_000;
-/// Ends remembered per partition for time lag, in each of two tiers: all of the newest, and a sparser and sparser rest.
-const END_SAMPLES: usize = 32;
 /// Commit intervals remembered per group; the longest counts.
 const INTERVALS: usize = 8;
 
@@ -253,65 +252,6 @@ impl LagBook {
     }
 }
 
-/// The ends of one partition over time.
-#[derive(Debug, Clone, Default)]
-struct EndHistory {
-    fine: VecDeque<(At, i64)>,
-    /// What fell out of `fine`, one in `stride`.
-    coarse: Vec<(At, i64)>,
-    stride: usize,
-    skipped: usize,
-}
-
-impl EndHistory {
-    fn push(&mut self, at: At, end: i64) {
-        // An end that went back is another log (recreated, truncated): what was known of the old one is void.
-        if self.fine.back().is_some_and(|(_, last)| end < *last) {
-            *self = EndHistory::default();
-        }
-        if self.fine.len() >= END_SAMPLES
-            && let Some(old) = self.fine.pop_front()
-        {
-            self.skipped += 1;
-            if self.skipped >= self.stride.max(1) {
-                self.skipped = 0;
-                self.coarse.push(old);
-            }
-            if self.coarse.len() >= END_SAMPLES {
-                let mut i = 0;
-                // Every other one goes: the same number of samples then reaches back twice as far.
-                self.coarse.retain(|_| {
-                    i += 1;
-                    i % 2 == 1
-                });
-                self.stride = self.stride.max(1) * 2;
-            }
-        }
-        self.fine.push_back((at, end));
-    }
-
-    /// When the end passed `offset`, interpolated between samples; `seen` when it is not beyond it now, `None` when
-    /// that was before the oldest sample, or the end is not known now.
-    fn passed_at(&self, offset: i64, seen: At) -> Option<At> {
-        let &(newest, end) = self.fine.back()?;
-        if end <= offset {
-            return (newest == seen).then_some(seen);
-        }
-        let mut before: Option<(At, i64)> = None;
-        for &(at, end) in self.coarse.iter().chain(&self.fine) {
-            if end > offset {
-                let (from, had) = before?;
-                let ms = at.since(from);
-                // The record at `offset` is there once the end lies one beyond it.
-                let part = u128::from(ms) * u128::from(offset.abs_diff(had) + 1) / u128::from(end.abs_diff(had)).max(1);
-                return Some(from.plus(u64::try_from(part).unwrap_or(ms).min(ms)));
-            }
-            before = Some((at, end));
-        }
-        None
-    }
-}
-
 /// Growth a second over the last samples; `None` with fewer than two, or when the sum went back (a reset, a recreated topic).
 fn growth_rate(series: &VecDeque<(At, i64)>) -> Option<f64> {
     let (&(from, a), &(to, b)) = (series.front()?, series.back()?);
@@ -359,7 +299,7 @@ impl SideBook {
         // Kept, its ends would be taken for those of a topic that is made under the same name later.
         self.topics.retain(|name, _| view.topics.contains_key(name));
         for (name, topic) in &view.topics {
-            self.topics.entry(name.clone()).or_default().take_round(topic, at);
+            self.topics.entry(name.clone()).or_default().take_round(topic, at, gap);
         }
         self.groups.retain(|id, _| view.groups.contains_key(id));
         let mut total = Some(None);
@@ -392,7 +332,7 @@ fn group_reads_something(view: &ClusterView, group: &GroupView) -> bool {
 }
 
 impl TopicBook {
-    fn take_round(&mut self, topic: &TopicView, at: At) {
+    fn take_round(&mut self, topic: &TopicView, at: At, gap: u64) {
         if self.id != topic.id {
             *self = TopicBook { id: topic.id.clone(), ..TopicBook::default() };
         }
@@ -407,7 +347,7 @@ impl TopicBook {
         for ((ends, standing), p) in books.zip(&topic.partitions) {
             // Not the last stable offset in its place: that may lie below it, and an end that goes back voids the samples.
             if let Some(end) = p.high_watermark {
-                ends.push(at, end);
+                ends.push(at, end, gap);
             }
             match (p.lso, p.high_watermark) {
                 (Some(stable), Some(end)) => standing.feed(at, stable, end),
@@ -545,6 +485,22 @@ mod tests {
     }
 
     #[test]
+    fn when_an_end_moved_in_a_hole_is_not_known() {
+        let age = |book: &LagBook, at, end, committed| {
+            let estate = estate(at, end, committed);
+            book.time_lag_ms(Side::Blue, &estate.clusters.blue.value().unwrap().groups["g"])
+        };
+        let hour = [(0, 100, 100), (3_600_000, 200, 199)];
+        assert_eq!(age(&fed(&hour), 3_600_000, 200, 199), None, "it may have been written at any time of the hour");
+        let mut on = hour.to_vec();
+        on.extend((1..200).map(|i| (3_600_000 + i * 1000, 200 + i, 199)));
+        assert_eq!(age(&fed(&on), 3_799_000, 399, 199), None, "samples that are thinned out leave the hole one");
+        assert_eq!(age(&fed(&on), 3_799_000, 399, 398), Some(0), "what was written since was seen");
+        let back = [(3_600_000, 100, 100), (1_000, 200, 150)];
+        assert_eq!(age(&fed(&back), 1_000, 200, 150), None, "the clock was set back");
+    }
+
+    #[test]
     fn trouble_and_missing_ends_are_unknown_not_zero() {
         let mut book = LagBook::default();
         let mut e = estate(0, 10, 10);
@@ -602,8 +558,7 @@ mod tests {
     fn series_are_bounded() {
         let book = fed(&(0..500).map(|i| (i * 1000, i * 3, i * 3 - 5)).collect::<Vec<_>>());
         assert_eq!(book.group_trend(Side::Blue, "g").len(), TREND_LEN);
-        let ends = &book.sides.blue.topics["t"].ends[0];
-        assert!(ends.fine.len() <= END_SAMPLES && ends.coarse.len() <= END_SAMPLES);
+        assert!(book.sides.blue.topics["t"].ends[0].is_bounded());
         let far = estate(499_000, 1497, 300);
         let ms = book.time_lag_ms(Side::Blue, &far.clusters.blue.value().unwrap().groups["g"]).unwrap();
         assert!((397_000..=400_000).contains(&ms), "coarser further back, but known: {ms}");

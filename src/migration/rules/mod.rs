@@ -5,6 +5,7 @@ pub mod context;
 pub(in crate::migration) mod cost;
 pub(in crate::migration) mod counts;
 pub(in crate::migration) mod drain;
+mod ends;
 pub(in crate::migration) mod expired;
 pub mod gate;
 pub mod group;

@@ -114,11 +114,12 @@ pub(crate) fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSetting
         // Its run has seen the first commit on green; its topics are never written on both sides.
         return sight.state.producer_rests_on(name) == Side::Green;
     }
-    let flagged = current_flag(sight, name).is_some_and(|f| matches!(f, FlagState::Dual | FlagState::Green));
-    let seen = observe_writing(sight, name, p);
-    let green = seen.green_rate.is_some_and(is_moving);
-    // Blue has to be seen as well: only there a flag that is not obeyed would show.
-    flagged && green && seen.blue_rate.is_some() && find_disagreement(sight, name, p).is_none()
+    let flag = current_flag(sight, name).filter(|f| matches!(f, FlagState::Dual | FlagState::Green));
+    // Blue has to be seen as well: only there a flag that is not obeyed would show. Rates stand in the book when a cluster
+    // is out of sight.
+    let fresh = Side::BOTH.into_iter().all(|side| sight.is_fresh(sight.estate.side(side)));
+    // By its own topics: of one that others write too the movement may be theirs.
+    flag.is_some_and(|flag| fresh && shows_writing(sight, name, p, flag) == Some(true))
 }
 
 /// A producer that may be routed.
@@ -198,9 +199,14 @@ pub(crate) fn check_route<'a>(
         }
         gates.push(HeldGate { names: untold.names(), ..HeldGate::new(GateName::Readers, None, why) });
     }
-    if to == FlagState::Dual {
-        check_topics_exist(sight, name, p)?;
-    }
+    // Wherever it will write.
+    let written: &[Side] = match to {
+        FlagState::Dual => &Side::BOTH,
+        FlagState::Green => &[Side::Green],
+        FlagState::Blue => &[Side::Blue],
+        FlagState::Off => &[],
+    };
+    check_topics_exist(sight, name, p, written)?;
     Ok(Routable { settings: p, from, gates })
 }
 
@@ -434,18 +440,19 @@ fn reads_topic(group: &GroupView, topic: &str) -> Option<bool> {
     if nothing_known || group.trouble.is_some() { None } else { Some(false) }
 }
 
+/// Every topic that a producer writes exists on these sides.
 pub(in crate::migration) fn check_topics_exist(
     sight: &RuleContext<'_>,
     name: &str,
     p: &ProducerSettings,
+    sides: &[Side],
 ) -> Result<(), Refusal> {
-    let (blue, green) = (sight.fresh_cluster(Side::Blue)?, sight.fresh_cluster(Side::Green)?);
-    for t in &p.topics {
-        if !blue.topics.contains_key(t) || !green.topics.contains_key(t) {
-            let side = if blue.topics.contains_key(t) { Side::Green } else { Side::Blue };
+    for side in sides {
+        let view = sight.fresh_cluster(*side)?;
+        if let Some(t) = p.topics.iter().find(|t| !view.topics.contains_key(*t)) {
             return Err(sight.refuse_missing_topic(
                 t,
-                side,
+                *side,
                 &format!("create it first: {name} writes it", name = visible_name(name)),
             ));
         }
@@ -459,7 +466,7 @@ mod tests {
     use super::*;
     use crate::base::Observed;
     use crate::base::Trouble;
-    use crate::estate::{ClusterView, Committed, Estate};
+    use crate::estate::{ClusterView, Committed, Estate, PartitionView, TopicView};
     use crate::migration::facts::settings::Settings;
     use crate::migration::facts::state::State;
 
@@ -508,6 +515,71 @@ mod tests {
         );
         let left = GroupView { protocol_type: "consumer".into(), ..unread };
         assert_eq!(reads_on(&sight, (Side::Blue, "left"), &left, "t"), ReaderStatus::No, "its members have gone");
+    }
+
+    /// A producer of these topics.
+    fn writes(topics: &[&str]) -> ProducerSettings {
+        let topics = topics.iter().map(|t| (*t).to_owned()).collect();
+        ProducerSettings { topics, has_flag: true, ..ProducerSettings::default() }
+    }
+
+    fn settings(producers: &[(&str, &[&str])]) -> Settings {
+        let producers = producers.iter().map(|(name, topics)| ((*name).to_owned(), writes(topics))).collect();
+        Settings { producers, stale_after_ms: 5_000, ..Settings::of_groups(BTreeMap::new()) }
+    }
+
+    /// A cluster where these topics end there.
+    fn ending(id: &str, ends: &[(&str, i64)]) -> ClusterView {
+        let topic = |end: i64| TopicView {
+            partitions: vec![PartitionView { high_watermark: Some(end), lso: Some(end), ..PartitionView::default() }],
+            ..TopicView::default()
+        };
+        let topics = ends.iter().map(|(name, end)| ((*name).to_owned(), topic(*end))).collect();
+        ClusterView { cluster_id: Some(id.into()), topics, ..ClusterView::default() }
+    }
+
+    #[test]
+    fn movement_of_topics_that_others_write_too_proves_no_producer() {
+        let settings = settings(&[("a", &["t"]), ("b", &["t", "own"])]);
+        let (state, mut lag, mut estate) = (State::default(), LagBook::default(), Estate::default());
+        for name in ["a", "b"] {
+            estate.flags.insert(name.into(), Observed::seen_at(FlagState::Dual, At(1_000)));
+        }
+        for at in [0, 1_000] {
+            estate.clusters.blue = Observed::seen_at(ending("blue", &[("t", at), ("own", at)]), At(at));
+            estate.clusters.green = Observed::seen_at(ending("green", &[("t", at), ("own", at)]), At(at));
+            lag.observe(&estate, At(at), 3_000, &BTreeSet::new());
+        }
+        let proven = |now, name: &str| {
+            let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
+            is_proven(&sight, name, &settings.producers[name])
+        };
+        assert!(proven(At(1_000), "b"), "its own topic moves on both sides");
+        assert!(!proven(At(1_000), "a"), "it may be silent: b writes t as well");
+        assert!(!proven(At(60_000), "b"), "nobody looked lately");
+    }
+
+    #[test]
+    fn a_producer_is_routed_only_to_where_its_topics_are() {
+        let settings = settings(&[("a", &["t"])]);
+        let (state, lag) = (State::default(), LagBook::default());
+        let route = |from, to, blue: &[(&str, i64)], green: &[(&str, i64)]| {
+            let mut estate = Estate::default();
+            estate.clusters.blue = Observed::seen_at(ending("blue", blue), At(0));
+            estate.clusters.green = Observed::seen_at(ending("green", green), At(0));
+            estate.flags.insert("a".into(), Observed::seen_at(from, At(0)));
+            let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+            check_route(&sight, "a", to, &[]).map(drop).map_err(|refusal| refusal.why)
+        };
+        use FlagState::{Blue, Dual, Green};
+        for (from, to) in [(Blue, Green), (Dual, Green), (Blue, Dual)] {
+            assert_eq!(route(from, to, &[("t", 1)], &[]).unwrap_err(), "topic t does not exist on green");
+        }
+        for (from, to) in [(Dual, Blue), (Green, Dual)] {
+            assert_eq!(route(from, to, &[], &[("t", 1)]).unwrap_err(), "topic t does not exist on blue");
+        }
+        assert_eq!(route(Dual, Green, &[], &[("t", 1)]), Ok(()), "blue is not written any more");
+        assert_eq!(route(Blue, Green, &[("t", 1)], &[("t", 1)]), Ok(()));
     }
 
     #[test]

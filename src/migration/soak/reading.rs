@@ -25,8 +25,8 @@ pub(in crate::migration) struct GroupSoak {
     pub watch: Watch,
     /// The newest round on green that was taken in.
     seen: Option<At>,
-    /// What was written and consumed when one of them last moved.
-    moved: Option<(At, i64)>,
+    /// What was written and consumed when one of them was last seen to move; the sum is `None` until all of it was seen.
+    moved: Option<(At, Option<i64>)>,
     /// Commits on the side that was left, for groups whose drain the journal does not have.
     left: Option<BTreeMap<TopicPartition, i64>>,
 }
@@ -81,17 +81,26 @@ impl GroupSoak {
         if base.is_none() { held.ok() } else { None }
     }
 
-    /// Since when neither its topics on green grew nor its commits moved.
+    /// Since when neither its topics on green were seen to grow nor its commits to move.
     fn idle_since(&mut self, sight: &RuleContext<'_>, name: &str, view: &ClusterView, at: At) -> Option<At> {
         let topics = group::topics_read(sight, name, Side::Green);
-        let written = topics.iter().filter_map(|t| view.topics.get(t));
-        let written: i64 = written.flat_map(|t| t.partitions.iter().filter_map(|p| p.high_watermark)).sum();
-        let committed = view.groups.get(sight.id_on(name, Side::Green)).map(|g| &g.offsets);
-        let committed: i64 = committed.into_iter().flatten().flat_map(|(_, p)| p.values().map(|c| c.offset)).sum();
-        let sum = written.saturating_add(committed);
+        let written = topics.iter().filter_map(|t| view.topics.get(t)).flat_map(|t| &t.partitions);
+        // One part that is not known makes the sum none: a leader or coordinator that comes and goes is no movement.
+        let written: Option<i64> = written.map(|p| p.high_watermark).sum();
+        let group = view.groups.get(sight.id_on(name, Side::Green)).filter(|g| g.trouble.is_none());
+        let committed = group.map(|g| g.offsets.values().flat_map(|p| p.values().map(|c| c.offset)).sum::<i64>());
+        let sum = written.zip(committed).map(|(written, committed)| written.saturating_add(committed));
+        self.idle_by(sum, at)
+    }
+
+    /// The same, by what was written and consumed in all: `None` when that is not known.
+    fn idle_by(&mut self, sum: Option<i64>, at: At) -> Option<At> {
         match self.moved {
             // From a moment that lies ahead (the clock was set back) nothing can be counted.
-            Some((since, before)) if before == sum && since <= at => Some(since),
+            Some((since, before)) if since <= at && (sum.is_none() || before.is_none() || before == sum) => {
+                self.moved = Some((since, sum.or(before)));
+                Some(since)
+            }
             _ => {
                 self.moved = Some((at, sum));
                 None
@@ -182,13 +191,14 @@ fn find_measurable_group<'a>(sight: &RuleContext<'a>, name: &str, at: At) -> Res
 
 /// A topic that is not the one any more that a group was translated for when it came to green.
 pub(in crate::migration) fn find_recreated_topic<'a>(sight: &RuleContext<'a>, name: &str) -> Option<&'a str> {
-    let run = sight.state.groups.get(name)?.moved.and_then(|run| sight.state.runs.get(&run))?;
+    // Not by its last run: a rehearsal, or offsets that were set on blue, say nothing of what it reads on green.
+    let translated = &sight.state.groups.get(name)?.green_ids;
     let topics = &sight.estate.clusters.green.value()?.topics;
     let other = |(topic, id): &(&String, &String)| {
         let seen = topics.get(*topic).and_then(|t| t.id.as_ref());
-        run.to == Side::Green && seen.is_some_and(|seen| seen != *id)
+        seen.is_some_and(|seen| seen != *id)
     };
-    run.topic_ids.iter().find(other).map(|(topic, _)| topic.as_str())
+    translated.iter().find(other).map(|(topic, _)| topic.as_str())
 }
 
 fn read_lag(sight: &RuleContext<'_>, name: &str, view: &GroupView, at: At) -> MetricReading {
@@ -242,5 +252,66 @@ pub(in crate::migration) fn count_dead_letters(green: &ClusterView, topic: &str)
     match ends {
         Some(ends) if !view.partitions.is_empty() => Ok(ends as f64),
         _ => Err(format!("an end of the dead-letter topic {topic} on green is not known", topic = visible_name(topic))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Trouble;
+    use crate::estate::{Committed, Estate, PartitionView, TopicView};
+    use crate::migration::facts::settings::{GroupSettings, Settings};
+    use crate::migration::facts::state::State;
+    use crate::migration::rules::lag::LagBook;
+
+    /// Green with two logs of a topic, of which one may have no leader now, and a group that may have no coordinator.
+    fn green(ends: [Option<i64>; 2], seen: bool) -> ClusterView {
+        let log = |high_watermark| PartitionView { high_watermark, ..PartitionView::default() };
+        let topic = TopicView { partitions: ends.map(log).into(), ..TopicView::default() };
+        let group = match seen {
+            true => GroupView {
+                offsets: [("t".to_owned(), [(0, Committed { offset: 5, leader_epoch: -1 })].into())].into(),
+                ..GroupView::default()
+            },
+            false => GroupView { trouble: Some(Trouble::new("no coordinator", "")), ..GroupView::default() },
+        };
+        ClusterView {
+            topics: [("t".to_owned(), topic)].into(),
+            groups: [("g".to_owned(), group)].into(),
+            ..ClusterView::default()
+        }
+    }
+
+    #[test]
+    fn a_leader_or_coordinator_that_comes_and_goes_is_no_movement() {
+        let plan = GroupSettings { topics: vec!["t".into()], ..GroupSettings::default() };
+        let settings = Settings::of_groups([("g".to_owned(), plan)].into());
+        let (state, estate, lag) = (State::default(), Estate::default(), LagBook::default());
+        let mut soak = GroupSoak::new(Watch::new(&Criteria::default(), At(0), BTreeMap::new()));
+        let mut idle = |second: i64, ends, seen| {
+            let now = At(second * 1_000);
+            let sight = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now };
+            soak.idle_since(&sight, "g", &green(ends, seen), now)
+        };
+        assert_eq!(idle(0, [Some(9), Some(4)], true), None);
+        assert_eq!(idle(1, [Some(9), None], true), Some(At(0)), "a leader is away");
+        assert_eq!(idle(2, [Some(9), Some(4)], true), Some(At(0)), "it is back, and nothing was written");
+        assert_eq!(idle(3, [Some(9), Some(4)], false), Some(At(0)), "the coordinator is away");
+        assert_eq!(idle(4, [Some(9), Some(5)], true), None, "something was written");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_movement() {
+        let watch = Watch::new(&Criteria::default(), At(0), BTreeMap::new());
+        let mut soak = GroupSoak::new(watch);
+        assert_eq!(soak.idle_by(Some(100), At(0)), None);
+        assert_eq!(soak.idle_by(None, At(10)), Some(At(0)), "a leader is away");
+        assert_eq!(soak.idle_by(Some(100), At(20)), Some(At(0)), "it is back, and nothing was written");
+        assert_eq!(soak.idle_by(None, At(30)), Some(At(0)));
+        assert_eq!(soak.idle_by(Some(101), At(40)), None, "it moved meanwhile");
+        assert_eq!(soak.idle_by(Some(101), At(30)), None, "the clock was set back");
+        soak.moved = None;
+        assert_eq!(soak.idle_by(None, At(50)), None);
+        assert_eq!(soak.idle_by(Some(7), At(60)), Some(At(50)), "seen for the first time");
     }
 }

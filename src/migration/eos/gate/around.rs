@@ -118,9 +118,20 @@ impl ProducerCut<'_> {
         let kept = self.plan.keep_blue_ms;
         for topic in &self.plan.topics {
             let there = self.sight.estate.side(self.to).value().and_then(|v| v.topics.get(topic));
-            let retention = there.and_then(|t| t.config.get("retention.ms")).and_then(|v| v.parse::<i64>().ok());
+            let told = there.and_then(|t| t.config.get("retention.ms"));
+            let Some(retention) = told.and_then(|v| v.parse::<i64>().ok()) else {
+                return row.unknown(
+                    format!(
+                        "how long {topic} keeps its records on {} is not known (retention.ms)",
+                        self.to,
+                        topic = visible_name(topic)
+                    ),
+                    "wait for another look at its configuration; if it does not come, allow this principal to \
+                     DESCRIBE_CONFIGS the topic there",
+                );
+            };
             // -1 keeps everything: it is no u64, and so no limit.
-            if let Some(ms) = retention.and_then(|r| u64::try_from(r).ok()).filter(|ms| *ms < kept) {
+            if let Some(ms) = u64::try_from(retention).ok().filter(|ms| *ms < kept) {
                 return row.fail(
                     format!(
                         "{topic} keeps {} on {}, the way back is open for {}",

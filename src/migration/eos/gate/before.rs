@@ -163,7 +163,7 @@ impl ProducerCut<'_> {
             return row.fail("the plan lists no topics for it", "list every topic that it writes");
         }
         let row = row.value(format!("{} topics", self.plan.topics.len()));
-        if let Err(refusal) = producer::check_topics_exist(self.sight, self.name, self.plan) {
+        if let Err(refusal) = producer::check_topics_exist(self.sight, self.name, self.plan, &Side::BOTH) {
             return row.fail(refusal.why, refusal.advice);
         }
         // A seam is a pair of offsets for each partition.

@@ -385,6 +385,21 @@ fn each_row_fails_for_its_own_reason() {
             "FAIL",
             "keeps 1s",
         ),
+        (
+            |w| w.on(Side::Green).topics.get_mut("ledger").unwrap().config.clear(),
+            RowId::WayBack,
+            "UNKNOWN",
+            "how long ledger keeps its records on green is not known",
+        ),
+        (
+            |w| {
+                let kept = &mut w.on(Side::Green).topics.get_mut("ledger").unwrap().config;
+                drop(kept.insert("retention.ms".into(), "a week".into()));
+            },
+            RowId::WayBack,
+            "UNKNOWN",
+            "is not known (retention.ms)",
+        ),
         (|w| w.producer().needs_approval = true, RowId::Approval, "HOLD", "nobody has agreed"),
     ];
     for (number, (break_it, id, word, why)) in cases.into_iter().enumerate() {
