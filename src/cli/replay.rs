@@ -188,6 +188,13 @@ fn keep_only_carried(topic: &mut TopicDiff, carried: &Ranges) {
         Ranges::from_pieces(waiting).common(carried).count_offsets()
     };
     topic.found.unsettled = topic.partitions.iter().map(unsettled).sum();
+    // Beyond the list nobody can say whether what waits was carried.
+    for p in topic.partitions.iter().filter(|p| p.unsettled[0].truncated) {
+        let tp = TopicPartition::new(&topic.topic, p.partition);
+        topic.unknown.push(format!(
+            "{tp} has too many ranges that may still arrive to tell whether carried ones are among them"
+        ));
+    }
     if topic.verdict == DiffVerdict::Unknown && topic.found.unsettled == 0 && topic.unknown.is_empty() {
         topic.verdict = DiffVerdict::Clean;
     }
@@ -307,6 +314,25 @@ mod tests {
         topic.partitions[0].missing.truncated = true;
         keep_only_carried(&mut topic, &carried);
         assert_eq!(topic.unknown.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_beyond_the_list_may_have_been_carried_and_is_never_clean() {
+        use crate::diff::{PartitionDiff, Spans};
+        let of = |truncated| {
+            let waits = Spans { count: 9, ranges: vec![(10, 14)], truncated };
+            let unsettled = [waits, Spans::default()];
+            let partition = PartitionDiff { partition: 1, unsettled, ..PartitionDiff::default() };
+            let mut topic = TopicDiff::new(("t".into(), "t".into()), vec![partition], Vec::new(), Vec::new());
+            topic.unknown.clear();
+            keep_only_carried(
+                &mut topic,
+                &Ranges::from_pieces([Piece::new(TopicPartition::new("t", 1), 12_000, 12_009)]),
+            );
+            (topic.verdict, topic.unknown.len())
+        };
+        assert_eq!(of(false), (DiffVerdict::Clean, 0), "nothing of it was carried");
+        assert_eq!(of(true), (DiffVerdict::Unknown, 1));
     }
 
     #[test]

@@ -345,8 +345,11 @@ impl Pairs {
 
 /// Copies of one record: partition (0 where the topic is compared as a whole), identity, key.
 type CopyGroup = (u32, u64, u64);
-/// A key on one log: partition (0 where the topic is compared as a whole), key, log.
+/// A key on one log: partition ([`ANYWHERE`]: in any), key, log.
 type OnLog = (u32, u64, usize);
+
+/// No partition has this number: there are 24 bits for one.
+const ANYWHERE: u32 = u32::MAX;
 
 /// Lone records, and what the pairs say of them.
 struct Left {
@@ -357,7 +360,8 @@ struct Left {
     above: Vec<i64>,
     /// A bit for each identity of theirs: of most pairs there is nothing alone.
     bits: Vec<u64>,
-    /// The last offset of each key that lone records have, on each log where it is.
+    /// The last offset of each key that lone records have, on each log where it is, by partition: offsets of two have no
+    /// order. Under [`ANYWHERE`] it only says that the log has the key.
     last: ByHash<OnLog, i64>,
 }
 
@@ -373,8 +377,7 @@ impl Left {
         let mut last = ByHash::default();
         if rules.compacted {
             for e in &lone {
-                let last: &mut i64 = last.entry(on_log(e.key, e.partition, e.log(), rules)).or_insert(e.offset);
-                *last = e.offset.max(*last);
+                note_last(&mut last, (e.log(), e.partition, e.offset), e.key, rules);
             }
         }
         Self { lone, below, above, bits, last }
@@ -405,10 +408,9 @@ impl Left {
         if rules.compacted {
             let ends = [(Log::Source, e.partition, e.offset), (Log::Target, e.twin_partition(), e.twin)];
             // Only of keys that matter: those with a lone record on either log.
-            let matters = ends.iter().any(|(log, p, _)| self.last.contains_key(&on_log(e.key, *p, *log, rules)));
-            for (log, partition, offset) in ends.into_iter().filter(|_| matters) {
-                let last = self.last.entry(on_log(e.key, partition, log, rules)).or_insert(offset);
-                *last = offset.max(*last);
+            let matters = |(log, p, _): &(Log, u32, i64)| self.last.contains_key(&on_other_log(e.key, *p, *log, rules));
+            if ends.iter().any(matters) {
+                ends.into_iter().for_each(|end| note_last(&mut self.last, end, e.key, rules));
             }
         }
     }
@@ -485,8 +487,9 @@ impl Left {
         if !rules.compacted || e.key == 0 {
             return false;
         }
-        let last = |log| self.last.get(&on_log(e.key, e.partition, log, rules));
-        last(e.log()).is_some_and(|last| *last > e.offset) || e.is_tombstone() && last(other_log(e.log())).is_none()
+        let (own, other) = (index_of_log(e.log()), on_other_log(e.key, e.partition, other_log(e.log()), rules));
+        self.last.get(&(e.partition, e.key, own)).is_some_and(|last| *last > e.offset)
+            || e.is_tombstone() && !self.last.contains_key(&other)
     }
 }
 
@@ -495,6 +498,15 @@ fn bit_of(bits: &[u64], e: &BucketEntry) -> (usize, u64) {
     ((e.id >> 6) as usize & (bits.len() - 1), 1 << (e.id & 63))
 }
 
-fn on_log(key: u64, partition: u32, log: Log, rules: &DiffRules) -> OnLog {
-    (if rules.over_topic { 0 } else { partition }, key, index_of_log(log))
+/// Where a key of this partition is to be looked for on the other log: in any partition where those don't match.
+fn on_other_log(key: u64, partition: u32, log: Log, rules: &DiffRules) -> OnLog {
+    (if rules.over_topic { ANYWHERE } else { partition }, key, index_of_log(log))
+}
+
+/// A record of a key lies at this offset of a log's partition.
+fn note_last(last: &mut ByHash<OnLog, i64>, (log, partition, offset): (Log, u32, i64), key: u64, rules: &DiffRules) {
+    for p in [partition, ANYWHERE].into_iter().take(1 + usize::from(rules.over_topic)) {
+        let last = last.entry((p, key, index_of_log(log))).or_insert(offset);
+        *last = offset.max(*last);
+    }
 }

@@ -440,6 +440,27 @@ fn a_tombstone_of_a_forgotten_key_is_excused_and_one_of_a_living_key_is_not() {
     assert_eq!((&report[0].superseded[0].ranges[..], &report[0].missing.ranges[..]), (&[(0, 2)][..], &[(3, 4)][..]));
 }
 
+/// Named regression: where partition counts differ, offsets of two partitions were compared.
+#[test]
+fn only_a_later_record_of_the_same_partition_supersedes() {
+    let at = |key, value, offset, tombstone| DiffRecord { tombstone, key, ..record(key, value, 0).seen(offset) };
+    let mut join = Join::new(DiffRules { compacted: true, over_topic: true, ..DiffRules::judging_all(2, 5) });
+    // Key 1 lies in both partitions: its last state in the first one is missing. Key 2: superseded there. Key 3: its
+    // tombstone is missing, and the other log has it in a partition of another number. Key 4 is forgotten there.
+    let first = [at(1, 1, 5, false), at(2, 2, 6, false), at(2, 3, 7, false), at(3, 4, 8, true), at(4, 5, 9, true)];
+    join.push(Log::Source, 0, &first);
+    join.push(Log::Source, 1, &[at(1, 6, 100, false)]);
+    join.push(Log::Target, 0, &[at(2, 3, 0, false)]);
+    join.push(Log::Target, 1, &[at(1, 6, 100, false), at(3, 7, 101, false)]);
+    let mut resolver = Resolver::new(join, [i64::MAX; 2]);
+    for bucket in 0..resolver.bucket_count() {
+        resolver.decide_bucket(bucket, 0, |_| Ok::<(), Infallible>(())).unwrap();
+    }
+    let report = resolver.finish();
+    let missing = &report[0].missing.ranges;
+    assert_eq!((&missing[..], &report[0].superseded[0].ranges[..]), (&[(5, 6), (8, 9)][..], &[(6, 7), (9, 10)][..]));
+}
+
 #[test]
 fn memory_stays_within_its_bound() {
     let rules = DiffRules { memory: 1 << 20, ..DiffRules::judging_all(1, 5_000) };

@@ -331,20 +331,28 @@ pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &
     // Where nothing is on either side nothing can be shifted, so the lack of evidence costs nothing.
     let empty = facts.source.end == facts.source.log_start && facts.target.end == facts.target.log_start;
     let telling = ours.windows(2).any(|pair| pair[0].id != pair[1].id);
+    // Each of these holds whatever the others say: what has expired makes no mirror of a log that shows none.
+    let mut why = Vec::new();
+    if !telling && !empty {
+        plan.verdict = Verdict::Guess;
+        // In a shifted log all that lies there may have been processed, and nothing says where what is unconsumed lies.
+        plan.re_read = Some(facts.target.high_watermark.abs_diff(at.max(facts.target.log_start)));
+        plan.missing = (facts.source.high_watermark <= at).then_some(0);
+        why.push("too few different records around the offset to tell a mirror from a shifted log".to_owned());
+    }
     if at < facts.target.log_start {
         let expired = facts.target.log_start - at;
         plan.target.offset = Some(facts.target.log_start);
-        (plan.verdict, plan.missing) = (Verdict::Bounded, Some(expired.unsigned_abs()));
-        plan.why = Some(format!("up to {expired} records expired on the target"));
-    } else if !telling && !empty {
-        plan.verdict = Verdict::Guess;
-        plan.why = Some("too few different records around the offset to tell a mirror from a shifted log".to_owned());
-    } else if facts.target.high_watermark < facts.source.high_watermark {
-        plan.verdict = Verdict::Bounded;
+        (plan.verdict, plan.missing) = (plan.verdict.max(Verdict::Bounded), Some(expired.unsigned_abs()));
+        why.push(format!("up to {expired} records expired on the target"));
+    }
+    if facts.target.high_watermark < facts.source.high_watermark {
+        plan.verdict = plan.verdict.max(Verdict::Bounded);
         let behind = facts.source.high_watermark - facts.target.high_watermark;
         plan.unsettled.unconsumed = behind.unsigned_abs();
-        plan.why = Some(format!("the mirror is {behind} offsets behind: what lies there is still to come"));
+        why.push(format!("the mirror is {behind} offsets behind: what lies there is still to come"));
     }
+    plan.why = (!why.is_empty()).then(|| why.join("; "));
     plan
 }
 
@@ -442,6 +450,16 @@ mod tests {
         );
         let plan = plan_identity(&facts(10, (0, 15), (12, 15)), &source, &log(12, &[3, 4, 5]));
         assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Bounded, Some(12), Some(2)));
+        // Nothing was compared, or records that are all alike: what has expired is no evidence of a mirror.
+        let none = LogWindow::new(100);
+        let plan = plan_identity(&facts(50, (0, 100), (100, 100)), &none, &none);
+        assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Guess, Some(100), Some(50)));
+        let alike = log(12, &[7, 7, 7]);
+        let plan = plan_identity(&facts(10, (0, 18), (12, 15)), &alike, &alike);
+        assert_eq!((plan.verdict, plan.re_read, plan.missing), (Verdict::Guess, Some(3), Some(2)));
+        assert_eq!(plan.unsettled.unconsumed, 3, "it is behind all the same");
+        let why = plan.why.unwrap();
+        assert!(["too few", "2 records expired", "3 offsets behind"].iter().all(|w| why.contains(w)), "{why}");
         let empty = plan_identity(&facts(0, (0, 0), (0, 0)), &LogWindow::new(0), &LogWindow::new(0));
         assert_eq!((empty.verdict, empty.target.offset), (Verdict::Proven, Some(0)));
     }

@@ -354,7 +354,7 @@ impl DiffSurvey<'_> {
                         *from = i64::MAX;
                     }
                     // What expired was written by its first record's time, give or take.
-                    Some(first) => *from = (*from).max(first + delta),
+                    Some(first) => *from = (*from).max(first.saturating_add(delta)),
                     None if logs.iter().all(|l| l.first.get(p).is_none_or(Option::is_none)) => {}
                     None => {
                         let side = log.side;
@@ -382,15 +382,20 @@ impl DiffSurvey<'_> {
         from: i64,
         to: Option<i64>,
     ) -> Result<Option<String>, Trouble> {
-        let delta = ground.rules.pair_delta_ms.cast_signed();
+        let (delta, late) = (ground.rules.pair_delta_ms.cast_signed(), ground.arrival_skew_ms.cast_signed());
         let partitions = logs[0].partition_count().max(logs[1].partition_count());
         let mut from_ts = vec![from; partitions];
         for (p, begin) in from_ts.iter_mut().enumerate() {
             for log in logs.iter().filter(|l| l.is_cut(p)) {
-                let expired = log.first[p].map_or(i64::MAX, |first| first + delta);
+                let expired = log.first[p].map_or(i64::MAX, |first| first.saturating_add(delta));
                 if expired > *begin {
-                    let since = log.first[p]
-                        .map_or("everything".to_owned(), |f| format!("what is older than {}", format_moment(f)));
+                    let since = match log.first[p] {
+                        None => "everything".to_owned(),
+                        Some(f) if log.is_ahead(f, late) => {
+                            "what is older than its first record, whose time lies ahead,".to_owned()
+                        }
+                        Some(f) => format!("what is older than {}", format_moment(f)),
+                    };
                     ground.unknown.push(format!("partition {p}: {since} has expired on {}", log.side));
                     *begin = expired;
                 }
@@ -401,7 +406,6 @@ impl DiffSurvey<'_> {
             ground.to_ends = false;
             ground.rules.judged.iter_mut().flatten().for_each(|j| j.to_ts = to);
             if !ground.rules.compacted {
-                let late = ground.arrival_skew_ms.cast_signed();
                 let bounded = if self.replayed { 1 } else { 2 };
                 for (log, standing) in logs.iter().enumerate().take(bounded) {
                     let reach = to.saturating_add(2 * delta).saturating_add(late);

@@ -303,7 +303,25 @@ mod tests_kit {
         pub tools: Arc<Tools>,
         /// When the ages count from, ms since the epoch.
         pub now: i64,
-        _clusters: [SimCluster; 2],
+        pub clusters: [SimCluster; 2],
+    }
+
+    impl Old {
+        /// One more topic of one partition, whose records are so old on each side, s: each the same wherever it is.
+        pub fn add_topic(&self, topic: &str, ages: [&[i64]; 2]) {
+            for (cluster, ages) in self.clusters.iter().zip(ages) {
+                cluster.with_state(|state| {
+                    state.create_topic(topic, 1, 3, &[], false).unwrap();
+                    // Any time is taken, however far ahead it lies.
+                    state.set_config(topic, "message.timestamp.after.max.ms", &i64::MAX.to_string()).unwrap();
+                    for age in ages {
+                        let ts = self.now.saturating_sub(age.saturating_mul(1_000));
+                        let record = NewRecord::new(format!("k{age}"), format!("v{age}"), ts);
+                        state.append_records(self.now, topic, 0, &[record], BatchProducer::PLAIN, None).unwrap();
+                    }
+                });
+            }
+        }
     }
 
     /// Starts them.
@@ -325,6 +343,6 @@ mod tests_kit {
         // A machine that is busy with other tests is no broker that is.
         plan.diff.back_off_above_ms = 60_000;
         let tools = Arc::new(Tools::new(&plan, Arc::new(TopicNames::new(&plan))));
-        Old { plan: Arc::new(plan), tools, now: then, _clusters: clusters }
+        Old { plan: Arc::new(plan), tools, now: then, clusters }
     }
 }

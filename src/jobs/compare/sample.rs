@@ -194,9 +194,7 @@ impl Sampler {
     }
 
     async fn sample_partition(&mut self, target: &SampleTarget, partition: u32) -> Result<SampleCounts, Missed> {
-        if self.is_compacted(&target.topic).await? {
-            return Err(Missed::Not(format!("{} is compacted: v compares all of it", visible_name(&target.topic))));
-        }
+        self.refuse_compacted(&target.topic).await?;
         let rule = self.plan.topic_rule(&target.topic);
         let (delta, skew) = (rule.pair_delta_ms.cast_signed(), rule.arrival_skew_ms.cast_signed());
         let place = self.ask_partition_pair(&target.topic, partition).await?;
@@ -226,6 +224,11 @@ impl Sampler {
         let (p, ranges) =
             self.compare_window(&place, &rule.identity, (from_ts, to_ts), delta, reach, FAR_OFFSETS).await?;
         let counts = SampleCounts::from(&p);
+        // A topic may have become compacted since it was asked: what is gone by that would look like a loss.
+        if counts.missing + counts.only_green > 0 {
+            self.compacted.remove(&target.topic);
+            self.refuse_compacted(&target.topic).await?;
+        }
         // What is alone on one log may lie where the other one can't be read.
         for (alone, other) in [(counts.missing, 1), (counts.only_green, 0)] {
             let (tp, side, range) = (&place.tps[other], SIDES[other], ranges[other]);
@@ -403,9 +406,18 @@ impl Sampler {
         place.hit_offset(log, self.list_offset(place, log, OffsetSpec::Timestamp(ts.max(0))).await?)
     }
 
+    /// Of a compacted topic a window says nothing: compaction takes records away on each side as it likes.
+    async fn refuse_compacted(&mut self, topic: &str) -> Result<(), Missed> {
+        match self.is_compacted(topic).await? {
+            true => Err(Missed::Not(format!("{} is compacted: v compares all of it", visible_name(topic)))),
+            false => Ok(()),
+        }
+    }
+
     async fn is_compacted(&mut self, topic: &str) -> Result<bool, Missed> {
-        if let Some(known) = self.compacted.get(topic) {
-            return Ok(*known);
+        // What was compacted once is asked again: it may not be any more, and nothing is compared meanwhile.
+        if self.compacted.get(topic) == Some(&false) {
+            return Ok(false);
         }
         let mut compacted = false;
         for side in SIDES {
@@ -429,5 +441,23 @@ mod tests {
         let looked = sampler.sample_partition(&target, 0).await;
         let Err(Missed::Unknown(why)) = looked else { panic!("{looked:?}") };
         assert_eq!(why, "t-0 on blue has timestamps that lie ahead of now (offset 1): v compares all of it");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_loss_is_told_only_of_a_topic_that_is_not_compacted_by_then() {
+        let old = old();
+        old.add_topic("u", [&[600, 400, 350], &[600, 350]]);
+        let mut sampler = Sampler::new(Arc::clone(&old.plan), Arc::clone(&old.tools));
+        let target = SampleTarget { topic: "u".into(), partitions: 1, since: None };
+        for (policy, compacted) in [("delete", false), ("compact", true), ("delete", false)] {
+            old.clusters[1].with_state(|state| state.set_config("u", "cleanup.policy", policy).unwrap());
+            let looked = sampler.sample_partition(&target, 0).await;
+            if compacted {
+                let why = "u is compacted: v compares all of it".to_owned();
+                assert_eq!(looked, Err(Missed::Not(why)));
+            } else {
+                assert_eq!(looked.as_ref().map(|counts| counts.missing), Ok(1), "{looked:?}");
+            }
+        }
     }
 }

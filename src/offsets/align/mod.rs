@@ -173,7 +173,7 @@ fn compute_alignment(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at
     for slot in 0..index.slot_count() {
         judge.add_costs(slot, &kept, &mut tally);
     }
-    let excused = excuse_superseded(source, target, &index, &kept, axioms, &mut tally);
+    let excused = excuse_superseded(source, target, &index, &kept, axioms, &|_| 0, &mut tally);
     Alignment {
         offset: at.unwrap_or_else(|| offset_of(best)),
         best: offset_of(best),
@@ -195,12 +195,15 @@ fn compute_alignment(source: &LogWindow, target: &LogWindow, axioms: &Axioms, at
 
 /// Takes out of `missing` what a later unconsumed record of the same key, present on the target, supersedes: a
 /// reader of a compacted topic is owed the latest state of a key only. Needs the key hashes. Returns how many.
+/// `partition_of`: which partition a source record lies in. Partitions have no order among each other, so "later" means
+/// something within one alone, where a key that lies in several (another partitioner, a topic that grew) has a state in each.
 fn excuse_superseded(
     source: &LogWindow,
     target: &LogWindow,
     index: &Index,
     kept: &impl Fn(u32) -> bool,
     axioms: &Axioms,
+    partition_of: &impl Fn(usize) -> u32,
     tally: &mut AlignmentTally,
 ) -> u64 {
     // Keys are hashed only where they were asked for, and then for every record: one tells for all.
@@ -218,6 +221,7 @@ fn excuse_superseded(
     for i in (source.index_of(axioms.committed)..source.len()).rev() {
         // 0 stands for no key: nothing supersedes such a record.
         let Some(key) = source.key_hash(i).filter(|k| *k != 0) else { continue };
+        let key = (partition_of(i), key);
         let number = i as u32;
         if missing.contains(&number) {
             if superseding.contains(&key) {

@@ -84,7 +84,6 @@ struct RecordOrigin {
 struct Merged {
     window: LogWindow,
     places: Vec<RecordOrigin>,
-    young: Vec<bool>,
 }
 
 /// Aligns all partitions of a topic at once. `committed` holds the group's position on each source partition; in
@@ -98,14 +97,17 @@ pub(crate) fn align_pool(
 ) -> PoolAlignment {
     let consumed = |p: usize, r: &Rec| committed.get(p).is_some_and(|at| r.offset < *at);
     // The consumed ones come first, whatever their partition: one index then parts C from U, as in a single log.
-    let ours = merge_partitions(source, axioms.ahead, |p, r| (!consumed(p, r), 0, p, r.offset));
-    let theirs = merge_partitions(target, Ahead::NONE, |p, r| (true, r.ts, p, r.offset));
+    let ours = merge_partitions(source, |p, r| (!consumed(p, r), 0, p, r.offset));
+    let theirs = merge_partitions(target, |p, r| (true, r.ts, p, r.offset));
     let split = ours.places.iter().position(|at| committed.get(at.partition as usize).is_none_or(|c| at.offset >= *c));
     let axioms = Axioms { committed: split.unwrap_or(ours.places.len()) as i64, ..axioms.clone() };
-    let hints = derive_hints(source, target, &axioms, [ours.young, theirs.young]);
     let (source_window, target_window) = (&ours.window, &theirs.window);
 
     let index = Index::new(source_window, target_window);
+    let has_twin = |i: usize| !index.target(index.slot_of_source(i)).is_empty();
+    let young =
+        [mark_young(source, &ours, axioms.ahead, has_twin), mark_young(target, &theirs, Ahead::NONE, |_| false)];
+    let hints = derive_hints(source, target, &axioms, young);
     let judge = AlignmentJudge::new(source_window, target_window, &axioms, &index, Some(&hints));
     let mut offsets: Vec<i64> = target.iter().map(|part| part.window.to()).collect();
     let mut limited = false;
@@ -127,7 +129,8 @@ pub(crate) fn align_pool(
     for slot in 0..index.slot_count() {
         judge.add_costs(slot, &kept, &mut tally);
     }
-    let excused = excuse_superseded(source_window, target_window, &index, &kept, &axioms, &mut tally);
+    let partition_of = |i: usize| ours.places[i].partition;
+    let excused = excuse_superseded(source_window, target_window, &index, &kept, &axioms, &partition_of, &mut tally);
     let mut targets: Vec<PoolTarget> =
         offsets.iter().map(|offset| PoolTarget { offset: *offset, ..PoolTarget::default() }).collect();
     let of = |i: &u32| theirs.places[*i as usize].partition as usize;
@@ -149,7 +152,7 @@ pub(crate) fn align_pool(
 }
 
 /// All records in one window, in the order of `key`.
-fn merge_partitions<K: Ord>(parts: &[PoolPartition<'_>], ahead: Ahead, key: impl Fn(usize, &Rec) -> K) -> Merged {
+fn merge_partitions<K: Ord>(parts: &[PoolPartition<'_>], key: impl Fn(usize, &Rec) -> K) -> Merged {
     let mut all: Vec<(usize, usize, Rec)> = Vec::with_capacity(parts.iter().map(|p| p.window.len()).sum());
     for (p, part) in parts.iter().enumerate() {
         all.extend(part.window.iter().enumerate().map(|(i, r)| (p, i, r)));
@@ -163,15 +166,28 @@ fn merge_partitions<K: Ord>(parts: &[PoolPartition<'_>], ahead: Ahead, key: impl
     let merged = window.append(rows.len() as i64, &rows, &keys);
     debug_assert!(merged.is_ok(), "offsets count up from 0");
     let place = |(p, _, r): &(usize, usize, Rec)| RecordOrigin { partition: *p as u32, offset: r.offset };
-    let old = |part: &PoolPartition<'_>| {
-        part.window.iter().filter(|r| r.ts < ahead.old_before).map(|r| r.offset + 1).max().unwrap_or(i64::MIN)
+    Merged { window, places: all.iter().map(place).collect() }
+}
+
+/// For each record, whether its twin may still arrive. `has_twin`: whether the other side holds one of its identity.
+fn mark_young(
+    parts: &[PoolPartition<'_>],
+    merged: &Merged,
+    ahead: Ahead,
+    has_twin: impl Fn(usize) -> bool,
+) -> Vec<bool> {
+    let records = || merged.window.iter().zip(&merged.places).enumerate();
+    let mut old_to = vec![i64::MIN; parts.len()];
+    // An old time alone vouches for nothing: its producer may have set it, and sent the record a moment ago.
+    for (_, (_, at)) in records().filter(|(i, (r, _))| r.ts < ahead.old_before && has_twin(*i)) {
+        let to = &mut old_to[at.partition as usize];
+        *to = at.offset.saturating_add(1).max(*to);
+    }
+    let young = |(_, (r, at)): (usize, (Rec, &RecordOrigin))| {
+        let p = at.partition as usize;
+        at.offset >= parts[p].settled && !ahead.is_settled(r.ts, at.offset, old_to[p])
     };
-    let old_to: Vec<i64> = parts.iter().map(old).collect();
-    let young = |(p, _, r): &(usize, usize, Rec)| {
-        r.offset >= parts[*p].settled && !ahead.is_settled(r.ts, r.offset, old_to[*p])
-    };
-    let young = all.iter().map(young).collect();
-    Merged { window, places: all.iter().map(place).collect(), young }
+    records().map(young).collect()
 }
 
 /// What the partitions' bounds say, for all of them together.

@@ -1,6 +1,8 @@
 //! The hard cases and the named regressions, each by hand. Timestamps in seconds; a letter is a payload.
 
+use super::pool::{PoolAlignment, PoolPartition, align_pool};
 use super::{Alignment, Axioms, Unsettled, align_windows};
+use crate::offsets::arrival::Ahead;
 use crate::offsets::identity::Identity;
 use crate::offsets::window::{LogWindow, Rec};
 
@@ -254,6 +256,52 @@ fn compaction_excuses_what_a_later_record_of_the_key_supersedes() {
     assert_eq!((a.missing, a.excused), (2, 0));
     let a = align_windows(&with_keys(&[7, 8, 8, 9]), &target, &axioms(1));
     assert_eq!((a.missing, a.excused), (2, 0), "not compacted: nothing is excused");
+}
+
+/// Whole partitions, compared at once.
+fn run_pool(source: &[LogWindow], target: &[LogWindow], committed: &[i64], ax: &Axioms, settled: i64) -> PoolAlignment {
+    let parts = |windows: &'_ [LogWindow]| -> Vec<(LogWindow, i64)> {
+        windows.iter().map(|window| (window.clone(), settled)).collect()
+    };
+    let (source, target) = (parts(source), parts(target));
+    fn borrow(parts: &[(LogWindow, i64)]) -> Vec<PoolPartition<'_>> {
+        parts.iter().map(|(window, settled)| PoolPartition { window, settled: *settled, log_start: 0 }).collect()
+    }
+    align_pool(&borrow(&source), &borrow(&target), committed, ax)
+}
+
+/// Named regression: a key that lies in two partitions, in the one of them its last state is missing.
+#[test]
+fn in_a_pool_only_what_comes_later_in_the_same_partition_supersedes() {
+    let keyed = |spec: &str, keys: &[u64]| {
+        let mut w = LogWindow::new(0);
+        w.append(keys.len() as i64, &records(spec), keys).unwrap();
+        w
+    };
+    let ax = Axioms { target_compacted: true, ..axioms(0) };
+    let target = [window("x@1 v@10"), window("y@2")];
+    // p0: x, then the new value; p1: y; p2: the old value of the same key, which is there
+    let source = [keyed("x@1 w@90", &[1, 7]), keyed("y@2", &[2]), keyed("v@10", &[7])];
+    let a = run_pool(&source, &target, &[1, 1, 0], &ax, i64::MAX);
+    assert_eq!((a.sources[0].missing, a.excused), (1, 0), "{a:?}");
+    assert_eq!(a.sources[0].ranges, [(1, 2)]);
+    // in one partition the later one stands in for it
+    let source = [keyed("x@1", &[1]), keyed("y@2", &[2]), keyed("w@9 v@10", &[7, 7])];
+    let a = run_pool(&source, &target, &[1, 1, 0], &ax, i64::MAX);
+    assert_eq!((a.sources[2].missing, a.excused), (0, 1), "{a:?}");
+}
+
+/// Named regression: of records whose time lies ahead only an old one that has its twin tells that they came before it.
+#[test]
+fn in_a_pool_an_old_time_without_a_twin_vouches_for_nothing() {
+    let ahead = Ahead { from: 1_000_000, refused_from: i64::MAX, old_before: 500_000 };
+    let ax = Axioms { ahead, ..axioms(0) };
+    let source = [window("a@1 n@7200 o@2"), window("b@1")];
+    let run = |target: &str| run_pool(&source, &[window(target)], &[1, 1], &ax, 1);
+    let a = run("a@1 b@1");
+    assert_eq!((a.sources[0].missing, a.unsettled.unconsumed), (0, 2), "{a:?}");
+    let a = run("a@1 b@1 o@2");
+    assert_eq!((a.sources[0].missing, a.unsettled.unconsumed), (1, 0), "what came after it is old: {a:?}");
 }
 
 #[test]

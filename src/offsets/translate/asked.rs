@@ -78,12 +78,14 @@ impl Translation {
             self.find_asked_offset(target).or_else(|| claimed.map(|c| c.offset.clamp(target.log_start, target.end)));
         let Some(goal) = goal else { return plan };
         (plan.verdict, plan.target.offset) = (Verdict::Guess, Some(goal));
-        plan.re_read = Some(target.end.abs_diff(goal));
+        // To the high watermark: what an open transaction holds there may have been processed as well.
+        let held = target.high_watermark.abs_diff(goal);
+        plan.re_read = Some(held);
         // A position beyond the log is one of another log: what of this one was consumed is not known.
         let placed = self.params.committed.filter(|at| (0..=source.high_watermark).contains(at));
         // To the high watermark: what an open transaction hides may be owed as well.
         let backlog = placed.map(|at| source.high_watermark.abs_diff(at));
-        let (held, unknown) = (target.end.abs_diff(goal), "whether all that is unconsumed is there is not known");
+        let unknown = "whether all that is unconsumed is there is not known";
         let words = match self.params.strategy {
             Strategy::Latest => {
                 plan.missing = backlog;
@@ -169,7 +171,7 @@ impl Translation {
                 let mut plan = self.conclude_asked(best, offset, (source, target), committed);
                 plan.evidence.clone_from(&claim.evidence);
                 plan.verdict = Verdict::Guess;
-                plan.re_read = Some(target.end.abs_diff(offset));
+                plan.re_read = Some(target.high_watermark.abs_diff(offset));
                 plan.missing = None; // no record of one log is on the other: not even what is there is known
                 plan.missing_ranges.clear();
                 plan

@@ -88,7 +88,8 @@ impl Translation {
             plan.missing_ranges = vec![(first.offset, last.offset + 1)];
             plan.missing = plan.missing.map(|n| n + late.len() as u64);
             plan.verdict = plan.verdict.max(Verdict::Bounded);
-            plan.why = Some(format!("{} records were written to the source after the seam {seam}", late.len()));
+            let late = format!("{} records were written to the source after the seam {seam}", late.len());
+            plan.why = Some(join_reasons(late, plan.why.take()));
         }
         plan
     }
@@ -139,9 +140,10 @@ impl Translation {
         }
         // Metadata may name any later offset: it goes along only where every record to the end was compared.
         self.add_metadata(&mut plan, committed, to == both);
-        if plan.verdict == Verdict::Proven && to < both {
+        if plan.verdict.is_safe() && to < both {
             plan.verdict = Verdict::Bounded;
-            plan.why = Some(format!("only the first {} of {} offsets compared", to - from, both - from));
+            let part = format!("only the first {} of {} offsets compared", to - from, both - from);
+            plan.why = Some(join_reasons(part, plan.why.take()));
         }
         Need::Done(Box::new(plan))
     }

@@ -147,6 +147,16 @@ fn a_seam_is_held_against_the_records_around_it() {
     let plan = late.run(seam.clone());
     assert_eq!(figures(&plan), (Verdict::Bounded, Some(0), Some(0), Some(2)));
     assert_eq!(plan.missing_ranges, [(20, 22)]);
+    // and that takes no other reason's place
+    (late.open, late.starts) = ((4, 0), (0, 3));
+    late.target.drain(..3);
+    let plan = late.run(seam.clone());
+    assert_eq!(figures(&plan), (Verdict::Bounded, Some(3), Some(0), Some(5)));
+    for reason in
+        ["2 records were written to the source", "4 offsets after the seam", "3 records after the seam expired"]
+    {
+        assert!(why(&plan).contains(reason), "{}", why(&plan));
+    }
     let none = cut_over().run(Params { seam: None, ..seam });
     assert!(why(&none).contains("no seam is recorded"), "{}", why(&none));
 }
@@ -165,6 +175,15 @@ fn a_mirror_is_compared_around_the_offset() {
     let plan = Fake::twin(4_000).run(Params { count_records: 2_000, ..with(Strategy::Identity, 300) });
     assert_eq!((plan.verdict, plan.target.offset), (Verdict::Bounded, Some(300)));
     assert!(why(&plan).contains("only the first"), "{}", why(&plan));
+    // one that lags, and metadata that is left behind, are told beside it
+    let mut lags = Fake::twin(4_000);
+    lags.target.truncate(3_990);
+    let metadata = Some("done".to_owned());
+    let plan = lags.run(Params { count_records: 2_000, metadata, ..with(Strategy::Identity, 300) });
+    assert_eq!(plan.verdict, Verdict::Bounded);
+    for reason in ["only the first", "10 offsets behind", "4 bytes of metadata"] {
+        assert!(why(&plan).contains(reason), "{}", why(&plan));
+    }
     let never = Fake::twin(4).run(Params { committed: None, ..with(Strategy::Identity, 3) });
     assert_eq!(never.verdict, Verdict::Unmappable);
 }
@@ -206,8 +225,17 @@ fn what_mm2_says_without_the_contents_is_a_guess() {
     assert!(plan.blocks_cutover());
     assert_eq!(other.run(Params { mm2: None, ..mm2.clone() }).verdict, Verdict::Unmappable);
     // too much to compare
-    let plan = Fake::twin(40).run(Params { max_records: 20, committed: Some(2), ..mm2 });
+    let plan = Fake::twin(40).run(Params { max_records: 20, committed: Some(2), ..mm2.clone() });
     assert_eq!((plan.verdict, plan.target.offset, plan.missing), (Verdict::Guess, Some(12), None));
+    // what an open transaction holds on the target may be read again as well, compared or not
+    other.open.1 = 5;
+    assert_eq!(figures(&other.run(mm2.clone())), (Verdict::Guess, Some(12), Some(33), None));
+    let mut open = Fake { open: (0, 5), ..Fake::twin(40) };
+    let plan = open.run(Params { max_records: 20, committed: Some(2), ..mm2.clone() });
+    assert_eq!(figures(&plan), (Verdict::Guess, Some(12), Some(33), None));
+    assert!(why(&plan).contains("up to 33 records"), "{}", why(&plan));
+    let plan = open.run(Params { max_records: 20, ..with(Strategy::Latest, 2) });
+    assert_eq!(figures(&plan), (Verdict::Guess, Some(40), Some(5), Some(38)));
     // with contents and without its word: the contents
     let plan = Fake::twin(40).run(with(Strategy::Mm2, 30));
     assert_eq!(figures(&plan), (Verdict::Proven, Some(30), Some(0), Some(0)));

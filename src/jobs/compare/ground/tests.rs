@@ -75,6 +75,21 @@ async fn behind_a_time_that_lies_ahead_the_range_goes_on_on_old_brokers_too() {
     assert!(["blue", "green"].into_iter().all(|side| ground.remarks.contains(&said(side))), "{:?}", ground.remarks);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_expired_before_a_record_of_the_greatest_time_is_unknown() {
+    let (old, carried) = (old(), Ranges::default());
+    // The second record's time is the greatest there is; the first one is gone on blue.
+    old.add_topic("e", [&[600, i64::MIN, 400], &[600, i64::MIN, 400]]);
+    old.clusters[0].with_state(|state| state.delete_records("e", 0, 1).unwrap());
+    let (plan, tools, names) = (&*old.plan, &*old.tools, &*old.tools.names);
+    let span = Span::Times { from: old.now - 650_000, to: None };
+    let grounds = DiffSurvey { plan, tools, names, source: Side::Blue, span, replayed: false, carried: &carried };
+    let ground = grounds.survey_topic("e").await.unwrap().unwrap();
+    let why = "partition 0: what is older than its first record, whose time lies ahead, has expired on blue";
+    assert_eq!(ground.unknown, [why]);
+    assert_eq!([0, 1].map(|log| ground.rules.judged[log][0].from_ts), [i64::MAX; 2]);
+}
+
 #[test]
 fn a_hit_at_or_beyond_the_end_is_the_end_whatever_its_time() {
     let log = DiffLogEnds {
