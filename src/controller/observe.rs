@@ -14,6 +14,7 @@ use super::eos::watch::{EosFocus, watch_side};
 use super::holders::HoldersByPartition;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::estate::blank::Blank;
 use crate::estate::exactly_once::EosLook;
 use crate::estate::{ClusterView, FlagState, GroupView, SwitchState};
 use crate::kafka::control::{Cluster, SnapshotOptions};
@@ -52,7 +53,7 @@ pub(crate) enum Observation {
     /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
     Holders(Side, Vec<TopicPartition>, Result<HoldersByPartition, Trouble>),
     /// A stretch of a partition of a side (by blue's name) holds no record.
-    Blank(Side, TopicPartition, i64, i64),
+    Blank(Side, TopicPartition, Blank),
     /// What it knows of the past of that, oldest first; before the answer about now.
     Past(String, Side, Metric, Vec<(At, f64)>),
 }
