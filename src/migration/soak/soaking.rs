@@ -275,7 +275,7 @@ impl Machine {
 
     fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
         let before = &self.soaking.before.get(&(group.to_owned(), metric))?.readings;
-        let young = before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS);
+        let young = before.iter().filter(|(at, _)| now.is_within(BEFORE_AGE_MS, *at));
         let (first, last) = (young.clone().next()?.0, young.clone().next_back()?.0);
         let mut values: Vec<f64> = young.map(|(_, v)| *v).collect();
         values.sort_by(f64::total_cmp);
