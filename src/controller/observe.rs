@@ -191,11 +191,14 @@ async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, to: Observati
 async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<GroupFocus>, to: ObservationSender) {
     let side = cluster.side();
     let mut pace = Pace::every(focus_ms);
+    let mut last: Option<String> = None;
     loop {
         let groups: Vec<String> = {
             let wanted = focus.borrow_and_update();
-            wanted.iter().filter(|(s, _)| *s == side).map(|(_, g)| g.clone()).take(FOCUS_AT_ONCE).collect()
+            let of_side: Vec<&String> = wanted.iter().filter(|(s, _)| *s == side).map(|(_, g)| g).collect();
+            choose_next(&of_side, last.as_deref())
         };
+        last = groups.last().cloned().or(last);
         if groups.is_empty() {
             if focus.changed().await.is_err() {
                 return;
@@ -220,9 +223,40 @@ async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver
     }
 }
 
+/// The groups of the next focused round: those behind the last one that was looked at, and then from the first on, so that
+/// each has its turn however many there are. `wanted` is in order.
+fn choose_next(wanted: &[&String], last: Option<&str>) -> Vec<String> {
+    let first = wanted.partition_point(|group| last.is_some_and(|last| group.as_str() <= last));
+    let (before, behind) = wanted.split_at(first);
+    behind.iter().chain(before).take(FOCUS_AT_ONCE).map(|group| (*group).clone()).collect()
+}
+
 async fn look_at_group(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
     match tokio::time::timeout(LOOK, cluster.fetch_group(group)).await {
         Ok(result) => result,
         Err(_) => Err(too_long(cluster, &format!("looking at group {group}", group = visible_name(group)), LOOK)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_focused_group_has_its_turn() {
+        let all: Vec<String> = (0..150).map(|n| format!("g{n:03}")).collect();
+        let wanted: Vec<&String> = all.iter().collect();
+        let (mut last, mut seen) = (None, BTreeSet::new());
+        for _ in 0..3 {
+            let round = choose_next(&wanted, last.as_deref());
+            assert_eq!(round.iter().collect::<BTreeSet<_>>().len(), FOCUS_AT_ONCE, "none twice");
+            last = round.last().cloned();
+            seen.extend(round);
+        }
+        assert_eq!(seen.len(), 150);
+        let few: Vec<&String> = all.iter().take(3).collect();
+        assert_eq!(choose_next(&few, Some("g001")), ["g002", "g000", "g001"], "all of them, each round");
+        assert_eq!(choose_next(&few, Some("zzz")).len(), 3);
+        assert_eq!(choose_next(&[], Some("zzz")), Vec::<String>::new());
     }
 }
