@@ -14,6 +14,13 @@ impl At {
         u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
     }
 
+    /// Whether no more than `ms` lie between both, whichever is later: what lies ahead by more was noted before the clock
+    /// stepped back, and its age is unknown.
+    #[must_use]
+    pub(crate) fn is_within(self, ms: u64, other: At) -> bool {
+        self.since(other) <= ms && other.since(self) <= ms
+    }
+
     /// The moment `ms` milliseconds later.
     #[must_use]
     pub fn plus(self, ms: u64) -> At {

@@ -217,11 +217,25 @@ struct Scratch(std::path::PathBuf);
 
 impl Scratch {
     fn new() -> Result<Self, Error> {
-        let dir = std::env::temp_dir().join(format!("cutover-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).map_err(|e| {
-            Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&dir)), "set TMPDIR to a writable directory"))
-        })?;
-        Ok(Self(dir))
+        Self::new_in(&std::env::temp_dir(), || fastrand::u64(..))
+    }
+
+    /// A new one that only its owner enters: a plan is read from it, and all that is in it is removed at the end, so it is
+    /// never one that somebody else made, or that a link leads to. `number`: what makes its name one that nobody guesses.
+    fn new_in(parent: &Path, mut number: impl FnMut() -> u64) -> Result<Self, Error> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut tries = 0;
+        loop {
+            let dir = parent.join(format!("cutover-demo-{}-{:016x}", std::process::id(), number()));
+            match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+                Ok(()) => return Ok(Self(dir)),
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists && tries < 8 => tries += 1,
+                Err(e) => {
+                    let what = format!("{}: {e}", visible_path(&dir));
+                    return Err(Error::Failed(Trouble::new(what, "set TMPDIR to a writable directory")));
+                }
+            }
+        }
     }
 
     fn path(&self) -> &Path {
@@ -233,5 +247,28 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // what can't be removed lies in a directory for temporary files
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_demo_never_uses_a_directory_that_was_there() {
+        let parent = tempfile::tempdir().unwrap();
+        let name = |n: u64| parent.path().join(format!("cutover-demo-{}-{n:016x}", std::process::id()));
+        let theirs = tempfile::tempdir().unwrap();
+        std::fs::create_dir(name(1)).unwrap();
+        std::os::unix::fs::symlink(theirs.path(), name(2)).unwrap();
+        let mut numbers = 1..;
+        let made = Scratch::new_in(parent.path(), || numbers.next().unwrap()).unwrap();
+        assert_eq!(made.path(), name(3));
+        assert_eq!(std::fs::metadata(made.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(made);
+        assert!(name(1).exists() && theirs.path().exists() && !name(3).exists());
+        assert!(Scratch::new_in(parent.path(), || 1).is_err(), "and it does not try for ever");
     }
 }

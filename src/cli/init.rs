@@ -1,7 +1,6 @@
 //! `cutover init`: looks at both clusters and writes a commented plan.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use super::args::{GlobalArgs, InitArgs};
 use super::{Error, Exit, print_json, print_text, runtime};
@@ -12,10 +11,11 @@ use crate::controller::discover::discover;
 use crate::estate::ClusterView;
 use crate::plan::secrets::{ClientValue, Secret};
 use crate::plan::{Plan, PlanError, ProblemSeverity, Problems, generate, properties as client};
+use crate::session::export;
 
 /// `cutover init`.
 pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
-    // Said before anybody is connected to; `create_new` holds it when the file is written.
+    // Said before anybody is connected to; `write_file` holds it when the file is written.
     if global.plan.exists() && !args.force {
         return Err(Error::Usage(Trouble::new(
             format!("{} is already there", visible_path(&global.plan)),
@@ -42,7 +42,8 @@ pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
         generate::FoundCluster { plan: &plan.clusters.blue, view: &blue },
         generate::FoundCluster { plan: &plan.clusters.green, view: &green },
     );
-    write_plan(global, args, &text)?;
+    // Readable by its owner alone, also over one that others read: it may name secrets.
+    export::write_file(&global.plan, &text, args.force).map_err(Error::Failed)?;
     print_summary(global, &plan, &blue, &green)
 }
 
@@ -115,22 +116,6 @@ fn check_properties(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) 
     }
     problems.iter().for_each(|p| say!("{p}"));
     Ok(())
-}
-
-/// Writes a new file, readable by its owner: it may name secrets.
-fn write_plan(global: &GlobalArgs, args: &InitArgs, text: &str) -> Result<(), Error> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).mode(0o600);
-    if args.force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let written = options.open(&global.plan).and_then(|mut f| f.write_all(text.as_bytes()).and_then(|()| f.sync_all()));
-    written.map_err(|e| {
-        Error::Failed(Trouble::new(format!("{}: {e}", visible_path(&global.plan)), "name a writable place with --plan"))
-    })
 }
 
 fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -27,6 +27,9 @@ pub(super) fn start_log(global: &GlobalArgs) -> Option<WorkerGuard> {
             return None;
         }
     };
+    if let Some(why) = doubt_mode(&file) {
+        say!("cutover: --log {}: {why}", visible_path(path));
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| USUAL.into());
     let (writer, guard) = open_writer(file);
     build_subscriber(writer, filter).try_init().ok()?;
@@ -38,6 +41,13 @@ pub(super) fn start_log(global: &GlobalArgs) -> Option<WorkerGuard> {
 /// Names of groups, topics and hosts are nobody else's business, whatever the umask says.
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+/// What is doubtful about the mode of a log that is appended to. Whoever made it may have meant it so: it is said, and left.
+fn doubt_mode(file: &File) -> Option<String> {
+    let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let mode = meta.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then(|| format!("mode {mode:03o}: others on this machine can open it; chmod 600 it"))
 }
 
 /// A writer that waits for nothing: a thread of its own writes, and where a slow disk keeps it busy lines are lost, not time.
@@ -86,8 +96,6 @@ impl<W: Write> Write for LogFile<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
     use crate::base::redact::learn_secret;
 
@@ -119,6 +127,10 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with("FORGED")), "{text}");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "for its owner alone");
+        assert_eq!(doubt_mode(&open_file(&path).unwrap()), None);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let said = doubt_mode(&open_file(&path).unwrap()).unwrap();
+        assert!(said.starts_with("mode 644: others"), "one that was there keeps its mode, and that is said: {said}");
     }
 
     #[test]

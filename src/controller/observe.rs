@@ -14,6 +14,7 @@ use super::eos::watch::{EosFocus, watch_side};
 use super::holders::HoldersByPartition;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
+use crate::estate::blank::Blank;
 use crate::estate::exactly_once::EosLook;
 use crate::estate::{ClusterView, FlagState, GroupView, SwitchState};
 use crate::kafka::control::{Cluster, SnapshotOptions, Which};
@@ -56,7 +57,7 @@ pub(crate) enum Observation {
     /// Whose transactions are open on partitions of a side (by blue's names): which were asked for, and what was told.
     Holders(Side, Vec<TopicPartition>, Result<HoldersByPartition, Trouble>),
     /// A stretch of a partition of a side (by blue's name) holds no record.
-    Blank(Side, TopicPartition, i64, i64),
+    Blank(Side, TopicPartition, Blank),
     /// What it knows of the past of that, oldest first; before the answer about now.
     Past(String, Side, Metric, Vec<(At, f64)>),
 }
@@ -248,11 +249,14 @@ async fn poll_cluster(tools: Arc<Tools>, side: Side, poll_ms: u64, mut configs: 
 async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver<GroupFocus>, to: ObservationSender) {
     let side = cluster.side();
     let mut pace = Pace::every(focus_ms);
+    let mut last: Option<String> = None;
     loop {
         let groups: Vec<String> = {
             let wanted = focus.borrow_and_update();
-            wanted.iter().filter(|(s, _)| *s == side).map(|(_, g)| g.clone()).take(FOCUS_AT_ONCE).collect()
+            let of_side: Vec<&String> = wanted.iter().filter(|(s, _)| *s == side).map(|(_, g)| g).collect();
+            choose_next(&of_side, last.as_deref())
         };
+        last = groups.last().cloned().or(last);
         if groups.is_empty() {
             if focus.changed().await.is_err() {
                 return;
@@ -275,6 +279,14 @@ async fn poll_groups(cluster: Cluster, focus_ms: u64, mut focus: watch::Receiver
         }
         Clock.sleep(pace.pause_after(watch.elapsed_ms(), worked)).await;
     }
+}
+
+/// The groups of the next focused round: those behind the last one that was looked at, and then from the first on, so that
+/// each has its turn however many there are. `wanted` is in order.
+fn choose_next(wanted: &[&String], last: Option<&str>) -> Vec<String> {
+    let first = wanted.partition_point(|group| last.is_some_and(|last| group.as_str() <= last));
+    let (before, behind) = wanted.split_at(first);
+    behind.iter().chain(before).take(FOCUS_AT_ONCE).map(|group| (*group).clone()).collect()
 }
 
 async fn look_at_group(cluster: &Cluster, group: &str) -> Result<GroupView, Trouble> {
@@ -334,5 +346,23 @@ mod tests {
         configs.carry(&asked, Clock.stopwatch(), &mut view("1", None));
         assert_eq!(carried(&mut configs, "1"), None, "it was refused since");
         assert_eq!(TopicConfigs::default().due(str::to_owned), Which::None, "no exactly-once producer");
+    }
+
+    #[test]
+    fn every_focused_group_has_its_turn() {
+        let all: Vec<String> = (0..150).map(|n| format!("g{n:03}")).collect();
+        let wanted: Vec<&String> = all.iter().collect();
+        let (mut last, mut seen) = (None, BTreeSet::new());
+        for _ in 0..3 {
+            let round = choose_next(&wanted, last.as_deref());
+            assert_eq!(round.iter().collect::<BTreeSet<_>>().len(), FOCUS_AT_ONCE, "none twice");
+            last = round.last().cloned();
+            seen.extend(round);
+        }
+        assert_eq!(seen.len(), 150);
+        let few: Vec<&String> = all.iter().take(3).collect();
+        assert_eq!(choose_next(&few, Some("g001")), ["g002", "g000", "g001"], "all of them, each round");
+        assert_eq!(choose_next(&few, Some("zzz")).len(), 3);
+        assert_eq!(choose_next(&[], Some("zzz")), Vec::<String>::new());
     }
 }

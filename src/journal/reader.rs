@@ -24,6 +24,10 @@ pub(super) const SCHEMA: i32 = 1;
 /// How long a statement waits for another program's lock.
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
+/// What is said of a head note that is there and tells nothing, and what to do.
+const NOTE_UNREADABLE: &str = "can't be read: whether entries were cut off at the end is not known";
+const NOTE_ADVICE: &str = "remove it once `cutover journal verify` ends with the head you know";
+
 /// A journal that can be read. It never changes the file. Entries leave it only along a chain that holds.
 #[derive(Debug)]
 pub struct Reader {
@@ -166,9 +170,7 @@ impl Reader {
     pub fn warnings(&self) -> Vec<String> {
         let note = || {
             let at = visible_path(&head::note_path(&self.path));
-            let words = "can't be read: whether entries were cut off at the end is not known; remove it once \
-                         `cutover journal verify` ends with the head you know";
-            format!("{at} {words}")
+            format!("{at} {NOTE_UNREADABLE}; {NOTE_ADVICE}")
         };
         // While somebody holds the lease the note may be half written at this moment.
         let unreadable = head::read_note(&self.path) == Noted::Unreadable && self.holder().is_none();
@@ -262,13 +264,23 @@ impl Reader {
         Ok(broken.map_or(Ok(last), Err))
     }
 
-    /// Why nothing may be written to this file, if anything: its chain is broken, or the file is damaged.
+    /// Why nothing may be written to this file, if anything: its chain is broken, the file is damaged, or nobody can tell
+    /// whether its end was cut off. For whoever holds the lease: then nobody is writing the note at this moment.
     ///
     /// # Errors
     /// It can't be read at all.
     pub(super) fn find_damage(&self) -> Result<Option<Trouble>, Trouble> {
-        if let Err(broken) = self.walk(Head::NONE, |_| Ok(()))? {
-            return Ok(Some(self.break_trouble(&broken)));
+        let end = match self.walk(Head::NONE, |_| Ok(()))? {
+            Ok(end) => end,
+            Err(broken) => return Ok(Some(self.break_trouble(&broken))),
+        };
+        // The next entry would write over the only thing that can contradict the file. Who was killed before the first
+        // entry leaves an empty note, and has lost nothing.
+        let note = head::note_path(&self.path);
+        let unwritten = || end == Head::NONE && std::fs::metadata(&note).is_ok_and(|m| m.len() == 0);
+        if head::read_note(&self.path) == Noted::Unreadable && !unwritten() {
+            let what = format!("the note {} {NOTE_UNREADABLE}", visible_path(&note));
+            return Ok(Some(Trouble::new(what, format!("nothing is written to the journal: {NOTE_ADVICE}"))));
         }
         Ok(self.check_file().err())
     }

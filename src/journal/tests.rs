@@ -162,6 +162,39 @@ fn verify_names_the_first_entry_that_was_touched() {
 }
 
 #[test]
+fn a_journal_whose_note_tells_nothing_is_not_written_on() {
+    let (_dir, path) = place();
+    let note = head::note_path(&path);
+    let mut journal = writer(&path);
+    journal.append(At(1), "a", &noticed("one")).unwrap();
+    drop(journal);
+    let cut_off = std::fs::read(&path).unwrap();
+    let mut journal = writer(&path);
+    journal.append(At(2), "a", &noticed("two")).unwrap();
+    drop(journal);
+    // The last entry goes, and with one flipped byte the note that would tell.
+    std::fs::write(&path, cut_off).unwrap();
+    let mut flipped = std::fs::read(&note).unwrap();
+    flipped[3] ^= 1;
+    std::fs::write(&note, &flipped).unwrap();
+    let Opened::Damaged { journal, why } = Journal::open(&path, &me()).unwrap() else { panic!("written on") };
+    assert!(why.what.ends_with(".head can't be read: whether entries were cut off at the end is not known"), "{why:?}");
+    assert!(why.advice.contains("remove it once `cutover journal verify`"), "{why:?}");
+    assert_eq!(journal.entries(0).unwrap().len(), 1, "what is there can be read");
+    assert_eq!(std::fs::read(&note).unwrap(), flipped, "and the note is left as it is");
+    // An emptied one tells as little; one that a person removed says that he knows.
+    std::fs::write(&note, "").unwrap();
+    assert!(matches!(Journal::open(&path, &me()).unwrap(), Opened::Damaged { .. }));
+    std::fs::remove_file(&note).unwrap();
+    drop(writer(&path));
+    // Who was killed before the first entry has lost nothing.
+    let (_dir, path) = place();
+    drop(writer(&path));
+    std::fs::write(head::note_path(&path), "").unwrap();
+    drop(writer(&path));
+}
+
+#[test]
 fn a_write_without_the_lease_is_noticed() {
     let (_dir, path) = place();
     let mut journal = writer(&path);

@@ -17,6 +17,7 @@ pub(super) fn validate_plan(plan: &Plan, report: &Report) {
     check_topics(plan, report);
     check_producers(plan, report);
     check_groups(plan, report);
+    check_green_names(plan, report);
     check_windows(plan, report);
     super::calendar::check_appointments(plan, report);
     check_measured(plan, report);
@@ -180,6 +181,39 @@ fn check_topics(plan: &Plan, report: &Report) {
                 Some("use $0 for the whole name, or $1 for a part in brackets".to_owned()),
             );
         }
+    }
+}
+
+/// Topics of the plan that would be one on green: the log of one would count as the other's.
+fn check_green_names(plan: &Plan, report: &Report) {
+    let lists = |section: &'static str, i: usize, topics: &'static str, names: &[String]| {
+        let of = |(j, name): (usize, &String)| (format!("{section}[{i}].{topics}[{j}]"), name.clone());
+        names.iter().enumerate().map(of).collect::<Vec<_>>()
+    };
+    let groups = plan.groups.iter().enumerate().flat_map(|(i, g)| {
+        let dlq = g.dlq.iter().map(move |name| (format!("groups[{i}].dlq"), name.clone()));
+        lists("groups", i, "topics", &g.topics).into_iter().chain(dlq)
+    });
+    let producers = plan.producers.iter().enumerate().flat_map(|(i, p)| lists("producers", i, "topics", &p.topics));
+    let rules = plan.topics.iter().enumerate().filter_map(|(i, rule)| match &rule.selector {
+        Selector::Name(name) if !name.is_empty() => Some((format!("topics[{i}].name"), name.clone())),
+        _ => None,
+    });
+    // Two rules that give one name are told where the rules are.
+    let ruled = |name: &str| {
+        plan.topics.iter().any(|r| r.green_name.is_some() && matches!(&r.selector, Selector::Name(n) if n == name))
+    };
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    let mut said = BTreeSet::new();
+    for (path, name) in rules.chain(groups).chain(producers) {
+        let green = plan.topic_rule(&name).green_name;
+        let owner = owners.entry(green.clone()).or_insert_with(|| name.clone());
+        if *owner == name || (ruled(owner) && ruled(&name)) || !said.insert(name.clone()) {
+            continue;
+        }
+        let (name, owner, green) = (quoted_name(&name), quoted_name(owner), quoted_name(&green));
+        let message = format!("{name} and {owner} would both be {green} on green");
+        report.error(&path, message, Some("give one of them another green_name".to_owned()));
     }
 }
 

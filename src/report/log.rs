@@ -44,6 +44,7 @@ pub fn change_lines(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
         let was = before.and_then(|b| b.producers.iter().find(|x| x.name == p.name));
         out.extend(only_if_changed(was.zip(before).map(|(p, b)| producer_line(p, b)), producer_line(p, next)));
     }
+    out.extend(gone_lines(before, next));
     out.extend(countdown_lines(before.map_or(&[], |b| &b.countdowns), &next.countdowns));
     let said = |n: &Notice| before.is_some_and(|b| b.notices.iter().any(|x| x.says_as(n)));
     for n in next.notices.iter().filter(|n| !said(n)) {
@@ -97,6 +98,15 @@ fn group_line(g: &GroupRow, s: &Snapshot) -> Value {
     // Its numbers move with every record: the word is what changes.
     let way_back = serde_json::to_value(s.way_back_of(g)).map(|v| v["way_back"].clone()).unwrap_or_default();
     json!({"kind": "group", "group": g.group, "stage": stage_json(g, s), "side_state": g.side_state, "way_back": way_back})
+}
+
+/// Groups and producers that the picture does not show any more.
+fn gone_lines(before: Option<&Snapshot>, next: &Snapshot) -> Vec<Value> {
+    let Some(before) = before else { return Vec::new() };
+    let groups = before.groups.iter().filter(|b| next.groups.iter().all(|g| g.group != b.group));
+    let producers = before.producers.iter().filter(|b| next.producers.iter().all(|p| p.name != b.name));
+    let groups = groups.map(|g| json!({"kind": "group", "group": g.group, "shown": false}));
+    groups.chain(producers.map(|p| json!({"kind": "producer", "producer": p.name, "shown": false}))).collect()
 }
 
 /// What changed of a group's gates and triggers: their words; their numbers move with every sample.

@@ -22,6 +22,13 @@ pub(crate) fn write_file(path: &Path, text: &str, force: bool) -> Result<(), Tro
     if !force {
         return create_file(path, text).map_err(|e| failed(&e));
     }
+    // Where a link leads to: a rename would put the file in the link's place, and never in that of a device.
+    let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if real.exists() && !real.is_file() {
+        let what = format!("{} can't be replaced: it is no regular file", visible_path(path));
+        return Err(Trouble::new(what, "name another file"));
+    }
+    let path = real.as_path();
     // In the same directory, because a rename can't cross filesystems.
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -59,6 +66,18 @@ mod tests {
         write_file(&path, "b,0,2\n", true).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "b,0,2\n");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write_file(&link, "c,0,3\n", true).unwrap();
+        assert!(link.is_symlink(), "the file that it leads to is replaced");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "c,0,3\n");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "whoever could read the old one"
+        );
+        assert!(write_file(dir.path(), "", true).unwrap_err().what.ends_with("it is no regular file"));
         let nowhere = write_file(&dir.path().join("no/such/plan.csv"), "", false).unwrap_err();
         assert!(nowhere.what.contains("no/such/plan.csv"), "{nowhere:?}");
     }

@@ -295,7 +295,7 @@ impl Fidelity {
     pub fn verdict(&self, now: At) -> FidelityVerdict {
         let Fidelity::Sampled(f) = self else { return FidelityVerdict::None };
         match f {
-            _ if now.since(f.at) > f.stale_after_ms => FidelityVerdict::Stale,
+            _ if !now.is_within(f.stale_after_ms, f.at) => FidelityVerdict::Stale,
             // Before what is unknown: a record that is missing is missing, whatever could not be compared beside it.
             _ if f.missing + f.only_green + f.doubled > 0 => FidelityVerdict::Differs,
             _ if f.unknown.is_some() => FidelityVerdict::Unknown,
@@ -380,6 +380,14 @@ mod tests {
         assert_eq!(DiffWhat::Producer("p ".into()).describe_raw(), "producer p ", "for who makes it visible himself");
         let failed = DiffState::Failed { at: At(0), trouble: Trouble::new("it said \u{1b}[2J", "") };
         assert!(said("g", failed).ends_with(": failed: it said \u{241b}[2J"));
+    }
+
+    #[test]
+    fn what_lies_ahead_of_a_clock_that_stepped_back_is_not_verified() {
+        let f = Fidelity::Sampled(figure());
+        let told = [100_000, 0, -20_000, -20_001, -7_200_000].map(|now| f.verdict(At(now)));
+        use FidelityVerdict::{Stale, Verified};
+        assert_eq!(told, [Verified, Verified, Verified, Stale, Stale]);
     }
 
     #[test]

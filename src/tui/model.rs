@@ -143,8 +143,8 @@ pub enum Overlay {
         input: Input,
         /// Index of the chosen line.
         selected: usize,
-        /// Whether a person chose that line, rather than that it came first.
-        picked: bool,
+        /// What that line said when a person chose it; `None` when it only came first.
+        picked: Option<String>,
     },
     /// Typing a filter for the table.
     Filter {

@@ -289,10 +289,17 @@ fn rank_entries(rows: Vec<PaletteEntry>, typed: &str) -> Vec<PaletteEntry> {
 ///
 /// # Errors
 /// It stands for none: what to do.
-fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked: bool) -> Result<usize, String> {
+fn find_meant_entry(
+    rows: &[PaletteEntry],
+    typed: &str,
+    selected: usize,
+    picked: Option<&str>,
+) -> Result<usize, String> {
     let want = typed.trim();
-    if picked {
-        return Ok(selected);
+    if let Some(picked) = picked {
+        // The lines are those of the newest picture: another one may stand in its place by now.
+        let moved = || "The lines have moved since: choose again with up and down.".to_owned();
+        return if rows[selected].completion == picked { Ok(selected) } else { Err(moved()) };
     }
     if want.is_empty() {
         return Err("type a name, or choose a line with up and down".to_owned());
@@ -319,7 +326,12 @@ fn find_meant_entry(rows: &[PaletteEntry], typed: &str, selected: usize, picked:
 ///
 /// # Errors
 /// What was typed does not say which: what to do about it, with the palette left open.
-pub(crate) fn run_chosen_entry(m: &mut Model, typed: &str, selected: usize, picked: bool) -> Result<Vec<Cmd>, String> {
+pub(crate) fn run_chosen_entry(
+    m: &mut Model,
+    typed: &str,
+    selected: usize,
+    picked: Option<&str>,
+) -> Result<Vec<Cmd>, String> {
     let mut rows = list_entries(m, typed);
     if selected >= rows.len() {
         m.show_message(Tone::Hold, format!("There is no command `{}`; ? shows them all.", typed.trim()));

@@ -158,5 +158,12 @@ fn list_row_changes(before: Option<&Snapshot>, next: &Snapshot) -> Vec<String> {
             out.push(now);
         }
     }
+    // Of what is gone nothing is known any more: silence would leave its last line standing.
+    for g in before.into_iter().flat_map(|b| &b.groups).filter(|b| next.groups.iter().all(|g| g.group != b.group)) {
+        out.push(format!("group {}: not shown any more", visible_name(&g.group)));
+    }
+    for p in before.into_iter().flat_map(|b| &b.producers).filter(|b| next.producers.iter().all(|p| p.name != b.name)) {
+        out.push(format!("producer {}: not shown any more", visible_name(&p.name)));
+    }
     out
 }

@@ -200,7 +200,7 @@ fn falls_on_deaf_ears(m: &Model, key: KeyEvent) -> bool {
 fn input_being_typed(m: &mut Model) -> Option<&mut Input> {
     match m.overlay.as_mut()? {
         Overlay::Palette { input, selected, picked } => {
-            (*selected, *picked) = (0, false);
+            (*selected, *picked) = (0, None);
             Some(input)
         }
         Overlay::Help { scroll, find, finding: true } => {

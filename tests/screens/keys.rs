@@ -596,6 +596,14 @@ fn the_palette_runs_what_was_typed_and_nothing_that_only_looks_like_it() {
     // A line that a person chose is one.
     press(&mut m, &["esc", ":", "rstoff", "down", "up", "enter"]);
     assert!(matches!(m.overlay, Some(Overlay::Choose(_))), "{:?}", m.overlay);
+    // One that stands in its place since a newer picture is none.
+    let mut m = cockpit(free());
+    press(&mut m, &[":", "group ", "down"]);
+    let mut newer = free();
+    newer.groups.drain(..4);
+    m.snapshot = Some(std::sync::Arc::new(newer));
+    press(&mut m, &["enter"]);
+    says(&m, "lines have moved");
 }
 
 #[test]

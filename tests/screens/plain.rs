@@ -39,6 +39,15 @@ fn the_first_picture_is_told_whole_and_then_only_what_changes() {
         text: "run 9 done".into(),
         ..first.journal[0].clone()
     });
+    let mut fewer = next.clone();
+    fewer.groups.retain(|g| g.group != "loan-report");
+    fewer.producers.retain(|p| p.name != "ledger");
+    let gone = ["14:02:12 group loan-report: not shown any more", "14:02:12 producer ledger: not shown any more"];
+    assert_eq!(list_changes(Some(&next), &fewer), gone);
+    let lines = cutover::report::log::change_lines(Some(&next), &fewer);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains("\"group\":\"loan-report\"") && lines[0].contains("\"shown\":false"), "{lines:?}");
+    assert!(lines[1].contains("\"producer\":\"ledger\"") && lines[1].contains("\"shown\":false"), "{lines:?}");
     let told = list_changes(Some(&next), &after);
     assert_eq!(
         told,

@@ -42,7 +42,7 @@ impl Behind {
 /// Takes in what was told.
 pub(super) fn take_behind(estate: &mut Estate, what: Observation, at: At) {
     match what {
-        Observation::Blank(side, tp, from, to) => blanks::take_blank(estate, side, tp, (from, to)),
+        Observation::Blank(side, tp, blank) => blanks::take_blank(estate, side, tp, blank),
         Observation::Holders(side, asked, told) => holders::take_holders(&mut estate.holders[side], asked, told, at),
         _ => {}
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
-use crate::base::{Person, Side, Trouble};
+use crate::base::{At, Person, Side, Trouble};
 use crate::diff::DiffVerdict;
 use crate::diff::asked::DiffProgress;
 use crate::jobs::compare as diff;
@@ -117,18 +117,16 @@ impl Core {
         let broke =
             |e| DiffFailure::Failed(Trouble::new(format!("the diff broke off: {e}"), "this is a fault of cutover"));
         let came = came.map_err(broke).and_then(|came| came);
-        let stopped = self.comparing.stop.load(Ordering::Relaxed);
         let Some(view) = &mut self.comparing.view else { return };
         let (at, words, subject, actor) = (Clock.now(), view.what.describe(), view.subject(), view.actor.clone());
         let (about, what) = (format!("verify {words}: "), view.what.clone());
         take_back_notices(&what, &mut self.comparing.told, &mut self.notices);
         match came {
-            Ok(None) => view.state = DiffState::Stopped { at },
-            Err(_) if stopped => view.state = DiffState::Stopped { at },
+            Ok(None) => view.state = end_without_result(None, at),
             Err(broken) => {
-                let trouble = broken.trouble().clone();
-                view.state = DiffState::Failed { at, trouble: trouble.clone() };
-                let notice = Trouble::new(format!("{about}{}", trouble.what), trouble.advice);
+                view.state = end_without_result(Some(&broken), at);
+                let trouble = broken.trouble();
+                let notice = Trouble::new(format!("{about}{}", trouble.what), trouble.advice.clone());
                 self.notice_diff(what, subject, notice);
             }
             Ok(Some((result, unknown_topics))) => {
@@ -170,6 +168,15 @@ impl Core {
     }
 }
 
+/// What screens see of a diff that ended without a result. Stopped, which says that it is kept and can go on, is only one
+/// that saved what it had: a stop that was asked for excuses no failure.
+fn end_without_result(broken: Option<&DiffFailure>, at: At) -> DiffState {
+    match broken {
+        None => DiffState::Stopped { at },
+        Some(broken) => DiffState::Failed { at, trouble: broken.trouble().clone() },
+    }
+}
+
 /// Takes back what was said of earlier diffs of the same. What is no notice any more, because newer ones took its place, is
 /// forgotten with it, so that no more is kept than there are notices.
 fn take_back_notices(what: &DiffWhat, told: &mut Vec<(DiffWhat, Notice)>, notices: &mut VecDeque<Notice>) {
@@ -202,7 +209,14 @@ fn to_compared(result: &DiffResult, unknown_topics: u64) -> ComparedCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::At;
+
+    #[tokio::test]
+    async fn a_diff_that_was_told_to_stop_and_could_not_save_is_not_called_stopped() {
+        let full = Trouble::new("can't write diff/state: no space left on device", "make room");
+        let state = end_without_result(Some(&DiffFailure::Failed(full.clone())), At(7));
+        assert_eq!(state, DiffState::Failed { at: At(7), trouble: full });
+        assert_eq!(end_without_result(None, At(7)), DiffState::Stopped { at: At(7) });
+    }
 
     #[test]
     fn a_diff_takes_back_what_was_said_of_earlier_ones_of_the_same_only() {

@@ -129,7 +129,8 @@ impl Fidelities {
         let windows = self.windows.range((topic.to_owned(), 0)..=(topic.to_owned(), u32::MAX));
         let young = |(_, (at, _)): &(_, &(At, Result<SampleCounts, Missed>))| {
             // A window from before it wrote to both says nothing of it.
-            now.since(*at) <= window_life_ms(target.partitions, period) && target.since.is_none_or(|since| *at >= since)
+            now.is_within(window_life_ms(target.partitions, period), *at)
+                && target.since.is_none_or(|since| *at >= since)
         };
         let mut sum: Option<FidelityFigure> = None;
         let mut not = None;

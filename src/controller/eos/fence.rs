@@ -1,6 +1,8 @@
 //! Fencing a transactional id: again while its markers are under way or another instance takes it over, bounded.
 
-use crate::base::Trouble;
+use std::ops::ControlFlow;
+
+use crate::base::{Side, Trouble};
 use crate::estate::transactions::Fencing;
 use crate::kafka::control::Cluster;
 use crate::session::clock::Clock;
@@ -27,38 +29,60 @@ pub(in crate::controller) enum NotFenced {
 
 /// Fences an id; returns its producer id and epoch when nothing of it is open any more.
 pub(in crate::controller) async fn fence(cluster: &Cluster, id: &str) -> Result<(i64, i16), NotFenced> {
-    let watch = Clock.stopwatch();
-    let (mut overtaken, mut unanswered, mut begun) = (0, 0, false);
+    let (watch, mut attempts) = (Clock.stopwatch(), Attempts::default());
     loop {
-        match cluster.fence(id).await {
-            Fencing::Done { producer_id, epoch } => return Ok((producer_id, epoch)),
-            Fencing::Forbidden(why) | Fencing::Refused(why) => return Err(judge_refusal(begun || unanswered > 0, why)),
-            Fencing::Ending(why) if watch.elapsed_ms() >= ENDING_MS => return Err(NotFenced::Unknown(why)),
-            Fencing::Overtaken(why) if overtaken >= OVERTAKEN => {
-                let what = format!("{}; {OVERTAKEN} times in a row: an instance lives and starts again", why.what);
-                let why = Trouble::new(what, "stop every instance of it, then go on");
-                return Err(judge_refusal(begun || unanswered > 0, why));
-            }
-            Fencing::Unknown(why) if unanswered >= UNANSWERED => return Err(NotFenced::Unknown(why)),
-            Fencing::Ending(why) => {
-                begun = true;
-                tracing::debug!(side = %cluster.side(), why = %why.what, "its markers are under way")
-            }
-            Fencing::Overtaken(why) => {
-                overtaken += 1;
-                tracing::warn!(side = %cluster.side(), attempt = overtaken, why = %why.what, "overtaken: fenced again");
-            }
-            Fencing::Unknown(why) => {
-                unanswered += 1;
-                tracing::warn!(side = %cluster.side(), attempt = unanswered, why = %why.what, "unanswered: fenced again");
-            }
+        let answer = cluster.fence(id).await;
+        if let ControlFlow::Break(end) = attempts.take(answer, watch.elapsed_ms(), cluster.side()) {
+            return end;
         }
         Clock.sleep(PAUSE_MS).await;
     }
 }
 
-/// A refusal after a try that may have fenced (`begun`: its answer never came, or markers were under way) does not tell
-/// what became of that one.
+/// What came of the attempts to fence one id until now.
+#[derive(Debug, Default)]
+struct Attempts {
+    overtaken: u32,
+    unanswered: u32,
+    /// One may have fenced: no later answer takes that back.
+    begun: bool,
+}
+
+impl Attempts {
+    /// Takes in an answer: it ends here, or it is to be fenced again.
+    fn take(&mut self, answer: Fencing, elapsed_ms: u64, side: Side) -> ControlFlow<Result<(i64, i16), NotFenced>> {
+        match answer {
+            Fencing::Done { producer_id, epoch } => return ControlFlow::Break(Ok((producer_id, epoch))),
+            Fencing::Forbidden(why) | Fencing::Refused(why) => {
+                return ControlFlow::Break(Err(judge_refusal(self.begun, why)));
+            }
+            Fencing::Overtaken(why) if self.overtaken >= OVERTAKEN => {
+                let what = format!("{}; {OVERTAKEN} times in a row: an instance lives and starts again", why.what);
+                let why = Trouble::new(what, "stop every instance of it, then go on");
+                return ControlFlow::Break(Err(judge_refusal(self.begun, why)));
+            }
+            Fencing::Ending(why) if elapsed_ms >= ENDING_MS => return ControlFlow::Break(Err(NotFenced::Unknown(why))),
+            Fencing::Unknown(why) if self.unanswered >= UNANSWERED => {
+                return ControlFlow::Break(Err(NotFenced::Unknown(why)));
+            }
+            Fencing::Ending(why) => {
+                self.begun = true;
+                tracing::debug!(%side, why = %why.what, "its markers are under way");
+            }
+            Fencing::Overtaken(why) => {
+                self.overtaken += 1;
+                tracing::warn!(%side, attempt = self.overtaken, why = %why.what, "overtaken: fenced again");
+            }
+            Fencing::Unknown(why) => {
+                (self.begun, self.unanswered) = (true, self.unanswered + 1);
+                tracing::warn!(%side, attempt = self.unanswered, why = %why.what, "unanswered: fenced again");
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A refusal after an attempt that may have fenced (no answer came, or markers are under way) does not take that back.
 fn judge_refusal(begun: bool, why: Trouble) -> NotFenced {
     if begun { NotFenced::Unknown(why) } else { NotFenced::Failed(why) }
 }
@@ -68,9 +92,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_nothing_was_fenced_only_when_no_try_before_it_may_have() {
-        let why = Trouble::new("fencing: blue broker 1 answered INVALID_REQUEST", "");
-        assert_eq!(judge_refusal(false, why.clone()), NotFenced::Failed(why.clone()));
-        assert_eq!(judge_refusal(true, why.clone()), NotFenced::Unknown(why));
+    fn what_may_have_fenced_is_never_called_unchanged() {
+        let why = || Trouble::new("it said so", "");
+        let end = |before: &[Fencing], last: Fencing| {
+            let mut attempts = Attempts::default();
+            for answer in before {
+                assert!(attempts.take(answer.clone(), 0, Side::Blue).is_continue());
+            }
+            match attempts.take(last, 1_000, Side::Blue) {
+                ControlFlow::Break(Err(NotFenced::Failed(_))) => "nothing changed",
+                ControlFlow::Break(Err(NotFenced::Unknown(_))) => "unknown",
+                ControlFlow::Break(Ok(_)) => "fenced",
+                ControlFlow::Continue(()) => "again",
+            }
+        };
+        for refusal in [Fencing::Refused(why()), Fencing::Forbidden(why())] {
+            assert_eq!(end(&[], refusal.clone()), "nothing changed");
+            assert_eq!(end(&[Fencing::Overtaken(why())], refusal.clone()), "nothing changed");
+            assert_eq!(end(&[Fencing::Unknown(why())], refusal.clone()), "unknown");
+            assert_eq!(end(&[Fencing::Ending(why())], refusal), "unknown", "its instances are fenced by then");
+        }
+        let overtaken = vec![Fencing::Overtaken(why()); OVERTAKEN as usize];
+        assert_eq!(end(&overtaken, Fencing::Overtaken(why())), "nothing changed");
+        let begun = [&[Fencing::Ending(why())][..], &overtaken].concat();
+        assert_eq!(end(&begun, Fencing::Overtaken(why())), "unknown");
+        assert_eq!(end(&[Fencing::Ending(why())], Fencing::Done { producer_id: 7, epoch: 1 }), "fenced");
     }
 }

@@ -301,27 +301,32 @@ fn changes_anything(ask: &Ask) -> bool {
 }
 
 /// Answers at once, pictures as they come and as fast as they are read: the newest one, never a queue of old ones.
-async fn tell_screen(
+async fn tell_screen<P: serde::Serialize>(
     to: &mut OwnedWriteHalf,
-    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    mut snapshots: watch::Receiver<Arc<P>>,
     mut answers: mpsc::Receiver<Reply>,
     plan: String,
 ) -> io::Result<()> {
     send_frame(to, &ControllerMessage::Welcome { pid: std::process::id(), plan }).await?;
     // The picture that stands is the first to go out, and not only the one after it.
     snapshots.mark_changed();
-    let mut pause_ms = 0;
+    let mut pause_ms = 0_u64;
+    let mut sent = Clock.stopwatch();
     loop {
+        // From the last picture on: a screen that asks more often than pictures come has both.
+        let left_ms = pause_ms.saturating_sub(sent.elapsed_ms());
         let next = async {
-            Clock.sleep(pause_ms).await;
+            Clock.sleep(left_ms).await;
             snapshots.changed().await
         };
         tokio::select! {
             biased;
             Some(reply) = answers.recv() => {
                 // Whoever hears that a command was taken sees what it changed: the picture was there before the answer.
-                if matches!(reply, Reply::Executed { .. }) && matches!(snapshots.has_changed(), Ok(true)) {
-                    send_newest_picture(to, &mut snapshots).await?;
+                let due = matches!(reply, Reply::Executed { .. }) || left_ms == 0;
+                if due && matches!(snapshots.has_changed(), Ok(true)) {
+                    pause_ms = send_newest_picture(to, &mut snapshots).await?;
+                    sent = Clock.stopwatch();
                 }
                 send_frame(to, &ControllerMessage::Reply(reply)).await?;
             }
@@ -329,23 +334,63 @@ async fn tell_screen(
                 if changed.is_err() {
                     return send_frame(to, &ControllerMessage::Ended).await;
                 }
-                let watch = Clock.stopwatch();
-                send_newest_picture(to, &mut snapshots).await?;
-                pause_ms = PAUSE_MS.max(PAUSE_SHARE * watch.elapsed_ms());
+                pause_ms = send_newest_picture(to, &mut snapshots).await?;
+                sent = Clock.stopwatch();
             }
         }
     }
 }
 
-/// Sends the newest picture.
-async fn send_newest_picture(
+/// Sends the newest picture; tells how long the next one waits, ms.
+async fn send_newest_picture<P: serde::Serialize>(
     to: &mut OwnedWriteHalf,
-    snapshots: &mut watch::Receiver<Arc<Snapshot>>,
-) -> io::Result<()> {
+    snapshots: &mut watch::Receiver<Arc<P>>,
+) -> io::Result<u64> {
     let picture = Arc::clone(&snapshots.borrow_and_update());
-    send_frame(to, &FromController::Picture(&*picture)).await
+    let watch = Clock.stopwatch();
+    send_frame(to, &FromController::Picture(&*picture)).await?;
+    Ok(PAUSE_MS.max(PAUSE_SHARE * watch.elapsed_ms()))
 }
 
 async fn send_frame<P: serde::Serialize>(to: &mut OwnedWriteHalf, what: &FromController<P>) -> io::Result<()> {
     tokio::time::timeout(SLOWEST, frame::write(to, what)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_screen_that_asks_all_the_time_is_sent_pictures_all_the_same() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (_open, mut to) = ours.into_split();
+        let (mut from, _open_too) = theirs.into_split();
+        let (pictures, seen) = watch::channel(Arc::new(0_u32));
+        let (answers, answered) = mpsc::channel(REPLIES);
+        let telling = tokio::spawn(async move { tell_screen(&mut to, seen, answered, String::new()).await });
+        let watch = Clock.stopwatch();
+        let asking = tokio::spawn(async move {
+            let mut id = 0;
+            // Far more often than pictures come, for the time of eight of them.
+            while watch.elapsed_ms() < 8 * PAUSE_MS {
+                id += 1;
+                pictures.send_replace(Arc::new(u32::try_from(id).unwrap()));
+                let result = Err(Refusal::refused("no", ""));
+                answers.send(Reply::Records { id, result }).await.unwrap();
+                Clock.sleep(PAUSE_MS / 10).await;
+            }
+        });
+        let (mut shown, mut replies) = (0, 0);
+        while let Some(what) = frame::read::<FromController<u32>>(&mut from, LONGEST_ASK).await.unwrap() {
+            match what {
+                FromController::Picture(_) => shown += 1,
+                FromController::Reply(_) => replies += 1,
+                FromController::Ended => break,
+                _ => {}
+            }
+        }
+        asking.await.unwrap();
+        assert!((4..=12).contains(&shown) && replies > 20, "{shown} pictures beside {replies} answers");
+        telling.abort();
+    }
 }

@@ -15,21 +15,32 @@ use crate::snapshot::{GroupRow, GroupSide, PartitionRow, PartitionSide};
 
 /// All rows: what needs a person first, then what is under way, then by name.
 pub(super) fn rows(scene: &Scene<'_>, sight: &RuleContext<'_>) -> Vec<GroupRow> {
-    let mut rows: Vec<GroupRow> = list_group_ids(scene).into_iter().map(|group| row(scene, sight, group)).collect();
+    let planned = scene.plan.groups.iter().map(|g| (g.name.as_str(), g.green_group.as_str())).collect();
+    let found = |side: Side| {
+        let groups = scene.estate.side(side).value().into_iter().flat_map(|v| v.groups.keys());
+        groups.map(String::as_str).collect::<Vec<_>>()
+    };
+    let ids = pair_group_ids(&planned, &found(Side::Blue), &found(Side::Green));
+    let mut rows: Vec<GroupRow> = ids.into_iter().map(|(group, green)| row(scene, sight, group, green)).collect();
     rows.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| a.group.cmp(&b.group)));
     rows
 }
 
-/// Ids on blue of all groups of the plan and found anywhere. A group found on green only goes by its id there.
-fn list_group_ids(scene: &Scene<'_>) -> BTreeSet<String> {
-    let by_green: BTreeMap<&str, &str> =
-        scene.plan.groups.iter().map(|g| (g.green_group.as_str(), g.name.as_str())).collect();
-    let found = |side: Side| scene.estate.side(side).value().into_iter().flat_map(|v| v.groups.keys());
-    let mut ids: BTreeSet<String> = scene.plan.groups.iter().map(|g| g.name.clone()).collect();
-    ids.extend(found(Side::Blue).cloned());
-    ids.extend(
-        found(Side::Green).map(|id| by_green.get(id.as_str()).map_or_else(|| id.clone(), |&name| name.to_owned())),
-    );
+/// The rows' ids, each with its group's id on green: all groups of the plan (`planned`: id on blue to id on green) and found
+/// anywhere. One found on green only goes by its id there. One that has the id of a group of the plan and is another (green
+/// has an `A` too while the plan's `A` is `B` there) is on its own side only, under a row of its own: `green:A`, `blue:B`.
+fn pair_group_ids(planned: &BTreeMap<&str, &str>, blue: &[&str], green: &[&str]) -> BTreeMap<String, String> {
+    let on_green: BTreeSet<&str> = planned.values().copied().collect();
+    let mut ids: BTreeMap<String, String> =
+        planned.iter().map(|(name, green)| ((*name).to_owned(), (*green).to_owned())).collect();
+    for id in blue.iter().filter(|id| !planned.contains_key(**id)) {
+        let other = if on_green.contains(id) { format!("blue:{id}") } else { (*id).to_owned() };
+        ids.insert((*id).to_owned(), other);
+    }
+    for id in green.iter().filter(|id| !on_green.contains(**id)) {
+        let row = if planned.contains_key(id) { format!("green:{id}") } else { (*id).to_owned() };
+        ids.insert(row, (*id).to_owned());
+    }
     ids
 }
 
@@ -43,10 +54,9 @@ fn rank(row: &GroupRow) -> u8 {
     }
 }
 
-fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String) -> GroupRow {
+fn row(scene: &Scene<'_>, sight: &RuleContext<'_>, group: String, green_group: String) -> GroupRow {
     let planned = scene.plan.group(&group);
     let (machine, now) = (scene.machine, scene.now);
-    let green_group = planned.map_or_else(|| group.clone(), |g| g.green_group.clone());
     let ids = Sides { blue: &group, green: &green_group };
     let subject = Subject::Group(group.clone());
     let views = Sides::from_fn(|side| find_group_view(scene, sight, side, ids[side]));
@@ -239,6 +249,15 @@ mod tests {
     use crate::estate::{Committed, PartitionView, SwitchState, TopicView};
     use crate::migration::facts::effect::{Effect, IssuedEffect};
     use crate::migration::facts::event::RunKind;
+
+    #[test]
+    fn a_group_that_only_has_the_id_of_another_has_a_row_of_its_own() {
+        let planned = BTreeMap::from([("A", "B"), ("C", "C")]);
+        let rows = pair_group_ids(&planned, &["A", "B", "C", "x"], &["A", "B", "x", "y"]);
+        let rows: Vec<(&str, &str)> = rows.iter().map(|(row, green)| (row.as_str(), green.as_str())).collect();
+        let own = [("B", "blue:B"), ("C", "C"), ("green:A", "A"), ("x", "x"), ("y", "y")];
+        assert_eq!(rows, [&[("A", "B")][..], &own].concat());
+    }
 
     #[test]
     fn without_the_high_watermark_a_partition_has_no_lag() {

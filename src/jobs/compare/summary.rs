@@ -27,10 +27,25 @@ pub(crate) fn finish_diff(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> 
 }
 
 fn write_document(plan: &Plan, what: &DiffWhat, report: &DiffReport) -> Result<PathBuf, Trouble> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
-    let name: String = what.describe_raw().chars().map(plain).take(NAME).collect();
-    let path = plan.journal.with_file_name(format!("diff-{name}.json"));
+    let path = plan.journal.with_file_name(document_name(what));
     export::write_file(&path, &build_document(report).to_string(), true).map(|()| path)
+}
+
+/// The document's name, one of each subject: a command that was copied must not come to carry the ranges of another.
+fn document_name(what: &DiffWhat) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let raw = what.describe_raw();
+    let name: String = raw.chars().map(|c| if is_plain(c) { c } else { '_' }).take(NAME).collect();
+    // The words of several topics name only the first, and what stands for another letter, or was cut off, tells nothing.
+    let whole = match what {
+        DiffWhat::Group(one) | DiffWhat::Producer(one) => one.chars().all(is_plain) && raw.len() <= NAME,
+        DiffWhat::Topics(topics) => topics.len() <= 1 && raw.len() <= NAME,
+        DiffWhat::Plan => true,
+    };
+    if whole {
+        return format!("diff-{name}.json");
+    }
+    format!("diff-{name}-{:016x}.json", xxhash_rust::xxh3::xxh3_64(format!("{what:?}").as_bytes()))
 }
 
 /// The rows: topics with something to say first, then by name; each followed by its partitions that have findings.
@@ -132,4 +147,32 @@ fn advise_next(plan: &Plan, report: &DiffReport, file: &Result<PathBuf, Trouble>
         lines.push(words(rest.to_owned()));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_subjects_never_share_a_document() {
+        let topics = |of: &[&str]| DiffWhat::Topics(of.iter().map(|t| (*t).to_owned()).collect());
+        let group = |name: &str| DiffWhat::Group(name.to_owned());
+        let long = "x".repeat(200);
+        let all = [
+            topics(&["a", "b", "c"]),
+            topics(&["a", "d", "e"]),
+            topics(&["a"]),
+            group("a b"),
+            group("a_b"),
+            group("a\u{e9}b"),
+            group(&long),
+            group(&format!("{long}y")),
+            DiffWhat::Producer("a_b".into()),
+            DiffWhat::Plan,
+        ];
+        let names: std::collections::BTreeSet<String> = all.iter().map(document_name).collect();
+        assert_eq!(names.len(), all.len(), "{names:?}");
+        assert_eq!(document_name(&group("loan-audit")), "diff-group_loan-audit.json", "as it was");
+        assert_eq!(document_name(&group("a b")), document_name(&group("a b")), "over the last one of the same");
+    }
 }

@@ -137,7 +137,7 @@ impl Machine {
         let has = committed_offsets(sight.latest_look(group, from).and_then(|s| s.view));
         let topics = group::topics_read(&sight, group, from);
         let measured = match self.latest_measurement(group, to, None) {
-            Some(Observed::Known { value, at, .. }) if now.since(*at) <= ESTIMATE_AGE_MS => Some(value),
+            Some(Observed::Known { value, at, .. }) if now.is_within(ESTIMATE_AGE_MS, *at) => Some(value),
             _ => None,
         };
         let mapped = |tp: &TopicPartition| {

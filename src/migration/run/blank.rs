@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use crate::base::{At, Side, TopicPartition};
-use crate::estate::blank::WantedBlanks;
+use crate::estate::blank::{Blank, WantedBlanks};
 
 /// Offsets of a stretch that is looked through, at most.
 const MOST: u64 = 10_000;
@@ -33,9 +33,10 @@ impl Machine {
                         let from = known.map_or(at.offset, |b| b.move_past(at.offset));
                         let Some(to) = stable.filter(|to| *to > from && to.abs_diff(from) <= MOST) else { continue };
                         if wanted.len() < ASKED_AT_ONCE {
-                            let asked = wanted.entry((side, tp)).or_insert((from, to));
+                            let blank = Blank { from, to, topic_id: log.id.clone() };
+                            let asked = wanted.entry((side, tp)).or_insert(blank);
                             // Groups that share a log are answered by one look, from the one that is furthest behind.
-                            asked.0 = asked.0.min(from);
+                            asked.from = asked.from.min(from);
                         }
                     }
                 }

@@ -243,7 +243,7 @@ impl Soaking {
     /// The middle of what was measured of a group on blue within the last hour.
     fn measured_before(&self, group: &str, metric: Metric, now: At) -> Option<Baseline> {
         let before = &self.before.get(&(group.to_owned(), metric))?.readings;
-        let young = before.iter().filter(|(at, _)| now.since(*at) <= BEFORE_AGE_MS);
+        let young = before.iter().filter(|(at, _)| now.is_within(BEFORE_AGE_MS, *at));
         let (first, last) = (young.clone().next()?.0, young.clone().next_back()?.0);
         let mut values: Vec<f64> = young.map(|(_, v)| *v).collect();
         values.sort_by(f64::total_cmp);

@@ -306,8 +306,7 @@ impl Transaction {
     }
 }
 
-/// Where a group's offsets live: Java's `hashCode` without its sign.
+/// Where a group's offsets live.
 fn offsets_partition(group: &str) -> i32 {
-    let hash = group.encode_utf16().fold(0i32, |h, c| h.wrapping_mul(31).wrapping_add(i32::from(c)));
-    (hash & i32::MAX) % OFFSETS_PARTITIONS
+    crate::estate::exactly_once::offsets_partition(group, OFFSETS_PARTITIONS).unwrap_or(0)
 }

@@ -48,7 +48,7 @@ pub(super) fn accept_overlay(m: &mut Model) -> Vec<Cmd> {
             Vec::new()
         }
         Some(Overlay::Palette { input, selected, picked }) => {
-            match palette::run_chosen_entry(m, input.value(), selected, picked) {
+            match palette::run_chosen_entry(m, input.value(), selected, picked.as_deref()) {
                 Ok(cmds) => cmds,
                 Err(why) => {
                     m.show_message(Tone::Hold, why);
@@ -165,7 +165,7 @@ pub(super) fn pass_over(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn complete_word(m: &mut Model) -> Vec<Cmd> {
     let Some(Overlay::Palette { input, selected, .. }) = &m.overlay else { return Vec::new() };
     if let Some(text) = palette::list_entries(m, input.value()).get(*selected).map(|e| e.completion.clone()) {
-        m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0, picked: false });
+        m.overlay = Some(Overlay::Palette { input: Input::new(text), selected: 0, picked: None });
     }
     Vec::new()
 }

@@ -162,7 +162,7 @@ pub(super) fn open_help(m: &mut Model) -> Vec<Cmd> {
 }
 
 pub(super) fn open_palette(m: &mut Model) -> Vec<Cmd> {
-    m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0, picked: false });
+    m.overlay = Some(Overlay::Palette { input: Input::default(), selected: 0, picked: None });
     Vec::new()
 }
 
@@ -190,15 +190,16 @@ fn scroll_first_line(at: usize, by: i64, hidden: usize) -> usize {
 /// Moves the cursor of whatever has the keys. Positive is down.
 fn step_cursor(m: &mut Model, by: i64) -> Vec<Cmd> {
     let entries = match &m.overlay {
-        Some(Overlay::Palette { input, .. }) => palette::list_entries(m, input.value()).len(),
-        _ => 0,
+        Some(Overlay::Palette { input, .. }) => palette::list_entries(m, input.value()),
+        _ => Vec::new(),
     };
     let over = view::count_hidden(m);
     match &mut m.overlay {
         Some(Overlay::Help { scroll, .. }) => *scroll = scroll_first_line(*scroll, by, over),
         Some(Overlay::Palette { selected, picked, .. }) => {
             // Whoever moves through the lines has chosen: enter then means that one.
-            (*selected, *picked) = (move_index(*selected, by, entries), true)
+            *selected = move_index(*selected, by, entries.len());
+            *picked = entries.get(*selected).map(|e| e.completion.clone());
         }
         Some(Overlay::Route { selected, .. }) => *selected = move_index(*selected, by, ROUTES.len()),
         Some(Overlay::Range { selected, .. }) => *selected = move_index(*selected, by, verify::RANGES.len()),

@@ -131,9 +131,9 @@ pub(super) fn next_rollback(m: &Model) -> Option<String> {
 }
 
 pub(super) fn can_hold_trigger(m: &Model) -> Readiness {
-    match (next_rollback(m), m.options.read_only) {
+    match (next_rollback(m), m.read_only()) {
         (None, _) => Readiness::No,
-        (Some(_), true) => Readiness::NotNow("This session only looks: use one that may act.".into()),
+        (Some(_), true) => Readiness::NotNow(read_only_why(m)),
         (Some(_), false) => Readiness::Now,
     }
 }

@@ -103,7 +103,7 @@ fn check_held_for(
     last: Option<At>,
     needed_ms: u64,
 ) -> HardGateRow {
-    let Some(last) = last.filter(|at| sight.now.since(*at) <= sight.settings.stale_after_ms) else {
+    let Some(last) = last.filter(|at| sight.now.is_within(sight.settings.stale_after_ms, *at)) else {
         return row.unknown("not seen lately", "wait for a fresh look");
     };
     // Counted to the last look: what is after it was not seen.
