@@ -83,7 +83,7 @@ async fn a_parenthesis_in_a_name_does_not_make_a_stopped_series_fresh() {
         format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[{result}]}}}}"#)
     };
     let (url, _) = fake(vec![(200, vector("0.084")), (200, vector("1699999000"))]).await;
-    let text = vec!["lag{group=\"".to_owned(), "loans(eu)\"}".to_owned()].concat();
+    let text = ["lag{group=\"".to_owned(), "loans(eu)\"}".to_owned()].concat();
     let p = provider(prometheus(url, Credentials::None), &text, 1.0);
     let answer = format!("{:?}", p.ask(Metric::P99, &about("loans(eu)"), NOW).await);
     assert!(answer.contains("the series has stopped"), "{answer}");
