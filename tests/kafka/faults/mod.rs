@@ -119,11 +119,12 @@ struct Move {
     desk: Desk,
 }
 
-/// Presses a key until its dialog stands there: what is refused for a moment (a look that is not fresh) is said, and a
-/// person presses again.
+/// Presses a key until its dialog stands there: what is refused for a moment (a look that is not fresh, a coordinator that
+/// moves) is said, at the line of keys or in the dialog, and a person presses again.
 fn open_dialog(terminal: &Terminal, letter: &str, words: &[&str]) {
     let opened = (0..30).any(|_| {
-        terminal.send(letter);
+        let refused = terminal.with_screen(|s| s.contents().contains("enter asks again"));
+        terminal.send(if refused { key::ENTER } else { letter });
         terminal.look_for(Duration::from_secs(8), |s| says(s, words)).is_ok()
     });
     assert!(opened, "{letter} opens nothing with {words:?}:\n{}", terminal.screen_text());
