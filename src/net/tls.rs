@@ -363,20 +363,15 @@ fn explain_failure(
     if error.ssl_error().is_some_and(|stack| reason_of(stack).contains("wrong version number")) {
         return Trouble::new("the port does not speak TLS", NOT_TLS).mark_lasting();
     }
-    // Nothing of TLS came, so what is there probably speaks something else. Not marked as lasting: a server that stops or
-    // starts just now, or a proxy before it, closes in the same way.
+    // Nothing of TLS came, so what is there probably speaks something else.
     if error.ssl_error().is_none() || text.contains("unexpected eof") {
-        return Trouble::new("the connection was closed during the handshake", CLOSED_EARLY);
+        return Trouble::new("the connection was closed during the handshake", NOT_TLS).mark_lasting();
     }
     Trouble::new(visible_text(&text), OTHER)
 }
 
 const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
                        or use the port of the TLS listener";
-
-const CLOSED_EARLY: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), or \
-                            use the port of the TLS listener; if it is one, see whether the server is just starting or \
-                            stopping";
 
 fn reason_of(stack: &openssl::error::ErrorStack) -> String {
     match stack.errors().last().and_then(|e| e.reason()) {
@@ -406,28 +401,5 @@ fn describe_certificate(certificate: &X509Ref) -> String {
     match names.is_empty() {
         true => format!("it is for {subject}"),
         false => format!("it is for {}; subject {subject}", visible_names(names)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A broker that is just stopping does so: nobody may give up for it at once.
-    #[tokio::test]
-    async fn a_connection_that_ends_during_the_handshake_may_be_there_again_soon() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let to = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                drop(stream);
-            }
-        });
-        let settings = Tls::from_properties(|_| None).map_err(|(_, trouble)| trouble).unwrap();
-        let connector = build_connector(&settings).unwrap();
-        let tcp = TcpStream::connect(to).await.unwrap();
-        let why = shake_hands(tcp, &connector, &settings, "localhost").await.err().unwrap();
-        assert!(why.what.contains("closed during the handshake") && !why.lasting, "{why:?}");
-        assert!(why.advice.contains("PLAINTEXT") && why.advice.contains("starting"), "{why:?}");
     }
 }

