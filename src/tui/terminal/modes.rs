@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::Print;
@@ -33,8 +34,18 @@ pub(super) fn are_ours() -> bool {
     OPEN.load(Ordering::SeqCst)
 }
 
-/// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error.
+/// Held from when a panic takes the terminal back until its message is written.
+static TELLS_PANIC: Mutex<()> = Mutex::new(());
+
+/// Puts the terminal back, once; a terminal that is gone can't be put back and needs no error. A panic's message that is
+/// being written is waited for: to the cockpit the terminal looks lost meanwhile, and who ends the process then would end
+/// the one thing that says why.
 pub(crate) fn restore_terminal() {
+    restore_once();
+    drop(TELLS_PANIC.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+fn restore_once() {
     if OPEN.swap(false, Ordering::SeqCst) {
         put_back();
     }
@@ -64,7 +75,8 @@ pub(super) fn hook_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !crate::base::quiet::is_expected() {
-            restore_terminal();
+            let _telling = TELLS_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+            restore_once();
             before(info);
         }
     }));
