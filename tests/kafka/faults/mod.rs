@@ -25,6 +25,10 @@ use crate::support::{kafka, unique};
 
 const SOON: Duration = Duration::from_secs(120);
 
+/// Commits must be still for so long that what a test breaks while a group drains is broken while it drains: the screen is
+/// read, a key goes out and an admin's tool starts meanwhile, on a machine that may have other work.
+const DRAINS_LONG: &str = "drain_still = \"30s\"";
+
 /// A directory with a plan in it.
 pub struct Desk {
     dir: tempfile::TempDir,

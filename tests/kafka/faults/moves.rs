@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use std::process::Command;
 
-use super::{Desk, Move, SOON, says, show};
+use super::{DRAINS_LONG, Desk, Move, SOON, says, show};
 use crate::support::kafka::{pair, throwaway};
 use crate::support::unique;
 use crate::support::workload::{ApplicationOptions, Cluster, Switch};
@@ -16,7 +16,7 @@ fn slow() -> ApplicationOptions {
 #[test]
 fn greens_broker_dies_while_draining() {
     let green = throwaway("mortal-green", &[]);
-    let this = Move::start(&pair().blue, &green, "drain_still = \"8s\"\nstale_after = \"10s\"", &slow());
+    let this = Move::start(&pair().blue, &green, &format!("{DRAINS_LONG}\nstale_after = \"10s\""), &slow());
     let terminal = this.cockpit();
     this.confirm(&terminal, "c", "c cut over", "green");
     terminal.wait_for(SOON, |s| says(s, &["commits still"]));

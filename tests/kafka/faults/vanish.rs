@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Move, SOON, open_dialog, says, show};
+use super::{DRAINS_LONG, Move, SOON, open_dialog, says, show};
 use crate::support::kafka::admin::{delete_group, delete_topic};
 use crate::support::kafka::{commit, consumer, pair};
 use crate::support::pty::key;
@@ -19,7 +19,7 @@ fn slow() -> ApplicationOptions {
 #[test]
 fn the_topic_vanishes_on_green() {
     let pair = pair();
-    let this = Move::start(&pair.blue, &pair.green, "drain_still = \"8s\"", &slow());
+    let this = Move::start(&pair.blue, &pair.green, DRAINS_LONG, &slow());
     // Whoever writes to a topic that is gone can't be waited for.
     this.traffic.set_rate(0);
     let terminal = this.cockpit();
@@ -44,7 +44,7 @@ fn the_topic_vanishes_on_green() {
 #[test]
 fn the_group_is_deleted_on_blue_while_draining() {
     let pair = pair();
-    let this = Move::start(&pair.blue, &pair.green, "drain_still = \"8s\"", &slow());
+    let this = Move::start(&pair.blue, &pair.green, DRAINS_LONG, &slow());
     let terminal = this.cockpit();
     this.confirm(&terminal, "c", "c cut over", "green");
     terminal.wait_for(SOON, |s| says(s, &["Empty, commits still"]));
