@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::sanitise::{visible_name, visible_text};
+use crate::base::sanitise::visible_text;
 use crate::base::{At, Person, Side, Trouble};
 pub use crate::diff::asked::{DiffProgress, DiffScope as DiffWhat, Span as DiffSpan};
 pub use crate::diff::{DiffCounts, DiffVerdict};
@@ -140,7 +140,7 @@ impl DiffView {
     /// How it stands, in a sentence, made visible; the same while it reads on.
     #[must_use]
     pub(crate) fn describe_state(&self) -> String {
-        let about = format!("diff of {}, {}", self.what.describe(), self.span.describe());
+        let about = format!("diff of {}, {}", self.what.describe(), describe_span(self.span));
         match &self.state {
             DiffState::Running { stopping: false, .. } => format!("{about}: reading"),
             DiffState::Running { .. } => format!("{about}: stopping"),
@@ -174,45 +174,16 @@ impl DiffView {
     }
 }
 
-impl DiffWhat {
-    /// What is compared, in words for people: two that differ never look the same.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        self.describe_with(visible_name)
-    }
-
-    /// The same with names as they are: for a file's name, and for who makes names visible himself.
-    #[must_use]
-    pub(crate) fn describe_raw(&self) -> String {
-        self.describe_with(str::to_owned)
-    }
-
-    fn describe_with(&self, name: fn(&str) -> String) -> String {
-        match self {
-            DiffWhat::Group(group) => format!("group {}", name(group)),
-            DiffWhat::Producer(producer) => format!("producer {}", name(producer)),
-            DiffWhat::Topics(topics) => match topics.as_slice() {
-                [one] => format!("topic {}", name(one)),
-                [first, ..] => format!("{} and {} more topics", name(first), topics.len() - 1),
-                [] => "no topic".to_owned(),
-            },
-            DiffWhat::Plan => "every topic of the plan".to_owned(),
-        }
-    }
-}
-
-impl DiffSpan {
-    /// Which records, in words.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match *self {
-            DiffSpan::Comparable => "everything that both logs hold".to_owned(),
-            DiffSpan::Times { from, to: None } => format!("from {} to the ends", format_moment(from)),
-            DiffSpan::Times { from, to: Some(to) } => format!("from {} to {}", format_moment(from), format_moment(to)),
-            DiffSpan::Offsets { partition, from, to } => {
-                let to = to.map_or("the end".to_owned(), |to| to.to_string());
-                format!("partition {partition}, offsets {from} to {to}")
-            }
+/// Which records are compared, in words.
+#[must_use]
+pub fn describe_span(span: DiffSpan) -> String {
+    match span {
+        DiffSpan::Comparable => "everything that both logs hold".to_owned(),
+        DiffSpan::Times { from, to: None } => format!("from {} to the ends", format_moment(from)),
+        DiffSpan::Times { from, to: Some(to) } => format!("from {} to {}", format_moment(from), format_moment(to)),
+        DiffSpan::Offsets { partition, from, to } => {
+            let to = to.map_or("the end".to_owned(), |to| to.to_string());
+            format!("partition {partition}, offsets {from} to {to}")
         }
     }
 }

@@ -332,7 +332,20 @@ pub(crate) fn format_day(at_ms: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use unicode_width::UnicodeWidthStr as _;
+
     use super::*;
+    use crate::base::sanitise::visible_name;
+
+    proptest! {
+        /// The gate for names and the cells they are drawn into agree on how wide one is.
+        #[test]
+        fn a_visible_name_takes_the_cells_that_it_is_counted_for(name in "(\\PC|[a-z\\\\ \u{200b}\u{200d}\u{202e}\u{301}\u{3000}注🚀]){0,12}") {
+            let shown = visible_name(&name);
+            prop_assert_eq!(shown.width(), width(&shown));
+        }
+    }
 
     #[test]
     fn numbers_stay_short_and_honest() {

@@ -17,7 +17,7 @@ use crate::migration::facts::command::{Refusal, Subject};
 use crate::migration::facts::event::{ComparedCounts, ComparedVerdict, Event};
 use crate::replay::Ranges;
 use crate::session::clock::Clock;
-use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Notice, Severity};
+use crate::snapshot::{DiffResult, DiffSpan, DiffState, DiffView, DiffWhat, Notice, Severity, describe_span};
 
 /// How long a diff that was told to stop may take to save when the controller ends.
 const LAST_SAVE: Duration = Duration::from_secs(20);
@@ -133,7 +133,7 @@ impl Core {
                 let counts = to_compared(&result, unknown_topics);
                 let event = Event::Compared {
                     subject: subject.clone(),
-                    what: format!("{words}, {}", view.span.describe()),
+                    what: format!("{words}, {}", describe_span(view.span)),
                     verdict: compared_verdict(&result),
                     counts,
                 };

@@ -36,7 +36,7 @@ pub async fn run_replay(
     let mut report = ReplayReport::new(request.from, options.want != Want::Armed);
     let ground = match ReplayPreconditions::new(plan) {
         Ok(ground) => ground,
-        Err(why) => return report.with_halt(Halt::Unknown(why)),
+        Err(why) => return end_report(report, Halt::Unknown(why)),
     };
     let access = match options.want {
         Want::Armed => Ledger::open(plan, options, Clock.now()).await,
@@ -50,14 +50,14 @@ pub async fn run_replay(
             Arming::Armed | Arming::DryRun => "the journal can't be written".to_owned(),
         };
         let advice = troubles.first().map_or("end the session that holds it, or use that one", |t| t.advice.as_str());
-        return report.with_halt(Halt::Refused(Trouble::new(format!("nothing can be replayed: {why}"), advice)));
+        return end_report(report, Halt::Refused(Trouble::new(format!("nothing can be replayed: {why}"), advice)));
     }
     report.warnings.extend(troubles.into_iter().map(|t| t.what));
     let mut session = ReplaySession { plan, options, request, ground, entries, stop, lease };
     if session.lease.is_some() {
         let opened = session.opened_event();
         if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), opened).await {
-            return report.with_halt(Halt::Refused(why));
+            return end_report(report, Halt::Refused(why));
         }
     }
     let ended = session.run_to_end(&mut ledger, ui, &mut report).await;
@@ -70,7 +70,7 @@ pub async fn run_replay(
     ledger.close().await;
     match ended {
         Ok(()) => report,
-        Err(halt) => report.with_halt(halt),
+        Err(halt) => end_report(report, halt),
     }
 }
 
@@ -548,46 +548,9 @@ fn join_advice(one: &str, other: &str) -> String {
     if one.is_empty() { other.to_owned() } else { format!("{one}; then {other}") }
 }
 
-impl ReplayReport {
-    pub(super) fn new(from: Side, dry_run: bool) -> Self {
-        Self {
-            run: None,
-            from,
-            to: from.other(),
-            dry_run,
-            ranges: Vec::new(),
-            routes: BTreeMap::new(),
-            records: 0,
-            bytes: 0,
-            carried: 0,
-            carried_bytes: 0,
-            transactions: 0,
-            took_ms: 0,
-            reordered: None,
-            verified: None,
-            found: None,
-            after: None,
-            warnings: Vec::new(),
-            class: None,
-            trouble: None,
-        }
-    }
-
-    fn set_spec(&mut self, spec: &ReplaySpec) {
-        (self.from, self.to) = (spec.from, spec.target_side());
-        self.ranges = spec.ranges.pieces().collect();
-        self.routes.clone_from(&spec.routes);
-        (self.records, self.bytes) = (spec.records, spec.bytes);
-    }
-
-    fn warn_unread(&mut self, why: Option<Trouble>) {
-        let why = why.map_or_else(|| "it was told to stop".to_owned(), |t| t.what);
-        self.warnings.push(format!("what was written was not read back: {why}"));
-    }
-
-    fn with_halt(mut self, halt: Halt) -> Self {
-        let (class, trouble) = halt.into_parts();
-        (self.class, self.trouble) = (Some(class), trouble);
-        self
-    }
+/// The report of a replay that ended short of being done.
+fn end_report(mut report: ReplayReport, halt: Halt) -> ReplayReport {
+    let (class, trouble) = halt.into_parts();
+    (report.class, report.trouble) = (Some(class), trouble);
+    report
 }

@@ -432,24 +432,22 @@ fn assigned_partitions(assignment: Assignment) -> Vec<TopicPartition> {
     out
 }
 
-impl GroupView {
-    /// Takes over what a describe request said.
-    pub(super) fn apply_description(&mut self, described: Described) {
-        self.state = described.state;
-        self.members = described.members;
-        self.protocol = described.protocol;
-        // Classic may be for want of a list (before v5): the protocol type tells Connect's groups and the like.
-        if self.kind == GroupKind::Classic {
-            self.kind = parse_kind("classic", &described.protocol_type);
-        }
-        if self.kind != GroupKind::Consumer {
-            self.protocol_type = described.protocol_type;
-        } else {
-            self.protocol_type.clear();
-        }
-        if described.trouble.is_some() {
-            self.trouble = described.trouble;
-        }
+/// Takes over what a describe request said.
+pub(super) fn apply_description(view: &mut GroupView, described: Described) {
+    view.state = described.state;
+    view.members = described.members;
+    view.protocol = described.protocol;
+    // Classic may be for want of a list (before v5): the protocol type tells Connect's groups and the like.
+    if view.kind == GroupKind::Classic {
+        view.kind = parse_kind("classic", &described.protocol_type);
+    }
+    if view.kind != GroupKind::Consumer {
+        view.protocol_type = described.protocol_type;
+    } else {
+        view.protocol_type.clear();
+    }
+    if described.trouble.is_some() {
+        view.trouble = described.trouble;
     }
 }
 

@@ -8,8 +8,8 @@ use kafka_protocol::messages::{ConsumerGroupDescribeRequest, ListGroupsRequest, 
 
 use super::failure::{Class, Failure, RetryLog, log_retry};
 use super::group_requests::{
-    Described, Fetched, GroupAnswers, describe_classic, describe_consumer, fetch_named, fetch_offsets, list_groups,
-    unanswered_group,
+    Described, Fetched, GroupAnswers, apply_description, describe_classic, describe_consumer, fetch_named,
+    fetch_offsets, list_groups, unanswered_group,
 };
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
 use crate::base::{TopicPartition, Trouble};
@@ -114,7 +114,7 @@ impl Router {
         match described {
             Some((kind, Ok(described))) => {
                 view.kind = kind;
-                view.apply_description(described);
+                apply_description(&mut view, described);
             }
             // Since DescribeGroups v6 (KIP-1043) a group that is not there is this error, and not described as Dead.
             Some((_, Err(f))) if f.error == Some(ResponseError::GroupIdNotFound) => view.state = GroupState::Dead,

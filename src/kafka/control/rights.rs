@@ -12,7 +12,8 @@ use kafka_protocol::messages::{
 use super::connection::Connection;
 use super::failure::{Class, Failure, RetryLog, check_code, check_message};
 use super::group_requests::{
-    Described, GROUPS_PER_REQUEST, GroupAnswers, describe_classic, describe_consumer, group_id, unanswered_group,
+    Described, GROUPS_PER_REQUEST, GroupAnswers, apply_description, describe_classic, describe_consumer, group_id,
+    unanswered_group,
 };
 use super::groups::ask_if;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
@@ -256,7 +257,7 @@ fn view_unlisted(
         },
     };
     let mut view = GroupView { kind, coordinator: node, ..GroupView::default() };
-    view.apply_description(described);
+    apply_description(&mut view, described);
     view.trouble = Some(Trouble::new(
         format!(
             "group `{}` is in no broker's list, and its coordinator knows it: its offsets were not read",

@@ -10,7 +10,9 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::failure::{Class, Failure, check_code, log_retry};
-use super::group_requests::{Fetched, GroupListing, describe_classic, describe_consumer, fetch_offsets, list_groups};
+use super::group_requests::{
+    Fetched, GroupListing, apply_description, describe_classic, describe_consumer, fetch_offsets, list_groups,
+};
 use super::guard::has_stray;
 use super::offsets::{FoundOffset, OffsetSpec, list_offsets};
 use super::router::{Cluster, KeyType, Router, back_off, lock_unpoisoned};
@@ -380,7 +382,7 @@ impl Router {
                 ));
             }
             match described.remove(&l.id) {
-                Some(Ok(described)) => view.apply_description(described),
+                Some(Ok(described)) => apply_description(&mut view, described),
                 Some(Err(failure)) => view.trouble = Some(failure.into()),
                 None => {}
             }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use kafka_protocol::ResponseError;
 
 use super::SimState;
-use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
+use crate::estate::acl::{Acl, Operation, Permission, Resource};
 
 /// Who every client of the simulation is.
 const PRINCIPAL: &str = "User:ANONYMOUS";
@@ -101,18 +101,6 @@ impl SimState {
             return 0;
         }
         ON_CLUSTER.iter().filter(|o| may(o)).fold(0, |bits, o| bits | 1 << *o as i8)
-    }
-}
-
-impl Acl {
-    /// Whether its pattern takes this name in.
-    #[must_use]
-    pub(crate) fn bears_on(&self, name: &str) -> bool {
-        match self.pattern {
-            AclPattern::Literal => self.name == name || self.name == "*",
-            AclPattern::Prefixed => name.starts_with(&self.name),
-            AclPattern::Unknown => false,
-        }
     }
 }
 

@@ -11,7 +11,9 @@ use super::table::ColumnWidth::{self, Between, Fixed, Steps};
 use super::table::{TableCell, TableColumn, TableView, in_role};
 use crate::base::Side;
 use crate::base::sanitise::visible_name;
-use crate::snapshot::{DiffAdvice, DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat};
+use crate::snapshot::{
+    DiffAdvice, DiffProgress, DiffResult, DiffRow, DiffState, DiffVerdict, DiffView, DiffWhat, describe_span,
+};
 use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::theme::{Glyph, Role};
 use crate::tui::verify::RANGES;
@@ -74,7 +76,7 @@ fn whole_lines<'t>(m: &'t Model, d: &DiffView, area: Rect) -> (String, Vec<Row<'
 /// The range, and how it stands; `whole`: all of it, however long.
 fn saying_lines<'t>(m: &'t Model, d: &DiffView, area: Rect, whole: bool) -> Vec<Row<'t>> {
     let most = |most: usize| if whole { WHOLE } else { most };
-    let mut rows = vec![labelled_lines(m, "range", Role::Text, &d.span.describe(), area, most(2))];
+    let mut rows = vec![labelled_lines(m, "range", Role::Text, &describe_span(d.span), area, most(2))];
     rows.push(match &d.state {
         DiffState::Running { progress, stopping } => running_lines(m, progress.as_ref(), *stopping, area),
         DiffState::Stopped { .. } => {

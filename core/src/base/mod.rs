@@ -1,0 +1,22 @@
+//! Nouns that know no neighbour: times, sides, partitions, what was observed of something and why it was not, and the
+//! gates that every string from outside passes.
+
+mod actor;
+mod observed;
+pub mod quiet;
+pub mod redact;
+pub mod sanitise;
+mod side;
+mod time;
+mod topic;
+mod trouble;
+
+pub use actor::{Actor, Person};
+pub use observed::Freshness;
+pub use observed::Observed;
+pub use side::{Side, Sides};
+pub use time::{At, format_duration};
+pub use topic::TopicPartition;
+pub use topic::host_port;
+pub use trouble::Cause;
+pub use trouble::{Trouble, TroubleClass};

@@ -1,0 +1,512 @@
+//! The deciding half: all records of a key lie in one bucket, so copies, order and compaction are decided there.
+
+use std::collections::BTreeMap;
+
+use super::entry::{self, BucketEntry};
+use super::lines::{KeyLines, Late, has_order, key_line};
+use super::order;
+use super::report::{Moved, PartitionDiff};
+use super::spans::OffsetSet;
+use super::{ByHash, DiffRules, Join, Log, PartitionCounts, index_of_log, mix_bits, other_log};
+use crate::offsets::arrival::Ahead;
+
+/// Moved records that are listed one by one; their offsets are exact beyond that too.
+const MOVED_LISTED: usize = 10_000;
+
+/// What was found in one partition.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) alone: [OffsetSet; 2],
+    pub(super) duplicated: [OffsetSet; 2],
+    pub(super) unsettled: [OffsetSet; 2],
+    pub(super) superseded: [OffsetSet; 2],
+    pub(super) early: [OffsetSet; 2],
+    pub(super) moved: [OffsetSet; 2],
+    pub(super) furthest: u64,
+    pub(super) list: Vec<Moved>,
+    pub(super) unordered: u64,
+    pub(super) undecided: u64,
+    pub(super) veiled: u64,
+    pub(super) ahead: u64,
+}
+
+/// Takes bucket after bucket, and then gives the report.
+#[derive(Debug)]
+pub struct Resolver {
+    rules: DiffRules,
+    counts: Vec<PartitionCounts>,
+    settled_to: [i64; 2],
+    /// Records of each log whose timestamps lie ahead.
+    ahead: [Ahead; 2],
+    /// By log and partition: whether an open transaction hides records of it.
+    hidden: [Vec<bool>; 2],
+    found: Vec<Findings>,
+    in_memory: Vec<Vec<BucketEntry>>,
+    /// Memory for the pairs of a bucket, used again and again.
+    spare: Vec<BucketEntry>,
+}
+
+impl Resolver {
+    /// Everything has been read. `settled_to`: a lone record of that log with this timestamp or a later one may still
+    /// get its twin (the other log's end was read less than `arrival_skew` after it), ms.
+    #[must_use]
+    pub fn new(join: Join, settled_to: [i64; 2]) -> Self {
+        let (rules, counts, in_memory) = join.finish();
+        let found = counts.iter().map(|_| Findings::default()).collect();
+        let hidden = [Vec::new(), Vec::new()];
+        Self { rules, counts, settled_to, ahead: [Ahead::NONE; 2], hidden, found, in_memory, spare: Vec::new() }
+    }
+
+    /// `ahead`: what is known of records of each log whose timestamps lie ahead.
+    #[must_use]
+    pub fn with_ahead(self, ahead: [Ahead; 2]) -> Self {
+        Self { ahead, ..self }
+    }
+
+    /// `hidden`: by log and partition, whether an open transaction hides records of it. They may be the twins of what
+    /// is alone on the other log, which is then unsettled whatever its age.
+    #[must_use]
+    pub fn with_hidden(self, hidden: [Vec<bool>; 2]) -> Self {
+        Self { hidden, ..self }
+    }
+
+    /// Whether the twin of a lone record may be in an open transaction.
+    fn is_veiled(&self, e: &BucketEntry) -> bool {
+        let hidden = &self.hidden[index_of_log(other_log(e.log()))];
+        match self.rules.over_topic {
+            true => hidden.contains(&true),
+            false => hidden.get(e.partition as usize).is_some_and(|hidden| *hidden),
+        }
+    }
+
+    /// Number of buckets: each is to be given to [`Resolver::decide_bucket`] once.
+    #[must_use]
+    pub fn bucket_count(&self) -> usize {
+        self.in_memory.len()
+    }
+
+    /// Decides one bucket. `bytes` of it are on disk; `replay` gives them from the start, in pieces that are multiples
+    /// of 48 bytes, and is called again for each look at them: more than one where the bucket is larger than memory.
+    ///
+    /// # Errors
+    /// Those of `replay`.
+    pub fn decide_bucket<E>(
+        &mut self,
+        bucket: usize,
+        bytes: u64,
+        mut replay: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let memory = std::mem::take(&mut self.in_memory[bucket]);
+        let most = (self.rules.memory / entry::BYTES / 2).max(1);
+        let total = bytes / entry::BYTES as u64 + memory.len() as u64;
+        // In the order in which they came.
+        let mut all = |take: &mut dyn FnMut(BucketEntry)| -> Result<(), E> {
+            if bytes > 0 {
+                replay(&mut |piece| BucketEntry::read_all(piece).for_each(&mut *take))?;
+            }
+            memory.iter().copied().for_each(take);
+            Ok(())
+        };
+        // Larger than memory: records are spread over so many looks that each has room for its share. Copies need
+        // those of one record together, order and compaction those of one key.
+        let looks = if total <= most as u64 { 1 } else { total * 4 / most as u64 + 1 };
+        let compacted = self.rules.compacted;
+        let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
+        for look in 0..looks {
+            // Mixed with a number of its own: by the bits that chose the bucket its records would crowd into few looks.
+            let mine =
+                |e: &BucketEntry| looks == 1 || mix_bits(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
+            let mut lone = Vec::new();
+            let mut undecided = BTreeMap::new();
+            all(&mut |e| match e.is_pair() {
+                true if looks == 1 => pairs.add(e),
+                true => {}
+                false if !mine(&e) => {}
+                false if lone.len() < most => lone.push(e),
+                false => *undecided.entry(e.partition).or_insert(0) += 1,
+            })?;
+            let made = self.join_late(&mut lone);
+            let mut left = Left::new(lone, &self.rules);
+            made.iter().for_each(|e| pairs.add(*e));
+            if !left.lone.is_empty() {
+                if looks == 1 {
+                    pairs.all.iter().for_each(|e| left.note_pair(e, &self.rules));
+                } else {
+                    made.iter().for_each(|e| left.note_pair(e, &self.rules));
+                    all(&mut |e| {
+                        if e.is_pair() && mine(&e) {
+                            left.note_pair(&e, &self.rules);
+                        }
+                    })?;
+                }
+                let copies = left.mark_copies(&self.rules);
+                for e in left.prefer_first_twin(&copies, &mut pairs.all, &self.rules) {
+                    self.counts[e.partition as usize].note_first(&e);
+                    self.counts[e.twin_partition() as usize].note_twin(e.twin);
+                }
+                self.judge_lone(&left, &copies);
+            }
+            undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
+        }
+        if looks == 1 {
+            let mut lines = KeyLines::with_room(most / 4);
+            pairs.all.iter().for_each(|e| lines.note_pair(e));
+            pairs.all.retain(|e| lines.may_have_moved(e));
+            drop(lines);
+            self.note_moved(&mut pairs);
+            pairs.all.clear();
+            self.spare = pairs.all;
+            return Ok(());
+        }
+        // Pairs that were made only now: each has its turn where its offset is.
+        pairs.all.sort_unstable_by_key(|e| (key_line(e), e.offset));
+        for look in 0..looks {
+            let mine = |e: &BucketEntry| e.is_pair() && mix_bits(e.key ^ 0x5bd1) % looks == look;
+            let mut lines = KeyLines::with_room(most / 2);
+            let mut late = Late::new(&pairs.all, mine);
+            all(&mut |e| {
+                if mine(&e) {
+                    late.give_before(&e, |l| lines.note_pair(l));
+                    lines.note_pair(&e);
+                }
+            })?;
+            late.give_rest(|l| lines.note_pair(l));
+            if lines.in_order() {
+                continue;
+            }
+            let mut of_look = Pairs { most, ..Pairs::default() };
+            let mut add = |e: &BucketEntry| {
+                if mine(e) && lines.may_have_moved(e) {
+                    of_look.add(*e);
+                }
+            };
+            all(&mut |e| add(&e))?;
+            pairs.all.iter().for_each(add);
+            drop(lines);
+            self.note_moved(&mut of_look);
+        }
+        self.note_moved(&mut Pairs { all: Vec::new(), ..pairs });
+        Ok(())
+    }
+
+    /// Pairs what met its twin only here; what is left stays in `lone`.
+    fn join_late(&mut self, lone: &mut Vec<BucketEntry>) -> Vec<BucketEntry> {
+        let rules = &self.rules;
+        lone.sort_unstable_by_key(|e| (group_of(e, rules), index_of_log(e.log()), e.ts, e.offset));
+        let (mut made, mut left) = (Vec::new(), Vec::with_capacity(lone.len()));
+        for copies in lone.chunk_by(|a, b| group_of(a, rules) == group_of(b, rules)) {
+            let (source, target) = copies.split_at(copies.partition_point(|e| e.log() == Log::Source));
+            if source.is_empty() || target.is_empty() {
+                left.extend_from_slice(copies);
+                continue;
+            }
+            let (mut i, mut j) = (0, 0);
+            let (mut source_left, mut target_left) = (Vec::new(), Vec::new());
+            while let (Some(s), Some(t)) = (source.get(i), target.get(j)) {
+                if rules.is_near(s.ts, t.ts) {
+                    made.push((*s, *t, false));
+                    (i, j) = (i + 1, j + 1);
+                } else if s.ts < t.ts {
+                    source_left.push(*s);
+                    i += 1;
+                } else {
+                    target_left.push(*t);
+                    j += 1;
+                }
+            }
+            source_left.extend_from_slice(&source[i..]);
+            target_left.extend_from_slice(&target[j..]);
+            pair_far(&mut source_left, &mut target_left, &mut made);
+            left.append(&mut source_left);
+            left.append(&mut target_left);
+        }
+        *lone = left;
+        made.into_iter().map(|(s, t, far)| self.pair_late(&s, &t, far)).collect()
+    }
+
+    fn pair_late(&mut self, source: &BucketEntry, target: &BucketEntry, far: bool) -> BucketEntry {
+        let pair = BucketEntry::join_lone(source, target);
+        let counts = &mut self.counts[pair.partition as usize];
+        counts.count_pair(pair.offset, pair.is_judged(), source.ts.abs_diff(target.ts));
+        counts.far += u64::from(far);
+        self.counts[pair.twin_partition() as usize].note_twin(pair.twin);
+        pair
+    }
+
+    /// Names each lone record that is judged.
+    fn judge_lone(&mut self, left: &Left, copies: &[bool]) {
+        for (entry, copy_of_pair) in left.lone.iter().zip(copies).filter(|(e, _)| e.is_judged()) {
+            let log = index_of_log(entry.log());
+            let superseded = left.is_superseded(entry, &self.rules);
+            let excused =
+                self.rules.judged[log].get(entry.partition as usize).map_or(i64::MIN, |j| j.excused_before_ts);
+            let veiled = self.is_veiled(entry);
+            let old_to = self.counts[entry.partition as usize].old_to[log];
+            let came = self.ahead[log].is_settled(entry.ts, entry.offset, old_to);
+            let found = &mut self.found[entry.partition as usize];
+            // In the order of what excuses most: what compaction removed is explained at any age, what may still come
+            // or can't be seen is not judged, and only what remains is a copy too many, too early, or missing.
+            let set = if superseded {
+                &mut found.superseded
+            } else if entry.ts >= self.settled_to[log] && !came {
+                found.ahead += u64::from(self.ahead[log].is_ahead(entry.ts));
+                &mut found.unsettled
+            } else if veiled {
+                found.veiled += 1;
+                &mut found.unsettled
+            } else if *copy_of_pair {
+                &mut found.duplicated
+            } else if entry.ts < excused {
+                &mut found.early
+            } else {
+                &mut found.alone
+            };
+            set[log].insert(entry.offset);
+        }
+    }
+
+    /// Counts the records that changed their order among those of their key.
+    fn note_moved(&mut self, pairs: &mut Pairs) {
+        let Pairs { all: pairs, unordered, .. } = pairs;
+        // The pair that was left out may be the one that moved: nothing is claimed then of any order in this bucket.
+        if !unordered.is_empty() {
+            pairs.iter().filter(|e| has_order(e)).for_each(|e| *unordered.entry(e.partition).or_insert(0) += 1);
+            unordered.iter().for_each(|(p, n)| self.found[*p as usize].unordered += n);
+            return;
+        }
+        pairs.sort_unstable_by_key(|e| (key_line(e), e.offset));
+        let mut places = Vec::new();
+        for of_key in pairs.chunk_by(|a, b| key_line(a) == key_line(b)) {
+            if of_key.is_sorted_by_key(|e| e.twin) {
+                continue;
+            }
+            places.clear();
+            places.extend(of_key.iter().map(|e| e.twin));
+            let moved = order::find_moved(&places);
+            let far = order::measure_displacements(&places, &moved);
+            let found = &mut self.found[of_key[0].partition as usize];
+            for (i, by) in moved.into_iter().zip(far) {
+                let e = &of_key[i];
+                found.moved[0].insert(e.offset);
+                found.moved[1].insert(e.twin);
+                found.furthest = found.furthest.max(by);
+                if found.list.len() < MOVED_LISTED {
+                    found.list.push(Moved { source: e.offset, target: e.twin, by });
+                }
+            }
+        }
+    }
+
+    /// The report of every partition.
+    #[must_use]
+    pub fn finish(self) -> Vec<PartitionDiff> {
+        let parts = (0..).zip(self.found.into_iter().zip(self.counts));
+        parts.map(|(partition, (found, counts))| found.into_report(partition, &counts)).collect()
+    }
+}
+
+/// Copies of one record; within a partition unless the topic is compared as a whole.
+fn group_of(e: &BucketEntry, rules: &DiffRules) -> CopyGroup {
+    (if rules.over_topic { 0 } else { e.partition }, e.id, e.key)
+}
+
+/// Copies too far apart in time to be one send are copies all the same: paired in the order of the logs.
+fn pair_far(
+    source: &mut Vec<BucketEntry>,
+    target: &mut Vec<BucketEntry>,
+    made: &mut Vec<(BucketEntry, BucketEntry, bool)>,
+) {
+    for all in [&mut *source, &mut *target] {
+        all.sort_unstable_by_key(|e| (!e.is_judged(), e.partition, e.offset));
+    }
+    let judged = |all: &[BucketEntry]| all.partition_point(BucketEntry::is_judged);
+    let pairs = judged(source).min(judged(target));
+    made.extend(source.drain(..pairs).zip(target.drain(..pairs)).map(|(s, t)| (s, t, true)));
+}
+
+/// Pairs, as many as fit.
+#[derive(Default)]
+struct Pairs {
+    most: usize,
+    all: Vec<BucketEntry>,
+    /// Those whose order can't be compared as they don't fit, by partition.
+    unordered: BTreeMap<u32, u64>,
+}
+
+impl Pairs {
+    fn add(&mut self, e: BucketEntry) {
+        if self.all.len() < self.most {
+            self.all.push(e);
+        } else if has_order(&e) {
+            *self.unordered.entry(e.partition).or_insert(0) += 1;
+        }
+    }
+}
+
+/// Copies of one record: partition (0 where the topic is compared as a whole), identity, key.
+type CopyGroup = (u32, u64, u64);
+/// A key on one log: partition ([`ANYWHERE`]: in any), key, log.
+type OnLog = (u32, u64, usize);
+
+/// No partition has this number: there are 24 bits for one.
+const ANYWHERE: u32 = u32::MAX;
+
+/// Lone records, and what the pairs say of them.
+struct Left {
+    /// Sorted by group and timestamp.
+    lone: Vec<BucketEntry>,
+    /// Timestamp of the nearest pair of the same record at or below, and at or above it, where it is known already.
+    below: Vec<i64>,
+    above: Vec<i64>,
+    /// A bit for each identity of theirs: of most pairs there is nothing alone.
+    bits: Vec<u64>,
+    /// The last offset of each key that lone records have, on each log where it is, by partition: offsets of two have no
+    /// order. Under [`ANYWHERE`] it only says that the log has the key.
+    last: ByHash<OnLog, i64>,
+}
+
+impl Left {
+    fn new(mut lone: Vec<BucketEntry>, rules: &DiffRules) -> Self {
+        lone.sort_unstable_by_key(|e| (group_of(e, rules), e.ts, e.offset));
+        let (below, above) = (vec![i64::MIN; lone.len()], vec![i64::MAX; lone.len()]);
+        let mut bits = vec![0; (lone.len() / 4).next_power_of_two()]; // 16 bits a record or more
+        for e in &lone {
+            let (word, bit) = bit_of(&bits, e);
+            bits[word] |= bit;
+        }
+        let mut last = ByHash::default();
+        if rules.compacted {
+            for e in &lone {
+                note_last(&mut last, (e.log(), e.partition, e.offset), e.key, rules);
+            }
+        }
+        Self { lone, below, above, bits, last }
+    }
+
+    /// Takes in a pair.
+    fn note_pair(&mut self, e: &BucketEntry, rules: &DiffRules) {
+        let name = group_of(e, rules);
+        let (word, bit) = bit_of(&self.bits, e);
+        let from = match self.bits[word] & bit {
+            0 => self.lone.len(),
+            _ => self.lone.partition_point(|l| group_of(l, rules) < name),
+        };
+        if self.lone.get(from).is_some_and(|l| group_of(l, rules) == name) {
+            let of = &self.lone[from..];
+            let of = &of[..of.partition_point(|l| group_of(l, rules) == name)];
+            let (at_or_above, above) = (of.partition_point(|l| l.ts < e.ts), of.partition_point(|l| l.ts <= e.ts));
+            // Neighbours alone are told; the rest learn it from them at the end.
+            if at_or_above < of.len() {
+                let below = &mut self.below[from + at_or_above];
+                *below = e.ts.max(*below);
+            }
+            if above > 0 {
+                let above = &mut self.above[from + above - 1];
+                *above = e.ts.min(*above);
+            }
+        }
+        if rules.compacted {
+            let ends = [(Log::Source, e.partition, e.offset), (Log::Target, e.twin_partition(), e.twin)];
+            // Only of keys that matter: those with a lone record on either log.
+            let matters = |(log, p, _): &(Log, u32, i64)| self.last.contains_key(&on_other_log(e.key, *p, *log, rules));
+            if ends.iter().any(matters) {
+                ends.into_iter().for_each(|end| note_last(&mut self.last, end, e.key, rules));
+            }
+        }
+    }
+
+    /// Whether each is a copy too many of a record that has a twin.
+    fn mark_copies(&self, rules: &DiffRules) -> Vec<bool> {
+        let mut copies = vec![false; self.lone.len()];
+        let mut from = 0;
+        for of in self.lone.chunk_by(|a, b| group_of(a, rules) == group_of(b, rules)) {
+            let all = from..from + of.len();
+            let (mut below, mut any) = (i64::MIN, false);
+            for i in all.clone() {
+                any |= self.below[i] != i64::MIN || self.above[i] != i64::MAX;
+                below = below.max(self.below[i]);
+                copies[i] = below != i64::MIN && rules.is_near(below, self.lone[i].ts);
+            }
+            let mut above = i64::MAX;
+            for i in all.clone().rev() {
+                above = above.min(self.above[i]);
+                copies[i] |= above != i64::MAX && rules.is_near(above, self.lone[i].ts);
+                // One too many on the target loses nothing. On the source it may be a lost record, unless a
+                // pair is near.
+                copies[i] |= any && self.lone[i].log() == Log::Target;
+            }
+            from = all.end;
+        }
+        copies
+    }
+
+    /// Of several copies the first is the twin, the later ones are the copies too many: else a copy that happened to
+    /// be read before the other log's would look like a record that has moved. Gives the pairs that changed.
+    fn prefer_first_twin(&mut self, copies: &[bool], pairs: &mut [BucketEntry], rules: &DiffRules) -> Vec<BucketEntry> {
+        let mut changed = Vec::new();
+        let mut of_group: ByHash<CopyGroup, Vec<usize>> = ByHash::default();
+        for (e, _) in self.lone.iter().zip(copies).filter(|(e, copy)| **copy && e.is_judged()) {
+            of_group.entry(group_of(e, rules)).or_default();
+        }
+        if of_group.is_empty() {
+            return changed;
+        }
+        let alone = |e: &BucketEntry| {
+            let (word, bit) = bit_of(&self.bits, e);
+            self.bits[word] & bit != 0
+        };
+        for (i, e) in pairs.iter().enumerate().filter(|(_, e)| e.is_judged() && alone(e)) {
+            if let Some(of) = of_group.get_mut(&group_of(e, rules)) {
+                of.push(i);
+            }
+        }
+        for (e, _) in self.lone.iter_mut().zip(copies).filter(|(e, copy)| **copy && e.is_judged()) {
+            let Some(of) = of_group.get(&group_of(e, rules)) else { continue };
+            let near = of.iter().copied().filter(|i| rules.is_near(pairs[*i].ts, e.ts));
+            let place = |i: &usize| if e.log() == Log::Source { pairs[*i].offset } else { pairs[*i].twin };
+            let there = |i: &usize| {
+                let p = &pairs[*i];
+                e.partition == if e.log() == Log::Source { p.partition } else { p.twin_partition() }
+            };
+            let Some(last) = near.filter(there).max_by_key(place).filter(|i| place(i) > e.offset) else { continue };
+            let pair = &mut pairs[last];
+            if e.log() == Log::Source {
+                std::mem::swap(&mut pair.offset, &mut e.offset);
+                std::mem::swap(&mut pair.ts, &mut e.ts);
+            } else {
+                std::mem::swap(&mut pair.twin, &mut e.offset);
+            }
+            changed.push(*pair);
+        }
+        changed
+    }
+
+    /// Whether compaction explains that the other log has not got it: its key has a later record on its own log, or it
+    /// is a tombstone of a key that the other log has forgotten.
+    fn is_superseded(&self, e: &BucketEntry, rules: &DiffRules) -> bool {
+        if !rules.compacted || e.key == 0 {
+            return false;
+        }
+        let (own, other) = (index_of_log(e.log()), on_other_log(e.key, e.partition, other_log(e.log()), rules));
+        self.last.get(&(e.partition, e.key, own)).is_some_and(|last| *last > e.offset)
+            || e.is_tombstone() && !self.last.contains_key(&other)
+    }
+}
+
+/// Where the bit of a record's identity is.
+fn bit_of(bits: &[u64], e: &BucketEntry) -> (usize, u64) {
+    ((e.id >> 6) as usize & (bits.len() - 1), 1 << (e.id & 63))
+}
+
+/// Where a key of this partition is to be looked for on the other log: in any partition where those don't match.
+fn on_other_log(key: u64, partition: u32, log: Log, rules: &DiffRules) -> OnLog {
+    (if rules.over_topic { ANYWHERE } else { partition }, key, index_of_log(log))
+}
+
+/// A record of a key lies at this offset of a log's partition.
+fn note_last(last: &mut ByHash<OnLog, i64>, (log, partition, offset): (Log, u32, i64), key: u64, rules: &DiffRules) {
+    for p in [partition, ANYWHERE].into_iter().take(1 + usize::from(rules.over_topic)) {
+        let last = last.entry((p, key, index_of_log(log))).or_insert(offset);
+        *last = offset.max(*last);
+    }
+}
