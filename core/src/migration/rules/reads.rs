@@ -13,7 +13,7 @@ use super::counts;
 use super::group::{PreflightFacts, list_partitions};
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
-use crate::estate::{GroupState, GroupView, TopicView};
+use crate::estate::{ClusterView, GroupState, GroupView, TopicView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::event::{Event, RunId};
 use crate::migration::facts::overrides::{GateName, Override};
@@ -234,7 +234,36 @@ pub(in crate::migration) fn match_topics(
     leave: &Leave<'_>,
     facts: &mut PreflightFacts,
 ) -> Result<(), Refusal> {
-    // While a classic group rebalances, its coordinator tells neither subscriptions nor assignments of its members.
+    check_members_tell(group, source, from)?;
+    let (here, there) = (sight.fresh_cluster(from)?, sight.fresh_cluster(from.other())?);
+    let planned = planned_topics(sight, group);
+    let all = topics_read(sight, group, from);
+    if all.is_empty() {
+        return Err(Refusal::unknown(
+            format!(
+                "{group} has committed nothing on {from} and the plan lists no topics for it",
+                group = visible_name(group)
+            ),
+            "list its topics in the plan",
+        ));
+    }
+    let mut found = TopicMatch { sight, group, source, from, leave, planned, all };
+    found.warn_of_unseen_reads(facts);
+    found.drop_left_over(facts)?;
+    found.drop_blocked(facts)?;
+    if found.all.is_empty() {
+        return Err(Refusal::refused(
+            format!("nothing that {group} reads is left to be moved", group = visible_name(group)),
+            "leave fewer out",
+        ));
+    }
+    found.check_readable(here, there)?;
+    found.note_topics(here, facts);
+    Ok(())
+}
+
+/// While a classic group rebalances, its coordinator tells neither subscriptions nor assignments of its members.
+fn check_members_tell(group: &str, source: &GroupView, from: Side) -> Result<(), Refusal> {
     let silent = |m: &crate::estate::MemberView| m.assigned.is_empty() && m.subscribed.is_empty();
     if source.state == GroupState::Rebalancing && source.members.iter().any(silent) {
         return Err(Refusal::unknown(
@@ -245,95 +274,123 @@ pub(in crate::migration) fn match_topics(
             "wait until it is Stable",
         ));
     }
-    let (here, there) = (sight.fresh_cluster(from)?, sight.fresh_cluster(from.other())?);
-    let planned = planned_topics(sight, group);
-    let mut all = topics_read(sight, group, from);
-    if all.is_empty() {
-        return Err(Refusal::unknown(
-            format!(
-                "{group} has committed nothing on {from} and the plan lists no topics for it",
-                group = visible_name(group)
-            ),
-            "list its topics in the plan",
-        ));
-    }
-    if source.members.is_empty() && planned.is_empty() && !app::is_alone(sight, group, from, source) {
-        facts.warnings.push(format!(
-            "nobody runs in {group} who would tell what it reads: what it never committed and nobody saw is left out; \
-             list its topics in the plan to be sure",
-            group = visible_name(group)
-        ));
-    }
-    for topic in left_over(sight, group, from) {
-        let whole = is_whole(source);
-        if leave.names_topic(&topic) {
-            facts.left_out.push(LeftOut { topic: topic.clone(), why: "nobody in it reads that now".into() });
-        } else if planned.is_empty() {
-            // Without a list in the plan, whatever it has committed goes along.
-            continue;
-        } else if whole {
-            facts.warnings.push(format!(
-                "{group} also has offsets on {topic}, which the plan doesn't list and none of its members reads: they \
-                 are left behind",
-                group = visible_name(group),
-                topic = visible_name(&topic)
-            ));
-        } else if leave.allows_blocked(&topic) {
-            facts.left_out.push(LeftOut { topic: topic.clone(), why: "the plan doesn't list it".into() });
-        } else {
-            let advice = or_leave("list it in the plan (topics of the group), or let the group run", &topic);
-            return Err(Refusal::unknown(
-                format!(
-                    "{group} also has offsets on {topic}, which the plan doesn't list, and nobody runs who would tell \
-                     whether it reads that: on {} it would start there by auto.offset.reset",
-                    from.other(),
-                    group = visible_name(group),
-                    topic = visible_name(&topic)
-                ),
-                advice,
-            )
-            .with_gate(GateName::LeaveOut));
-        }
-        facts.left.insert(topic.clone());
-        all.remove(&topic);
-    }
-    for topic in &all.clone() {
-        let Some(refusal) = find_obstacle(sight, topic, planned.contains(topic), from) else { continue };
-        if planned.contains(topic) {
-            return Err(refusal);
-        }
-        if !leave.allows_blocked(topic) {
-            // It is not in the plan: of the refusal's advice that part is for those that are.
-            let advice = or_leave(refusal.advice.trim_end_matches(", or take it out of the plan"), topic);
-            return Err(Refusal { advice, ..refusal }.with_gate(GateName::LeaveOut));
-        }
-        facts.left_out.push(LeftOut { topic: topic.clone(), why: refusal.why });
-        facts.left.insert(topic.clone());
-        all.remove(topic);
-    }
-    if all.is_empty() {
-        return Err(Refusal::refused(
-            format!("nothing that {group} reads is left to be moved", group = visible_name(group)),
-            "leave fewer out",
-        ));
-    }
-    for topic in &all {
-        let both = [(here, from), (there, from.other())];
-        if let Some(r) = both.into_iter().find_map(|(v, side)| find_unreadable(topic, v.topics.get(topic)?, side)) {
-            return Err(r);
-        }
-    }
-    let uneven = counts::find_uneven(sight, &all);
-    facts.warnings.extend(uneven.iter().map(|u| counts::describe_key_order(u, from.other())));
-    facts.partitions = list_partitions(here, &all);
-    // Whatever has stayed in the set was found on both sides above.
-    let count = |t: &String| format!("{}:{}", visible_name(t), here.topics[t].partitions.len());
-    let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.counts[from.other()]));
-    let counts: Vec<String> = all.iter().map(|t| count(t) + &there(t).unwrap_or_default()).collect();
-    facts.digest.insert("topics", counts.join(" "));
-    facts.digest.insert("left out", visible_names(&facts.left));
-    facts.topics = all;
     Ok(())
+}
+
+/// The topics of a group while it is decided which of them go along.
+struct TopicMatch<'a> {
+    sight: &'a RuleContext<'a>,
+    group: &'a str,
+    /// The group on the side that it leaves.
+    source: &'a GroupView,
+    from: Side,
+    leave: &'a Leave<'a>,
+    planned: BTreeSet<String>,
+    /// What it reads, without what was found to stay behind.
+    all: BTreeSet<String>,
+}
+
+impl TopicMatch<'_> {
+    /// Says so where nobody is there to tell what the group reads.
+    fn warn_of_unseen_reads(&self, facts: &mut PreflightFacts) {
+        let nobody = self.source.members.is_empty() && self.planned.is_empty();
+        if nobody && !app::is_alone(self.sight, self.group, self.from, self.source) {
+            facts.warnings.push(format!(
+                "nobody runs in {group} who would tell what it reads: what it never committed and nobody saw is left out; \
+                 list its topics in the plan to be sure",
+                group = visible_name(self.group)
+            ));
+        }
+    }
+
+    /// Takes out the topics on which the group only has commits: those of them that are named, and all where the plan
+    /// lists others and it can be told that nobody reads these.
+    fn drop_left_over(&mut self, facts: &mut PreflightFacts) -> Result<(), Refusal> {
+        for topic in left_over(self.sight, self.group, self.from) {
+            if self.leave.names_topic(&topic) {
+                facts.left_out.push(LeftOut { topic: topic.clone(), why: "nobody in it reads that now".into() });
+            } else if self.planned.is_empty() {
+                // Without a list in the plan, whatever it has committed goes along.
+                continue;
+            } else if is_whole(self.source) {
+                facts.warnings.push(format!(
+                    "{group} also has offsets on {topic}, which the plan doesn't list and none of its members reads: they \
+                     are left behind",
+                    group = visible_name(self.group),
+                    topic = visible_name(&topic)
+                ));
+            } else if self.leave.allows_blocked(&topic) {
+                facts.left_out.push(LeftOut { topic: topic.clone(), why: "the plan doesn't list it".into() });
+            } else {
+                return Err(self.refuse_left_over(&topic));
+            }
+            self.all.remove(&topic);
+            facts.left.insert(topic);
+        }
+        Ok(())
+    }
+
+    /// The group has commits on a topic, and whether it reads that nobody tells.
+    fn refuse_left_over(&self, topic: &str) -> Refusal {
+        let advice = or_leave("list it in the plan (topics of the group), or let the group run", topic);
+        Refusal::unknown(
+            format!(
+                "{group} also has offsets on {topic}, which the plan doesn't list, and nobody runs who would tell \
+                 whether it reads that: on {} it would start there by auto.offset.reset",
+                self.from.other(),
+                group = visible_name(self.group),
+                topic = visible_name(topic)
+            ),
+            advice,
+        )
+        .with_gate(GateName::LeaveOut)
+    }
+
+    /// Takes out the topics that can't go along, where they may be left out.
+    fn drop_blocked(&mut self, facts: &mut PreflightFacts) -> Result<(), Refusal> {
+        for topic in &self.all.clone() {
+            let listed = self.planned.contains(topic);
+            let Some(refusal) = find_obstacle(self.sight, topic, listed, self.from) else { continue };
+            if listed {
+                return Err(refusal);
+            }
+            if !self.leave.allows_blocked(topic) {
+                // It is not in the plan: of the refusal's advice that part is for those that are.
+                let advice = or_leave(refusal.advice.trim_end_matches(", or take it out of the plan"), topic);
+                return Err(Refusal { advice, ..refusal }.with_gate(GateName::LeaveOut));
+            }
+            facts.left_out.push(LeftOut { topic: topic.clone(), why: refusal.why });
+            facts.left.insert(topic.clone());
+            self.all.remove(topic);
+        }
+        Ok(())
+    }
+
+    /// Every partition of what goes along can be read on both sides.
+    fn check_readable(&self, here: &ClusterView, there: &ClusterView) -> Result<(), Refusal> {
+        for topic in &self.all {
+            let both = [(here, self.from), (there, self.from.other())];
+            if let Some(r) = both.into_iter().find_map(|(v, side)| find_unreadable(topic, v.topics.get(topic)?, side)) {
+                return Err(r);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what goes along, and what stays, among the facts.
+    fn note_topics(self, here: &ClusterView, facts: &mut PreflightFacts) {
+        let (all, to) = (self.all, self.from.other());
+        let uneven = counts::find_uneven(self.sight, &all);
+        facts.warnings.extend(uneven.iter().map(|u| counts::describe_key_order(u, to)));
+        facts.partitions = list_partitions(here, &all);
+        // Whatever has stayed in the set was found on both sides above.
+        let count = |t: &String| format!("{}:{}", visible_name(t), here.topics[t].partitions.len());
+        let there = |t: &String| uneven.iter().find(|u| u.topic == *t).map(|u| format!("->{}", u.counts[to]));
+        let counts: Vec<String> = all.iter().map(|t| count(t) + &there(t).unwrap_or_default()).collect();
+        facts.digest.insert("topics", counts.join(" "));
+        facts.digest.insert("left out", visible_names(&facts.left));
+        facts.topics = all;
+    }
 }
 
 impl Machine {
