@@ -141,8 +141,8 @@ pub(in crate::migration) struct LiveRun {
 ///    [`Machine::focus_groups`] what to look at often.
 /// 4. **What a dialog asks**, before a command: [`Machine::prepare`]. Its `facts` go back with the command, which is refused
 ///    where they have changed.
-/// 5. **What screens see**: every other method that takes `&self` (`tell::view`, `soak::soaking`, `eos::view`). None changes
-///    anything.
+/// 5. **What screens see**: every other method that takes `&self` (`tell::view`, `tell::notices`, `soak::soaking`,
+///    `eos::view`). None changes anything.
 /// 6. **The journal fails**: [`Machine::freeze`], then [`Machine::list_stranded`]. Nothing goes on after it.
 ///
 /// What it is made of owns its data and takes the rest as arguments: the outbox, the measurements, the soaks, the triggers

@@ -1,6 +1,7 @@
 //! What people are told: what a dialog shows, what screens are made from, what turned and who hears of it.
 
 pub mod edges;
+pub(in crate::migration) mod notices;
 pub mod notifications;
 pub(in crate::migration) mod prepare;
 pub(in crate::migration) mod prepare_complete;

@@ -1,18 +1,15 @@
 //! What screens and reports are made from: where everything stands, in values and words.
 
-use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, Trouble};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Offer, Refusal, Subject};
 use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
 use crate::migration::facts::event::RunEnd;
-use crate::migration::facts::notice::{Notice, Severity};
 use crate::migration::facts::settings::Settings;
 use crate::migration::facts::stage::{NextStep, RunOffsets, RunView, SideState, Stage, StepState, WayBack};
 use crate::migration::facts::state::{Run, State};
 use crate::migration::rules::group;
-use crate::migration::rules::held;
-use crate::migration::rules::lag::{Astray, LagBook};
+use crate::migration::rules::lag::LagBook;
 use crate::migration::rules::phase;
 use crate::migration::rules::phase::PhaseView;
 use crate::migration::rules::producer;
@@ -21,12 +18,8 @@ use crate::migration::rules::rollback;
 use crate::migration::run::machine::{Machine, SessionMode, StepWait};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::StepKind;
-use crate::migration::soak::trigger::Arm;
 use crate::offsets::strategy::Chosen;
 use crate::offsets::verdict::GroupTranslation;
-
-/// Notices shown at most.
-const NOTICES: usize = 50;
 
 impl Machine {
     /// The plan.
@@ -352,106 +345,6 @@ impl Machine {
     #[must_use]
     pub fn identity_trouble(&self, side: Side, now: At) -> Option<Trouble> {
         self.rule_context(now).identity_trouble(side)
-    }
-
-    /// What should be read now, newest last.
-    #[must_use]
-    pub fn notices(&self, now: At) -> Vec<Notice> {
-        let sight = self.rule_context(now);
-        let mut all: Vec<Notice> = Vec::new();
-        let mut add = |at, severity, subject, trouble| all.push(Notice { at, severity, subject, trouble });
-        for (at, subject, what) in &self.state.remarks {
-            add(*at, Severity::Warn, subject.clone(), Trouble::new(what.clone(), ""));
-        }
-        for (name, p) in &self.settings.producers {
-            if let Some(d) = producer::find_disagreement(&sight, name, p) {
-                add(
-                    now,
-                    Severity::Warn,
-                    Subject::Producer(name.clone()),
-                    Trouble::new(d, "see where it writes, and whether it reads its flag"),
-                );
-            }
-        }
-        for group in self.settings.groups.keys() {
-            for side in Side::BOTH.into_iter().filter(|s| self.is_stuck(group, *s, now)) {
-                let trouble = match sight.find_wait(group, side).filter(|w| w.held.stands()) {
-                    Some(waits) => {
-                        let what = format!(
-                            "{group} is stuck on {side}: {}",
-                            sight.describe_wait(side, &waits),
-                            group = visible_name(group)
-                        );
-                        Trouble::new(what, held::ADVICE)
-                    }
-                    None => Trouble::new(
-                        format!(
-                            "{group} is stuck on {side}: something to read, and no commit moves",
-                            group = visible_name(group)
-                        ),
-                        "see what its members do",
-                    ),
-                };
-                add(now, Severity::Warn, Subject::Group(group.clone()), trouble);
-            }
-            for side in Side::BOTH {
-                let here = group::rests_on(self.state.groups.get(group).map(|g| &g.rest)) == side;
-                let astray = self.lag.astray(side, sight.id_on(group, side)).filter(|_| here);
-                if let Some(astray) = astray {
-                    let advice = "find out what happened to the log; where its members read on is their \
-                                  auto.offset.reset's choice";
-                    let trouble = Trouble::new(
-                        format!("{group}: {}", astray.describe_position(side), group = visible_name(group)),
-                        advice,
-                    );
-                    let severity =
-                        if matches!(astray, Astray::Beyond { .. }) { Severity::Fail } else { Severity::Warn };
-                    add(now, severity, Subject::Group(group.clone()), trouble);
-                }
-            }
-        }
-        for run in self.state.runs.values().filter(|r| r.is_open() && !self.is_replaced(r)) {
-            if let Some((why, advice)) = &run.needs {
-                add(now, Severity::Fail, run.subject.clone(), Trouble::new(why.clone(), advice.clone()));
-            }
-            let unknown = run.effects.iter().rev().find_map(|e| match &e.outcome {
-                Some((Outcome::Unknown { why }, at)) => Some((*at, why.clone())),
-                _ => None,
-            });
-            if let Some((at, why)) = unknown {
-                add(at, Severity::Warn, run.subject.clone(), why);
-            }
-        }
-        for (group, state) in &self.state.groups {
-            if let Some((why, advice)) = &state.alarm {
-                add(now, Severity::Fail, Subject::Group(group.clone()), Trouble::new(why.clone(), advice.clone()));
-            }
-        }
-        for (producer, state) in &self.state.producers {
-            if let Some((why, advice)) = &state.alarm {
-                let trouble = Trouble::new(why.clone(), advice.clone());
-                add(now, Severity::Fail, Subject::Producer(producer.clone()), trouble);
-            }
-        }
-        for c in self.countdowns() {
-            let severity = if c.arm == Arm::Armed { Severity::Fail } else { Severity::Warn };
-            let advice = if c.acts_at.is_some() { "hold the group to stop it" } else { "" };
-            add(now, severity, Subject::Group(c.group.clone()), Trouble::new(c.describe_standing(), advice));
-        }
-        for side in Side::BOTH {
-            if let Some(t) = sight.identity_trouble(side) {
-                add(now, Severity::Fail, Subject::Cluster(side), t);
-            } else if let (Err(r), false) =
-                (sight.fresh_cluster(side), matches!(self.estate.side(side), Observed::Absent { .. }))
-            {
-                add(now, Severity::Warn, Subject::Cluster(side), Trouble::new(r.why, r.advice));
-            }
-            if let Some(slow) = self.estate.side(side).value().and_then(|v| v.throttled.as_ref()) {
-                add(now, Severity::Warn, Subject::Cluster(side), slow.to_trouble(side));
-            }
-        }
-        all.sort_by_key(|n| n.at);
-        all.split_off(all.len().saturating_sub(NOTICES))
     }
 }
 
