@@ -1,6 +1,7 @@
 //! The machine and its runs: observation, command or outcome in, actions out, in an order that is the contract.
 
 pub mod blank;
+mod commits_stand;
 pub mod green_unseen;
 pub mod machine;
 pub(in crate::migration) mod measurements;

@@ -1,15 +1,13 @@
 //! The steps that deal in offsets: translate, hold against the limit, commit, restore.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::green_unseen as blind;
-use super::green_unseen::is_blind;
 use super::machine::{CONTROLLER, Machine};
 use super::runbook::{FRESH_MS, RESTORE_LOOK_MS, Step, TRANSLATE_ATTEMPTS};
 use super::steps::{StepProgress, fail_step};
 use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Observed, Side, TopicPartition};
+use crate::base::{At, Side, TopicPartition};
 use crate::estate::GroupView;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
@@ -171,111 +169,6 @@ impl Machine {
         let held = cost::find_commits_ahead(group, side, &had, offsets.iter().cloned()).filter(|_| claimed);
         if let Some(Ok(passed)) = held.map(|h| pass_over(run, h)) {
             self.emit(CONTROLLER, Event::PassedOver { run: id, passed }, now);
-        }
-    }
-
-    /// Right before the group is started on a side: what was committed there stands, lies within the logs, and leaves
-    /// no partition to `auto.offset.reset`. Topics and commits may have been changed since the translation, by anybody.
-    pub(in crate::migration) fn check_commits_stand(
-        &self,
-        id: RunId,
-        name: &str,
-        side: Side,
-        now: At,
-    ) -> Result<(), StepProgress> {
-        let Some(plan) = &self.state.runs[&id].predicted else {
-            return Err(fail_step("no prediction to start from", ""));
-        };
-        let (sight, since) = (self.rule_context(now), self.step_since(id));
-        let seen =
-            sight.latest_look(name, side).filter(|s| s.at >= since && s.view.is_none_or(|v| v.trouble.is_none()));
-        // Nothing of the other side is waited for where the run goes without it.
-        let blind = is_blind(&self.state.runs[&id]);
-        let here = match blind {
-            true => sight.fresh_cluster(side),
-            false => sight.fresh_cluster(side.other()),
-        };
-        let (Some(seen), Ok(there), Ok(here)) = (seen, sight.fresh_cluster(side), here) else {
-            let until = since.plus(FRESH_MS);
-            let words = format!("a fresh look at {name} on {side}", name = visible_name(name));
-            return Err(match now < until {
-                true => StepProgress::Wait(format!("waiting for {words}"), Some(until)),
-                false => fail_step(
-                    format!("no {words} for {}", format_duration(FRESH_MS)),
-                    "see whether both clusters answer",
-                ),
-            });
-        };
-        let planned: BTreeMap<&TopicPartition, _> = plan.partitions.iter().map(|p| (&p.tp, p)).collect();
-        let topics = match blind {
-            true => blind::seen_topics(&sight, name),
-            false => self.topics_of_run(id, name, side.other(), now),
-        };
-        // On either side for itself: where counts differ, a row may speak of one of them alone.
-        let grown = |view, planned: BTreeSet<&TopicPartition>| {
-            group::list_partitions(view, &topics).into_iter().find(|tp| !planned.contains(tp))
-        };
-        let of_source = || if blind { None } else { grown(here, plan.source_partitions()) };
-        if let Some(tp) = grown(there, plan.target_partitions()).or_else(of_source) {
-            return Err(fail_step(
-                format!(
-                    "{tp} was not there when {name} was translated: it would start there by auto.offset.reset",
-                    name = visible_name(name)
-                ),
-                "measure again",
-            ));
-        }
-        let looked = match self.estate.side(side) {
-            Observed::Known { at, .. } => *at,
-            Observed::Absent { .. } => At(i64::MIN),
-        };
-        let recreated = self.state.runs[&id]
-            .topic_ids
-            .iter()
-            .find(|(topic, id)| there.topics.get(*topic).and_then(|t| t.id.as_ref()).is_some_and(|seen| seen != *id));
-        if let Some((topic, _)) = recreated {
-            return Err(fail_step(
-                format!(
-                    "topic {topic} on {side} is another one than {name} was translated for: it was deleted and created again",
-                    topic = visible_name(topic),
-                    name = visible_name(name)
-                ),
-                "find out who did that; what was committed means nothing in the new log, so measure again",
-            ));
-        }
-        for (tp, p) in planned.iter().filter(|(_, p)| !p.is_source_only()) {
-            let log = there.topics.get(&tp.topic).and_then(|t| t.partitions.get(usize::try_from(tp.partition).ok()?));
-            let (Some(log), Some(offset)) = (log, p.target.offset) else {
-                return Err(fail_step(format!("{tp} is not there any more on {side}"), "find out who removed it"));
-            };
-            // The start of a log only grows: an old look at it is still true.
-            let cut = log.log_start.is_some_and(|start| offset < start);
-            // An end that was seen before the translation says nothing of what was translated after it.
-            let beyond = looked >= p.at && log.high_watermark.is_some_and(|end| offset > end);
-            if cut || beyond {
-                let why = format!("{tp}: offset {offset} does not lie within the log on {side} any more");
-                return Err(fail_step(
-                    why,
-                    "see whether the topic was recreated, or its records expired; then measure again",
-                ));
-            }
-        }
-        // With members in it (started by hand, ahead of us) it moves on from what was committed.
-        let has = committed_offsets(seen.view);
-        let moved = planned
-            .iter()
-            .filter(|(_, p)| !p.is_source_only())
-            .find(|(tp, p)| has.get(*tp).copied() != p.target.offset);
-        match moved.filter(|_| seen.view.is_none_or(group::is_empty)) {
-            None => Ok(()),
-            Some((tp, p)) => {
-                let word = |o: Option<i64>| o.map_or_else(|| "nothing".to_string(), |o| o.to_string());
-                let (is, was) = (word(has.get(*tp).copied()), word(p.target.offset));
-                Err(StepProgress::Help(
-                    format!("{name} has {is} at {tp} on {side}, where {was} was committed", name = visible_name(name)),
-                    "find out who changed that; continue to translate and commit again, or roll back".into(),
-                ))
-            }
         }
     }
 
@@ -446,6 +339,7 @@ pub(in crate::migration) fn pass_over(run: &Run, held: HeldGate) -> Result<Passe
 mod tests {
     use super::super::machine::{Action, LiveRun, SessionMode};
     use super::*;
+    use crate::base::Observed;
     use crate::estate::{ClusterView, Committed, GroupState};
     use crate::migration::facts::command::Command;
     use crate::migration::facts::effect::IssuedEffect;
