@@ -28,6 +28,7 @@ mod document;
 mod entry;
 mod join;
 mod lines;
+mod lone;
 mod order;
 mod report;
 mod spans;
