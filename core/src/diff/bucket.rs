@@ -95,77 +95,96 @@ impl Resolver {
         &mut self,
         bucket: usize,
         bytes: u64,
-        mut replay: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+        replay: impl FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
     ) -> Result<(), E> {
         let memory = std::mem::take(&mut self.in_memory[bucket]);
+        let mut records = BucketRecords { bytes, memory, replay };
         let most = (self.rules.memory / entry::BYTES / 2).max(1);
-        let total = bytes / entry::BYTES as u64 + memory.len() as u64;
-        // In the order in which they came.
-        let mut all = |take: &mut dyn FnMut(BucketEntry)| -> Result<(), E> {
-            if bytes > 0 {
-                replay(&mut |piece| BucketEntry::read_all(piece).for_each(&mut *take))?;
-            }
-            memory.iter().copied().for_each(take);
-            Ok(())
-        };
-        // Larger than memory: records are spread over so many looks that each has room for its share. Copies need
-        // those of one record together, order and compaction those of one key.
-        let looks = if total <= most as u64 { 1 } else { total * 4 / most as u64 + 1 };
-        let compacted = self.rules.compacted;
+        let looks = records.count_looks(most);
         let mut pairs = Pairs { most, all: std::mem::take(&mut self.spare), ..Pairs::default() };
-        for look in 0..looks {
-            // Mixed with a number of its own: by the bits that chose the bucket its records would crowd into few looks.
-            let mine =
-                |e: &BucketEntry| looks == 1 || mix_bits(if compacted { e.key } else { e.id } ^ 0x5bd1) % looks == look;
-            let mut lone = Vec::new();
-            let mut undecided = BTreeMap::new();
-            all(&mut |e| match e.is_pair() {
-                true if looks == 1 => pairs.add(e),
-                true => {}
-                false if !mine(&e) => {}
-                false if lone.len() < most => lone.push(e),
-                false => *undecided.entry(e.partition).or_insert(0) += 1,
-            })?;
-            let made = self.join_late(&mut lone);
-            let mut left = Left::new(lone, &self.rules);
-            made.iter().for_each(|e| pairs.add(*e));
-            if !left.lone.is_empty() {
-                if looks == 1 {
-                    pairs.all.iter().for_each(|e| left.note_pair(e, &self.rules));
-                } else {
-                    made.iter().for_each(|e| left.note_pair(e, &self.rules));
-                    all(&mut |e| {
-                        if e.is_pair() && mine(&e) {
-                            left.note_pair(&e, &self.rules);
-                        }
-                    })?;
-                }
-                let copies = left.mark_copies(&self.rules);
-                for e in left.prefer_first_twin(&copies, &mut pairs.all, &self.rules) {
-                    self.counts[e.partition as usize].note_first(&e);
-                    self.counts[e.twin_partition() as usize].note_twin(e.twin);
-                }
-                self.judge_lone(&left, &copies);
-            }
-            undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
+        for nth in 0..looks {
+            self.judge_look(&mut records, BucketLook { nth, looks }, &mut pairs)?;
         }
         if looks == 1 {
-            let mut lines = KeyLines::with_room(most / 4);
-            pairs.all.iter().for_each(|e| lines.note_pair(e));
-            pairs.all.retain(|e| lines.may_have_moved(e));
-            drop(lines);
-            self.note_moved(&mut pairs);
-            pairs.all.clear();
-            self.spare = pairs.all;
+            self.note_moved_at_once(pairs);
             return Ok(());
         }
-        // Pairs that were made only now: each has its turn where its offset is.
-        pairs.all.sort_unstable_by_key(|e| (key_line(e), e.offset));
-        for look in 0..looks {
-            let mine = |e: &BucketEntry| e.is_pair() && mix_bits(e.key ^ 0x5bd1) % looks == look;
+        self.note_moved_in_looks(&mut records, looks, pairs)
+    }
+
+    /// Names the lone records of one look. `pairs` takes in what is paired here, and where there is only this look all
+    /// pairs of the bucket.
+    fn judge_look<E, R>(&mut self, records: &mut BucketRecords<R>, look: BucketLook, pairs: &mut Pairs) -> Result<(), E>
+    where
+        R: FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    {
+        let (most, once, compacted) = (pairs.most, look.looks == 1, self.rules.compacted);
+        // Copies need those of one record together, order and compaction those of one key.
+        let mine = |e: &BucketEntry| look.takes(if compacted { e.key } else { e.id });
+        let mut lone = Vec::new();
+        let mut undecided = BTreeMap::new();
+        records.give_all(&mut |e| match e.is_pair() {
+            true if once => pairs.add(e),
+            true => {}
+            false if !mine(&e) => {}
+            false if lone.len() < most => lone.push(e),
+            false => *undecided.entry(e.partition).or_insert(0) += 1,
+        })?;
+        let made = self.join_late(&mut lone);
+        let mut left = Left::new(lone, &self.rules);
+        made.iter().for_each(|e| pairs.add(*e));
+        if !left.lone.is_empty() {
+            if once {
+                pairs.all.iter().for_each(|e| left.note_pair(e, &self.rules));
+            } else {
+                made.iter().for_each(|e| left.note_pair(e, &self.rules));
+                records.give_all(&mut |e| {
+                    if e.is_pair() && mine(&e) {
+                        left.note_pair(&e, &self.rules);
+                    }
+                })?;
+            }
+            let copies = left.mark_copies(&self.rules);
+            for e in left.prefer_first_twin(&copies, &mut pairs.all, &self.rules) {
+                self.counts[e.partition as usize].note_first(&e);
+                self.counts[e.twin_partition() as usize].note_twin(e.twin);
+            }
+            self.judge_lone(&left, &copies);
+        }
+        undecided.into_iter().for_each(|(p, n)| self.found[p as usize].undecided += n);
+        Ok(())
+    }
+
+    /// Counts what has moved of a bucket whose pairs are all there.
+    fn note_moved_at_once(&mut self, mut pairs: Pairs) {
+        let mut lines = KeyLines::with_room(pairs.most / 4);
+        pairs.all.iter().for_each(|e| lines.note_pair(e));
+        pairs.all.retain(|e| lines.may_have_moved(e));
+        drop(lines);
+        self.note_moved(&mut pairs);
+        pairs.all.clear();
+        self.spare = pairs.all;
+    }
+
+    /// Counts what has moved of a bucket that is larger than memory. `made`: the pairs that were made only now.
+    fn note_moved_in_looks<E, R>(
+        &mut self,
+        records: &mut BucketRecords<R>,
+        looks: u64,
+        mut made: Pairs,
+    ) -> Result<(), E>
+    where
+        R: FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    {
+        let most = made.most;
+        // Each has its turn where its offset is.
+        made.all.sort_unstable_by_key(|e| (key_line(e), e.offset));
+        for nth in 0..looks {
+            let look = BucketLook { nth, looks };
+            let mine = |e: &BucketEntry| e.is_pair() && look.takes(e.key);
             let mut lines = KeyLines::with_room(most / 2);
-            let mut late = Late::new(&pairs.all, mine);
-            all(&mut |e| {
+            let mut late = Late::new(&made.all, mine);
+            records.give_all(&mut |e| {
                 if mine(&e) {
                     late.give_before(&e, |l| lines.note_pair(l));
                     lines.note_pair(&e);
@@ -181,12 +200,12 @@ impl Resolver {
                     of_look.add(*e);
                 }
             };
-            all(&mut |e| add(&e))?;
-            pairs.all.iter().for_each(add);
+            records.give_all(&mut |e| add(&e))?;
+            made.all.iter().for_each(add);
             drop(lines);
             self.note_moved(&mut of_look);
         }
-        self.note_moved(&mut Pairs { all: Vec::new(), ..pairs });
+        self.note_moved(&mut Pairs { all: Vec::new(), ..made });
         Ok(())
     }
 
@@ -303,6 +322,51 @@ impl Resolver {
     pub fn finish(self) -> Vec<PartitionDiff> {
         let parts = (0..).zip(self.found.into_iter().zip(self.counts));
         parts.map(|(partition, (found, counts))| found.into_report(partition, &counts)).collect()
+    }
+}
+
+/// What is in a bucket: `bytes` on disk, which `replay` gives from the start as often as it is called, and the rest.
+struct BucketRecords<R> {
+    bytes: u64,
+    memory: Vec<BucketEntry>,
+    replay: R,
+}
+
+impl<R> BucketRecords<R> {
+    /// How often they are looked at. Larger than memory: records are spread over so many looks that each has room for
+    /// its share, where it has room for `most`.
+    fn count_looks(&self, most: usize) -> u64 {
+        let total = self.bytes / entry::BYTES as u64 + self.memory.len() as u64;
+        if total <= most as u64 { 1 } else { total * 4 / most as u64 + 1 }
+    }
+
+    /// Gives all of them, in the order in which they came.
+    #[inline]
+    fn give_all<E>(&mut self, take: &mut dyn FnMut(BucketEntry)) -> Result<(), E>
+    where
+        R: FnMut(&mut dyn FnMut(&[u8])) -> Result<(), E>,
+    {
+        if self.bytes > 0 {
+            (self.replay)(&mut |piece| BucketEntry::read_all(piece).for_each(&mut *take))?;
+        }
+        self.memory.iter().copied().for_each(take);
+        Ok(())
+    }
+}
+
+/// One of the looks at a bucket, from 0.
+#[derive(Clone, Copy)]
+struct BucketLook {
+    nth: u64,
+    looks: u64,
+}
+
+impl BucketLook {
+    /// Whether what goes by this hash has its turn in it.
+    #[inline]
+    fn takes(self, hash: u64) -> bool {
+        // Mixed with a number of its own: by the bits that chose the bucket its records would crowd into few looks.
+        self.looks == 1 || mix_bits(hash ^ 0x5bd1) % self.looks == self.nth
     }
 }
 
