@@ -44,24 +44,20 @@ impl Pool {
         target: &[EndRead],
         committed: &[i64],
     ) -> Vec<PartitionPlan> {
-        let nothing_there =
-            self.target.iter().zip(target).all(|(s, e)| s.window.is_empty() && s.window.from() <= e.log_start);
-        let never_any = self.source.iter().zip(source).all(|(s, e)| s.window.is_empty() && e.end == 0);
-        let grounds = VerdictGrounds {
-            compared: a.compared,
-            plain: nothing_there || never_any,
-            pair_distance: a.pair_distance,
-            unsettled: a.unsettled,
-            re_read_pending: a.re_read_pending,
-            limited: a.limited,
-            applied: self.delta,
-        };
-        let (mut verdict, mut why) = grounds.verdict(&self.params.base);
-        if source.iter().chain(target).any(EndRead::is_open) {
-            let what =
-                "a transaction is open: what only the target has is delivered, what it holds there may be read again";
-            (verdict, why) = (verdict.max(Verdict::Bounded), Some(join_reasons(what.to_owned(), why)));
-        }
+        let common = self.judge_topic(a, source, target, committed);
+        let row = |p: usize| self.conclude_row(p, a, (source, target), committed, &common);
+        (0..source.len().max(target.len())).map(row).collect()
+    }
+
+    /// What holds of all partitions together: where one record went to, none of them can tell alone.
+    fn judge_topic(
+        &self,
+        a: &PoolAlignment,
+        source: &[EndRead],
+        target: &[EndRead],
+        committed: &[i64],
+    ) -> TopicFinding {
+        let (mut verdict, mut why) = self.judge_alignment(a, source, target);
         let unconsumed: Vec<u64> = self.source.iter().zip(committed).map(unconsumed_of).collect();
         let never = self.params.committed.iter().zip(&unconsumed).filter(|(at, _)| at.is_none()).map(|(_, n)| n).sum();
         if never > 0 {
@@ -76,59 +72,110 @@ impl Pool {
         }
         let done_again: u64 = never + carried.map_or(0, |_| unconsumed);
         let counts = format!("{} partitions to {}", source.len(), target.len());
-        let row = |p: usize| {
-            let first = p == 0;
-            let expired = match (source.get(p), self.params.committed.get(p).copied().flatten()) {
-                (Some(ends), Some(at)) => u64::try_from(ends.log_start.saturating_sub(at)).unwrap_or(0),
-                _ => 0,
-            };
-            let there = a.targets.get(p).zip(target.get(p));
-            let ours = a.sources.get(p).cloned().unwrap_or_default();
-            PartitionPlan {
-                tp: self.topic_partition(p),
-                strategy: Strategy::Align.into(),
-                source: self.source_position(p),
-                target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
-                    offset: Some(t.offset),
-                    log_start: ends.log_start,
-                    end: ends.end,
-                }),
-                verdict: if expired > 0 { verdict.max(Verdict::Bounded) } else { verdict },
-                // what may yet turn out to be read again is no single partition's: it counts once, on the first row
-                re_read: Some(
-                    there.map_or(0, |(t, ends)| t.re_read + ends.high_watermark.abs_diff(ends.end))
-                        + if first { a.re_read_pending + done_again } else { 0 },
-                ),
-                missing: Some(ours.missing + expired),
-                missing_ranges: ours.ranges,
-                times: Times {
-                    missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::from_timestamps),
-                    re_read: a
-                        .re_read_times
-                        .filter(|_| there.is_some_and(|(t, _)| t.re_read > 0))
-                        .map(TimeSpan::from_timestamps),
-                },
-                target_only: there.map_or(0, |(t, _)| t.target_only),
-                unsettled: if first { a.unsettled } else { Default::default() },
-                evidence: format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared),
-                why: if expired > 0 {
-                    Some(join_reasons(describe_expired(expired, Strategy::Align), why.clone()))
-                } else {
-                    why.clone()
-                },
-                read: (self.source.get(p).map_or(0, |s| s.read), self.target.get(p).map_or(0, |s| s.read)),
-                cut: collect_cut(
-                    self.source.get(p).map_or(&LogWindow::default(), |s| &s.window),
-                    committed.get(p).copied().unwrap_or(0),
-                    self.target.get(p).map_or(&LogWindow::default(), |s| &s.window),
-                    there.map_or(0, |(t, _)| t.offset),
-                ),
-                metadata: None,
-                at: self.now,
-            }
-        };
-        (0..source.len().max(target.len())).map(row).collect()
+        let evidence = format!("{}, {counts}, {} records compared", self.params.base.rule, a.compared);
+        TopicFinding { verdict, why, done_again, evidence }
     }
+
+    /// What the records say, and what open transactions leave open.
+    fn judge_alignment(&self, a: &PoolAlignment, source: &[EndRead], target: &[EndRead]) -> (Verdict, Option<String>) {
+        let nothing_there =
+            self.target.iter().zip(target).all(|(s, e)| s.window.is_empty() && s.window.from() <= e.log_start);
+        let never_any = self.source.iter().zip(source).all(|(s, e)| s.window.is_empty() && e.end == 0);
+        let grounds = VerdictGrounds {
+            compared: a.compared,
+            plain: nothing_there || never_any,
+            pair_distance: a.pair_distance,
+            unsettled: a.unsettled,
+            re_read_pending: a.re_read_pending,
+            limited: a.limited,
+            applied: self.delta,
+        };
+        let (verdict, why) = grounds.verdict(&self.params.base);
+        if !source.iter().chain(target).any(EndRead::is_open) {
+            return (verdict, why);
+        }
+        let what =
+            "a transaction is open: what only the target has is delivered, what it holds there may be read again";
+        (verdict.max(Verdict::Bounded), Some(join_reasons(what.to_owned(), why)))
+    }
+
+    /// The row of one partition.
+    fn conclude_row(
+        &self,
+        p: usize,
+        a: &PoolAlignment,
+        (source, target): (&[EndRead], &[EndRead]),
+        committed: &[i64],
+        common: &TopicFinding,
+    ) -> PartitionPlan {
+        let first = p == 0;
+        let expired = self.count_expired(p, source);
+        let there = a.targets.get(p).zip(target.get(p));
+        let ours = a.sources.get(p).cloned().unwrap_or_default();
+        let nothing = LogWindow::default();
+        let (left, right) = (self.source.get(p), self.target.get(p));
+        PartitionPlan {
+            tp: self.topic_partition(p),
+            strategy: Strategy::Align.into(),
+            source: self.source_position(p),
+            target: there.map_or_else(TargetPosition::default, |(t, ends)| TargetPosition {
+                offset: Some(t.offset),
+                log_start: ends.log_start,
+                end: ends.end,
+            }),
+            verdict: if expired > 0 { common.verdict.max(Verdict::Bounded) } else { common.verdict },
+            // what may yet turn out to be read again is no single partition's: it counts once, on the first row
+            re_read: Some(
+                there.map_or(0, |(t, ends)| t.re_read + ends.high_watermark.abs_diff(ends.end))
+                    + if first { a.re_read_pending + common.done_again } else { 0 },
+            ),
+            missing: Some(ours.missing + expired),
+            missing_ranges: ours.ranges,
+            times: Times {
+                missing: a.missing_times.filter(|_| ours.missing > 0).map(TimeSpan::from_timestamps),
+                re_read: a
+                    .re_read_times
+                    .filter(|_| there.is_some_and(|(t, _)| t.re_read > 0))
+                    .map(TimeSpan::from_timestamps),
+            },
+            target_only: there.map_or(0, |(t, _)| t.target_only),
+            unsettled: if first { a.unsettled } else { Default::default() },
+            evidence: common.evidence.clone(),
+            why: if expired > 0 {
+                Some(join_reasons(describe_expired(expired, Strategy::Align), common.why.clone()))
+            } else {
+                common.why.clone()
+            },
+            read: (left.map_or(0, |s| s.read), right.map_or(0, |s| s.read)),
+            cut: collect_cut(
+                left.map_or(&nothing, |s| &s.window),
+                committed.get(p).copied().unwrap_or(0),
+                right.map_or(&nothing, |s| &s.window),
+                there.map_or(0, |(t, _)| t.offset),
+            ),
+            metadata: None,
+            at: self.now,
+        }
+    }
+
+    /// Offsets of a source partition that expired before the group read them.
+    fn count_expired(&self, p: usize, source: &[EndRead]) -> u64 {
+        match (source.get(p), self.params.committed.get(p).copied().flatten()) {
+            (Some(ends), Some(at)) => u64::try_from(ends.log_start.saturating_sub(at)).unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// What holds of every partition of a topic.
+struct TopicFinding {
+    verdict: Verdict,
+    /// Why it is not PROVEN.
+    why: Option<String>,
+    /// Records that may be read again whatever partition they lie in.
+    done_again: u64,
+    /// What it rests on, in a few words.
+    evidence: String,
 }
 
 fn unconsumed_of((side, committed): (&LoadedLog, &i64)) -> u64 {
