@@ -2,7 +2,7 @@
 //! partition's translation, each stage asked for all partitions together. The alignment is
 //! [`align_pool`](crate::offsets::align::pool).
 
-use super::super::align::pool::{PoolPartition, align_pool};
+use super::super::align::pool::{PoolAlignment, PoolPartition, align_pool};
 use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
@@ -382,16 +382,33 @@ impl Pool {
         committed: &[i64],
         (asked, complete_from): ([At; 2], i64),
     ) -> PoolNeed {
+        let axioms = self.derive_axioms(source, asked, complete_from);
+        let skew_ms = self.params.base.arrival_skew_ms;
+        let ours = borrow_partitions(&self.source, source, asked[1], skew_ms);
+        let theirs = borrow_partitions(&self.target, target, asked[0], skew_ms);
+        let mut a = align_pool(&ours, &theirs, committed, &axioms);
+        self.axioms = Some(axioms);
+        if let Some(wider) = wider_delta(&self.params.base, self.delta, a.pair_distance) {
+            self.delta = wider;
+            return self.decide_next();
+        }
+        if a.compared == 0 && self.look_further_back(source, target) {
+            return self.decide_next();
+        }
+        a.unsettled = self.note_look(&a, source, target, committed);
+        let open = source.iter().chain(target).any(EndRead::is_open);
+        if let Some(ms) = self.settling.next_pause(&self.params.base, &a.unsettled, open) {
+            return PoolNeed::Wait { ms };
+        }
+        PoolNeed::Done(self.conclude_partitions(&a, source, target, committed))
+    }
+
+    /// What the alignment takes for granted: all windows hold everything with the timestamp `complete_from` or a later one.
+    fn derive_axioms(&self, source: &[EndRead], asked: [At; 2], complete_from: i64) -> Axioms {
         let base = &self.params.base;
-        let parts = |sides: &'_ [LoadedLog], ends: &[EndRead], other: At| -> Vec<(i64, i64)> {
-            let part = |(side, ends): (&LoadedLog, &EndRead)| {
-                (side.settled_below(Some(other), base.arrival_skew_ms), ends.log_start)
-            };
-            sides.iter().zip(ends).map(part).collect()
-        };
         let whole = self.source.iter().zip(source).all(|(side, ends)| side.window.from() <= ends.log_start)
             && self.target.iter().all(|side| side.window.from() == 0);
-        let axioms = Axioms {
+        Axioms {
             // What is of single logs has no value here: `align_pool` takes it from the partitions.
             committed: 0,
             pair_delta: self.delta,
@@ -406,38 +423,22 @@ impl Pool {
             // what only the target has may be in a transaction that is open on the source
             deliver_target_only: base.deliver_target_only || source.iter().any(EndRead::is_open),
             ahead: base.ahead_at(asked[1]),
-        };
-        let (ours, theirs) = (parts(&self.source, source, asked[1]), parts(&self.target, target, asked[0]));
-        let part = |(side, (settled, log_start)): (&'_ LoadedLog, &(i64, i64))| -> (LogWindow, i64, i64) {
-            (side.window.clone(), *settled, *log_start)
-        };
-        let ours: Vec<_> = self.source.iter().zip(&ours).map(part).collect();
-        let theirs: Vec<_> = self.target.iter().zip(&theirs).map(part).collect();
-        let mut a = align_pool(&borrow_partitions(&ours), &borrow_partitions(&theirs), committed, &axioms);
-        self.axioms = Some(axioms);
-        if let Some(wider) = wider_delta(&self.params.base, self.delta, a.pair_distance) {
-            self.delta = wider;
-            return self.decide_next();
         }
-        if a.compared == 0 && self.look_further_back(source, target) {
-            return self.decide_next();
-        }
+    }
+
+    /// Notes that the windows are whole now. Returns what was there at the first such look and still waits for its twin.
+    fn note_look(&mut self, a: &PoolAlignment, source: &[EndRead], target: &[EndRead], committed: &[i64]) -> Unsettled {
         let ends = |ends: &[EndRead]| ends.iter().map(|e| e.high_watermark).collect::<Vec<_>>();
         let [ours, theirs] = self.settling.note_look(self.now, [ends(source), ends(target)]);
         let below = |ends: &[i64], (p, at): &(usize, i64)| ends.get(*p).is_some_and(|end| at < end);
         let [here, there] = &a.waiting;
         let unseen =
             source.iter().zip(committed).zip(ours).map(|((s, at), first)| count_hidden(*s, *at, *first)).sum::<u64>();
-        a.unsettled = Unsettled {
+        Unsettled {
             consumed: count_where(here, |at| below(committed, at)),
             unconsumed: count_where(here, |at| !below(committed, at) && below(ours, at)) + unseen,
             target_only: count_where(there, |at| below(theirs, at)),
-        };
-        let open = source.iter().chain(target).any(EndRead::is_open);
-        if let Some(ms) = self.settling.next_pause(&self.params.base, &a.unsettled, open) {
-            return PoolNeed::Wait { ms };
         }
-        PoolNeed::Done(self.conclude_partitions(&a, source, target, committed))
     }
 
     /// Lets the windows grow, where there is more to read: see [`Translation`](super::Translation).
@@ -459,9 +460,12 @@ fn first_asked(ends: &[EndRead]) -> At {
     ends.iter().map(|e| e.asked).min().unwrap_or(At(0))
 }
 
-fn borrow_partitions(parts: &[(LogWindow, i64, i64)]) -> Vec<PoolPartition<'_>> {
-    parts
-        .iter()
-        .map(|(window, settled, log_start)| PoolPartition { window, settled: *settled, log_start: *log_start })
-        .collect()
+/// The partitions of one log as the alignment takes them. `other`: when the other log's ends were asked for.
+fn borrow_partitions<'a>(sides: &'a [LoadedLog], ends: &[EndRead], other: At, skew_ms: u64) -> Vec<PoolPartition<'a>> {
+    let part = |(side, ends): (&'a LoadedLog, &EndRead)| PoolPartition {
+        window: &side.window,
+        settled: side.settled_below(Some(other), skew_ms),
+        log_start: ends.log_start,
+    };
+    sides.iter().zip(ends).map(part).collect()
 }
