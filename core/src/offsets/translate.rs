@@ -20,6 +20,7 @@ mod asked;
 mod conclude;
 mod decide;
 mod loaded_log;
+mod place;
 pub mod pool;
 mod reach;
 mod settling;

@@ -4,13 +4,10 @@ use super::super::align::{Axioms, Unsettled, align_windows};
 use super::super::strategy::Strategy;
 use super::super::window::{EndRead, LogWindow};
 use super::asked::Floor;
+use super::place::{NoPlace, find_place};
 use super::reach::count_hidden;
 use super::settling::count_where;
 use super::{Log, Need, Translation, signed_ms};
-
-/// Offsets of a log up to which all of it counts as unconsumed by a group that never committed there: more would hardly
-/// be within anybody's limit of what is read again.
-pub(super) const NEVER_COMMITTED: u64 = 200_000;
 
 impl Translation {
     pub(super) fn decide_next(&mut self) -> Need {
@@ -104,29 +101,22 @@ impl Translation {
 
     /// The group's position on the source, or why there is none. Below the log start: there (see [`Self::count_expired`]).
     fn find_position(&self, source: EndRead) -> Result<i64, String> {
-        let EndRead { log_start, end, high_watermark, .. } = source;
-        match self.params.committed {
-            // An empty log: whatever its auto.offset.reset, it would read what comes next. (Or all that ever came
-            // has expired: the same.)
-            None if log_start == end && high_watermark == end => Ok(end),
-            // Whoever asks for an offset needs no position, and what was never committed counts as unconsumed.
-            None if self.params.strategy.is_asked_for() => Ok(log_start),
-            // Where auto.offset.reset put it nobody can see: no earlier than the log's start, so all of it is owed.
-            None if end.abs_diff(log_start) <= NEVER_COMMITTED => Ok(log_start),
-            None => Err(format!(
+        // Whoever asks for an offset needs no position, and what was never committed counts as unconsumed.
+        let all_owed = self.params.strategy.is_asked_for();
+        let end = source.end;
+        find_place(self.params.committed, source, all_owed).map_err(|none| match none {
+            NoPlace::NeverCommitted { held } => format!(
                 "the group never committed an offset here, so its auto.offset.reset decides where it stands, and the log \
-                 holds {} offsets: let it commit once, or choose earliest or latest",
-                end.abs_diff(log_start)
-            )),
-            Some(at) if at < 0 => Err(format!("committed {at} is no offset")),
-            Some(at) if at > end && at <= high_watermark => Err(format!(
+                 holds {held} offsets: let it commit once, or choose earliest or latest"
+            ),
+            NoPlace::NoOffset { at } => format!("committed {at} is no offset"),
+            NoPlace::Unstable { at } => format!(
                 "committed {at} is beyond the last stable offset {end}: a transaction is open, wait for its end"
-            )),
-            Some(at) if at > end => Err(format!(
+            ),
+            NoPlace::BeyondEnd { at } => format!(
                 "committed {at} is beyond the source's end {end}: the log was truncated or the topic recreated"
-            )),
-            Some(at) => Ok(at.max(log_start)),
-        }
+            ),
+        })
     }
 
     /// Offsets that expired on the source before the group read them.

@@ -7,8 +7,8 @@ use super::super::align::{Axioms, Unsettled};
 use super::super::strategy::Strategy;
 use super::super::verdict::PartitionPlan;
 use super::super::window::{EndRead, EndSample, LogWindow};
-use super::decide::NEVER_COMMITTED;
 use super::loaded_log::LoadedLog;
+use super::place::{NoPlace, find_place};
 use super::reach::{count_hidden, wider_delta};
 use super::settling::{Settling, count_where, grow_evidence};
 use super::{Log, OPEN_FOR_MS, Params, signed_ms};
@@ -263,25 +263,21 @@ impl Pool {
                 self.target.len()
             ));
         }
-        let position = |(p, (ends, committed)): (usize, (&EndRead, &Option<i64>))| match *committed {
-            None if ends.log_start == ends.end && ends.high_watermark == ends.end => Ok(ends.end),
-            // Where auto.offset.reset put it nobody can see: no earlier than the log's start, so all of it is owed.
-            None if ends.end.abs_diff(ends.log_start) <= NEVER_COMMITTED => Ok(ends.log_start),
-            None => Err(format!(
-                "the group never committed on partition {p} of the source, so its auto.offset.reset decides where it \
-                 stands, and the log holds {} offsets: let it commit once",
-                ends.end.abs_diff(ends.log_start)
-            )),
-            Some(at) if at > ends.end && at <= ends.high_watermark => Err(format!(
-                "committed {at} on partition {p} is beyond the last stable offset {}: a transaction is open, wait for \
-                 its end",
-                ends.end
-            )),
-            Some(at) if at > ends.end || at < 0 => Err(format!(
-                "committed {at} on partition {p} is beyond its end {}: the log was truncated or the topic recreated",
-                ends.end
-            )),
-            Some(at) => Ok(at.max(ends.log_start)),
+        let position = |(p, (ends, committed)): (usize, (&EndRead, &Option<i64>))| {
+            let end = ends.end;
+            find_place(*committed, *ends, false).map_err(|none| match none {
+                NoPlace::NeverCommitted { held } => format!(
+                    "the group never committed on partition {p} of the source, so its auto.offset.reset decides where it \
+                     stands, and the log holds {held} offsets: let it commit once"
+                ),
+                NoPlace::Unstable { at } => format!(
+                    "committed {at} on partition {p} is beyond the last stable offset {end}: a transaction is open, wait \
+                     for its end"
+                ),
+                NoPlace::NoOffset { at } | NoPlace::BeyondEnd { at } => format!(
+                    "committed {at} on partition {p} is beyond its end {end}: the log was truncated or the topic recreated"
+                ),
+            })
         };
         source.iter().zip(&self.params.committed).enumerate().map(position).collect()
     }
