@@ -223,49 +223,8 @@ pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u
         Ok(at) => at,
         Err(why) => return facts.build_unmappable(BY, why),
     };
-    if facts.source.end < seam.source {
-        let end = facts.source.end;
-        return facts.build_unmappable(
-            BY,
-            format!(
-                "the source ends at {end}, before the seam {}: a transaction is open there, or it is another log than \
-                 the one that was cut",
-                seam.source
-            ),
-        );
-    }
-    match left {
-        // One beyond the seam left nothing unread before it; it is refused below, for what it means.
-        _ if at >= seam.source => {}
-        Some(0) => {}
-        Some(n) => {
-            return facts.build_unmappable(
-                BY,
-                format!("{n} records below the seam {} are not consumed: drain the group first", seam.source),
-            );
-        }
-        None => {
-            return facts.build_unmappable(
-                BY,
-                format!("committed {at} is below the seam {}, and what lies between was not read", seam.source),
-            );
-        }
-    }
-    // The seam was taken from the high watermark: the last stable offset may lie below it, and no log was cut for that.
-    if seam.target > facts.target.high_watermark {
-        return facts.build_unmappable(
-            BY,
-            format!(
-                "the seam {} is beyond the target's end {}: the log was truncated or the topic recreated",
-                seam.target, facts.target.high_watermark
-            ),
-        );
-    }
-    if at > seam.source {
-        return facts.build_unmappable(
-            BY,
-            format!("committed {at} is beyond the seam {}: something was written to the source after its writers were stopped", seam.source),
-        );
+    if let Some(why) = refute_seam(facts, seam, at, left) {
+        return facts.build_unmappable(BY, why);
     }
     let expired = facts.target.log_start - seam.target;
     let mut plan = facts.build_plan(BY, Verdict::Proven, Some(seam.target), "journalled seam");
@@ -285,6 +244,45 @@ pub(crate) fn plan_seam(facts: &StrategyFacts, seam: SeamOffsets, left: Option<u
         plan.why = Some(plan.why.map_or(open.clone(), |why| format!("{open}; {why}")));
     }
     plan
+}
+
+/// Why the seam says nothing of a group at `at`, if so: the first reason that holds.
+fn refute_seam(facts: &StrategyFacts, seam: SeamOffsets, at: i64, left: Option<u64>) -> Option<String> {
+    let (end, target_end) = (facts.source.end, facts.target.high_watermark);
+    if end < seam.source {
+        return Some(format!(
+            "the source ends at {end}, before the seam {}: a transaction is open there, or it is another log than \
+             the one that was cut",
+            seam.source
+        ));
+    }
+    match left {
+        // One beyond the seam left nothing unread before it; it is refused below, for what it means.
+        _ if at >= seam.source => {}
+        Some(0) => {}
+        Some(n) => {
+            return Some(format!("{n} records below the seam {} are not consumed: drain the group first", seam.source));
+        }
+        None => {
+            return Some(format!(
+                "committed {at} is below the seam {}, and what lies between was not read",
+                seam.source
+            ));
+        }
+    }
+    // The seam was taken from the high watermark: the last stable offset may lie below it, and no log was cut for that.
+    if seam.target > target_end {
+        return Some(format!(
+            "the seam {} is beyond the target's end {target_end}: the log was truncated or the topic recreated",
+            seam.target
+        ));
+    }
+    (at > seam.source).then(|| {
+        format!(
+            "committed {at} is beyond the seam {}: something was written to the source after its writers were stopped",
+            seam.source
+        )
+    })
 }
 
 /// A byte-for-byte mirror (Cluster Linking, KIP-1279): the same offset. Both windows, read around the committed

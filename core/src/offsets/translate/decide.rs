@@ -35,15 +35,8 @@ impl Translation {
         if let Some(need) = self.look_up_moment() {
             return need;
         }
-        // where arrival can't be told from samples, by timestamp
-        let skew = signed_ms(self.params.arrival_skew_ms).saturating_add(signed_ms(self.params.pair_delta_ms));
-        for (log, other) in [(Log::Source, target), (Log::Target, source)] {
-            // Fixed by the first round, so that later ones need no new lookup. An older limit only settles less.
-            let tail = self.log_mut(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
-            let told = self.settled_by_samples(log, other, self.params.arrival_skew_ms).is_some();
-            if let (false, Some(need)) = (told, self.look_up(log, tail)) {
-                return need;
-            }
+        if let Some(need) = self.look_up_tails(source, target) {
+            return need;
         }
         // how far back, by timestamp
         let complete_from = self.complete_from(source, target, committed);
@@ -76,6 +69,20 @@ impl Translation {
             }
         }
         self.conclude_or_wait(source, target, committed, complete_from)
+    }
+
+    /// Where arrival can't be told from samples of the ends: by timestamp.
+    fn look_up_tails(&mut self, source: EndRead, target: EndRead) -> Option<Need> {
+        let skew = signed_ms(self.params.arrival_skew_ms).saturating_add(signed_ms(self.params.pair_delta_ms));
+        for (log, other) in [(Log::Source, target), (Log::Target, source)] {
+            // Fixed by the first round, so that later ones need no new lookup. An older limit only settles less.
+            let tail = self.log_mut(log).tail_ts.get_or_insert(other.asked.0.saturating_sub(skew)).to_owned();
+            let told = self.settled_by_samples(log, other, self.params.arrival_skew_ms).is_some();
+            if let (false, Some(need)) = (told, self.look_up(log, tail)) {
+                return Some(need);
+            }
+        }
+        None
     }
 
     /// Both windows stand where reading begins.
