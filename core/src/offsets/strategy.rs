@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::align::Unsettled;
 use super::verdict::{Cut, PartitionPlan, SourcePosition, TargetPosition, Times, Verdict};
-use super::window::{EndRead, LogWindow};
+use super::window::{EndRead, LogWindow, Rec};
 use crate::base::{At, TopicPartition};
 
 /// How offsets of a topic are translated.
@@ -312,11 +312,7 @@ pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &
     let within = |w: &LogWindow| w.index_of(from)..w.index_of(to);
     let ours: Vec<_> = within(source).map(|i| source.get(i)).collect();
     let theirs: Vec<_> = within(target).map(|i| target.get(i)).collect();
-    // To the end of the longer one: a record that only one side holds is a difference too.
-    if let Some(i) = (0..ours.len().max(theirs.len()))
-        .find(|i| ours.get(*i).map(|r| (r.offset, r.id)) != theirs.get(*i).map(|r| (r.offset, r.id)))
-    {
-        let offset = ours.get(i).into_iter().chain(theirs.get(i)).map(|r| r.offset).min().unwrap_or(from);
+    if let Some(offset) = find_difference(&ours, &theirs) {
         return facts.build_unmappable(
             BY,
             format!("offset {offset} holds different records on both clusters: this is no mirror of it"),
@@ -354,11 +350,18 @@ pub(crate) fn plan_identity(facts: &StrategyFacts, source: &LogWindow, target: &
     plan
 }
 
+/// The offset at which two logs differ first, if they do.
+fn find_difference(ours: &[Rec], theirs: &[Rec]) -> Option<i64> {
+    let same = |i: usize| ours.get(i).map(|r| (r.offset, r.id)) == theirs.get(i).map(|r| (r.offset, r.id));
+    // To the end of the longer one: a record that only one side holds is a difference too.
+    let i = (0..ours.len().max(theirs.len())).find(|i| !same(*i))?;
+    ours.get(i).into_iter().chain(theirs.get(i)).map(|r| r.offset).min()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::offsets::identity::Identity;
-    use crate::offsets::window::Rec;
 
     fn end(log_start: i64, end: i64) -> EndRead {
         EndRead { log_start, end, high_watermark: end, asked: At(1), answered: At(2) }
