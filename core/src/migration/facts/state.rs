@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::command::{Command, Subject};
-use super::effect::{Effect, IssuedEffect, Outcome};
+use super::effect::{IssuedEffect, Outcome};
 use super::event::{DrainProof, Event, JournalEntry, RunEnd, RunId, RunKind};
 use super::overrides::{Accepted, PassedOver};
 use super::stage::Stage;
 use crate::base::{Actor, At, Side, Sides};
-use crate::estate::FlagState;
 use crate::estate::acl::Acl;
 use crate::migration::eos::{FencedId, PartitionSeam, Rogue, Seams};
 use crate::migration::rules::reads::{RememberedReads, RunTopics};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::firing::Fired;
 use crate::offsets::verdict::GroupTranslation;
+
+mod runs;
 
 /// Remarks kept for screens.
 const REMARKS: usize = 50;
@@ -48,7 +49,8 @@ pub struct GroupRecord {
     pub rest: Stage,
     /// The run under way, or the last.
     pub run: Option<RunId>,
-    /// The last that is no rehearsal: only what it did is evidence of where the group was left.
+    /// The last that is no rehearsal: only what it did is evidence of where the group was left. What has to outlast it,
+    /// because a later run replaces it, is [`green_ids`](Self::green_ids).
     pub moved: Option<RunId>,
     /// Who holds it, and why.
     pub held: Option<(String, String)>,
@@ -61,7 +63,7 @@ pub struct GroupRecord {
     /// Topics that its last move took along.
     pub took: BTreeSet<String>,
     /// Ids of the topics that its offsets on green are of, by blue's names: as they were translated for since it came
-    /// there. They outlast the run, which a later one replaces.
+    /// there. They outlast the run that [`moved`](Self::moved) names, which a later one replaces.
     pub green_ids: BTreeMap<String, String>,
     /// The last remark about it.
     pub remark: Option<(At, String)>,
@@ -356,207 +358,6 @@ impl State {
                 (p.rest, p.alarm) = (Stage::Complete { at }, None);
             }
             Subject::Migration | Subject::Cluster(_) => {}
-        }
-    }
-
-    fn apply_run_started(&mut self, entry: &JournalEntry) {
-        let Event::RunStarted { run, kind, subject, command, max_re_read, dry_run, accepted, .. } = &entry.event else {
-            return;
-        };
-        let replaces = self.open_run(subject).map(|r| r.id);
-        let to = match (kind, command) {
-            (RunKind::ResetOffsets, Command::ResetOffsets { to, .. }) => *to,
-            (RunKind::RollBack | RunKind::HardBack, _) => Side::Blue,
-            // Back to where the run came from that it takes over; a give-back of a give-back goes the same way.
-            (RunKind::GiveBack | RunKind::HardGiveBack, _) => match replaces.and_then(|id| self.runs.get(&id)) {
-                Some(r) if r.kind.gives_back() => r.to,
-                Some(r) => r.to.other(),
-                None => Side::Blue,
-            },
-            _ => Side::Green,
-        };
-        // What another rollback may have carried can't be taken back by its heir either.
-        let goes_on = replaces.and_then(|id| self.runs.get(&id)).is_some_and(|r| {
-            *kind == RunKind::HardBack && r.kind == RunKind::HardBack && r.no_return && !(*dry_run || r.dry_run)
-        });
-        let alone = match command {
-            Command::Route { producer, to: FlagState::Green, .. } | Command::HardCut { producer, .. } => Some(producer),
-            _ => None,
-        };
-        if let Some(producer) = alone.filter(|_| !*dry_run) {
-            self.producers.entry(producer.clone()).or_default().green_alone = Some(entry.at);
-        }
-        self.last_run = self.last_run.max(*run);
-        self.drop_replaced_runs(subject, replaces, *dry_run);
-        let new = Run {
-            id: *run,
-            kind: *kind,
-            subject: subject.clone(),
-            command: command.clone(),
-            actor: entry.actor.clone(),
-            started: entry.at,
-            dry_run: *dry_run,
-            to,
-            replaces,
-            max_re_read: *max_re_read,
-            step: 0,
-            begun: None,
-            fresh_from: 0,
-            done: BTreeMap::new(),
-            claimed: None,
-            effects: Vec::new(),
-            reading: None,
-            proof: None,
-            predicted: None,
-            topic_ids: BTreeMap::new(),
-            coupled: Vec::new(),
-            seam: None,
-            accepted: accepted.clone(),
-            passed_over: Vec::new(),
-            no_return: goes_on,
-            needs: None,
-            rogues: Vec::new(),
-            went_on: 0,
-            seen: Vec::new(),
-            ended: None,
-        };
-        self.runs.insert(*run, new);
-        match subject {
-            Subject::Group(g) => {
-                let g = self.groups.entry(g.clone()).or_default();
-                g.run = Some(*run);
-                if !dry_run {
-                    g.moved = Some(*run);
-                    g.alarm = None;
-                    g.fired.clear();
-                    match kind {
-                        RunKind::CutOver => {
-                            g.baselines.clear();
-                            g.rolled_back_by_trigger = false;
-                        }
-                        RunKind::RollBack => g.rolled_back_by_trigger |= entry.actor.is_trigger(),
-                        _ => {}
-                    }
-                }
-                // A run that takes over keeps it: it says why the one before could not go on.
-                if replaces.is_none() {
-                    g.remark = None;
-                }
-            }
-            Subject::Producer(p) => self.apply_producer_started(p, *run, *dry_run),
-            _ => {}
-        }
-    }
-
-    /// Drops the subject's runs that nothing refers to any more. A rehearsal (`dry`) makes none of them forgotten.
-    fn drop_replaced_runs(&mut self, subject: &Subject, replaces: Option<RunId>, dry: bool) {
-        let moved = match subject {
-            Subject::Group(g) if dry => self.groups.get(g).and_then(|g| g.moved),
-            _ => None,
-        };
-        let kept = replaces.into_iter().chain(moved);
-        let keep: BTreeSet<RunId> = kept.flat_map(|id| self.run_chain(id).map(|r| r.id)).collect();
-        self.runs.retain(|id, r| r.subject != *subject || keep.contains(id));
-    }
-
-    fn apply_run_event(&mut self, id: RunId, event: &Event, at: At) {
-        self.apply_hard_run_event(id, event, at);
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        match event {
-            Event::StepStarted { step, .. } => {
-                (run.step, run.begun, run.fresh_from) = (*step, Some(at), run.effects.len());
-                // What followed from a step is undone with it.
-                run.done.retain(|s, _| s < step);
-            }
-            Event::StepDone { step, .. } => {
-                run.done.insert(*step, at);
-                (run.step, run.begun, run.fresh_from) = (step + 1, None, run.effects.len());
-            }
-            Event::Intent { issued, .. } => {
-                let (step, to, dry) = (run.step, issued.effect.clone(), run.dry_run);
-                run.effects.push(JournalledEffect { issued: issued.clone(), step, at, outcome: None });
-                if let (Effect::CommitOffsets { side, .. }, false, Subject::Group(g)) = (&to, dry, &run.subject) {
-                    // It may take from here on; whether it did is known with its result.
-                    if self.groups.entry(g.clone()).or_default().own.insert(*side) {
-                        run.claimed = Some(*side);
-                    }
-                }
-            }
-            Event::Result { key, outcome, .. } => {
-                if let Some(e) = run.effects.iter_mut().rev().find(|e| e.issued.key == *key) {
-                    e.outcome = Some((outcome.clone(), at));
-                    let Effect::CommitOffsets { side, .. } = &e.issued.effect else { return };
-                    let (side, Subject::Group(g)) = (*side, &run.subject) else { return };
-                    match outcome {
-                        Outcome::Unknown { .. } => {}
-                        Outcome::Done { .. } => run.claimed = None,
-                        // Nothing was written: what is found there is still somebody else's.
-                        Outcome::Failed { .. } => {
-                            if run.claimed.take_if(|claimed| *claimed == side).is_some() {
-                                self.groups.entry(g.clone()).or_default().own.remove(&side);
-                            }
-                        }
-                    }
-                }
-            }
-            Event::Reading { reading, .. } => run.reading = Some(reading.clone()),
-            Event::Drained { proof, .. } => run.proof = Some(proof.clone()),
-            Event::Predicted { plan, topic_ids, .. } => {
-                (run.predicted, run.topic_ids) = (Some(plan.clone()), topic_ids.clone());
-            }
-            Event::PassedOver { passed, .. } => {
-                run.passed_over.retain(|p| p.gate != passed.gate);
-                run.passed_over.push(passed.clone());
-            }
-            Event::PointOfNoReturn { .. } => run.no_return = true,
-            Event::NeedsOperator { why, advice, rogues, .. } => {
-                let (needs, rogues) = (Some((why.clone(), advice.clone())), rogues.clone());
-                match (run.is_open(), run.subject.clone()) {
-                    (false, Subject::Group(g)) => self.groups.entry(g).or_default().alarm = needs,
-                    (false, Subject::Producer(p)) => {
-                        let p = self.producers.entry(p).or_default();
-                        (p.alarm, p.rogues) = (needs, rogues);
-                    }
-                    _ => (run.needs, run.rogues) = (needs, rogues),
-                }
-            }
-            Event::Continued { .. } => {
-                run.needs = None;
-                if let (false, Subject::Group(g)) = (run.is_open(), run.subject.clone()) {
-                    let g = self.groups.entry(g).or_default();
-                    // The person has seen it: what stands now is what must stand from here.
-                    (g.alarm, g.drained) = (None, None);
-                    // ... and that it stays where it is: what has fired does not act any more.
-                    g.fired.values_mut().for_each(|fired| fired.acts_at = None);
-                }
-            }
-            Event::RunEnded { end, .. } => self.apply_run_ended(id, end, at),
-            _ => {}
-        }
-    }
-
-    fn apply_run_ended(&mut self, id: RunId, end: &RunEnd, at: At) {
-        if *end == RunEnd::Done {
-            self.apply_hard_run_done(id, at);
-        }
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        (run.ended, run.needs) = (Some((end.clone(), at)), None);
-        let (RunEnd::Done, Subject::Group(g), false) = (end, &run.subject, run.dry_run) else { return };
-        let group = self.groups.entry(g.clone()).or_default();
-        match (run.kind, run.to) {
-            (RunKind::CutOver, _) => group.green_ids.clone_from(&run.topic_ids),
-            // A give-back translates nothing anew where nothing was committed, and offsets may be set on a part.
-            (RunKind::GiveBack | RunKind::ResetOffsets, Side::Green) => group.green_ids.extend(run.topic_ids.clone()),
-            _ => {}
-        }
-        group.rest = match (run.kind, run.to) {
-            (RunKind::CutOver, _) | (RunKind::GiveBack, Side::Green) => Stage::Soaking { since: at },
-            (RunKind::RollBack, _) => Stage::RolledBack { at },
-            _ => return,
-        };
-        group.drained = run.proof.clone();
-        if let Some(reading) = &run.reading {
-            group.took.clone_from(&reading.topics);
         }
     }
 }
