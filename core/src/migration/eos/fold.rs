@@ -66,27 +66,7 @@ impl State {
                 let new: Vec<_> = acls.iter().filter(|a| !denied.contains(a)).cloned().collect();
                 denied.extend(new);
             }
-            Event::Result { key, outcome, .. } if !run.dry_run => {
-                let Some(done) = run.effects.iter().rev().find(|e| e.issued.key == *key) else { return };
-                let effect = done.issued.effect.clone();
-                if matches!((&effect, outcome), (Effect::Carry { .. }, Outcome::Failed { .. })) {
-                    // It failed before anything was sent, and so did every one before it: nothing is past return.
-                    let mut others = run.effects.iter().filter(|e| e.issued.key != *key);
-                    let sent = others.any(|e| matches!(e.issued.effect, Effect::Carry { .. }) && !e.has_failed());
-                    run.no_return &= sent || run.seam.is_some();
-                }
-                let groups = run.coupled.iter().map(|(g, _)| g.clone());
-                // The groups are committed in the order in which they were translated, one effect each.
-                let commits = run.effects[run.fresh_from.min(run.effects.len())..].iter();
-                let commits = commits.filter(|e| matches!(e.issued.effect, Effect::CommitOffsets { .. }));
-                let of = commits.zip(groups).find(|(e, _)| e.issued.key == *key).map(|(_, group)| group);
-                if let (Effect::CommitOffsets { side, .. }, Some(group), false) =
-                    (&effect, of, matches!(outcome, Outcome::Failed { .. }))
-                {
-                    self.groups.entry(group).or_default().own.insert(*side);
-                }
-                self.apply_hard_result(&name, &effect, outcome);
-            }
+            Event::Result { key, outcome, .. } if !run.dry_run => self.apply_hard_outcome(id, &name, key, outcome),
             // What was agreed to has begun, or was given up: the next cut is agreed to anew. (The gate asks for it once
             // more when the run begins.)
             Event::StepDone { .. } | Event::RunEnded { .. } if !run.dry_run && run.kind != RunKind::Route => {
@@ -100,6 +80,30 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// How an effect of a real run ended; `name`: the producer that it moves.
+    fn apply_hard_outcome(&mut self, id: RunId, name: &str, key: &str, outcome: &Outcome) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let Some(done) = run.effects.iter().rev().find(|e| e.issued.key == *key) else { return };
+        let effect = done.issued.effect.clone();
+        if matches!((&effect, outcome), (Effect::Carry { .. }, Outcome::Failed { .. })) {
+            // It failed before anything was sent, and so did every one before it: nothing is past return.
+            let mut others = run.effects.iter().filter(|e| e.issued.key != *key);
+            let sent = others.any(|e| matches!(e.issued.effect, Effect::Carry { .. }) && !e.has_failed());
+            run.no_return &= sent || run.seam.is_some();
+        }
+        let groups = run.coupled.iter().map(|(g, _)| g.clone());
+        // The groups are committed in the order in which they were translated, one effect each.
+        let commits = run.effects[run.fresh_from.min(run.effects.len())..].iter();
+        let commits = commits.filter(|e| matches!(e.issued.effect, Effect::CommitOffsets { .. }));
+        let of = commits.zip(groups).find(|(e, _)| e.issued.key == *key).map(|(_, group)| group);
+        if let (Effect::CommitOffsets { side, .. }, Some(group), false) =
+            (&effect, of, matches!(outcome, Outcome::Failed { .. }))
+        {
+            self.groups.entry(group).or_default().own.insert(*side);
+        }
+        self.apply_hard_result(name, &effect, outcome);
     }
 
     fn apply_hard_result(&mut self, name: &str, effect: &Effect, outcome: &Outcome) {

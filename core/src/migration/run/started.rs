@@ -105,6 +105,18 @@ impl Machine {
                 Some(until),
             );
         }
+        self.conclude_without_commits(group, side, lag, limit, now)
+    }
+
+    /// No commit moved for as long as it may take. `lag`: how much the group has to read there, as far as is known.
+    fn conclude_without_commits(
+        &mut self,
+        group: &str,
+        side: Side,
+        lag: Option<u64>,
+        limit: u64,
+        now: At,
+    ) -> StepProgress {
         let span = crate::base::format_duration(limit);
         match lag {
             // With nothing to read no commit can come: to fail would call a person to a group that is well.
