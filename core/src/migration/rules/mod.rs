@@ -15,5 +15,6 @@ pub mod phase;
 pub mod producer;
 pub mod reads;
 pub mod rollback;
+pub(in crate::migration) mod route;
 pub(in crate::migration) mod slot;
 pub(in crate::migration) mod unread;

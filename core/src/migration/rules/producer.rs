@@ -1,18 +1,17 @@
-//! The rules for producers: one step at a time between blue, dual and green, and nobody is starved.
+//! What is known of producers: their flags, where they write, and who reads what they write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::app;
 use super::context::RuleContext;
-use super::group;
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
 use crate::estate::{FlagState, GroupState, GroupView};
-use crate::migration::facts::command::{Refusal, Subject};
-use crate::migration::facts::overrides::{GateName, HeldGate, Override};
+use crate::migration::facts::command::Refusal;
+use crate::migration::facts::overrides::{GateName, HeldGate};
 use crate::migration::facts::settings::ProducerSettings;
 
 /// A group that only commits reads as long as one of its commits moved so recently, ms; and it is known not to once it was
@@ -122,186 +121,6 @@ pub(crate) fn is_proven(sight: &RuleContext<'_>, name: &str, p: &ProducerSetting
     flag.is_some_and(|flag| fresh && shows_writing(sight, name, p, flag) == Some(true))
 }
 
-/// A producer that may be routed.
-pub(crate) struct Routable<'a> {
-    /// The plan's entry.
-    pub settings: &'a ProducerSettings,
-    /// Its flag as it stands.
-    pub from: FlagState,
-    /// What can't be told, and is passed over by name.
-    pub gates: Vec<HeldGate>,
-}
-
-/// A producer that may be routed to `to` now; or why not.
-pub(crate) fn check_route<'a>(
-    sight: &RuleContext<'a>,
-    name: &str,
-    to: FlagState,
-    overrides: &[Override],
-) -> Result<Routable<'a>, Refusal> {
-    let Some(p) = sight.settings.producers.get(name) else {
-        return Err(Refusal::refused(
-            format!("producer {name} is not in the plan", name = visible_name(name)),
-            "add a [[producers]] entry for it",
-        ));
-    };
-    if p.is_exactly_once() {
-        return Err(Refusal::refused(
-            format!(
-                "{name} is transactional: a transaction can't span clusters, so it is never dual and never just routed",
-                name = visible_name(name)
-            ),
-            format!(
-                "cut it over as a whole: `e` in the cockpit, or cutover producer cutover {name}",
-                name = visible_name(name)
-            ),
-        ));
-    }
-    if !p.has_flag {
-        return Err(Refusal::refused(
-            format!("{name} has no flag in the plan", name = visible_name(name)),
-            "give its [[producers]] entry a flag",
-        ));
-    }
-    sight.check_reachable()?;
-    sight.check_identities()?;
-    for side in Side::BOTH {
-        sight.fresh_cluster(side)?;
-    }
-    let Some(from) = current_flag(sight, name) else {
-        return Err(Refusal::unknown(
-            format!("the flag of {name} is not known now", name = visible_name(name)),
-            "wait until its flag can be read",
-        ));
-    };
-    check_one_step(name, p.critical, from, to)?;
-    let mut untold = UnknownReaders::default();
-    let left = match to {
-        FlagState::Green => Some(Side::Blue),
-        FlagState::Blue => Some(Side::Green),
-        FlagState::Dual | FlagState::Off => None,
-    };
-    for topic in &p.topics {
-        check_nobody_moves(sight, name, topic)?;
-        if let Some(side) = left {
-            check_nobody_starves(sight, name, topic, side, &mut untold)?;
-        }
-    }
-    let mut gates = Vec::new();
-    if let Some(side) = left.filter(|_| !untold.is_empty()) {
-        let why = untold.describe_groups(&format!(
-            "what {name} writes: on {side} it would read nothing new",
-            name = visible_name(name)
-        ));
-        if !overrides.iter().any(|o| o.gate == GateName::Readers) {
-            let refusal = Refusal::unknown(why, untold.advice()).with_gate(GateName::Readers);
-            return Err(refusal.told_in(untold.told_in_ms()));
-        }
-        gates.push(HeldGate { names: untold.names(), ..HeldGate::new(GateName::Readers, None, why) });
-    }
-    // Wherever it will write.
-    let written: &[Side] = match to {
-        FlagState::Dual => &Side::BOTH,
-        FlagState::Green => &[Side::Green],
-        FlagState::Blue => &[Side::Blue],
-        FlagState::Off => &[],
-    };
-    check_topics_exist(sight, name, p, written)?;
-    Ok(Routable { settings: p, from, gates })
-}
-
-fn check_one_step(name: &str, critical: bool, from: FlagState, to: FlagState) -> Result<(), Refusal> {
-    use FlagState::{Blue, Dual, Green, Off};
-    let no = |why: String, advice: &str| Err(Refusal::refused(why, advice));
-    match (from, to) {
-        _ if from == to => no(format!("{name} is {to} already", name = visible_name(name)), "nothing to do"),
-        (_, Off) => no(
-            format!("stopping {name} is part of a seam cut, which a later version has", name = visible_name(name)),
-            "stop it by hand if you have to",
-        ),
-        (Off, Dual | Green) => no(
-            format!("{name} is off: it starts on blue first", name = visible_name(name)),
-            "route it to blue, then to dual",
-        ),
-        (Blue, Green) if critical => no(
-            format!("{name} is critical: it passes through dual", name = visible_name(name)),
-            "route it to dual first, and prove parity",
-        ),
-        (Green, Blue) => {
-            no(format!("{name} goes back one step at a time", name = visible_name(name)), "route it to dual first")
-        }
-        (Blue, Dual | Green) | (Dual, Blue | Green) | (Green, Dual) | (Off, Blue) => Ok(()),
-        _ => no(
-            format!("{name} can't go from {from} to {to}", name = visible_name(name)),
-            "one step at a time: blue, dual, green",
-        ),
-    }
-}
-
-/// Producers and consumers of one topic never move at the same time.
-fn check_nobody_moves(sight: &RuleContext<'_>, name: &str, topic: &str) -> Result<(), Refusal> {
-    for group in sight.settings.groups.keys() {
-        if sight.state.open_run(&Subject::Group(group.clone())).is_some_and(|r| !r.dry_run)
-            && group::topics_read(sight, group, Side::Blue).iter().any(|t| t == topic)
-        {
-            return Err(Refusal::holds(
-                format!(
-                    "group {group} of {topic} is being moved: {name} stays where it is meanwhile",
-                    group = visible_name(group),
-                    topic = visible_name(topic),
-                    name = visible_name(name)
-                ),
-                format!("wait until {group} rests", group = visible_name(group)),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// No group may be left reading a topic on a side that nobody writes any more. `untold`: groups of which that can't be
-/// told.
-fn check_nobody_starves(
-    sight: &RuleContext<'_>,
-    name: &str,
-    topic: &str,
-    side: Side,
-    untold: &mut UnknownReaders,
-) -> Result<(), Refusal> {
-    let view = sight.fresh_cluster(side)?;
-    // Where these rest the journal says.
-    let planned: BTreeSet<&str> = sight.settings.groups.keys().map(|group| sight.id_on(group, side)).collect();
-    let mut readers: Vec<&str> = Vec::new();
-    for (id, seen) in &view.groups {
-        match reads_on(sight, (side, id.as_str()), seen, topic) {
-            ReaderStatus::Yes => readers.push(id),
-            ReaderStatus::Watched { .. } if planned.contains(id.as_str()) => {}
-            reads => untold.note_group(id, reads),
-        }
-    }
-    for group in sight.settings.groups.keys() {
-        let id = sight.id_on(group, side);
-        let rests_here = group::rests_on(sight.state.groups.get(group).map(|g| &g.rest)) == side;
-        if rests_here && !readers.contains(&id) && group::topics_read(sight, group, side).iter().any(|t| t == topic) {
-            readers.push(id);
-        }
-    }
-    if readers.is_empty() {
-        return Ok(());
-    }
-    readers.sort_unstable();
-    let more = readers.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let names = visible_names(readers.iter().take(NAMED));
-    Err(Refusal::holds(
-        format!(
-            "{names}{more} would starve: {topic} is still read on {side}, and {name} would not write there any more",
-            topic = visible_name(topic),
-            name = visible_name(name)
-        ),
-        format!("move the readers to {} first, or keep {name} dual", side.other(), name = visible_name(name)),
-    ))
-}
-
 /// Whether a group reads what a producer writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::migration) enum ReaderStatus {
@@ -355,6 +174,13 @@ pub(in crate::migration) fn reads_on(
     }
 }
 
+/// The first of these names, and how many more there are.
+pub(super) fn name_first(names: impl ExactSizeIterator<Item = impl AsRef<str>>) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", visible_names(names.take(NAMED)))
+}
+
 /// Whether the commits of a group move.
 fn commits_move(sight: &RuleContext<'_>, side: Side, id: &str) -> ReaderStatus {
     let for_ms = |at: At| sight.now.since(at);
@@ -401,13 +227,11 @@ impl UnknownReaders {
 
     /// Why they hold, in a sentence that stays the same while they are watched. `what` they may read, and what of it.
     pub(in crate::migration) fn describe_groups(&self, what: &str) -> String {
-        let names = visible_names(self.0.keys().take(NAMED));
-        let more = self.0.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = name_first(self.0.keys());
         let watched = "; nobody is ever in a group that only commits (assign(), as Flink and Spark do), and whether one \
                        was only left behind shows by whether its commits move";
         let because = if self.told_in_ms().is_some() { watched } else { "" };
-        format!("it can't be told whether {}{more} reads {what}{because}", names)
+        format!("it can't be told whether {names} reads {what}{because}")
     }
 
     /// What to do about it.
@@ -462,7 +286,10 @@ pub(in crate::migration) fn check_topics_exist(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::lag::LagBook;
+    use super::super::route::check_route;
     use super::*;
     use crate::base::Observed;
     use crate::base::Trouble;

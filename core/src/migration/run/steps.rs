@@ -22,6 +22,7 @@ use crate::migration::rules::drain::{DrainBounds, DrainLook, MIN_GAP_MS, committ
 use crate::migration::rules::group;
 use crate::migration::rules::producer;
 use crate::migration::rules::reads::{Leave, RunTopics};
+use crate::migration::rules::route;
 
 /// What a step says when asked to go on.
 pub(in crate::migration) enum StepProgress {
@@ -322,7 +323,7 @@ impl Machine {
         let mut decided = None;
         let checked = match (&run.subject, &run.command) {
             (Subject::Producer(p), Command::Route { to, overrides, .. }) => {
-                let routable = producer::check_route(&self.rule_context(now), p, *to, overrides);
+                let routable = route::check_route(&self.rule_context(now), p, *to, overrides);
                 routable.and_then(|r| overrides::check_all_covered(&r.gates, &run.accepted))
             }
             (Subject::Producer(p), _) => {

@@ -20,6 +20,7 @@ use crate::migration::rules::group::PreflightFacts;
 use crate::migration::rules::producer;
 use crate::migration::rules::reads::Leave;
 use crate::migration::rules::rollback;
+use crate::migration::rules::route;
 use crate::migration::rules::slot;
 use crate::migration::run::machine::Machine;
 use crate::migration::run::runbook;
@@ -423,8 +424,7 @@ impl Machine {
             }
         }
         cost::check_only_gate(GateName::Readers, "a routing", command)?;
-        let producer::Routable { settings: p, from, gates } =
-            producer::check_route(&sight, name, to, command.overrides())?;
+        let route::Routable { settings: p, from, gates } = route::check_route(&sight, name, to, command.overrides())?;
         let steps = runbook::route_steps(p, to);
         let seen = producer::observe_writing(&sight, name, p);
         let mut warnings = Vec::new();

@@ -15,6 +15,7 @@ use crate::migration::rules::phase::PhaseView;
 use crate::migration::rules::producer;
 use crate::migration::rules::producer::ObservedWriting;
 use crate::migration::rules::rollback;
+use crate::migration::rules::route;
 use crate::migration::run::machine::{Machine, SessionMode, StepWait};
 use crate::migration::run::runbook;
 use crate::migration::run::runbook::StepKind;
@@ -313,7 +314,7 @@ impl Machine {
             _ if !p.has_flag => "no flag in the plan".into(),
             None => "its flag is not known".into(),
             Some(FlagState::Blue) => NextStep::ready("ready for dual"),
-            Some(FlagState::Dual) => match producer::check_route(&sight, name, FlagState::Green, &[]) {
+            Some(FlagState::Dual) => match route::check_route(&sight, name, FlagState::Green, &[]) {
                 Ok(_) => NextStep::ready("ready for green"),
                 Err(r) => format!("dual; {}", r.why).into(),
             },
