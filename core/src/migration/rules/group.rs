@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::app;
 use super::context::{RuleContext, kind_refusal};
 use super::held;
-use super::producer;
 pub(crate) use super::reads::topics_read;
 use super::reads::{Leave, LeftOut, match_topics};
+use super::writers::check_producers;
 use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition};
-use crate::estate::{ClusterView, FlagState, GroupState, GroupView, SwitchState};
-use crate::migration::eos;
+use crate::estate::{ClusterView, GroupState, GroupView, SwitchState};
 use crate::migration::facts::command::{Refusal, Subject};
 use crate::migration::facts::event::RunKind;
 use crate::migration::facts::overrides::{GateName, HeldGate};
@@ -393,77 +392,6 @@ pub fn commit_interval(sight: &RuleContext<'_>, group: &str, settings: &GroupSet
 pub(crate) fn still_needed(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> u64 {
     let seen = commit_interval(sight, group, settings, from).unwrap_or(0);
     seen.saturating_mul(2).max(settings.drain_still_ms)
-}
-
-/// Who writes what the group reads must write on the side it goes to; and nobody of them may be moving.
-/// `topics`: what goes along.
-pub(in crate::migration) fn check_producers(
-    sight: &RuleContext<'_>,
-    group: &str,
-    to: Side,
-    topics: &BTreeSet<String>,
-    facts: &mut PreflightFacts,
-) -> Result<(), Refusal> {
-    let alone = FlagState::only_on(to.other());
-    let mut writers = Vec::new();
-    for topic in topics {
-        let mut any = false;
-        for (name, p) in sight.settings.producers.iter().filter(|(_, p)| p.topics.contains(topic)) {
-            any = true;
-            // A rehearsal moves nobody.
-            if sight.state.open_run(&Subject::Producer(name.clone())).is_some_and(|r| !r.dry_run) {
-                return Err(Refusal::holds(
-                    format!(
-                        "producer {name} of {topic} is being moved: {group} stays where it is meanwhile",
-                        name = visible_name(name),
-                        topic = visible_name(topic),
-                        group = visible_name(group)
-                    ),
-                    format!("wait until {name} rests", name = visible_name(name)),
-                ));
-            }
-            match producer::current_flag(sight, name) {
-                Some(f) if f == alone && p.is_exactly_once() => {
-                    facts.warnings.extend(eos::check_may_leave(sight, group, name, topic, to)?);
-                    writers.push(format!("{name}:{f}", name = visible_name(name)));
-                }
-                Some(f) if f == alone => {
-                    return Err(Refusal::holds(
-                        format!(
-                            "{name} writes {topic} to {f} only: on {to} the group would miss what it writes",
-                            name = visible_name(name),
-                            topic = visible_name(topic)
-                        ),
-                        format!("route {name} to dual first", name = visible_name(name)),
-                    ));
-                }
-                Some(f) => writers.push(format!("{name}:{f}", name = visible_name(name))),
-                // A person's flag can't be read: where its topics show nothing, waiting would be for ever.
-                None if p.has_flag && !p.flag_by_hand => {
-                    return Err(Refusal::unknown(
-                        format!(
-                            "where {name} writes {topic} is not known now: its flag can't be read",
-                            name = visible_name(name),
-                            topic = visible_name(topic)
-                        ),
-                        "wait until its flag can be read",
-                    ));
-                }
-                None => facts.warnings.push(format!(
-                    "where {name} writes {topic} is not known now",
-                    name = visible_name(name),
-                    topic = visible_name(topic)
-                )),
-            }
-        }
-        if !any {
-            facts.warnings.push(format!("no producer in the plan writes {topic}", topic = visible_name(topic)));
-        }
-    }
-    // Only neighbours: this is compared with itself, so it need not be shortest, only the same.
-    writers.dedup();
-    facts.digest.insert("producers", writers.join(" "));
-    Ok(())
 }
 
 #[cfg(test)]

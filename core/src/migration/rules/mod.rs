@@ -18,3 +18,4 @@ pub mod rollback;
 pub(in crate::migration) mod route;
 pub(in crate::migration) mod slot;
 pub(in crate::migration) mod unread;
+pub(in crate::migration) mod writers;

@@ -27,6 +27,7 @@ use crate::migration::rules::cost;
 use crate::migration::rules::drain::committed_offsets;
 use crate::migration::rules::group;
 use crate::migration::rules::group::PreflightFacts;
+use crate::migration::rules::writers;
 use crate::offsets::strategy::TranslatedBy;
 use crate::offsets::verdict::{GroupTranslation, PartitionPlan, SourcePosition, TargetPosition, Verdict};
 
@@ -257,7 +258,7 @@ pub(in crate::migration) fn blind_facts(sight: &RuleContext<'_>, group: &str) ->
     facts.digest.insert("blue cluster", id);
     group::check_target(sight, group, RunKind::RollBack, Side::Blue, &mut facts)?;
     group::check_switch(sight, group, settings, Side::Green, &mut facts)?;
-    group::check_producers(sight, group, Side::Blue, &seen_topics(sight, group), &mut facts)?;
+    writers::check_producers(sight, group, Side::Blue, &seen_topics(sight, group), &mut facts)?;
     let unseen = unseen_topics(sight, group);
     if !unseen.is_empty() {
         facts.warnings.push(format!(
