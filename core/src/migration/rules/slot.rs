@@ -8,7 +8,7 @@ use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::overrides::{GateName, HeldGate};
 use crate::migration::facts::settings::Slot;
-use crate::migration::tell::prepare::PAUSE_MS;
+use crate::migration::tell::prepare_move::PAUSE_MS;
 
 /// When a group's time is.
 enum SlotTiming {

@@ -5,4 +5,5 @@ pub(in crate::migration) mod notices;
 pub mod notifications;
 pub(in crate::migration) mod prepare;
 pub(in crate::migration) mod prepare_complete;
+pub(in crate::migration) mod prepare_move;
 pub(in crate::migration) mod view;
