@@ -2,6 +2,7 @@
 
 pub mod blank;
 mod commits_stand;
+mod flag_steps;
 pub mod green_unseen;
 pub mod machine;
 pub(in crate::migration) mod measurements;

@@ -9,7 +9,7 @@ use super::runbook;
 use super::runbook::{FRESH_MS, Step, StepKind};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Observed, Side, Trouble};
-use crate::estate::{FlagState, SwitchState};
+use crate::estate::SwitchState;
 use crate::migration::eos;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::effect::{Effect, EffectResult, Outcome};
@@ -20,7 +20,6 @@ use crate::migration::facts::state::{JournalledEffect, Run};
 use crate::migration::rules::app;
 use crate::migration::rules::drain::{DrainBounds, DrainLook, MIN_GAP_MS, committed_offsets};
 use crate::migration::rules::group;
-use crate::migration::rules::producer;
 use crate::migration::rules::reads::{Leave, RunTopics};
 use crate::migration::rules::route;
 
@@ -77,70 +76,97 @@ impl Machine {
         let mut id = first;
         // Each round writes an entry or leaves; the bound is far above the longest runbook and its give-back.
         for _ in 0..64 {
-            let Some(run) = self.state.runs.get(&id).filter(|r| r.is_open() && r.needs.is_none()) else { return };
-            // A rehearsal that was left open is no real session's to go on with, nor a real run a rehearsal's.
-            if self.is_replaced(run) || run.dry_run != self.session.dry_run {
-                return;
+            match self.advance_once(id, now) {
+                Some(next) => id = next,
+                None => return,
             }
-            let steps = self.steps_of(run);
-            if steps.is_empty() {
-                let (why, advice) = ("the plan does not list it any more", "put it back into the plan, then continue");
-                return self.ask_for_help(id, why, advice, now);
+        }
+    }
+
+    /// One round of a run. Returns the run that goes on at once, this one or its heir; `None`: there is nothing more to do
+    /// now.
+    fn advance_once(&mut self, id: RunId, now: At) -> Option<RunId> {
+        let run = self.state.runs.get(&id).filter(|r| r.is_open() && r.needs.is_none())?;
+        // A rehearsal that was left open is no real session's to go on with, nor a real run a rehearsal's.
+        if self.is_replaced(run) || run.dry_run != self.session.dry_run {
+            return None;
+        }
+        let steps = self.steps_of(run);
+        if steps.is_empty() {
+            let (why, advice) = ("the plan does not list it any more", "put it back into the plan, then continue");
+            self.ask_for_help(id, why, advice, now);
+            return None;
+        }
+        let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
+        let Some(step) = steps.get(run.step).cloned() else {
+            self.finish_run(id, now);
+            return None;
+        };
+        match self.wait_for_effect(id, &step, now) {
+            None => {}
+            Some(StepProgress::Fail(why, advice)) => return self.handle_failure(id, &why, &advice, now),
+            Some(_) => return None,
+        }
+        let counted = self.state.runs.get(&id).is_some_and(|run| self.firing.counts_down(run));
+        if let Some((words, until)) = self.advance_interrupted(id, held.is_some(), now) {
+            self.note_wait(id, StepWait::Told(words), Some(until));
+            return None;
+        }
+        // It went on: from an earlier step, if what it had proven is proven anew.
+        if counted && held.is_none() {
+            return Some(id);
+        }
+        if let Some((by, why)) = held {
+            self.live.entry(id).or_default().paused = true;
+            let words = format!("held by {by}: {why}", by = visible_name(&by));
+            self.note_wait(id, StepWait::Told(words), None);
+            return None;
+        }
+        if self.end_pause(id, now) {
+            return Some(id);
+        }
+        if begun.is_none() {
+            self.begin_step(id, run_step(&self.state.runs[&id]), now);
+            return Some(id);
+        }
+        self.advance_step(id, &step, now)
+    }
+
+    /// Nobody holds the run. Returns whether it went back to a step, as it was held until now.
+    fn end_pause(&mut self, id: RunId, now: At) -> bool {
+        let live = self.live.entry(id).or_insert_with(|| LiveRun { since: now, ..LiveRun::default() });
+        if !std::mem::take(&mut live.paused) {
+            return false;
+        }
+        // The time of a hold is none of the step's.
+        live.since = now;
+        self.prove_again(id, now)
+    }
+
+    /// Asks the step to go on, and does what follows from what it says. Returns the run that goes on at once, if one does.
+    fn advance_step(&mut self, id: RunId, step: &Step, now: At) -> Option<RunId> {
+        match self.perform_step(id, step, now) {
+            StepProgress::Again => Some(id),
+            StepProgress::Done => {
+                let step = run_step(&self.state.runs[&id]);
+                self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
+                // What was watched in one step proves nothing in the next.
+                self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
+                Some(id)
             }
-            let (begun, held) = (run.begun, self.state.holder(&run.subject).cloned());
-            let Some(step) = steps.get(run.step).cloned() else { return self.finish_run(id, now) };
-            match self.wait_for_effect(id, &step, now) {
-                None => {}
-                Some(StepProgress::Fail(why, advice)) => match self.handle_failure(id, &why, &advice, now) {
-                    Some(heir) => {
-                        id = heir;
-                        continue;
-                    }
-                    None => return,
-                },
-                Some(_) => return,
+            StepProgress::Wait(words, until) => {
+                self.note_wait(id, StepWait::Told(words), until);
+                None
             }
-            let counted = self.state.runs.get(&id).is_some_and(|run| self.firing.counts_down(run));
-            if let Some((words, until)) = self.advance_interrupted(id, held.is_some(), now) {
-                return self.note_wait(id, StepWait::Told(words), Some(until));
+            StepProgress::EffectUnderWay => {
+                self.note_wait(id, StepWait::Effect, None);
+                None
             }
-            // It went on: from an earlier step, if what it had proven is proven anew.
-            if counted && held.is_none() {
-                continue;
+            StepProgress::Help(why, advice) => {
+                self.ask_for_help(id, &why, &advice, now);
+                None
             }
-            if let Some((by, why)) = held {
-                self.live.entry(id).or_default().paused = true;
-                let words = format!("held by {by}: {why}", by = visible_name(&by));
-                return self.note_wait(id, StepWait::Told(words), None);
-            }
-            let live = self.live.entry(id).or_insert_with(|| LiveRun { since: now, ..LiveRun::default() });
-            if std::mem::take(&mut live.paused) {
-                // The time of a hold is none of the step's.
-                live.since = now;
-                if self.prove_again(id, now) {
-                    continue;
-                }
-            }
-            if begun.is_none() {
-                self.begin_step(id, run_step(&self.state.runs[&id]), now);
-                continue;
-            }
-            match self.perform_step(id, &step, now) {
-                StepProgress::Again => {}
-                StepProgress::Done => {
-                    let step = run_step(&self.state.runs[&id]);
-                    self.emit(CONTROLLER, Event::StepDone { run: id, step }, now);
-                    // What was watched in one step proves nothing in the next.
-                    self.live.insert(id, LiveRun { since: now, ..LiveRun::default() });
-                }
-                StepProgress::Wait(words, until) => return self.note_wait(id, StepWait::Told(words), until),
-                StepProgress::EffectUnderWay => return self.note_wait(id, StepWait::Effect, None),
-                StepProgress::Help(why, advice) => return self.ask_for_help(id, &why, &advice, now),
-                StepProgress::Fail(why, advice) => match self.handle_failure(id, &why, &advice, now) {
-                    Some(heir) => id = heir,
-                    None => return,
-                },
-            }
+            StepProgress::Fail(why, advice) => self.handle_failure(id, &why, &advice, now),
         }
     }
 
@@ -520,74 +546,6 @@ impl Machine {
         let (tp, o) = committed_offsets(view).into_iter().find(|(tp, o)| stood.get(tp) != Some(o))?;
         let why = format!("{group} committed {o} at {tp} on {from} after the drain", group = visible_name(group));
         Some(fail_step(why, "find who still consumes there"))
-    }
-
-    fn set_flag(&mut self, id: RunId, to: FlagState, now: At) -> StepProgress {
-        let run = &self.state.runs[&id];
-        let Subject::Producer(producer) = run.subject.clone() else { return fail_step("no producer", "") };
-        let dry = run.dry_run;
-        if let Some(not_yet) = self.not_to_switch(id, &producer, to, now) {
-            return not_yet;
-        }
-        match self.ensure_effect(id, now, |_, _| Ok(Effect::SetFlag { producer: producer.clone(), to })) {
-            Err(next) => next,
-            Ok(EffectResult::Flag { state }) if state == to || dry => StepProgress::Done,
-            Ok(EffectResult::Flag { state }) => {
-                fail_step(format!("the flag reads {state} after it was set to {to}"), "find out who else sets it")
-            }
-            Ok(_) => StepProgress::Done,
-        }
-    }
-
-    fn wait_for_writing(&mut self, id: RunId, step: &Step, to: FlagState, now: At) -> StepProgress {
-        let run = &self.state.runs[&id];
-        let Subject::Producer(name) = run.subject.clone() else { return fail_step("no producer", "") };
-        let Some(p) = self.settings.producers.get(&name) else { return fail_step("not in the plan", "") };
-        let last = run.effects.iter().rev().find(|e| matches!(e.issued.effect, Effect::SetFlag { .. }));
-        let by_hand =
-            last.is_some_and(|e| matches!(e.outcome, Some((Outcome::Done { result: EffectResult::Nothing }, _))));
-        let sight = self.rule_context(now);
-        let attributable = producer::observe_writing(&sight, &name, p).shared.len() < p.topics.len();
-        // Rates from before the flag was set show what it said before.
-        let newer = Side::BOTH
-            .into_iter()
-            .all(|s| matches!(self.estate.side(s), Observed::Known { at, .. } if *at > self.step_since(id)));
-        let seen = producer::shows_writing(&sight, &name, p, to).filter(|_| newer);
-        // Whose records these are can't be told: that the flag was read back has to do.
-        if run.dry_run || seen == Some(true) || (!attributable && !by_hand) {
-            return StepProgress::Done;
-        }
-        let until = self.step_since(id).plus(step.timeout_ms.unwrap_or_default());
-        let words = match seen {
-            Some(_) => {
-                producer::find_disagreement(&sight, &name, p).unwrap_or_else(|| format!("not yet seen writing as {to}"))
-            }
-            None => "nothing is seen to move yet".to_string(),
-        };
-        let please = if by_hand {
-            format!(
-                "please set the flag of {name} to {to} by hand{}; ",
-                p.flag_words.after_by_hand(to),
-                name = visible_name(&name)
-            )
-        } else {
-            String::new()
-        };
-        match seen {
-            _ if now < until => StepProgress::Wait(format!("{please}{words}"), Some(until)),
-            None if !by_hand => {
-                let what = format!(
-                    "the flag of {name} is {to}; nothing was seen to be written meanwhile, so nothing proves it yet",
-                    name = visible_name(&name)
-                );
-                self.emit(CONTROLLER, Event::Noticed { subject: Subject::Producer(name), what }, now);
-                StepProgress::Done
-            }
-            _ => fail_step(
-                words,
-                format!("see where {name} writes, and whether it reads its flag", name = visible_name(&name)),
-            ),
-        }
     }
 }
 
