@@ -35,29 +35,43 @@ fn flag_step(producer: &ProducerSettings, to: FlagState) -> Step {
 fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<Step> {
     let from = to.other();
     let (again, forth) = (format!("start on {from} again"), if to == Side::Green { "roll back" } else { "go on" });
-    let ids = |side: Side| format!("{} ids on {side}", producer.ids(side).len());
+    let mut steps = list_closing_steps(producer, from, &again);
+    steps.extend(list_coupled_steps(producer, to, &again));
+    let carries = matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. });
+    if carries {
+        steps.push(
+            Step::new(StepKind::Carry { from }, format!("carry what only {from} holds to {to}, exactly once"))
+                .undo(forth),
+        );
+    }
+    // Behind a carry there is no giving back: what was carried can't be taken away again.
+    let undo = if carries { forth } else { again.as_str() };
+    steps.push(
+        Step::new(StepKind::Seam { to }, format!("journal the seam: the end of {from}, the high watermark of {to}"))
+            .undo(undo),
+    );
+    steps.extend(list_opening_steps(producer, to, forth));
+    steps
+}
+
+/// From the gate until nothing of the producer can write on the side that is left any more.
+fn list_closing_steps(producer: &ProducerSettings, from: Side, again: &str) -> Vec<Step> {
+    let to = from.other();
+    let ids = format!("{} ids on {from}", producer.ids(from).len());
     let deny = match producer.principal(from) {
         Some(principal) => {
-            format!("deny {principal} to write with its {}", ids(from), principal = visible_name(principal))
+            format!("deny {principal} to write with its {ids}", principal = visible_name(principal))
         }
         None => format!("keep restarted instances out of {from}: the plan names no principal, so by watching only"),
     };
-    let coupled = match producer.coupled_groups() {
-        [] => "no coupled groups to translate".to_owned(),
-        groups => format!("translate {} to {to}: PROVEN, 0 lost, 0 re-read", visible_names(groups)),
-    };
-    let commit = match producer.coupled_groups() {
-        [] => format!("no coupled groups to commit on {to}"),
-        groups => format!("commit {} on {to}, read back", visible_names(groups)),
-    };
-    let mut steps = vec![
+    vec![
         Step::new(StepKind::Preflight, "check every row of the gate again"),
-        flag_step(producer, FlagState::Off).undo(&again),
+        flag_step(producer, FlagState::Off).undo(again),
         // Before the fence: InitProducerId aborts what is open, and a writer that is about to end it must be let.
         Step::new(StepKind::Quiet { side: from }, format!("wait for the end of its transactions on {from}"))
             .within(producer.drain_timeout_ms)
-            .undo(&again),
-        Step::new(StepKind::Fence { side: from }, format!("fence its {}", ids(from)))
+            .undo(again),
+        Step::new(StepKind::Fence { side: from }, format!("fence its {ids}"))
             .within(FENCE_MS)
             .undo("none needed: a new instance initialises again"),
         // After the fence, which works on those that live: a denial keeps out those that start later.
@@ -68,23 +82,33 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
         )
         // What disturbs the time starts it anew, so there has to be room for more than one.
         .within(producer.drain_timeout_ms.max(producer.still_ms.saturating_mul(3)))
-        .undo(&again),
-        Step::new(StepKind::Couple { to }, coupled).within(couple_ms(producer)).undo(&again),
+        .undo(again),
+    ]
+}
+
+/// The groups whose offsets it commits in its transactions move with it. Where there are none the steps stand all the
+/// same: their number rests on the command alone.
+fn list_coupled_steps(producer: &ProducerSettings, to: Side, again: &str) -> [Step; 2] {
+    let (coupled, commit) = match producer.coupled_groups() {
+        [] => ("no coupled groups to translate".to_owned(), format!("no coupled groups to commit on {to}")),
+        groups => {
+            let names = visible_names(groups);
+            (
+                format!("translate {names} to {to}: PROVEN, 0 lost, 0 re-read"),
+                format!("commit {names} on {to}, read back"),
+            )
+        }
+    };
+    [
+        Step::new(StepKind::Couple { to }, coupled).within(couple_ms(producer)).undo(again),
         Step::new(StepKind::CoupleCommit { side: to }, commit).undo("none needed: the next cut sets them anew"),
-    ];
-    if matches!(command, Command::HardBack { green_only: GreenOnly::Carry, .. }) {
-        steps.push(
-            Step::new(StepKind::Carry { from }, format!("carry what only {from} holds to {to}, exactly once"))
-                .undo(forth),
-        );
-    }
-    // Behind a carry there is no giving back: what was carried can't be taken away again.
-    let undo = if steps.iter().any(|s| matches!(s.kind, StepKind::Carry { .. })) { forth } else { again.as_str() };
-    steps.push(
-        Step::new(StepKind::Seam { to }, format!("journal the seam: the end of {from}, the high watermark of {to}"))
-            .undo(undo),
-    );
-    steps.extend([
+    ]
+}
+
+/// Behind the seam, until the producer is seen at work on the side that it goes to, and nowhere else.
+fn list_opening_steps(producer: &ProducerSettings, to: Side, forth: &str) -> [Step; 4] {
+    let from = to.other();
+    [
         // Only behind the seam: from here on somebody may write there.
         Step::new(StepKind::Allow { side: to }, format!("allow on {to} what an earlier cut denied there, if any"))
             .undo(forth),
@@ -98,8 +122,7 @@ fn cut_steps(producer: &ProducerSettings, command: &Command, to: Side) -> Vec<St
         )
         .within(producer.still_ms.saturating_mul(3).max(FRESH_MS))
         .undo(forth),
-    ]);
-    steps
+    ]
 }
 
 fn give_back_steps(producer: &ProducerSettings, to: Side) -> Vec<Step> {
