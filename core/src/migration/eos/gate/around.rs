@@ -6,7 +6,7 @@ use super::{HardGateRow, ProducerCut, RowId};
 use crate::base::Side;
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
-use crate::estate::exactly_once::offsets_partition;
+use crate::estate::exactly_once::{EosLook, offsets_partition};
 use crate::estate::transactions::Answer;
 use crate::migration::facts::command::shell_word;
 
@@ -18,12 +18,6 @@ impl ProducerCut<'_> {
             Err(why) => return row(None).unknown(why, "wait for a fresh look"),
         };
         let row = row(Some(at));
-        let views = self.ids(self.source_side()).iter().filter_map(|id| look.ids.get(id)?.as_told()?.as_ref());
-        // Offsets that are committed in a transaction are records of this topic (KIP-98), so its partition is one of
-        // those in it.
-        let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
-        let remembered = look.commits.as_ref().and_then(Answer::as_told).into_iter().flatten().copied();
-        let stores: BTreeSet<i32> = open.map(|tp| tp.partition).chain(remembered).collect();
         let listed = self.plan.coupled_groups();
         let missing = listed.iter().find(|g| !self.sight.settings.groups.contains_key(*g));
         if let Some(group) = missing {
@@ -32,52 +26,63 @@ impl ProducerCut<'_> {
                 "list it under [[groups]]: it moves together with its producer",
             );
         }
+        let stores = self.find_offset_stores(look);
         if stores.is_empty() {
-            // What is in a transaction shows for some milliseconds, and leaders forget who wrote in a day: not to have
-            // seen a commit is no word of the plan.
-            let unasked = self.ids(self.source_side()).iter().find_map(|id| match look.ids.get(id)? {
-                Answer::Unavailable(why) => Some(why.to_string()),
-                _ => None,
-            });
-            let asked = match &look.commits {
-                Some(Answer::Told(_)) => "no commit is remembered".to_owned(),
-                Some(untold) => {
-                    format!("it can't be verified: {}", untold.to_trouble().map_or("not told".to_owned(), |t| t.what))
-                }
-                None => unasked.unwrap_or_else(|| "told only while one is open".to_owned()),
-            };
-            return match &self.plan.reads {
-                None => row.unknown(
-                    format!("whether it commits offsets of a group can't be told from the plan ({asked})"),
-                    "name the groups: reads = [\"...\"], or reads = [] if there are none; or pass over it: --override coupled",
-                ),
-                Some(none) if none.is_empty() => row.value(format!("none, as the plan says; {asked}")),
-                Some(_) => row.value(format!("{}, as the plan says; {asked}", visible_names(listed))),
-            };
+            return self.judge_unseen_commits(row, look);
         }
         let Some(count) = look.offsets_partitions else {
             return row
                 .unknown("it commits offsets of a group that can't be told", "name the group: reads = [\"...\"]");
         };
-        let explained = |p: &i32| {
-            // Which group it was nobody tells: a group's offsets lie where the hash of its id modulo the partitions
-            // puts them.
-            listed.iter().any(|g| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(*p))
-        };
-        match stores.iter().find(|p| !explained(p)) {
+        // Which group it was nobody tells: a group's offsets lie where the hash of its id modulo the partitions puts them.
+        let lies_in =
+            |g: &String, store: i32| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(store);
+        match stores.into_iter().find(|store| !listed.iter().any(|g| lies_in(g, *store))) {
             None => row.value(visible_names(listed)),
             Some(store) => {
                 let settings = self.sight.settings.groups.keys();
-                let fits: Vec<&str> = settings
-                    .filter(|g| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(*store))
-                    .map(String::as_str)
-                    .collect();
+                let fits: Vec<&str> = settings.filter(|g| lies_in(g, store)).map(String::as_str).collect();
                 let hint = if fits.is_empty() { String::new() } else { format!("; it may be {}", fits.join(" or ")) };
                 row.unknown(
                     format!("it commits offsets of a group (in __consumer_offsets-{store}) that the plan does not name{hint}"),
                     "name it in the producer's entry: reads = [\"...\"]",
                 )
             }
+        }
+    }
+
+    /// Partitions of `__consumer_offsets` to which its ids are seen to commit, or are remembered to have committed.
+    fn find_offset_stores(&self, look: &EosLook) -> BTreeSet<i32> {
+        let views = self.ids(self.source_side()).iter().filter_map(|id| look.ids.get(id)?.as_told()?.as_ref());
+        // Offsets that are committed in a transaction are records of this topic (KIP-98), so its partition is one of
+        // those in it.
+        let open = views.flat_map(|v| &v.partitions).filter(|tp| tp.topic == "__consumer_offsets");
+        let remembered = look.commits.as_ref().and_then(Answer::as_told).into_iter().flatten().copied();
+        open.map(|tp| tp.partition).chain(remembered).collect()
+    }
+
+    /// Nothing shows that it commits offsets: then the plan has the word.
+    fn judge_unseen_commits(&self, row: HardGateRow, look: &EosLook) -> HardGateRow {
+        // What is in a transaction shows for some milliseconds, and leaders forget who wrote in a day: not to have
+        // seen a commit is no word of the plan.
+        let unasked = self.ids(self.source_side()).iter().find_map(|id| match look.ids.get(id)? {
+            Answer::Unavailable(why) => Some(why.to_string()),
+            _ => None,
+        });
+        let asked = match &look.commits {
+            Some(Answer::Told(_)) => "no commit is remembered".to_owned(),
+            Some(untold) => {
+                format!("it can't be verified: {}", untold.to_trouble().map_or("not told".to_owned(), |t| t.what))
+            }
+            None => unasked.unwrap_or_else(|| "told only while one is open".to_owned()),
+        };
+        match &self.plan.reads {
+            None => row.unknown(
+                format!("whether it commits offsets of a group can't be told from the plan ({asked})"),
+                "name the groups: reads = [\"...\"], or reads = [] if there are none; or pass over it: --override coupled",
+            ),
+            Some(none) if none.is_empty() => row.value(format!("none, as the plan says; {asked}")),
+            Some(listed) => row.value(format!("{}, as the plan says; {asked}", visible_names(listed))),
         }
     }
 
