@@ -33,48 +33,14 @@ impl Machine {
         if let Some((Outcome::Failed { why }, _)) = run.current_effect().and_then(|e| e.outcome.clone()) {
             return StepProgress::Fail(why.what, why.advice);
         }
-        // What may have been sent goes on as it is; what an earlier attempt carried stays carried, and only what came
-        // after it goes by a carry of its own.
-        let last = last_carry(run).filter(|e| run.current_effect().is_some() || !is_carried(e));
-        let journalled = last.map(|e| e.issued.effect.clone());
-        let effect = match journalled {
-            Some(effect) => effect,
-            None => match self.ranges_to_carry(id, name, plan, from, now) {
-                Err(next) => return next,
-                Ok(ranges) => {
-                    if !self.state.runs[&id].no_return {
-                        if let Err(next) = self.check_coupled_stand(id, from.other(), now) {
-                            return next;
-                        }
-                        // Journalled before the first record is sent: none of them can be taken back.
-                        self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
-                        return StepProgress::Again;
-                    }
-                    if ranges.is_empty() {
-                        return StepProgress::Done;
-                    }
-                    let replay = self.replay_id(id, name);
-                    Effect::Carry { producer: name.to_owned(), replay, from, ranges }
-                }
-            },
+        let effect = match self.find_carry(id, name, plan, from, now) {
+            Ok(effect) => effect,
+            Err(next) => return next,
         };
         let again = effect.clone();
         match self.repeat_effect(id, now, |_| effect) {
             Err(next) => next,
-            // It is all there already, as far as is known: going on with it reads it back once more.
-            Ok(EffectResult::Carried { verified: None, records }) => {
-                let run = &self.state.runs[&id];
-                let tries = run.effects[run.fresh_from.min(run.effects.len())..].len();
-                if tries < REPEATS {
-                    self.issue(id, again, now);
-                    return StepProgress::EffectUnderWay;
-                }
-                let to = from.other();
-                StepProgress::Help(
-                    format!("{records} records were carried to {to}, and could not be read back there"),
-                    format!("see whether {to} can be read; then continue: they are read back again"),
-                )
-            }
+            Ok(EffectResult::Carried { verified: None, records }) => self.repeat_unread(id, again, from, records, now),
             Ok(EffectResult::Carried { verified: Some(false), records }) => StepProgress::Help(
                 format!(
                     "{records} records were carried to {}, and not each of them is there exactly once",
@@ -84,6 +50,50 @@ impl Machine {
             ),
             Ok(_) => StepProgress::Done,
         }
+    }
+
+    /// The carry to go on with, or to begin; or what to do before it, or instead.
+    fn find_carry(
+        &mut self,
+        id: RunId,
+        name: &str,
+        plan: &ProducerSettings,
+        from: Side,
+        now: At,
+    ) -> Result<Effect, StepProgress> {
+        let run = &self.state.runs[&id];
+        // What may have been sent goes on as it is; what an earlier attempt carried stays carried, and only what came
+        // after it goes by a carry of its own.
+        if let Some(last) = last_carry(run).filter(|e| run.current_effect().is_some() || !is_carried(e)) {
+            return Ok(last.issued.effect.clone());
+        }
+        let ranges = self.ranges_to_carry(id, name, plan, from, now)?;
+        if !self.state.runs[&id].no_return {
+            self.check_coupled_stand(id, from.other(), now)?;
+            // Journalled before the first record is sent: none of them can be taken back.
+            self.emit(CONTROLLER, Event::PointOfNoReturn { run: id }, now);
+            return Err(StepProgress::Again);
+        }
+        if ranges.is_empty() {
+            return Err(StepProgress::Done);
+        }
+        let replay = self.replay_id(id, name);
+        Ok(Effect::Carry { producer: name.to_owned(), replay, from, ranges })
+    }
+
+    /// It is all there already, as far as is known: going on with it reads it back once more.
+    fn repeat_unread(&mut self, id: RunId, carry: Effect, from: Side, records: u64, now: At) -> StepProgress {
+        let run = &self.state.runs[&id];
+        let tries = run.effects[run.fresh_from.min(run.effects.len())..].len();
+        if tries < REPEATS {
+            self.issue(id, carry, now);
+            return StepProgress::EffectUnderWay;
+        }
+        let to = from.other();
+        StepProgress::Help(
+            format!("{records} records were carried to {to}, and could not be read back there"),
+            format!("see whether {to} can be read; then continue: they are read back again"),
+        )
     }
 
     /// What only the left side holds: from the seam by which its writers came to its end now, but for what this run has
