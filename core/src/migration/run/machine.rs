@@ -303,12 +303,7 @@ impl Machine {
         let start = |kind| RunStart { kind, command, actor, typed, accepted };
         let run = match command {
             Command::Estimate { group, to, chosen } => {
-                if self.measurements.begin(group, *to, chosen.as_ref()) {
-                    let topics =
-                        crate::migration::rules::reads::topics_read(&self.rule_context(now), group, to.other());
-                    let (group, to, chosen) = (group.clone(), *to, chosen.clone());
-                    self.outbox.ask(Action::Measure { group, to, chosen, topics });
-                }
+                self.begin_measurement(group, *to, chosen.as_ref(), now);
                 None
             }
             Command::Hold { subject, why } => {
@@ -351,6 +346,15 @@ impl Machine {
         };
         self.advance_all(now);
         Ok(run)
+    }
+
+    /// Asks for a measurement, unless the same is under way.
+    fn begin_measurement(&mut self, group: &str, to: Side, chosen: Option<&Chosen>, now: At) {
+        if self.measurements.begin(group, to, chosen) {
+            let topics = crate::migration::rules::reads::topics_read(&self.rule_context(now), group, to.other());
+            let (group, chosen) = (group.to_owned(), chosen.cloned());
+            self.outbox.ask(Action::Measure { group, to, chosen, topics });
+        }
     }
 
     /// What a rollback amounts to now; `None`: the run under way goes to blue already and only has to go on.

@@ -353,17 +353,7 @@ impl Notifications {
         };
         let about = |word: &str, subject: &Subject| format!("{word}/{}", subject_key(subject));
         match &entry.event {
-            Event::GateTurned { group, metric, gate } => {
-                let subject = Subject::Group(group.clone());
-                let (event, severity) = match (metric, gate) {
-                    (None, _) => (H::SoakPassed, S::Info),
-                    (_, Gate::Fail { .. }) => (H::GateFailed, S::Fail),
-                    (_, Gate::Unknown { .. }) => (H::GateUnknown, S::Warn),
-                    (_, Gate::Pass | Gate::Hold { .. }) => (H::GateRecovered, S::Info),
-                };
-                let name = metric.map_or_else(|| "soak".to_owned(), |m| m.to_string());
-                piece(&[T::Gate], event, severity, &subject, format!("gate/{group}/{name}/{}", self.soak_began(group)))
-            }
+            Event::GateTurned { group, metric, gate } => self.draft_of_gate(group, *metric, gate),
             Event::PhaseTurned { number, done, total, .. } => {
                 let (event, severity) =
                     if done == total { (H::PhaseComplete, S::Info) } else { (H::PhaseIncomplete, S::Warn) };
@@ -406,6 +396,20 @@ impl Notifications {
             }
             event => self.draft_of_run(event, &entry.actor, open),
         }
+    }
+
+    /// What a criterion of a soak that turned comes to; `None` as metric: all of them together.
+    fn draft_of_gate(&self, group: &str, metric: Option<Metric>, gate: &Gate) -> Option<NotificationDraft> {
+        use {NotificationEvent as H, NotificationTopic as T, Severity as S};
+        let (event, severity) = match (metric, gate) {
+            (None, _) => (H::SoakPassed, S::Info),
+            (_, Gate::Fail { .. }) => (H::GateFailed, S::Fail),
+            (_, Gate::Unknown { .. }) => (H::GateUnknown, S::Warn),
+            (_, Gate::Pass | Gate::Hold { .. }) => (H::GateRecovered, S::Info),
+        };
+        let name = metric.map_or_else(|| "soak".to_owned(), |m| m.to_string());
+        let key = format!("gate/{group}/{name}/{}", self.soak_began(group));
+        Some(NotificationDraft { topics: &[T::Gate], event, severity, subject: Subject::Group(group.to_owned()), key })
     }
 
     /// What an entry of a run comes to; `open`: the run was under way before it.
