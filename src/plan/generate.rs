@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use super::model::ClusterPlan;
 use super::secrets::{ClientValue, Secret};
-use crate::base::Side;
 use crate::base::redact;
 use crate::base::sanitise::{is_inert, is_legible, visible_name, visible_text};
+use crate::base::{Side, format_plural};
 use crate::estate::{ClusterView, GroupKind, GroupView, TopicView};
 use crate::migration::rules::app;
 
@@ -135,10 +135,6 @@ fn format_list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
     format!("[{}]", items.join(", "))
 }
 
-fn format_count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 /// Whether the loader would take it as a name.
 fn is_usable_name(name: &str) -> bool {
     !name.trim().is_empty() && name.len() <= LONGEST_NAME && is_inert(name)
@@ -161,10 +157,10 @@ fn write_head(out: &mut PlanWriter, name: &str, blue: &ClusterView, green: &Clus
         "# What is not listed here is shown too, and can't be acted on. `cutover plan check` checks this file.",
     );
     for (side, view) in [("blue", blue), ("green", green)] {
-        let (topics, groups) = (format_count(view.topics.len(), "topic"), format_count(view.groups.len(), "group"));
+        let (topics, groups) = (format_plural(view.topics.len(), "topic"), format_plural(view.groups.len(), "group"));
         out.push_comment(&format!(
             "found on {side}: {}, {topics}, {groups}",
-            format_count(view.brokers.len(), "broker")
+            format_plural(view.brokers.len(), "broker")
         ));
     }
     out.push_line("\n[migration]");
@@ -289,8 +285,8 @@ fn write_left_out(out: &mut PlanWriter, what: &[String]) {
 fn describe_partitions(blue: &TopicView, green: Option<&TopicView>) -> String {
     let n = blue.partitions.len();
     match green.map(|g| g.partitions.len()) {
-        None => format!("{}; MISSING on green", format_count(n, "partition")),
-        Some(g) if g == n => format!("{} on both", format_count(n, "partition")),
+        None => format!("{}; MISSING on green", format_plural(n, "partition")),
+        Some(g) if g == n => format!("{} on both", format_plural(n, "partition")),
         Some(g) => format!("PARTITIONS DIFFER: {n} on blue, {g} on green"),
     }
 }
@@ -328,7 +324,7 @@ fn write_groups(out: &mut PlanWriter, blue: &ClusterView, green: &ClusterView) {
 fn write_group(out: &mut PlanWriter, name: &str, group: &GroupView, (blue, green): (&ClusterView, &ClusterView)) {
     out.push_line("\n[[groups]]");
     out.push_line(&format!("name = {}", quote_toml(name)));
-    out.push_comment(&format!("{} on blue, {}", group.state, format_count(group.members.len(), "member")));
+    out.push_comment(&format!("{} on blue, {}", group.state, format_plural(group.members.len(), "member")));
     // one line a host and client id, however many threads
     let mut members: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for member in &group.members {

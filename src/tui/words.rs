@@ -289,12 +289,6 @@ pub(crate) fn describe_age(now: At, at: At, stale_after_ms: u64) -> (Role, Strin
     }
 }
 
-/// `1 member`, `3 members`.
-#[must_use]
-pub(crate) fn format_plural(n: usize, one: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
-}
-
 /// What samples say of a producer that writes to both clusters: `100 % 12s`, `3 missing 8s`, `stale 4m`.
 #[must_use]
 pub(crate) fn describe_fidelity(f: &Fidelity, now: At) -> (Role, String) {

@@ -2,6 +2,7 @@
 //! gates that every string from outside passes.
 
 mod actor;
+mod count;
 mod observed;
 pub mod quiet;
 pub mod redact;
@@ -12,6 +13,7 @@ mod topic;
 mod trouble;
 
 pub use actor::{Actor, Person};
+pub use count::format_plural;
 pub use observed::Freshness;
 pub use observed::Observed;
 pub use side::{Side, Sides};

@@ -12,6 +12,7 @@ use super::super::verify;
 use super::super::words;
 use super::asks::{carry_out_line, open_confirm};
 use super::ready;
+use crate::base::format_plural;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::{Command, Offer};
 use crate::snapshot::Ask;
@@ -175,7 +176,7 @@ pub(super) fn copy_by_hand(m: &mut Model) -> Vec<Cmd> {
     let Some(lines) = d.prepared.as_ref().map(|p| p.by_hand.clone()) else { return Vec::new() };
     m.show_message(
         Tone::Plain,
-        format!("copied {} (if your terminal allows OSC 52)", words::format_plural(lines.len(), "command")),
+        format!("copied {} (if your terminal allows OSC 52)", format_plural(lines.len(), "command")),
     );
     vec![Cmd::Copy(lines.join("\n"))]
 }

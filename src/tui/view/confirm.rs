@@ -7,7 +7,7 @@ use super::eos;
 use super::group::put_totals;
 use super::line::{Row, centre_area, draw_frame, wipe_area};
 use super::run::no_return_line;
-use crate::base::{Observed, Side, TroubleClass};
+use crate::base::{Observed, Side, TroubleClass, format_plural};
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, StepLine, Subject};
 use crate::offsets::verdict::{GroupTranslation, PartitionPlan, Verdict};
@@ -147,7 +147,7 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     // A comment does nothing by itself: the first command says more.
     if let Some(first) = p.by_hand.iter().find(|l| !l.starts_with('#')).or(p.by_hand.first()) {
         let more = if p.by_hand.len() > 1 {
-            format!("+{}, ctrl-y copies", words::format_plural(p.by_hand.len() - 1, "line"))
+            format!("+{}, ctrl-y copies", format_plural(p.by_hand.len() - 1, "line"))
         } else {
             "ctrl-y copies".to_owned()
         };

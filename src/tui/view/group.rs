@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::line::{self, Row, draw_rule};
 use super::{partitions, run};
 use crate::base::sanitise::visible_name;
-use crate::base::{Observed, Side};
+use crate::base::{Observed, Side, format_plural};
 use crate::migration::facts::stage::Stage;
 use crate::offsets::verdict::{GroupTranslation, Verdict};
 use crate::snapshot::GroupRow;
@@ -265,7 +265,7 @@ fn side_line<'t>(m: &'t Model, side: Side, g: &GroupRow, cells: usize, max: u64)
     let role = if fresh { role } else { Role::Unknown };
     let mut row = Row::new(m.theme()).gap(1).mark(side).gap(1).put(role, state);
     if let Some(n @ 1..) = words::members_now(v, now, stale_after) {
-        row = row.gap(1).put(Role::Dim, words::format_plural(n, "member"));
+        row = row.gap(1).put(Role::Dim, format_plural(n, "member"));
     }
     if v.lag.is_none() {
         return row.gap(1).dots(6);
@@ -387,7 +387,7 @@ fn draw_members(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
         let host = visible_name(member.host.trim_start_matches('/'));
         let row = row.gap(1).left(Role::Dim, host, 22.min(width / 4));
         let row = if *old { row.gap(1).put(Role::Fail, "STALE") } else { row };
-        let row = row.gap(1).put(Role::Dim, words::format_plural(member.assigned.len(), "partition"));
+        let row = row.gap(1).put(Role::Dim, format_plural(member.assigned.len(), "partition"));
         let row = match &member.instance_id {
             Some(id) => row.gap(2).put(Role::Hold, "static ").put(looks, visible_name(id)),
             None => row,

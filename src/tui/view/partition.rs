@@ -7,8 +7,8 @@ use ratatui::layout::Rect;
 use super::line::{self, Row, rule_line};
 use super::table::ColumnWidth::{self, Fixed, Steps};
 use super::table::{TableCell, TableColumn, TableView, in_role};
-use crate::base::Side;
 use crate::base::sanitise::visible_name;
+use crate::base::{Side, format_plural};
 use crate::offsets::verdict::{CutRecord, PartitionPlan};
 use crate::tui::model::{Model, RecordValues};
 use crate::tui::partitions::{self, Pair, Twin};
@@ -180,7 +180,7 @@ fn missing_lines<'t>(m: &'t Model, p: &PartitionPlan, to: Side, width: usize) ->
         return Vec::new();
     }
     let theme = m.theme();
-    let ranges = words::format_plural(p.missing_ranges.len(), "range");
+    let ranges = format_plural(p.missing_ranges.len(), "range");
     let mut rows =
         vec![rule_line(theme, &format!("missing on {to}: a replay has to carry {ranges} of {}", to.other()), width)];
     let mut row = Row::new(theme).gap(1);

@@ -6,8 +6,8 @@ use ratatui::layout::Rect;
 use super::line::{Row, draw_rule};
 use super::table::ColumnWidth::{self, Fixed, Rest, Steps};
 use super::table::{TableCell, TableColumn, TableView, in_role, name_cell};
-use crate::base::Side;
 use crate::base::sanitise::visible_name;
+use crate::base::{Side, format_plural};
 use crate::offsets::verdict::{Cut, CutRecord, PartitionPlan, Verdict};
 use crate::snapshot::{GroupRow, GroupSide, PartitionSide};
 use crate::tui::model::{Model, Table};
@@ -55,11 +55,7 @@ pub fn draw(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> Rect {
         let words = match shown.hidden {
             0 => describe_empty(m, g),
             n => {
-                format!(
-                    "/{} hides all {}; esc shows them.",
-                    m.filter(Table::Partitions),
-                    words::format_plural(n, "partition")
-                )
+                format!("/{} hides all {}; esc shows them.", m.filter(Table::Partitions), format_plural(n, "partition"))
             }
         };
         table.head_line().draw(area, 0, buf);
@@ -254,7 +250,7 @@ fn draw_cut(m: &Model, p: &PartitionPlan, to: Side, area: Rect, buf: &mut Buffer
         evidence.push_str(&format!("; passes over {} that only {to} has", p.target_only));
     }
     if let Some(n) = p.missing.filter(|n| *n > 0) {
-        let ranges = words::format_plural(p.missing_ranges.len(), "range");
+        let ranges = format_plural(p.missing_ranges.len(), "range");
         evidence.push_str(&format!("; {n} of {} are not on {to}, in {ranges}: enter", to.other()));
     }
     Row::new(theme).gap(1).left(Role::Text, evidence, width - 2).draw(area, y, buf);

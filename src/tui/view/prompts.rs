@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use tui_input::Input;
 
 use super::line::{Row, centre_area, draw_frame, wipe_area};
+use crate::base::format_plural;
 use crate::base::sanitise::visible_name;
 use crate::estate::FlagState;
 use crate::migration::facts::command::{Command, Subject};
@@ -277,8 +278,7 @@ fn list_stopping(m: &Model, h: &Hosted<'_>) -> Vec<(String, Role, String)> {
     rows.extend(h.soaks.iter().map(|g| {
         let Stage::Soaking { since } = g.stage else { return (visible_name(&g.group), Role::Text, String::new()) };
         let armed = g.triggers.iter().filter(|t| t.trigger.arm == Arm::Armed).count();
-        let watched =
-            if armed > 0 { format!(", {}", words::format_plural(armed, "armed trigger")) } else { String::new() };
+        let watched = if armed > 0 { format!(", {}", format_plural(armed, "armed trigger")) } else { String::new() };
         let soaked = text::format_age(m.clock().since(since));
         (visible_name(&g.group), Role::Text, format!("soaking for {soaked}{watched}; {}", g.next.words))
     }));
