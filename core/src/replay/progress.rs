@@ -121,7 +121,7 @@ impl ProgressSlots {
                 || SlotError::NotOurs { at: slot.at.clone(), offset: slot.offset, metadata: slot.metadata.clone() };
             let of = self.by_slot.get(&slot.at).ok_or_else(wrong)?;
             let first = *of.first().ok_or_else(wrong)?;
-            next[first] = self.check_within(first, slot.offset).ok_or_else(wrong)?;
+            next[first] = self.keep_within(first, slot.offset).ok_or_else(wrong)?;
             let entries: Vec<&str> = slot.metadata.split(' ').filter(|e| !e.is_empty()).collect();
             // All partitions of the slot, or it is not ours: a position that is guessed skips records, or
             // carries them twice.
@@ -135,13 +135,14 @@ impl ProgressSlots {
                 if i != *expected {
                     return Err(wrong());
                 }
-                next[i] = self.check_within(i, offset).ok_or_else(wrong)?;
+                next[i] = self.keep_within(i, offset).ok_or_else(wrong)?;
             }
         }
         Ok(next)
     }
 
-    fn check_within(&self, i: usize, offset: i64) -> Option<i64> {
+    /// The offset, if it is a position in this part.
+    fn keep_within(&self, i: usize, offset: i64) -> Option<i64> {
         let (_, from, to) = &self.sources[i];
         // The end itself is a position too: all of the part was carried.
         (*from..=*to).contains(&offset).then_some(offset)

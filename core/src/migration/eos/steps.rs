@@ -44,7 +44,7 @@ impl Machine {
     }
 
     /// The gate before anything stops, but for what was accepted. Returns what is passed over by that, by gate and why.
-    pub(in crate::migration) fn check_hard_gate(
+    pub(in crate::migration) fn pass_hard_gate(
         &self,
         name: &str,
         to: Side,
@@ -93,7 +93,7 @@ impl Machine {
         let named = |row: &HardGateRow| accepted.iter().find(|a| Some(a.gate) == row.id.gate_name());
         let overridden = RowId::list_overridden(|gate| accepted.iter().any(|a| a.gate == gate));
         let carries = matches!(self.state.runs[&id].command, Command::HardBack { green_only: GreenOnly::Carry, .. });
-        let rows = self.check_hard_gate(name, to, &overridden, now)?;
+        let rows = self.pass_hard_gate(name, to, &overridden, now)?;
         if carries {
             // Before the stop: after it the producer would stand still for records that nobody can carry.
             self.check_carriable(name)?;

@@ -118,7 +118,7 @@ impl Machine {
                 0 => "blue was kept long enough: complete it".into(),
                 left => format!("way back kept {}", format_duration(left)).into(),
             },
-            _ => match self.check_hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
+            _ => match self.pass_hard_gate(name, Side::Green, &std::collections::BTreeSet::new(), now) {
                 Ok(_) => NextStep::ready("ready for the hard cutover"),
                 Err(refusal) => refusal.why.into(),
             },

@@ -69,7 +69,7 @@ impl Machine {
     }
 
     /// The gates that a confirmation of this command passes over. An error names what holds and is not passed over.
-    pub(in crate::migration) fn check_gates(
+    pub(in crate::migration) fn list_passed_gates(
         &self,
         command: &Command,
         group: &str,
@@ -86,12 +86,12 @@ impl Machine {
                 return Err(Refusal::holds(held.why.clone(), held.advice()).with_gate(held.gate));
             }
         }
-        plain.extend(self.check_measured_gates(command, group, (kind, to), facts, now)?);
+        plain.extend(self.list_passed_measured(command, group, (kind, to), facts, now)?);
         Ok(plain)
     }
 
     /// Those of a translation.
-    fn check_measured_gates(
+    fn list_passed_measured(
         &self,
         command: &Command,
         group: &str,

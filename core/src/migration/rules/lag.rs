@@ -306,7 +306,7 @@ impl SideBook {
         for (id, group) in &view.groups {
             let book = self.groups.entry(id.clone()).or_default();
             let astray = unread::find_astray(view, group, book.last.as_ref(), blanks);
-            let unread = unread::count_unread(view, group, book.last.as_ref(), blanks);
+            let unread = unread::sum_unread(view, group, book.last.as_ref(), blanks);
             let lag = unread.map(|u| u.written);
             // Share and streams groups keep no lag that could be counted like this.
             let counts = !matches!(group.kind, GroupKind::Share | GroupKind::Streams);

@@ -18,8 +18,8 @@ enum SlotTiming {
     Not(String),
 }
 
-/// Holds a cutover of a group against the time that the plan gives it.
-pub(in crate::migration) fn check_slot(sight: &RuleContext<'_>, group: &str, facts: &mut PreflightFacts) {
+/// Puts among the facts what the time that the plan gives a group says of a cutover now: a gate, or a warning.
+pub(in crate::migration) fn note_slot(sight: &RuleContext<'_>, group: &str, facts: &mut PreflightFacts) {
     let Some(settings) = sight.settings.groups.get(group) else { return };
     let Some(slot) = &settings.slot else { return };
     match slot_timing(sight, slot) {

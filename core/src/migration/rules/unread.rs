@@ -60,11 +60,11 @@ pub(crate) struct Unread {
     pub readable: u64,
 }
 
-/// Sum over the partitions that the group committed and that exist. `None` when one of them can't be measured, or there
-/// is none. `stood`: the commits of the round before. Commits and ends of one round are read side by side, so one beyond
-/// the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else nothing can be
-/// counted from it. What holds no record (`blanks`) is nothing to read.
-pub(in crate::migration) fn count_unread(
+/// What a group has not read, over the partitions that it committed and that exist. `None` when one of them can't be
+/// measured, or there is none. `stood`: the commits of the round before. Commits and ends of one round are read side by
+/// side, so one beyond the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else
+/// nothing can be counted from it. What holds no record (`blanks`) is nothing to read.
+pub(in crate::migration) fn sum_unread(
     view: &ClusterView,
     group: &GroupView,
     stood: Option<&Commits>,
@@ -150,7 +150,7 @@ mod tests {
     fn without_one_of_the_ends_no_lag_is_known_and_none_is_0() {
         let lag = |lso, high| {
             let (view, group) = seen(lso, high, 40);
-            count_unread(&view, &group, None, &Blanks::new()).map(|u| (u.written, u.readable))
+            sum_unread(&view, &group, None, &Blanks::new()).map(|u| (u.written, u.readable))
         };
         assert_eq!(lag(Some(40), Some(90)), Some((50, 0)), "an open transaction holds 50");
         assert_eq!(lag(Some(40), None), None, "the last stable offset is no high watermark");

@@ -298,7 +298,7 @@ impl Machine {
         facts: Option<&str>,
         now: At,
     ) -> Result<Option<RunId>, Refusal> {
-        let accepted = self.check_confirmed(command, typed, facts, now)?;
+        let accepted = self.accept_confirmation(command, typed, facts, now)?;
         self.check_second_person(command, actor)?;
         let start = |kind| RunStart { kind, command, actor, typed, accepted };
         let run = match command {

@@ -40,7 +40,7 @@ impl Machine {
                 return StepProgress::Wait("reading both logs".into(), Some(until));
             }
         };
-        match self.check_acceptable(id, &group, to, &plan, now) {
+        match self.accept_prediction(id, &group, to, &plan, now) {
             Err((why, advice)) => fail_step(why, advice),
             Ok(passed) => {
                 self.record_prediction(id, to, plan, passed, now);
@@ -74,7 +74,7 @@ impl Machine {
 
     /// Holds a prediction against the limit: nothing lost, nothing guessed, nothing left out, but for what was accepted
     /// with the confirmation. Returns what is passed over so.
-    fn check_acceptable(
+    fn accept_prediction(
         &self,
         id: RunId,
         group: &str,

@@ -281,7 +281,7 @@ impl Machine {
     }
 
     /// Holds what was typed and seen against what would be done now.
-    pub(in crate::migration) fn check_confirmed(
+    pub(in crate::migration) fn accept_confirmation(
         &self,
         command: &Command,
         typed: &str,

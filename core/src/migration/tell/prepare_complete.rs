@@ -35,7 +35,7 @@ impl Machine {
             ));
         }
         cost::check_only_gate(GateName::Expired, "declaring a soak complete", command)?;
-        let passed = self.check_nothing_hidden(group, command.overrides(), now)?;
+        let passed = self.pass_over_hidden(group, command.overrides(), now)?;
         let (gate, excused) = self.judge_soak(group, passed.as_ref(), now);
         match gate {
             Gate::Pass => Ok(self.completion_dialog(command, group, passed, excused, now)),
@@ -49,7 +49,7 @@ impl Machine {
 
     /// Whatever the plan's criteria are: what a group has not read, and can't read, is no end of a soak. Returns what of
     /// that is passed over.
-    fn check_nothing_hidden(&self, group: &str, overrides: &[Override], now: At) -> Result<Option<HeldGate>, Refusal> {
+    fn pass_over_hidden(&self, group: &str, overrides: &[Override], now: At) -> Result<Option<HeldGate>, Refusal> {
         let (sight, side) = (self.rule_context(now), Side::Green);
         let astray = self.lag.astray(side, sight.id_on(group, side));
         // Nobody may pass over this: in another log none of the group's positions means anything.

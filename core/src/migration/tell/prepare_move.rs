@@ -92,10 +92,10 @@ impl Machine {
         let leave = Leave::from_overrides(command.overrides(), &mut names);
         let mut facts = group::check_preflight(&sight, group, kind, to, &leave)?;
         if kind == RunKind::CutOver {
-            slot::check_slot(&sight, group, &mut facts);
+            slot::note_slot(&sight, group, &mut facts);
         }
         self.check_seam(group, kind, to, now)?;
-        let gates = self.check_gates(command, group, (kind, to), &facts, now)?;
+        let gates = self.list_passed_gates(command, group, (kind, to), &facts, now)?;
         self.add_measured(command, group, to, &gates, now, &mut facts);
         if kind != RunKind::ResetOffsets {
             let still = group::still_needed(&sight, group, settings, to.other());

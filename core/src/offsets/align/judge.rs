@@ -223,14 +223,14 @@ impl<'a> AlignmentJudge<'a> {
         let need = owed.count().min(serving.len());
         let keep = if need > 0 { serving[serving.len() - need].i as usize } else { self.target.len() };
         // (a): skip no more copies in play than were consumed
-        let (from, credit, limited) = self.count_credit(source, &copies, owed.oldest);
+        let (from, credit, limited) = self.find_credit(source, &copies, owed.oldest);
         let spend = copies.iter().filter(|c| c.ts >= from).nth(credit).map_or(self.target.len(), |c| c.i as usize);
         // A credit that was cut short matters only where it sets the bound, and not (b).
         Bound { at: keep.min(spend), limited: limited && spend < keep }
     }
 
     /// The timestamp from which copies are in play, how many consumed ones are, and whether that count was cut short.
-    fn count_credit(&self, source: &[u32], target: &[RecordCopy], oldest: i64) -> (i64, usize, bool) {
+    fn find_credit(&self, source: &[u32], target: &[RecordCopy], oldest: i64) -> (i64, usize, bool) {
         let delta = self.axioms.pair_delta;
         let consumed: Vec<i64> =
             source.iter().filter(|i| **i < self.unconsumed).map(|i| self.source.get(*i as usize).ts).collect();
