@@ -32,7 +32,8 @@ pub(super) enum NoPlace {
     },
 }
 
-/// The group's position within a log. `all_owed`: without a commit the whole log counts as unconsumed, however long it is.
+/// The group's position within a log. `all_owed`: without a commit the whole log counts as unconsumed, however long it
+/// is.
 pub(super) fn find_place(committed: Option<i64>, ends: EndRead, all_owed: bool) -> Result<i64, NoPlace> {
     let EndRead { log_start, end, high_watermark, .. } = ends;
     match committed {
@@ -47,5 +48,36 @@ pub(super) fn find_place(committed: Option<i64>, ends: EndRead, all_owed: bool) 
         Some(at) if at > end => Err(NoPlace::BeyondEnd { at }),
         // Below the log's start: there. What expired before it was read is counted apart.
         Some(at) => Ok(at.max(log_start)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::At;
+
+    #[test]
+    fn a_commit_says_a_position_only_within_what_is_stable() {
+        let ends =
+            |log_start, end, high_watermark| EndRead { log_start, end, high_watermark, asked: At(1), answered: At(2) };
+        let open = ends(10, 100, 120);
+        let long = ends(0, 200_001, 200_001);
+        for (committed, ends, all_owed, place) in [
+            (Some(50), open, false, Ok(50)),
+            (Some(100), open, false, Ok(100)),
+            (Some(5), open, false, Ok(10)),
+            (Some(-1), open, false, Err(NoPlace::NoOffset { at: -1 })),
+            (Some(101), open, false, Err(NoPlace::Unstable { at: 101 })),
+            (Some(120), open, false, Err(NoPlace::Unstable { at: 120 })),
+            (Some(121), open, false, Err(NoPlace::BeyondEnd { at: 121 })),
+            (None, open, false, Ok(10)),
+            (None, ends(30, 30, 30), false, Ok(30)),
+            (None, ends(0, 200_000, 200_000), false, Ok(0)),
+            (None, long, false, Err(NoPlace::NeverCommitted { held: 200_001 })),
+            (None, long, true, Ok(0)),
+            (Some(-1), long, true, Err(NoPlace::NoOffset { at: -1 })),
+        ] {
+            assert_eq!(find_place(committed, ends, all_owed), place, "{committed:?} in {ends:?}, {all_owed}");
+        }
     }
 }
