@@ -62,8 +62,8 @@ pub(crate) struct Unread {
 
 /// What a group has not read, over the partitions that it committed and that exist. `None` when one of them can't be
 /// measured, or there is none. `stood`: the commits of the round before. Commits and ends of one round are read side by
-/// side, so one beyond the end may be of a member that read on meanwhile: it is, when it stood within the log before. Else
-/// nothing can be counted from it. What holds no record (`blanks`) is nothing to read.
+/// side, so one beyond the end may be of a member that read on meanwhile: it is, when it stood within the log before.
+/// Else nothing can be counted from it. What holds no record (`blanks`) is nothing to read.
 pub(in crate::migration) fn sum_unread(
     view: &ClusterView,
     group: &GroupView,

@@ -40,8 +40,8 @@ pub(in crate::migration) fn check_producers(
     Ok(())
 }
 
-/// By which flag a producer writes a topic that the group reads, if that is known; refused where the group would miss what
-/// it writes, or may.
+/// By which flag a producer writes a topic that the group reads, if that is known; refused where the group would miss
+/// what it writes, or may.
 fn find_writing_flag(
     sight: &RuleContext<'_>,
     group: &str,

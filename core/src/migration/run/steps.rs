@@ -83,7 +83,7 @@ impl Machine {
         }
     }
 
-    /// One round of a run. Returns the run that goes on at once, this one or its heir; `None`: there is nothing more to do
+    /// One round of a run. Returns the run that goes on at once, this one or its heir; `None`: nothing more is to be done
     /// now.
     fn advance_once(&mut self, id: RunId, now: At) -> Option<RunId> {
         let run = self.state.runs.get(&id).filter(|r| r.is_open() && r.needs.is_none())?;
@@ -143,7 +143,7 @@ impl Machine {
         self.prove_again(id, now)
     }
 
-    /// Asks the step to go on, and does what follows from what it says. Returns the run that goes on at once, if one does.
+    /// Asks the step to go on, and does what follows from its answer. Returns the run that goes on at once, if one does.
     fn advance_step(&mut self, id: RunId, step: &Step, now: At) -> Option<RunId> {
         match self.perform_step(id, step, now) {
             StepProgress::Again => Some(id),

@@ -399,7 +399,8 @@ impl Pool {
         PoolNeed::Done(self.conclude_partitions(&a, source, target, committed))
     }
 
-    /// What the alignment takes for granted: all windows hold everything with the timestamp `complete_from` or a later one.
+    /// What the alignment takes for granted. All windows hold everything with the timestamp `complete_from` or a later
+    /// one.
     fn derive_axioms(&self, source: &[EndRead], asked: [At; 2], complete_from: i64) -> Axioms {
         let base = &self.params.base;
         let whole = self.source.iter().zip(source).all(|(side, ends)| side.window.from() <= ends.log_start)
@@ -422,7 +423,7 @@ impl Pool {
         }
     }
 
-    /// Notes that the windows are whole now. Returns what was there at the first such look and still waits for its twin.
+    /// Notes that the windows are whole now. Returns what was there at the first such look, and waits for its twin still.
     fn note_look(&mut self, a: &PoolAlignment, source: &[EndRead], target: &[EndRead], committed: &[i64]) -> Unsettled {
         let ends = |ends: &[EndRead]| ends.iter().map(|e| e.high_watermark).collect::<Vec<_>>();
         let [ours, theirs] = self.settling.note_look(self.now, [ends(source), ends(target)]);

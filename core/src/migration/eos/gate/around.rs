@@ -34,7 +34,8 @@ impl ProducerCut<'_> {
             return row
                 .unknown("it commits offsets of a group that can't be told", "name the group: reads = [\"...\"]");
         };
-        // Which group it was nobody tells: a group's offsets lie where the hash of its id modulo the partitions puts them.
+        // Which group it was nobody tells: a group's offsets lie where the hash of its id modulo the partitions puts
+        // them.
         let lies_in =
             |g: &String, store: i32| offsets_partition(self.sight.id_on(g, self.source_side()), count) == Some(store);
         match stores.into_iter().find(|store| !listed.iter().any(|g| lies_in(g, *store))) {
