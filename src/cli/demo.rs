@@ -1,7 +1,7 @@
 //! `cutover demo`: the cockpit over two embedded clusters with live traffic; `--headless` plays the story and proves it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::args::{DemoArgs, GlobalArgs};
 use super::look::wait_until_seen;
 use super::{Error, Exit, actor, build_options, cockpit, print_json, runtime};
 use crate::base::sanitise::visible_path;
-use crate::base::{Person, Side, Trouble};
+use crate::base::{Person, Side, Trouble, lock_unpoisoned};
 use crate::controller::headless::{RunReport, execute};
 use crate::controller::run::{Controller, Handle};
 use crate::estate::FlagState;
@@ -71,7 +71,7 @@ fn with_witness(mut options: Options, estate: &Arc<DemoEstate>, predicted: Newes
         Event::RunStarted { kind: RunKind::CutOver | RunKind::RollBack, subject: Subject::Group(group), .. } => {
             marking.mark(group);
         }
-        Event::Predicted { plan, .. } => *predicted.lock().unwrap_or_else(PoisonError::into_inner) = plan.clone(),
+        Event::Predicted { plan, .. } => *lock_unpoisoned(&predicted) = plan.clone(),
         _ => {}
     }));
     options
@@ -135,7 +135,7 @@ async fn play_story(
             break;
         }
         let report = execute(handle, command, actor, Some(GROUP), &mut say).await;
-        let plan = predicted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let plan = lock_unpoisoned(&predicted).clone();
         chapters.push(judge_move(step, &report, (to, &plan), handle, estate).await);
     }
     Ok(chapters)

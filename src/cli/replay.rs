@@ -4,7 +4,7 @@ use crate::diff::asked;
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::act::wait_for_interrupt;
 use super::args::{GlobalArgs, ReplayArgs};
@@ -13,7 +13,7 @@ use super::offsets::measure_group;
 use super::out::ask;
 use super::{Error, Exit, build_options, load_plan, print_json, print_text, runtime, tell};
 use crate::base::sanitise::{visible_name, visible_path, visible_text};
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
 use crate::diff::{DiffReport, DiffVerdict, TopicDiff};
 use crate::jobs::compare as diff;
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, ReplayRequest, ReplayWhat, Stop, Ui, run_replay, source};
@@ -282,7 +282,7 @@ impl ProgressLines {
 
     fn into_teller(self) -> impl Fn(&ReplayProgress) + Send + Sync {
         move |progress| {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = lock_unpoisoned(&self.last);
             let before = match *last {
                 Some((what, before, _)) if what == progress.what => before,
                 _ => progress.done,

@@ -15,7 +15,7 @@ mod strand;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -31,7 +31,7 @@ use super::meter::{self, Questions};
 use super::notifier::Notifier;
 use super::observe::{self, GroupFocus, Observation, TimedObservation};
 use super::present::{self, Scene};
-use crate::base::{At, Observed, Person, Side, Trouble};
+use crate::base::{At, Observed, Person, Side, Trouble, lock_unpoisoned};
 use crate::estate::{Estate, WindowView};
 use crate::jobs::compare::sample;
 use crate::jobs::compare::sample::Sampled;
@@ -270,7 +270,7 @@ impl Core {
         if let Event::Pinned { side, cluster_id } = &entry.event {
             pins::hold_to_pin(self.tools.cluster(*side), &self.plan, Some(cluster_id));
         }
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = lock_unpoisoned(&self.history);
         history.note_entry(entry);
         history.set_seams(&self.machine.state().seams);
         drop(history);

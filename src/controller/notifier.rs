@@ -3,11 +3,12 @@
 //! before a crash is told after it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use crate::base::lock_unpoisoned;
 use crate::base::sanitise::visible_name;
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::JournalEntry;
@@ -154,7 +155,7 @@ impl Notifier {
 
 impl Delivery {
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.queue)
     }
 
     async fn wait_until_idle(&self) {

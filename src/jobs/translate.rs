@@ -29,7 +29,7 @@ use pool::Uneven;
 use windows::Windows;
 
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Side, Sides, TopicPartition, Trouble};
+use crate::base::{At, Side, Sides, TopicPartition, Trouble, lock_unpoisoned};
 use crate::estate::ClusterView;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::facts::command::shell_word;
@@ -425,7 +425,7 @@ impl TranslatorCore {
         let (strategy, at) = self.choose_strategy(case, &tp.topic);
         let settle_timeout_ms =
             self.plan.group(group).map_or(self.plan.defaults.settle_timeout_ms, |g| g.limits.settle_timeout_ms);
-        let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let history = lock_unpoisoned(&self.history);
         Params {
             rule: rule.identity.clone(),
             pair_delta_ms: rule.pair_delta_ms,

@@ -1,8 +1,8 @@
 //! What the data plane's clients share: configuration, a context that keeps librdkafka's words off
 //! the screen, and its errors in words a person can act on.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -14,9 +14,9 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 
 use super::properties::ClientProperties;
-use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise;
+use crate::base::{Trouble, lock_unpoisoned};
 use crate::plan::properties::canonical_name;
 
 /// Events that are served in one go at most: librdkafka does not make them as fast as they are served.
@@ -93,7 +93,7 @@ impl EventContext {
     }
 
     fn lock_events(&self) -> std::sync::MutexGuard<'_, ClientEvents> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.heard)
     }
 }
 

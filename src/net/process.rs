@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise::visible_text;
+use crate::base::{Trouble, lock_unpoisoned};
 use crate::plan::provider::command_line;
 
 /// Commands that run at once, over all groups and producers: a bastion is small, and an API server has limits.
@@ -208,7 +208,7 @@ impl Output {
             let Some(mut pipe) = pipe else { return };
             let mut buffer = vec![0; 8192];
             while let Ok(n @ 1..) = pipe.read(&mut buffer).await {
-                let mut kept = into.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut kept = lock_unpoisoned(&into);
                 kept.extend_from_slice(&buffer[..n]);
                 let len = kept.len();
                 // The middle goes: the beginning tells what it is, the last lines why it failed. At twice the size, so
@@ -225,7 +225,7 @@ impl Output {
     async fn take_rest(&mut self) -> Vec<u8> {
         // When the time is up what has come so far counts; the drop ends the reading.
         let _ = timeout(AFTER_END, &mut self.reading).await;
-        std::mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock_unpoisoned(&self.kept))
     }
 }
 

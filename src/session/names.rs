@@ -2,10 +2,10 @@
 //! edge of the control and data planes, and taken out there.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 use crate::base::sanitise::visible_name;
-use crate::base::{Cause, Side, TopicPartition};
+use crate::base::{Cause, Side, TopicPartition, ignore_poison};
 use crate::estate::{ClusterView, GroupView};
 use crate::plan::Plan;
 
@@ -42,7 +42,7 @@ impl TopicNames {
         let listed: Vec<&String> = groups.chain(plan.producers.iter().flat_map(|p| &p.topics)).collect();
         let kept = listed.iter().filter(|topic| plan.topic_rule(topic).green_name == ***topic);
         let kept = kept.map(|topic| ((*topic).clone(), (*topic).clone())).collect();
-        names.renamed.write().unwrap_or_else(PoisonError::into_inner).to_blue = kept;
+        ignore_poison(names.renamed.write()).to_blue = kept;
         listed.into_iter().for_each(|topic| names.learn_topic(plan, topic));
         names
     }
@@ -54,7 +54,7 @@ impl TopicNames {
         if green == topic || topic.starts_with(GREEN_ONLY) {
             return;
         }
-        let mut renamed = self.renamed.write().unwrap_or_else(PoisonError::into_inner);
+        let mut renamed = ignore_poison(self.renamed.write());
         // Whoever was first keeps it: one log on green is not two of blue's, and which of them it is must not turn meanwhile.
         if renamed.to_blue.get(&green).is_some_and(|owner| owner != topic) {
             let none = format!("{BLUE_ONLY}{topic}");
@@ -86,7 +86,7 @@ impl TopicNames {
         if let Some(own) = topic.strip_prefix(GREEN_ONLY) {
             return own.to_owned();
         }
-        let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
+        let renamed = ignore_poison(self.renamed.read());
         match renamed.to_green.get(topic) {
             Some(other) => other.clone(),
             // Green's topic of this name is another one of blue's.
@@ -104,7 +104,7 @@ impl TopicNames {
         if let Some(own) = topic.strip_prefix(BLUE_ONLY) {
             return own.to_owned();
         }
-        let renamed = self.renamed.read().unwrap_or_else(PoisonError::into_inner);
+        let renamed = ignore_poison(self.renamed.read());
         match renamed.to_blue.get(topic) {
             Some(owner) => owner.clone(),
             // Blue's topic of this name is called otherwise here: this is none of blue's.
@@ -178,7 +178,7 @@ impl TopicNames {
     }
 
     fn is_same(&self) -> bool {
-        self.renamed.read().unwrap_or_else(PoisonError::into_inner).to_green.is_empty()
+        ignore_poison(self.renamed.read()).to_green.is_empty()
     }
 }
 

@@ -4,6 +4,7 @@
 mod actor;
 mod count;
 mod observed;
+mod poison;
 pub mod quiet;
 pub mod redact;
 pub mod sanitise;
@@ -16,6 +17,7 @@ pub use actor::{Actor, Person};
 pub use count::format_plural;
 pub use observed::Freshness;
 pub use observed::Observed;
+pub use poison::{ignore_poison, lock_unpoisoned};
 pub use side::{Side, Sides};
 pub use time::{At, format_duration};
 pub use topic::TopicPartition;

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
 
 use super::Core;
-use crate::base::{At, Person, Side, Trouble};
+use crate::base::{At, Person, Side, Trouble, lock_unpoisoned};
 use crate::diff::DiffVerdict;
 use crate::diff::asked::DiffProgress;
 use crate::jobs::compare as diff;
@@ -71,7 +71,7 @@ impl Core {
         self.comparing.progress = Arc::default();
         let progress = Arc::clone(&self.comparing.progress);
         let tell: diff::DiffProgressSink = Arc::new(move |p: &DiffProgress| {
-            *progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(p.clone());
+            *lock_unpoisoned(&progress) = Some(p.clone());
         });
         let (plan, stop) = (Arc::clone(&self.plan), Arc::clone(&self.comparing.stop));
         let about = what.clone();
@@ -106,7 +106,7 @@ impl Core {
         let mut view = self.comparing.view.clone()?;
         if let DiffState::Running { progress, stopping } = &mut view.state {
             // It lies beside the view because the diff writes it from threads of its own.
-            progress.clone_from(&self.comparing.progress.lock().unwrap_or_else(PoisonError::into_inner));
+            progress.clone_from(&lock_unpoisoned(&self.comparing.progress));
             *stopping = self.comparing.stop.load(Ordering::Relaxed);
         }
         Some(view)

@@ -1,10 +1,9 @@
 //! What comes from outside and is remembered here: entries of whoever holds the journal, and where logs ended.
 
 use std::collections::BTreeSet;
-use std::sync::PoisonError;
 
 use super::Core;
-use crate::base::{At, Side};
+use crate::base::{At, Side, lock_unpoisoned};
 use crate::estate::ClusterView;
 use crate::migration::facts::command::Subject;
 use crate::migration::rules::context::RuleContext;
@@ -42,7 +41,7 @@ impl Core {
     pub(super) fn keep_ends(&mut self, side: Side, view: &ClusterView, at: At) {
         let read = list_read_topics(&self.machine.rule_context(at));
         let wanted = |topic: &str| read.as_ref().is_none_or(|read| read.contains(topic));
-        let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut history = lock_unpoisoned(&self.history);
         history.note_round(wanted, side, view, at);
     }
 }

@@ -1,13 +1,13 @@
 //! What is done to exactly-once producers: fencing, denials, and carrying back what one side alone has.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::stream::{self, StreamExt as _};
 
 use super::{done, failed};
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
 use crate::controller::eos::deny::{self, AclsNotSet};
 use crate::controller::eos::fence::{NotFenced, fence};
 use crate::estate::acl::Acl;
@@ -89,7 +89,7 @@ pub(super) struct CarryContext {
 pub(super) async fn carry(with: CarryContext, producer: String, id: String, from: Side, ranges: Ranges) -> Outcome {
     // The lock ends before the carry begins: translations and rounds need it meanwhile.
     let (target_ends, begun) = {
-        let history = with.history.lock().unwrap_or_else(PoisonError::into_inner);
+        let history = lock_unpoisoned(&with.history);
         (ends_when_left(&history, from, &ranges), history.begun().unwrap_or_default())
     };
     // Another journal may have a run of this number for the same producer.

@@ -1,9 +1,9 @@
 //! How fast a diff may read: a rate over both sides, and room for brokers that get slow.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use crate::base::Side;
+use crate::base::{Side, ignore_poison, lock_unpoisoned};
 use crate::plan::size;
 use crate::session::clock::{Clock, Stopwatch};
 
@@ -53,7 +53,7 @@ impl ReadPace {
 
     /// Takes `bytes` that were read, and waits as long as that was too fast, or until `stopped`.
     pub(crate) fn take_bytes(&self, bytes: u64, stopped: &dyn Fn() -> bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock_unpoisoned(&self.state);
         state.taken += bytes as f64;
         state.credit -= bytes as f64;
         while !stopped() {
@@ -67,13 +67,13 @@ impl ReadPace {
                 return;
             }
             let wait = Duration::from_secs_f64((-state.credit / limit).min(STEP.as_secs_f64()));
-            state = self.bell.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state = ignore_poison(self.bell.wait_timeout(state, wait)).0;
         }
     }
 
     /// Takes in how long a small request to a side took.
     pub(crate) fn note_answer_time(&self, side: Side, ms: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock_unpoisoned(&self.state);
         // Two answers in one moment must not divide by zero.
         let seconds = state.counted.elapsed().as_secs_f64().max(0.001);
         let speed = state.taken / seconds;
@@ -104,7 +104,7 @@ impl ReadPace {
 
     /// Why it reads slower than it could.
     pub(crate) fn describe_slowdown(&self) -> Option<String> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock_unpoisoned(&self.state);
         state.why.clone().or_else(|| Some(format!("limited to {}/s", size::format_size(state.rate? as u64))))
     }
 }

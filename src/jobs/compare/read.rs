@@ -5,11 +5,11 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use super::pace::ReadPace;
-use crate::base::TopicPartition;
+use crate::base::{TopicPartition, ignore_poison, lock_unpoisoned};
 use crate::diff::{DiffRecord, index_of_log};
 use crate::kafka::records::{ReadError, ReadGate, ReadRange, RecordReader};
 use crate::offsets::identity::{IdentityRule, key_hash};
@@ -87,7 +87,7 @@ impl Steps<'_> {
     }
 
     fn note_move(&self) {
-        *self.moves.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock_unpoisoned(&self.moves.0) += 1;
         self.moves.1.notify_all();
     }
 
@@ -139,10 +139,10 @@ impl ReadGate for LockstepGate<'_> {
     }
 
     fn wait(&self) {
-        let mut moves = self.steps.moves.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moves = lock_unpoisoned(&self.steps.moves.0);
         // A move since the last look is not slept through.
         if *moves == self.seen.get() {
-            moves = self.steps.moves.1.wait_timeout(moves, STEP).unwrap_or_else(PoisonError::into_inner).0;
+            moves = ignore_poison(self.steps.moves.1.wait_timeout(moves, STEP)).0;
         }
         self.seen.set(*moves);
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::windows::WindowRange;
 use super::{Case, PlacedOffsets, TranslatorCore, Ways};
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
 use crate::kafka::control::OffsetSpec;
 use crate::offsets::identity::IdentityRule;
 use crate::offsets::translate::Log;
@@ -73,7 +73,7 @@ impl TranslatorCore {
             committed.get(uneven.topic).into_iter().flatten().filter_map(|(_, placed)| placed.metadata.clone());
         base.metadata = carried.reduce(|all, one| all + &one);
         base.target_after_max_ms = uneven.after_max_ms;
-        let history = self.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let history = lock_unpoisoned(&self.history);
         let seen = |side: Side, count: i32| {
             (0..count).map(|p| history.ends(side, &TopicPartition::new(uneven.topic, p))).collect()
         };

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::base::{TopicPartition, Trouble};
+use crate::base::{TopicPartition, Trouble, lock_unpoisoned};
 use crate::kafka::control::Cluster;
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, Portion, ReadError, ReadRange, RecordReader, RecordRef};
@@ -162,7 +162,7 @@ impl Windows {
         let (reader, stopped) = (Arc::clone(reader), Arc::clone(&stop.0));
         let plane = self.plane.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reader = lock_unpoisoned(&reader);
             // Taken out for the read: one that panics leaves no half-used client to the next.
             let mut open = match reader.take() {
                 Some(open) => open,
@@ -190,7 +190,7 @@ impl Windows {
     /// Closes the readers. Blocking, 100-200 ms each.
     pub fn close(&self) {
         for reader in [&self.small, &self.large] {
-            drop(reader.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(lock_unpoisoned(reader).take());
         }
     }
 }

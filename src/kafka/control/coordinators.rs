@@ -8,7 +8,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, RetryLog, check_message};
-use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off, lock_unpoisoned};
+use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, KeyType, Router, back_off};
+use crate::base::lock_unpoisoned;
 use crate::base::sanitise::visible_name;
 
 /// Groups in one FindCoordinator request (v4, KIP-699).

@@ -12,10 +12,10 @@ use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure};
-use super::router::{Cluster, Router, lock_unpoisoned};
+use super::router::{Cluster, Router};
 use super::transport::{Endpoint, format_limit, resolve_addresses};
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble, host_port};
+use crate::base::{Side, Trouble, host_port, lock_unpoisoned};
 use crate::estate::identity::{Pin, Unverified, two_clusters};
 
 /// How long an address is waited for when one that serves has answered: one that is silent is not used either.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, Shared, join_all};
@@ -19,7 +19,7 @@ use super::identity::ClusterIdentity;
 use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble, host_port};
+use crate::base::{Side, Trouble, host_port, lock_unpoisoned};
 use crate::estate::partial::Throttled;
 use crate::kafka::properties::{ClientProperties, ControlProperties};
 use crate::plan::address;
@@ -155,11 +155,6 @@ impl Cluster {
         };
         Ok(join_all(self.inner.topology().brokers.keys().map(|n| ask(*n))).await.into_iter().collect())
     }
-}
-
-/// Locks even when a holder panicked: what these guard is valid at every point.
-pub(super) fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits between two attempts: 50 ms doubling to 1 s.

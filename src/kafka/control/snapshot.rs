@@ -15,9 +15,9 @@ use super::group_requests::{
 };
 use super::guard::has_stray;
 use super::offsets::{FoundOffset, OffsetSpec, list_offsets};
-use super::router::{Cluster, KeyType, Router, back_off, lock_unpoisoned};
+use super::router::{Cluster, KeyType, Router, back_off};
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, TopicPartition, Trouble};
+use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
 use crate::estate::partial::Shown;
 use crate::estate::{BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicView};
 

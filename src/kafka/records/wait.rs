@@ -1,10 +1,10 @@
 //! Waiting for records: which partition has some, and for how long nothing may come.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use crate::base::TopicPartition;
+use crate::base::{TopicPartition, ignore_poison, lock_unpoisoned};
 
 /// The grain of waiting.
 pub(super) const TICK: Duration = Duration::from_millis(50);
@@ -23,7 +23,7 @@ impl ReadyQueues {
     /// Slot `slot` has something to read.
     pub(crate) fn ring(&self, slot: usize) {
         // librdkafka's thread rings through C: a panic here would end the process, and what is guarded is always whole.
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock_unpoisoned(&self.waiting);
         let (queue, queued) = &mut *waiting;
         if !std::mem::replace(&mut queued[slot], true) {
             queue.push_back(slot);
@@ -33,7 +33,7 @@ impl ReadyQueues {
 
     /// The next slot that has something, if any has now.
     pub fn take(&self) -> Option<usize> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock_unpoisoned(&self.waiting);
         let slot = waiting.0.pop_front()?;
         // Before the slot is read: what arrives while it is read rings again.
         waiting.1[slot] = false;
@@ -42,11 +42,9 @@ impl ReadyQueues {
 
     /// The next slot that has something, or `None` after a tick in which none had.
     pub fn wait(&self) -> Option<usize> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut waiting, _) = self
-            .bell
-            .wait_timeout_while(waiting, TICK, |(queue, _)| queue.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
+        let waiting = lock_unpoisoned(&self.waiting);
+        let (mut waiting, _) =
+            ignore_poison(self.bell.wait_timeout_while(waiting, TICK, |(queue, _)| queue.is_empty()));
         let slot = waiting.0.pop_front()?;
         waiting.1[slot] = false;
         Some(slot)

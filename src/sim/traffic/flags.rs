@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
 use super::spec::EstateSpec;
-use crate::base::Side;
+use crate::base::{Side, lock_unpoisoned};
 
 /// The flags as last read.
 #[derive(Debug)]
@@ -27,21 +27,21 @@ impl FlagFile {
         let file = Self { path: path.to_owned(), states: Mutex::default() };
         let states = file.read()?;
         // Only whole maps are put in: one that a panicking thread left is as good as any.
-        *file.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
+        *lock_unpoisoned(&file.states) = states;
         Ok(file)
     }
 
     /// Looks again. While the file can't be read the last states stand, as they do in a flag client.
     pub fn refresh(&self) {
         if let Ok(states) = self.read() {
-            *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
+            *lock_unpoisoned(&self.states) = states;
         }
     }
 
     /// Whether a flag or switch includes a cluster: `dual` and `both` include both.
     #[must_use]
     pub(crate) fn includes(&self, key: &str, side: Side) -> bool {
-        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let states = lock_unpoisoned(&self.states);
         states.get(key).is_some_and(|s| s == side.name() || s == "dual" || s == "both")
     }
 

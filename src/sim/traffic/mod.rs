@@ -15,7 +15,7 @@ mod witness;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub use witness::{ID_HEADER, Witness, WitnessReport};
 
 use super::cluster::{SimCluster, SimConfig};
 use super::wire::now_ms;
-use crate::base::{Side, Trouble};
+use crate::base::{Side, Trouble, lock_unpoisoned};
 
 /// How often services look at the flag file.
 const FLAG_POLL: Duration = Duration::from_millis(200);
@@ -68,18 +68,18 @@ impl SharedTraffic {
     }
 
     fn is_stopping(&self) -> bool {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock_unpoisoned(&self.stop)
     }
 
     /// Sleeps, but not longer than until the stop.
     fn pause(&self, time: Duration) {
-        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = lock_unpoisoned(&self.stop);
         // whether it timed out or stopped is for the caller's loop to see
         let _unused = self.stopped.wait_timeout_while(stop, time, |stop| !*stop);
     }
 
     fn is_slowed(&self, group: &str, side: Side) -> bool {
-        side == Side::Green && self.slowed.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(group)
+        side == Side::Green && lock_unpoisoned(&self.slowed).as_deref() == Some(group)
     }
 }
 
@@ -172,13 +172,13 @@ impl Traffic {
 
     /// Slows a group's consumers on green down, or ends that with `None`.
     pub(crate) fn slow_group(&self, group: Option<&str>) {
-        *self.shared.slowed.lock().unwrap_or_else(PoisonError::into_inner) = group.map(str::to_owned);
+        *lock_unpoisoned(&self.shared.slowed) = group.map(str::to_owned);
     }
 }
 
 impl Drop for Traffic {
     fn drop(&mut self) {
-        *self.shared.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock_unpoisoned(&self.shared.stop) = true;
         self.shared.stopped.notify_all();
         for thread in self.threads.drain(..) {
             // A service that panicked has ended, too; the others are still to be waited for.

@@ -3,11 +3,11 @@
 //! cockpit claims.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use serde::Serialize;
 
-use crate::base::{Side, Sides};
+use crate::base::{Side, Sides, lock_unpoisoned};
 
 /// The header that carries the send id.
 pub const ID_HEADER: &str = "demo-id";
@@ -81,7 +81,7 @@ pub struct Witness {
 
 impl Witness {
     fn lock(&self) -> MutexGuard<'_, WitnessState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.inner)
     }
 
     /// A group and what it reads.

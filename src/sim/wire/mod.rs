@@ -16,8 +16,8 @@ mod server;
 mod transactions;
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::ResponseError;
@@ -25,6 +25,7 @@ use kafka_protocol::protocol::StrBytes;
 use tokio::sync::{oneshot, watch};
 
 use super::state::{GroupReply, SimState, Ticket};
+use crate::base::lock_unpoisoned;
 use crate::estate::acl::{Operation, Resource};
 
 pub(super) use server::{bind_listener, run_broker};
@@ -53,12 +54,13 @@ impl SharedCluster {
     pub(super) fn with_state<R>(&self, f: impl FnOnce(&mut SimState, i64) -> R) -> R {
         // Each lock is let go before the next one is taken: they never wait for each other.
         let (result, ready, version) = {
-            let mut state = lock_ignoring_poison(&self.state);
+            // What a panic in `f` left behind is still served: the truth of the test that panicked is elsewhere.
+            let mut state = lock_unpoisoned(&self.state);
             let result = f(&mut state, now_ms());
             (result, state.take_ready(), state.version())
         };
         if !ready.is_empty() {
-            let mut waiting = lock_ignoring_poison(&self.waiting);
+            let mut waiting = lock_unpoisoned(&self.waiting);
             for (ticket, reply) in ready {
                 if let Some(sender) = waiting.remove(&ticket) {
                     // whoever asked may be gone
@@ -75,7 +77,7 @@ impl SharedCluster {
     fn issue_ticket(&self) -> (Ticket, oneshot::Receiver<GroupReply>) {
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = lock_ignoring_poison(&self.waiting);
+        let mut waiting = lock_unpoisoned(&self.waiting);
         // Whose connection closed while it waited leaves its ticket behind.
         waiting.retain(|_, s| !s.is_closed());
         waiting.insert(ticket, sender);
@@ -86,11 +88,6 @@ impl SharedCluster {
     pub(super) fn watch(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
     }
-}
-
-/// A state that a panic left behind is still served: the truth of the test that panicked is elsewhere.
-fn lock_ignoring_poison<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The simulation's own clock at its edge, ms since the epoch.

@@ -1,8 +1,8 @@
 //! The terminal's modes: ours while the cockpit is on it, the person's own before and after, however it ends.
 
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::Print;
@@ -11,6 +11,8 @@ use crossterm::terminal::{
     enable_raw_mode,
 };
 use crossterm::{cursor, execute};
+
+use crate::base::lock_unpoisoned;
 
 /// Whether the terminal is in our modes now. One process has one terminal.
 static OPEN: AtomicBool = AtomicBool::new(false);
@@ -42,7 +44,7 @@ static TELLS_PANIC: Mutex<()> = Mutex::new(());
 /// the one thing that says why.
 pub(crate) fn restore_terminal() {
     restore_once();
-    drop(TELLS_PANIC.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(lock_unpoisoned(&TELLS_PANIC));
 }
 
 fn restore_once() {
@@ -75,7 +77,7 @@ pub(super) fn hook_panics() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !crate::base::quiet::is_expected() {
-            let _telling = TELLS_PANIC.lock().unwrap_or_else(PoisonError::into_inner);
+            let _telling = lock_unpoisoned(&TELLS_PANIC);
             restore_once();
             before(info);
         }
