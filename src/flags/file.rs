@@ -1,25 +1,20 @@
 //! flagd-format flag files: `{"flags": {"KEY": {"state": "ENABLED", "variants": {...}, "defaultVariant": "..."}}}`.
 //! The state is the default variant's name. Everything else in the file is kept byte for byte.
-//!
-//! A file that flagd refuses says nothing: it goes on with what it read before. It reads strict JSON (Go's), without a
-//! byte order mark, and takes no file in which some flag's default variant is none of its variants. Only where the plan
-//! says that something else reads the file may it have comments and trailing commas. What a flag with targeting rules is
-//! only flagd can say, for each of those who ask.
+
+mod find;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use jsonc_parser::ast::{Object, Value};
-use jsonc_parser::common::Ranged as _;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Mutex;
 
-use crate::base::sanitise::{quoted_name, visible_name, visible_names, visible_path, visible_text};
+use find::find_flag;
+
+use crate::base::sanitise::{quoted_name, visible_name, visible_names, visible_path};
 use crate::base::{At, Trouble};
 
 /// Largest flag file, bytes.
@@ -41,31 +36,11 @@ pub(super) enum FileDialect {
     Comments,
 }
 
-const STRICT_BUT_COMMENTS: ParseOptions = ParseOptions {
-    allow_comments: true,
-    allow_loose_object_property_names: false,
-    allow_trailing_commas: true,
-    allow_missing_commas: false,
-    allow_single_quoted_strings: false,
-    allow_hexadecimal_numbers: false,
-    allow_unary_plus_numbers: false,
-    allow_bare_decimal_point_numbers: false,
-    allow_non_finite_numbers: false,
-    allow_extended_string_escapes: false,
-};
-
 /// A flag as its file has it.
 pub(super) struct FlagObservation {
     pub(super) variant: String,
     pub(super) changed: Option<At>,
     pub(super) detail: String,
-}
-
-/// Where a flag's default variant stands in the text.
-struct FlagLiteral {
-    variant: String,
-    variants: Vec<String>,
-    literal: Range<usize>,
 }
 
 /// Reads a flag.
@@ -141,143 +116,6 @@ fn load_file(path: &Path) -> Result<(String, std::fs::Metadata), Trouble> {
         Trouble::new(format!("the flag file {} is not UTF-8 text", visible_path(path)), "check `path` in the plan")
     })?;
     Ok((text, meta))
-}
-
-/// The value of a property that must be there once: readers differ in which of two they take.
-fn find_property<'a, 'b>(object: &'b Object<'a>, name: &str) -> Result<Option<&'b Value<'a>>, String> {
-    let mut found = object.properties.iter().filter(|p| p.name.as_str() == name);
-    match (found.next(), found.next()) {
-        (first, None) => Ok(first.map(|p| &p.value)),
-        (_, Some(_)) => Err(format!("{} is there twice", quoted_name(name))),
-    }
-}
-
-/// Why flagd would refuse a file, and go on with what it had.
-fn refused_by_flagd(text: &str, path: &Path) -> Result<(), Trouble> {
-    let at = visible_path(path);
-    let stays = "flagd refuses the whole file then, and goes on with what it read before";
-    let advice = "write strict JSON, without comments, trailing commas and a byte order mark; or, where something else than \
-                  flagd reads the file, say so in the plan: comments = true";
-    if text.starts_with('\u{feff}') {
-        let what = format!("the flag file {at} begins with a byte order mark: {stays}");
-        return Err(Trouble::new(visible_text(&what), advice));
-    }
-    // By another parser than below: this one takes nothing but JSON, and that one tells where the text stands.
-    serde_json::from_str::<serde::de::IgnoredAny>(text)
-        .map(|_| ())
-        .map_err(|e| Trouble::new(visible_text(&format!("the flag file {at} is not JSON: {e}: {stays}")), advice))
-}
-
-/// A flag whose default variant flagd does not take, and with it the whole file.
-fn find_broken_neighbour(flags: &Object<'_>) -> Option<(String, String)> {
-    flags.properties.iter().find_map(|flag| {
-        let Value::Object(object) = &flag.value else {
-            return Some((flag.name.as_str().to_owned(), "is not an object".to_owned()));
-        };
-        // A neighbour that has it twice is not judged: which of the two counts is its reader's matter.
-        let Some(Value::StringLit(default)) = find_property(object, "defaultVariant").ok()? else { return None };
-        let has = match find_property(object, "variants").ok()? {
-            Some(Value::Object(v)) => v.properties.iter().any(|p| p.name.as_str() == default.value.as_ref()),
-            _ => false,
-        };
-        let why =
-            || format!("has the \"defaultVariant\" {}, which is none of its variants", quoted_name(&default.value));
-        (!has && !default.value.is_empty()).then(|| (flag.name.as_str().to_owned(), why()))
-    })
-}
-
-fn find_flag(text: &str, path: &Path, key: &str, by: FileDialect) -> Result<FlagLiteral, Trouble> {
-    if by == FileDialect::Flagd {
-        refused_by_flagd(text, path)?;
-    }
-    let at = visible_path(path);
-    let shown = visible_name(key);
-    let wrong = |what: String, advice: String| Trouble::new(visible_text(&what), visible_text(&advice));
-    // The parser's ranges count from behind it: they are moved back at the end.
-    let bom = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-    let parsed = parse_to_ast(&text[bom..], &CollectOptions::default(), &STRICT_BUT_COMMENTS)
-        .map_err(|e| wrong(format!("the flag file {at} is not JSON: {e}"), "repair it; nothing was changed".into()))?;
-    let twice = |why: String| wrong(format!("the flag file {at}: {why}"), "keep one of them".to_owned());
-    let Some(Value::Object(root)) = &parsed.value else {
-        return Err(wrong(format!("the flag file {at} holds no object"), "write { \"flags\": { ... } }".into()));
-    };
-    let write = format!(
-        "write \"{shown}\": {{ \"state\": \"ENABLED\", \"variants\": {{ \"blue\": \"blue\", \"green\": \"green\", \"off\": \"off\" }}, \
-         \"defaultVariant\": \"blue\" }} under \"flags\" (and \"dual\" or \"both\" where it is used)"
-    );
-    let Some(Value::Object(flags)) = find_property(root, "flags").map_err(twice)? else {
-        return Err(wrong(format!("the flag file {at} has no \"flags\" object"), write));
-    };
-    let Some(value) = find_property(flags, key).map_err(twice)? else {
-        return Err(wrong(format!("the flag file {at} has no flag \"{shown}\""), write));
-    };
-    let Value::Object(flag) = value else {
-        return Err(wrong(format!("flag \"{shown}\" in {at} is not an object"), write));
-    };
-    // Before the variant: of a flag that is off the variant is true and means nothing.
-    match find_property(flag, "state").map_err(twice)? {
-        Some(Value::StringLit(s)) if s.value == "ENABLED" => {}
-        Some(Value::StringLit(s)) if s.value == "DISABLED" => {
-            return Err(wrong(
-                format!(
-                    "flag \"{shown}\" in {at} is DISABLED: applications use their built-in default, whatever it says"
-                ),
-                "set its \"state\" to \"ENABLED\", after checking that its \"defaultVariant\" is where things run now"
-                    .into(),
-            ));
-        }
-        _ => {
-            let advice = "write \"state\": \"ENABLED\"".to_owned();
-            return Err(wrong(format!("flag \"{shown}\" in {at} has no \"state\" that flagd knows"), advice));
-        }
-    }
-    let Some(Value::Object(variants)) = find_property(flag, "variants").map_err(twice)? else {
-        return Err(wrong(format!("flag \"{shown}\" in {at} has no \"variants\""), write));
-    };
-    let variants: Vec<String> = variants.properties.iter().map(|p| p.name.as_str().to_owned()).collect();
-    let Some(Value::StringLit(literal)) = find_property(flag, "defaultVariant").map_err(twice)? else {
-        return Err(wrong(
-            format!("flag \"{shown}\" in {at} has no \"defaultVariant\" text"),
-            format!("write \"defaultVariant\": one of {}", visible_names(&variants)),
-        ));
-    };
-    let variant = literal.value.to_string();
-    if !variants.contains(&variant) {
-        return Err(wrong(
-            format!(
-                "flag \"{shown}\" in {at}: its \"defaultVariant\" {} is none of its variants",
-                quoted_name(&variant)
-            ),
-            format!("set it to one of {}", visible_names(&variants)),
-        ));
-    }
-    // An empty object is what the advice below asks for.
-    let targeting = match find_property(flag, "targeting").map_err(twice)? {
-        None | Some(Value::NullKeyword(_)) => false,
-        Some(Value::Object(rules)) => !rules.properties.is_empty(),
-        Some(_) => true,
-    };
-    if targeting {
-        return Err(wrong(
-            format!(
-                "flag \"{shown}\" in {at} has targeting rules: they decide for each application what it gets, whatever \
-                 its default variant says"
-            ),
-            "take the rules out (\"targeting\": {}), or ask and set it with provider = \"command\"".to_owned(),
-        ));
-    }
-    // Last: what is wrong with the flag itself is worth more than what is wrong beside it.
-    if let Some((name, why)) = find_broken_neighbour(flags).filter(|_| by == FileDialect::Flagd) {
-        return Err(wrong(
-            format!(
-                "flag {} in {at} {why}: flagd refuses the whole file then, and goes on with what it read before",
-                quoted_name(&name)
-            ),
-            "mend that flag".to_owned(),
-        ));
-    }
-    let range = literal.range();
-    Ok(FlagLiteral { variant, variants, literal: range.start + bom..range.end + bom })
 }
 
 /// Nobody else changes flag files in a directory while this lives.
