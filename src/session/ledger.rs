@@ -195,46 +195,20 @@ impl Access {
 }
 
 fn open_access(path: PathBuf, want: Want, now: At) -> Access {
-    let opened = match want {
-        Want::ReadOnly if !path.exists() => return Access::empty(path),
-        Want::ReadOnly => {
-            open_to_read(&path).map(|r| (Store::Reader(Box::new(r)), super::options::read_only_as_asked()))
-        }
-        Want::Armed | Want::DryRun => {
-            Journal::open(&path, &LeaseHolder::this_process(now)).map(|opened| match opened {
-                Opened::Writer(journal) => {
-                    let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
-                    (Store::Writer(Box::new(journal)), arming)
-                }
-                Opened::ReadOnly { journal, holder } => {
-                    let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
-                    let arming = match want {
-                        // Nothing that a dry run does needs the lease: it must work beside the cockpit that one practises for.
-                        Want::DryRun => Arming::DryRun,
-                        Want::Armed | Want::ReadOnly => {
-                            Arming::ReadOnly { why: format!("the journal is held by {who}") }
-                        }
-                    };
-                    (Store::Reader(Box::new(journal)), arming)
-                }
-                Opened::Damaged { journal, why } => {
-                    (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what })
-                }
-            })
-        }
-    };
-    let mut refused = None;
+    if want == Want::ReadOnly && !path.exists() {
+        return Access::empty(path);
+    }
+    let opened = open_as_wanted(&path, want, now);
     if let Err(trouble) = &opened {
         tracing::error!(why = %trouble.what, "the journal can't be opened as it is wanted");
     }
-    let (mut store, mut arming) = match opened {
-        Ok(opened) => opened,
+    let (mut store, mut arming, refused) = match opened {
+        Ok((store, arming)) => (store, arming, None),
         // What can't be written can be read all the same: what is known of it stands, and nothing is done.
         Err(trouble) if want != Want::ReadOnly && path.exists() && is_read_only(&path) => match open_to_read(&path) {
             Ok(reader) => {
                 let arming = Arming::ReadOnly { why: trouble.what.clone() };
-                refused = Some(trouble);
-                (Store::Reader(Box::new(reader)), arming)
+                (Store::Reader(Box::new(reader)), arming, Some(trouble))
             }
             // Why it can't be written says more than that it can't be read either.
             Err(_) => return Access::unusable(path, trouble),
@@ -252,22 +226,8 @@ fn open_access(path: PathBuf, want: Want, now: At) -> Access {
     };
     let warning = |w| Trouble::new(w, "");
     let mut troubles: Vec<Trouble> = reader.warnings().into_iter().map(warning).chain(dropped).chain(refused).collect();
-    // Without them a soak counts from now on: that is said, and no reason to stop.
-    let samples = reader.samples().unwrap_or_else(|trouble| {
-        troubles.push(trouble);
-        Vec::new()
-    });
-    // Without this, targets are told only what happens from now on.
-    let told = reader.told().unwrap_or_else(|trouble| {
-        troubles.push(trouble);
-        Vec::new()
-    });
-    let (entries, unsound) = match reader.sound_entries(1) {
-        // The writer's file was looked through when it was opened.
-        Ok((entries, None)) if matches!(store, Store::Reader(_)) => (entries, reader.check_file().err()),
-        Ok(read) => read,
-        Err(trouble) => (Vec::new(), Some(trouble)),
-    };
+    let (samples, told) = read_beside(reader, &mut troubles);
+    let (entries, unsound) = read_entries(reader, matches!(store, Store::Writer(_)));
     let last = entries.last().map_or(0, |e| e.seq);
     if let Some(why) = &unsound {
         tracing::error!(last, why = %why.what, "the journal is not sound");
@@ -282,6 +242,62 @@ fn open_access(path: PathBuf, want: Want, now: At) -> Access {
     let doubted = unsound.is_some();
     let ledger = Ledger { store, path, last, rehearsed: rehearses.then_some(0), doubted, looked: None };
     Access { ledger, entries, samples, told, arming, troubles, unsound }
+}
+
+fn open_as_wanted(path: &Path, want: Want, now: At) -> Result<(Store, Arming), Trouble> {
+    match want {
+        Want::ReadOnly => {
+            open_to_read(path).map(|r| (Store::Reader(Box::new(r)), super::options::read_only_as_asked()))
+        }
+        Want::Armed | Want::DryRun => {
+            Journal::open(path, &LeaseHolder::this_process(now)).map(|opened| arm_session(opened, want))
+        }
+    }
+}
+
+/// What a session that wants to write may do with what opening gave it.
+fn arm_session(opened: Opened, want: Want) -> (Store, Arming) {
+    match opened {
+        Opened::Writer(journal) => {
+            let arming = if want == Want::DryRun { Arming::DryRun } else { Arming::Armed };
+            (Store::Writer(Box::new(journal)), arming)
+        }
+        Opened::ReadOnly { journal, holder } => {
+            let who = holder.map_or_else(|| "another cutover".to_owned(), |h| h.to_string());
+            let arming = match want {
+                // Nothing that a dry run does needs the lease: it must work beside the cockpit that one practises for.
+                Want::DryRun => Arming::DryRun,
+                Want::Armed | Want::ReadOnly => Arming::ReadOnly { why: format!("the journal is held by {who}") },
+            };
+            (Store::Reader(Box::new(journal)), arming)
+        }
+        Opened::Damaged { journal, why } => (Store::Reader(Box::new(journal)), Arming::ReadOnly { why: why.what }),
+    }
+}
+
+/// What is kept beside the entries. What can't be read of it is left out and told: it is no reason to stop.
+fn read_beside(reader: &Reader, troubles: &mut Vec<Trouble>) -> (Vec<KeptSamples>, Vec<DeliveryProgress>) {
+    // Without them a soak counts from now on.
+    let samples = reader.samples().unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        Vec::new()
+    });
+    // Without this, targets are told only what happens from now on.
+    let told = reader.told().unwrap_or_else(|trouble| {
+        troubles.push(trouble);
+        Vec::new()
+    });
+    (samples, told)
+}
+
+/// The entries as far as they are sound, and why they are not the whole truth, where they are not.
+fn read_entries(reader: &Reader, by_writer: bool) -> (Vec<JournalEntry>, Option<Trouble>) {
+    match reader.sound_entries(1) {
+        // The writer's file was looked through when it was opened.
+        Ok((entries, None)) if !by_writer => (entries, reader.check_file().err()),
+        Ok(read) => read,
+        Err(trouble) => (Vec::new(), Some(trouble)),
+    }
 }
 
 /// Opens a journal to read. One that is just being made is looked at twice: the marks that say what a file is are read one
