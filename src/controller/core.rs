@@ -46,7 +46,7 @@ use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupTranslation;
 use crate::plan::{Plan, WindowPlan};
 use crate::session::clock::{Clock, Stopwatch};
-use crate::session::ledger::{Access, Ledger};
+use crate::session::ledger::{Access, Ledger, build_opened_event};
 use crate::session::names::TopicNames;
 use crate::session::options::{Options, Want};
 use crate::session::pins;
@@ -288,14 +288,8 @@ impl Core {
         self.keep_told(true).await;
         self.herald.start();
         if !matches!(self.arming, Arming::ReadOnly { .. }) {
-            let opened = Event::Opened {
-                actor: self.options.actor.to_string(),
-                pid: std::process::id(),
-                version: env!("CARGO_PKG_VERSION").into(),
-                clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],
-            };
-            let actor = self.options.actor.clone();
-            self.write_entry(actor, opened).await;
+            let opened = build_opened_event(&self.plan, &self.options);
+            self.write_entry(self.options.actor.clone(), opened).await;
             self.machine.restart_countdowns(None, Clock.now());
         }
         // What needs no look (windows) is there before the first question.

@@ -194,6 +194,16 @@ impl Access {
     }
 }
 
+/// What a session writes first: that it took the journal.
+pub(crate) fn build_opened_event(plan: &Plan, options: &Options) -> Event {
+    Event::Opened {
+        actor: options.actor.to_string(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        clusters: [plan.clusters.blue.cluster_id.clone(), plan.clusters.green.cluster_id.clone()],
+    }
+}
+
 fn open_access(path: PathBuf, want: Want, now: At) -> Access {
     if want == Want::ReadOnly && !path.exists() {
         return Access::empty(path);

@@ -20,7 +20,7 @@ use crate::replay::spec::transactional_id;
 use crate::replay::{BatchLimits, Census, KeyBook, Ranges, Reordered, ReplayEnd, ReplayReport, ReplaySpec, ranges};
 use crate::session::clock::Clock;
 use crate::session::lease::WriteLease;
-use crate::session::ledger::{Access, Ledger};
+use crate::session::ledger::{Access, Ledger, build_opened_event};
 use crate::session::options::{Options, Want};
 use crate::snapshot::Arming;
 
@@ -55,7 +55,7 @@ pub async fn run_replay(
     report.warnings.extend(troubles.into_iter().map(|t| t.what));
     let mut session = ReplaySession { plan, options, request, ground, entries, stop, lease };
     if session.lease.is_some() {
-        let opened = session.opened_event();
+        let opened = build_opened_event(plan, options);
         if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), opened).await {
             return end_report(report, Halt::Refused(why));
         }
@@ -91,15 +91,6 @@ struct ReplayPreview {
 }
 
 impl ReplaySession<'_> {
-    fn opened_event(&self) -> Event {
-        Event::Opened {
-            actor: self.options.actor.to_string(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            clusters: [self.plan.clusters.blue.cluster_id.clone(), self.plan.clusters.green.cluster_id.clone()],
-        }
-    }
-
     async fn run_to_end(
         &mut self,
         ledger: &mut Ledger,
