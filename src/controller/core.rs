@@ -386,14 +386,13 @@ impl Core {
 
     fn take_observation(&mut self, TimedObservation { at, what }: TimedObservation) {
         match what {
-            Observation::Cluster(side, Ok(mut view)) => {
-                self.tools.names.rename_to_blue(&self.plan, side, &mut view);
-                self.keep_ends(side, &view, at.plus(view.took_ms));
-                present::take_look(&mut self.estate.clusters[side], Ok(view), at);
-                super::blanks::drop_untellable(&mut self.estate, side);
-            }
-            Observation::Cluster(side, Err(why)) => {
-                present::take_look(&mut self.estate.clusters[side], Err(why), at);
+            Observation::Cluster(side, result) => {
+                let result = result.map(|mut view| {
+                    self.tools.names.rename_to_blue(&self.plan, side, &mut view);
+                    self.keep_ends(side, &view, at.plus(view.took_ms));
+                    view
+                });
+                present::take_look(&mut self.estate.clusters[side], result, at);
                 super::blanks::drop_untellable(&mut self.estate, side);
             }
             Observation::Group(side, group, result) => {
