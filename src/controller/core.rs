@@ -11,6 +11,7 @@ mod export;
 mod fidelity;
 mod follow;
 mod look;
+mod start;
 mod strand;
 mod tell;
 
@@ -22,19 +23,17 @@ use tokio::task::JoinSet;
 
 use compare::CurrentDiff;
 use fidelity::Fidelities;
+use start::{Inflow, open_core};
 use strand::StrandedRuns;
 
-use super::eos::look::WatchedProducer as EosWatched;
 use super::eos::watch::EosFocus;
-use super::executor::{self, Executor};
-use super::meter::{self, Questions};
+use super::executor::Executor;
+use super::meter::Questions;
 use super::notifier::Notifier;
-use super::observe::{self, GroupFocus, Observation, TimedObservation};
+use super::observe::{GroupFocus, Observation, TimedObservation};
 use super::present::{self, Scene};
 use crate::base::{At, Observed, Person, Side, Trouble, lock_unpoisoned};
 use crate::estate::{Estate, WindowView};
-use crate::jobs::compare::sample;
-use crate::jobs::compare::sample::Sampled;
 use crate::jobs::translate::{History, Translator};
 use crate::migration::facts::command::{Command, Refusal, Subject};
 use crate::migration::facts::effect::Outcome;
@@ -46,18 +45,13 @@ use crate::offsets::Chosen;
 use crate::offsets::verdict::GroupTranslation;
 use crate::plan::{Plan, WindowPlan};
 use crate::session::clock::{Clock, Stopwatch};
-use crate::session::ledger::{Access, Ledger, build_opened_event};
-use crate::session::names::TopicNames;
-use crate::session::options::{Options, Want};
+use crate::session::ledger::{Ledger, build_opened_event};
+use crate::session::options::Options;
 use crate::session::pins;
 use crate::session::tools::Tools;
 use crate::snapshot::journal_text::JournalText;
 use crate::snapshot::{Arming, Ask, JournalLine, Notice, Reply, Severity, Snapshot};
 
-/// Observations that may wait for the machine; pollers wait beyond it.
-const SIGHTINGS: usize = 256;
-/// Lines of progress that may wait; beyond it the newest are dropped, they are only words.
-const MURMURS: usize = 64;
 /// Journal lines in a snapshot.
 const LINES: usize = 500;
 /// Notices in a snapshot.
@@ -177,82 +171,11 @@ struct Core {
 
 /// Runs a controller to its end.
 pub(super) async fn drive(plan: Arc<Plan>, options: Options, ends: ControllerEnds) {
-    let names = Arc::new(TopicNames::new(&plan));
-    let history = Arc::new(Mutex::new(History::default()));
-    let (sightings, mut seen) = mpsc::channel(SIGHTINGS);
-    let (murmurs, mut heard) = mpsc::channel(MURMURS);
-    let (focus, focus_rx) = watch::channel(GroupFocus::new());
-    let (eos_focus, eos_focus_rx) = watch::channel(EosFocus::new());
-    let (questions, questions_rx) = watch::channel(Questions::new());
-    let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
-    let mut pollers = JoinSet::new();
-    let (fidelities, targets) = Fidelities::new();
-    let (looked, mut sampled) = mpsc::channel(SIGHTINGS);
-    pollers.spawn(sample::sample_targets(Arc::clone(&plan), Arc::clone(&tools), targets, looked));
-    let behind = behind::Behind::start_pollers(&mut pollers, &tools, options.poll_ms, &sightings);
-    meter::ask_all(&mut pollers, &plan, &questions_rx, &sightings);
-    if options.want != Want::ReadOnly {
-        observe::watch_planes(&mut pollers, &plan, &tools, options.poll_ms, &sightings);
-    }
-    let (pace, focuses) = ((options.poll_ms, options.focus_ms), (&focus_rx, &eos_focus_rx));
-    observe::watch_all(&mut pollers, &tools, EosWatched::all_of_settings(&plan.settings()), pace, focuses, sightings);
-
-    let Access { ledger, entries, samples, told, arming, troubles, unsound } =
-        Ledger::open(&plan, &options, Clock.now()).await;
-    let translator = Translator::new(Arc::clone(&plan), names, tools.clusters().clone(), Arc::clone(&history));
-    let (translator, unreadable) = match translator {
-        Ok(translator) => (Some(translator), None),
-        Err(trouble) => (None, Some(trouble)),
-    };
-    tracing::info!(?arming, entries = entries.len(), samples = samples.len(), "controller");
-    let machine = present::build_machine(&plan, &arming);
-    let world = executor::World { plan: Arc::clone(&plan), tools: Arc::clone(&tools), history: Arc::clone(&history) };
-    let executor = executor::build_executor(world, translator.clone(), ledger.lease(), &arming, murmurs);
-    let herald = Notifier::new(&plan, &arming, &told, entries.last().map_or(0, |e| e.seq));
-    let mut core = Core {
-        machine,
-        estate: Estate::default(),
-        ledger,
-        arming,
-        tools,
-        history,
-        translator,
-        executor,
-        effects: JoinSet::new(),
-        to_measure: Vec::new(),
-        measurements: JoinSet::new(),
-        focus,
-        eos_focus,
-        behind,
-        questions,
-        teller: JournalText::default(),
-        lines: VecDeque::new(),
-        dates: present::CalendarCache::default(),
-        notices: VecDeque::new(),
-        progress: BTreeMap::new(),
-        watching: None,
-        comparing: CurrentDiff::default(),
-        fidelities,
-        turns: Edges::default(),
-        herald,
-        ends,
-        stopping: false,
-        unsound,
-        unwritable: None,
-        stranding: StrandedRuns::default(),
-        seq: 0,
-        plan,
-        options,
-    };
-    let said = std::mem::take(&mut core.options.said);
-    for trouble in troubles.into_iter().chain(unreadable).chain(said) {
-        core.add_notice(Severity::Warn, Subject::Migration, trouble);
-    }
-    core.replay_entries(&entries, samples);
+    let (mut core, mut inflow) = open_core(plan, options, ends).await;
     core.begin().await;
-    core.run_loop((&mut seen, &mut sampled), &mut heard, &mut pollers).await;
-    pollers.shutdown().await;
-    core.end(&mut heard).await;
+    core.run_loop(&mut inflow).await;
+    inflow.pollers.shutdown().await;
+    core.end(&mut inflow.heard).await;
 }
 
 impl Core {
@@ -299,12 +222,7 @@ impl Core {
     }
 
     /// Until it is told to stop, or nobody holds the other ends any more.
-    async fn run_loop(
-        &mut self,
-        (seen, sampled): (&mut mpsc::Receiver<TimedObservation>, &mut mpsc::Receiver<Sampled>),
-        heard: &mut mpsc::Receiver<EffectProgress>,
-        pollers: &mut JoinSet<()>,
-    ) {
+    async fn run_loop(&mut self, inflow: &mut Inflow) {
         let mut pulse = Pulse::new();
         loop {
             let wake = self.wake_after_ms(&pulse);
@@ -323,15 +241,15 @@ impl Core {
                 },
                 Some(measured) = self.measurements.join_next() => self.take_measurements(measured),
                 Some(came) = self.comparing.tasks.join_next() => self.take_diff_outcome(came).await,
-                Some(murmur) = heard.recv() => self.note_progress(murmur),
-                Some(one) = sampled.recv() => self.take_sample(one),
-                Some(Err(broken)) = pollers.join_next() => {
+                Some(murmur) = inflow.heard.recv() => self.note_progress(murmur),
+                Some(one) = inflow.sampled.recv() => self.take_sample(one),
+                Some(Err(broken)) = inflow.pollers.join_next() => {
                     tracing::error!(%broken, "a poller broke off");
                     let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
                     let advice = "start cutover again; this is a fault of cutover";
                     self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
                 }
-                Some(sighting) = seen.recv() => {
+                Some(sighting) = inflow.seen.recv() => {
                     self.take_observation(sighting);
                     pulse.unobserved = true;
                 }
