@@ -30,10 +30,11 @@ use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
 use crate::session::pins;
 use crate::session::tools::Tools;
-use directory::DiffDirectory;
+use directory::{DiffDirectory, Saved};
 use ground::DiffSurvey;
 use pace::ReadPace;
 pub(crate) use summary::finish_diff;
+use work::DiffSession;
 
 /// A diff to be made.
 #[derive(Debug, Clone)]
@@ -120,47 +121,25 @@ pub async fn run_diff(
     let watch = Clock.stopwatch();
     let names = Arc::new(TopicNames::new(&plan));
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
-    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.why_unreachable(side)) {
-        return Err(trouble.clone().into());
-    }
-    let held = Arc::clone(&plan);
-    let journalled = tokio::task::spawn_blocking(move || pins::read_pins(&held)).await;
-    let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
-    let clusters = pins::check_clusters(tools.clusters(), &plan, &journalled).await?;
+    let clusters = identify_clusters(&plan, &tools).await?;
     let topics = choose_topics(&plan, &tools, &names, &request).await?;
     // Some are named by a person or by a commit alone, and only a pattern of the plan gives them another name on green.
     topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
     let mark = fingerprint_request(&clusters, &topics, &request);
     let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
     let mut place = DiffDirectory::open(&at, &mark)?;
-    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| directory::Saved::default())? };
+    let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| Saved::default())? };
     let pace = Arc::new(ReadPace::new(request.rate.or(plan.diff.rate), plan.diff.back_off_above_ms));
     let (source, span, replayed) = (request.source, request.span, request.replayed);
     let carried = &request.carried;
     let grounds = DiffSurvey { plan: &plan, tools: &tools, names: &names, source, span, replayed, carried };
-    let mut session =
-        work::DiffSession::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
+    let mut session = DiffSession::new(&plan, &tools, &request, Arc::clone(&pace), tell, stop, (watch, topics.len()));
     for topic in &topics {
         if saved.done.iter().any(|t| t.topic == *topic) {
             continue;
         }
-        let resumed = saved.topic.take().filter(|t| t.ground.topic == *topic);
-        let ground = match resumed.as_ref().map(|t| Ok(t.ground.clone())) {
-            Some(ground) => ground,
-            None => grounds.survey_topic(topic).await?,
-        };
-        let done = match ground {
-            // One topic that can't be compared stops none of the others: the report says of it that it is unknown.
-            Err(why) => {
-                tracing::warn!(topic = %visible_name(topic), %why, "a topic can't be compared");
-                let target = names.topic_on(request.source.other(), topic);
-                TopicDiff::unknown(topic.clone(), target, why)
-            }
-            Ok(ground) => match session.compare_topic(ground, resumed, &mut place, &mut saved).await? {
-                Some(done) => done,
-                None => return Ok(Ended::Interrupted),
-            },
-        };
+        let compared = compare_or_resume(&grounds, &mut session, topic, &mut place, &mut saved).await?;
+        let Some(done) = compared else { return Ok(Ended::Interrupted) };
         saved.done.push(done);
         saved.topic = None;
         place.finish_topic(&saved)?;
@@ -179,6 +158,41 @@ pub async fn run_diff(
         topics: saved.done,
     };
     Ok(Ended::Done(Box::new(report)))
+}
+
+/// The ids of both clusters, when each can be reached and is the one that is meant.
+async fn identify_clusters(plan: &Arc<Plan>, tools: &Tools) -> Result<Sides<Option<String>>, DiffFailure> {
+    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.why_unreachable(side)) {
+        return Err(trouble.clone().into());
+    }
+    let held = Arc::clone(plan);
+    let journalled = tokio::task::spawn_blocking(move || pins::read_pins(&held)).await;
+    let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
+    Ok(pins::check_clusters(tools.clusters(), plan, &journalled).await?)
+}
+
+/// Compares a topic, or goes on with it where it was broken off; `None` when it is broken off, and saved.
+async fn compare_or_resume(
+    grounds: &DiffSurvey<'_>,
+    session: &mut DiffSession,
+    topic: &str,
+    place: &mut DiffDirectory,
+    saved: &mut Saved,
+) -> Result<Option<TopicDiff>, DiffFailure> {
+    let resumed = saved.topic.take().filter(|t| t.ground.topic == topic);
+    let ground = match resumed.as_ref().map(|t| Ok(t.ground.clone())) {
+        Some(ground) => ground,
+        None => grounds.survey_topic(topic).await?,
+    };
+    match ground {
+        // One topic that can't be compared stops none of the others: the report says of it that it is unknown.
+        Err(why) => {
+            tracing::warn!(topic = %visible_name(topic), %why, "a topic can't be compared");
+            let target = grounds.names.topic_on(grounds.source.other(), topic);
+            Ok(Some(TopicDiff::unknown(topic.to_owned(), target, why)))
+        }
+        Ok(ground) => session.compare_topic(ground, resumed, place, saved).await,
+    }
 }
 
 /// The topics, by their names on blue, each once.
