@@ -173,6 +173,35 @@ impl DiffSession {
         saved: &mut Saved,
         handle: &Handle,
     ) -> Result<Option<TopicDiff>, DiffFailure> {
+        let mut course = self.begin_course(ground, resumed, place, saved)?;
+        let to = |log: usize| ground.ranges[log].iter().map(|(_, to)| *to).collect();
+        let mut tail: Tail = ([to(0), to(1)], ground.asked, ground.hidden.clone());
+        let mut passed = self.read_up_to(&mut course, tail.0.clone())?;
+        let hides = ground.hidden.iter().flatten().any(Option::is_some);
+        // Where nothing waits and nothing is hidden, what came since has nothing to add.
+        let more = ground.to_ends && (course.join.count_waiting() > 0 || hides);
+        if more && matches!(passed, Passed::Whole) {
+            passed = self.read_tail(&mut course, &mut tail, handle)?;
+        }
+        match passed {
+            Passed::Whole => {
+                let (ends, asked, hidden) = tail;
+                self.resolve_topic(course, asked, ground.limit_hidden(hidden, &ends)).map(Some)
+            }
+            Passed::Interrupted => Ok(None),
+            // Of the tail, too: twins may lie in what can't be read of it, and what waits for them would look lost.
+            Passed::Unknown(why) => Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why))),
+        }
+    }
+
+    /// Where a topic begins, or goes on.
+    fn begin_course<'a>(
+        &self,
+        ground: &'a DiffPreconditions,
+        resumed: Option<SavedTopic>,
+        place: &'a mut DiffDirectory,
+        saved: &'a mut Saved,
+    ) -> Result<Course<'a>, DiffFailure> {
         let now = Clock.stopwatch();
         let (join, next) = match resumed {
             Some(topic) => {
@@ -202,38 +231,29 @@ impl DiffSession {
         };
         // Of a resumed topic a part is read already: how long the rest takes is told from this run alone.
         course.began_at = course.read_share();
-        let to = |log: usize| ground.ranges[log].iter().map(|(_, to)| *to).collect();
-        match self.read_up_to(&mut course, [to(0), to(1)])? {
-            Passed::Whole => {}
-            Passed::Interrupted => return Ok(None),
-            Passed::Unknown(why) => {
-                return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
+        Ok(course)
+    }
+
+    /// Reads on, to the ends as they are by now, until most of the twins that are on their way have come and most open
+    /// transactions have ended, but not for long. Where the logs ended at the last look is in `tail`.
+    fn read_tail(&mut self, course: &mut Course<'_>, tail: &mut Tail, handle: &Handle) -> Result<Passed, DiffFailure> {
+        let ground = course.ground;
+        let late = ground.arrival_skew_ms.cast_signed();
+        for look in 0.. {
+            *tail = self.ends_now(ground, handle)?;
+            let (ends, asked, hidden) = &*tail;
+            match self.read_up_to(course, ends.clone())? {
+                Passed::Whole => {}
+                broken_off => return Ok(broken_off),
             }
-        }
-        let (mut asked, mut hidden, mut ends) = (ground.asked, ground.hidden.clone(), [to(0), to(1)]);
-        let hides = hidden.iter().flatten().any(Option::is_some);
-        // Where nothing waits and nothing is hidden, what came since has nothing to add.
-        if ground.to_ends && (course.join.count_waiting() > 0 || hides) {
-            let late = ground.arrival_skew_ms.cast_signed();
-            for look in 0.. {
-                (ends, asked, hidden) = self.ends_now(ground, handle)?;
-                match self.read_up_to(&mut course, ends.clone())? {
-                    Passed::Whole => {}
-                    Passed::Interrupted => return Ok(None),
-                    // Twins may lie in what can't be read of the tail: what waits for them would look lost.
-                    Passed::Unknown(why) => {
-                        return Ok(Some(TopicDiff::unknown(ground.topic.clone(), ground.names[1].clone(), why)));
-                    }
-                }
-                // Most twins come, and most transactions end, within a moment.
-                let young = course.join.count_young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
-                if look >= LOOKS || !(young || ground.still_hides(&hidden)) || self.stop.load(Ordering::Relaxed) {
-                    break;
-                }
-                handle.block_on(Clock.sleep(LOOK_MS));
+            // Most twins come, and most transactions end, within a moment.
+            let young = course.join.count_young(asked[0].min(asked[1]).0.saturating_sub(late)) > 0;
+            if look >= LOOKS || !(young || ground.still_hides(hidden)) || self.stop.load(Ordering::Relaxed) {
+                break;
             }
+            handle.block_on(Clock.sleep(LOOK_MS));
         }
-        self.resolve_topic(course, asked, ground.limit_hidden(hidden, &ends)).map(Some)
+        Ok(Passed::Whole)
     }
 
     /// Reads on to these offsets.
