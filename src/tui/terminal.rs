@@ -2,6 +2,7 @@
 //! terminal back however this ends (leaving, a signal, a panic, a lost line).
 
 mod answers;
+mod messages;
 mod modes;
 mod typed;
 
@@ -19,21 +20,18 @@ use ratatui::backend::CrosstermBackend;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
 
 use answers::{TerminalAnswers, TerminalInput};
 pub(crate) use modes::restore_terminal;
 use modes::{ask_background, enter_modes, hook_panics, put_back};
 use typed::Typed;
 
-use super::model::{Model, Overlay, ScreenOptions};
+use super::model::{Model, ScreenOptions};
 use super::update::{Cmd, Msg, update};
 use super::view;
 use crate::base::At;
 use crate::snapshot::{Ask, Reply, Snapshot};
 
-/// Snapshots and ages are drawn at most this often; keys at once.
-const FRAME: Duration = Duration::from_millis(250);
 /// Keys taken in before a frame is drawn: a held key must not lag behind.
 const MAX_KEYS_A_FRAME: usize = 64;
 
@@ -132,87 +130,6 @@ impl Cockpit {
         }
         restore_terminal();
         Ok(reason)
-    }
-
-    async fn handle_messages(
-        &mut self,
-        (mut rx, mut replies, asks): ControllerChannels,
-        events: &mut Typed,
-        mut signals: ProcessSignals,
-    ) -> ExitReason {
-        let mut tick = tokio::time::interval(FRAME);
-        // After a long stop (a suspended process, a slow line) one tick is enough.
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        rx.mark_changed();
-        let (mut controller, mut answers) = (true, true);
-        let mut stale = false;
-        loop {
-            let mut at_once = false;
-            tokio::select! {
-                // Signals and keys before snapshots: those come again.
-                biased;
-                name = signals.next() => match name {
-                    Some(name) => return ExitReason::Signal(name),
-                    None => {
-                        // Continued after a stop: the shell has had the terminal meanwhile.
-                        if enter_modes().is_err() || self.forget_drawn().is_err() {
-                            return ExitReason::TerminalLost;
-                        }
-                        at_once = true;
-                    }
-                },
-                event = events.next() => {
-                    if let Some(reason) = self.take_events(event, events, &asks).await {
-                        return reason;
-                    }
-                    if std::mem::take(&mut self.suspends) && self.suspend(events, &mut signals, &asks).await.is_err() {
-                        return ExitReason::TerminalLost;
-                    }
-                    at_once = true;
-                }
-                reply = replies.recv(), if answers => match reply {
-                    Some(reply) => {
-                        let msg = Msg::Reply(reply, (self.clock)());
-                        if self.take_message(msg, &asks) {
-                            return ExitReason::Left;
-                        }
-                        at_once = true;
-                    }
-                    None => answers = false,
-                },
-                changed = rx.changed(), if controller => {
-                    let first = self.model.snapshot.is_none();
-                    let msg = if changed.is_ok() {
-                        let snapshot = Arc::clone(&rx.borrow_and_update());
-                        (snapshot.seq > 0).then(|| Msg::Snapshot(snapshot, (self.clock)()))
-                    } else {
-                        controller = false;
-                        Some(Msg::ControllerGone)
-                    };
-                    if let Some(msg) = msg {
-                        self.take_message(msg, &asks);
-                        stale = true;
-                        at_once = first;
-                    }
-                }
-                _ = tick.tick() => {
-                    let before = self.model.now.0 / 1000;
-                    let msg = Msg::Tick((self.clock)());
-                    if self.take_message(msg, &asks) {
-                        return ExitReason::Left;
-                    }
-                    // Ages are in seconds; a dialog counts down.
-                    let aged = before != self.model.now.0 / 1000;
-                    at_once = stale || aged || matches!(self.model.overlay, Some(Overlay::Confirm(_)));
-                }
-            }
-            if at_once {
-                stale = false;
-                if self.draw().is_err() {
-                    return ExitReason::TerminalLost;
-                }
-            }
-        }
     }
 
     /// Takes one event and those that are there already.
