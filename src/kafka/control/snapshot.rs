@@ -3,23 +3,24 @@
 //! Everything that does not depend on something else is asked at the same time: log offsets of each leader, and on
 //! each broker its groups, then their offsets and members. A part that fails says so in its place.
 
+mod broker_groups;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
-use super::failure::{Class, Failure, check_code, log_retry};
-use super::group_requests::{
-    Fetched, GroupListing, apply_description, describe_classic, describe_consumer, fetch_offsets, list_groups,
-};
-use super::guard::has_stray;
+use broker_groups::{Coordinated, OffsetsAsked};
+
+use super::failure::{Class, Failure, check_code};
+use super::group_requests::Fetched;
 use super::offsets::{FoundOffset, OffsetSpec, list_offsets};
-use super::router::{Cluster, KeyType, Router, back_off};
+use super::router::{Cluster, KeyType, Router};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
 use crate::estate::partial::Shown;
-use crate::estate::{BrokerView, ClusterView, GroupKind, GroupState, GroupView, PartitionView, TopicView};
+use crate::estate::{BrokerView, ClusterView, GroupView, PartitionView, TopicView};
 
 /// How often a part is asked in all while leaders or coordinators move. Few: the next picture comes soon.
 const SNAPSHOT_ATTEMPTS: u32 = 3;
@@ -91,19 +92,6 @@ impl Default for SnapshotOptions {
 
 /// What was found of logs: which offset, and of each partition.
 type Logs = Vec<(OffsetSpec, Vec<(TopicPartition, Result<FoundOffset, Failure>)>)>;
-
-/// What one broker said of the groups it coordinates.
-struct Coordinated {
-    node: i32,
-    groups: Result<Vec<(String, GroupView, OffsetsAsked)>, Failure>,
-}
-
-/// Whether a group's offsets came.
-enum OffsetsAsked {
-    Answered,
-    /// The coordinator moved: ask again.
-    Again,
-}
 
 impl Cluster {
     /// A picture of the cluster now. Errors only when no broker answers at all; what a part could not be told is in
@@ -315,89 +303,6 @@ impl Router {
                 }
             }
         }
-    }
-
-    /// The groups that one broker coordinates, with offsets and members as far as wanted.
-    async fn groups_on(&self, node: i32, options: &SnapshotOptions) -> Coordinated {
-        Coordinated { node, groups: self.try_groups_on(node, options).await }
-    }
-
-    async fn try_groups_on(
-        &self,
-        node: i32,
-        options: &SnapshotOptions,
-    ) -> Result<Vec<(String, GroupView, OffsetsAsked)>, Failure> {
-        let connection = self.connect_node(node).await?;
-        let mut attempt = 0;
-        let listed = loop {
-            match list_groups(&connection, &[]).await {
-                Err(f) if f.class == Class::Retry && attempt + 1 < SNAPSHOT_ATTEMPTS => {
-                    attempt += 1;
-                    log_retry(self.side(), "ListGroups", attempt, &f);
-                    back_off(attempt - 1).await;
-                }
-                other => break other?,
-            }
-        };
-        let listed: Vec<GroupListing> = listed.into_iter().filter(|l| options.groups.has(&l.id)).collect();
-        let ids = |wanted: &dyn Fn(&GroupListing) -> bool| {
-            listed.iter().filter(|l| wanted(l) && !has_stray(&l.id)).map(|l| l.id.clone()).collect::<Vec<_>>()
-        };
-        // Share groups keep none (KIP-932): asking would be a refusal that looks like trouble.
-        let with_offsets = ids(&|l| l.kind != GroupKind::Share);
-        // Who is listed as Empty or Dead has no members: no need to ask.
-        let peopled = |l: &GroupListing| {
-            !matches!(l.state, Some(GroupState::Empty | GroupState::Dead))
-                // Before ListGroups v4 the list tells no state: only a description does, members wanted or not.
-                && (l.state.is_none() || options.members.has(&l.id))
-        };
-        let classic = ids(&|l| matches!(l.kind, GroupKind::Classic | GroupKind::Other) && peopled(l));
-        let modern = ids(&|l| l.kind == GroupKind::Consumer && peopled(l));
-        let (offsets, classic, modern) = tokio::join!(
-            fetch_offsets(&connection, &with_offsets, false),
-            async {
-                if classic.is_empty() { Ok(HashMap::new()) } else { describe_classic(&connection, &classic).await }
-            },
-            async {
-                if modern.is_empty() { Ok(HashMap::new()) } else { describe_consumer(&connection, &modern).await }
-            },
-        );
-        let (mut offsets, mut described) = (offsets?, classic?);
-        described.extend(modern?);
-
-        let mut out = Vec::with_capacity(listed.len());
-        for l in listed {
-            self.learn_coordinator(KeyType::Group, &l.id, node);
-            let mut view = GroupView {
-                kind: l.kind,
-                state: l.state.unwrap_or_default(),
-                protocol_type: if l.kind == GroupKind::Consumer { String::new() } else { l.protocol_type },
-                coordinator: node,
-                ..GroupView::default()
-            };
-            if has_stray(&l.id) {
-                view.trouble = Some(Trouble::new(
-                    "its id is not UTF-8 and can't be sent back: neither its members nor its offsets are known",
-                    "give the client a group.id in UTF-8",
-                ));
-            }
-            match described.remove(&l.id) {
-                Some(Ok(described)) => apply_description(&mut view, described),
-                Some(Err(failure)) => view.trouble = Some(failure.into()),
-                None => {}
-            }
-            let asked = match offsets.remove(&l.id) {
-                Some(Err(f)) if f.class == Class::Retry => OffsetsAsked::Again,
-                Some(answer) => {
-                    place_offsets(&mut view, answer);
-                    OffsetsAsked::Answered
-                }
-                // Not asked for: a share group, or an id that can't be sent back.
-                None => OffsetsAsked::Answered,
-            };
-            out.push((l.id, view, asked));
-        }
-        Ok(out)
     }
 
     async fn place_groups(&self, view: &mut ClusterView, coordinated: Vec<Coordinated>, options: &SnapshotOptions) {
