@@ -21,7 +21,15 @@ const OLD: &str = "without the brokers' versions an older protocol would be spok
 
 /// What becomes of a property, by librdkafka's own name; `None`: it is used as it is.
 pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
-    use PropertyFate::{Ignored, Only, Refused};
+    judge_unsafe(name)
+        .or_else(|| judge_consumers(name))
+        .or_else(|| judge_producers(name))
+        .or_else(|| judge_clients(name))
+}
+
+/// What nothing is connected to with: a client would not do, or not see, what is claimed of it.
+fn judge_unsafe(name: &str) -> Option<PropertyFate> {
+    use PropertyFate::{Only, Refused};
     Some(match name {
         "plugin.library.paths" | "ssl.engine.location" | "ssl.engine.id" | "ssl.providers" => Refused(LOADS),
         "sasl.kerberos.kinit.cmd" => Refused("librdkafka would run it in a shell"),
@@ -32,12 +40,17 @@ pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
         "ssl.crl.location" => Refused("the control plane checks no revocation lists, and would trust what it revokes"),
         "api.version.request" => Only("true", OLD),
         "api.version.fallback.ms" | "broker.version.fallback" => Refused(OLD),
-        "client.rack" => Ignored("a follower's end may be behind its leader's, so leaders are read"),
+        _ => return None,
+    })
+}
+
+/// What a consumer reads, commits and joins groups with.
+fn judge_consumers(name: &str) -> Option<PropertyFate> {
+    use PropertyFate::Ignored;
+    Some(match name {
         "isolation.level" => {
             Ignored("what is read is said by each look: committed records, up to the last stable offset")
         }
-        "allow.auto.create.topics" => Ignored("cutover creates no topic"),
-        "log_level" => Ignored("RUST_LOG says what is logged, with --log"),
         "statistics.interval.ms"
         | "enable.partition.eof"
         | "check.crcs"
@@ -68,6 +81,14 @@ pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
         | "heartbeat.interval.ms"
         | "max.poll.interval.ms"
         | "partition.assignment.strategy" => Ignored(MEMBER),
+        _ => return None,
+    })
+}
+
+/// What a producer writes with.
+fn judge_producers(name: &str) -> Option<PropertyFate> {
+    use PropertyFate::Ignored;
+    Some(match name {
         "request.required.acks"
         | "enable.idempotence"
         | "enable.gapless.guarantee"
@@ -86,6 +107,17 @@ pub(super) fn fate_of(name: &str) -> Option<PropertyFate> {
         | "queue.buffering.max.messages"
         | "queue.buffering.backpressure.threshold"
         | "sticky.partitioning.linger.ms" => Ignored(WRITES),
+        _ => return None,
+    })
+}
+
+/// What any client has that has no effect here.
+fn judge_clients(name: &str) -> Option<PropertyFate> {
+    use PropertyFate::Ignored;
+    Some(match name {
+        "client.rack" => Ignored("a follower's end may be behind its leader's, so leaders are read"),
+        "allow.auto.create.topics" => Ignored("cutover creates no topic"),
+        "log_level" => Ignored("RUST_LOG says what is logged, with --log"),
         "https.ca.location" | "https.ca.pem" => Ignored("it is for OAUTHBEARER, which is not spoken yet"),
         "ssl.ca.certificate.stores" => Ignored("it is for Windows: write `ssl.ca.location`"),
         "socket.blocking.max.ms"
