@@ -181,8 +181,26 @@ pub fn status(snapshot: &Snapshot) -> String {
     let (migration, controller) = (visible_name(&snapshot.header.migration), visible_name(&snapshot.header.controller));
     let _ = writeln!(out, "{migration}  controller {controller}");
     let untrusted = snapshot.why_untrusted(snapshot.now);
+    write_phases(&mut out, snapshot, untrusted.as_ref());
+    write_alarms(&mut out, snapshot, untrusted.as_ref());
+    write_side(&mut out, &snapshot.blue, snapshot);
+    write_side(&mut out, &snapshot.green, snapshot);
+    write_groups(&mut out, snapshot);
+    write_waits(&mut out, snapshot);
+    write_soaks(&mut out, snapshot);
+    if !snapshot.producers.is_empty() {
+        write_producers(&mut out, snapshot);
+    }
+    if let Some(diff) = &snapshot.diff {
+        let _ = writeln!(out, "\n{}", visible_text(&diff.describe_state()));
+    }
+    out
+}
+
+/// How far each phase is. `untrusted`: why nothing counts as proven now.
+fn write_phases(out: &mut String, snapshot: &Snapshot, untrusted: Option<&String>) {
     for phase in &snapshot.phases {
-        let note = phase.note.as_ref().or(untrusted.as_ref());
+        let note = phase.note.as_ref().or(untrusted);
         let progress = match (phase.total, phase.done, note) {
             (0, ..) => "–".to_owned(),
             (total, Some(done), None) => format!("{done}/{total}"),
@@ -191,20 +209,25 @@ pub fn status(snapshot: &Snapshot) -> String {
         };
         let _ = writeln!(out, "  {} {} {progress}", phase.number, visible_text(&phase.name));
     }
+}
+
+/// What a person has to know before the figures: that they are not the whole truth, and what is about to happen by itself.
+fn write_alarms(out: &mut String, snapshot: &Snapshot, untrusted: Option<&String>) {
     if let Some(trouble) = &snapshot.header.journal_trouble {
         let _ = writeln!(out, "  ! the journal is not the whole truth: {}", visible_text(&trouble.what));
         if !trouble.advice.is_empty() {
             let _ = writeln!(out, "    {}", visible_text(&trouble.advice));
         }
     }
-    if let Some(why) = &untrusted {
+    if let Some(why) = untrusted {
         let _ = writeln!(out, "  ! nothing is ready or proven now: {}", visible_text(why));
     }
     for countdown in &snapshot.countdowns {
         let _ = writeln!(out, "  ! {}", visible_text(&countdown.describe_countdown(snapshot.now)));
     }
-    write_side(&mut out, &snapshot.blue, snapshot);
-    write_side(&mut out, &snapshot.green, snapshot);
+}
+
+fn write_groups(out: &mut String, snapshot: &Snapshot) {
     let mut rows =
         vec![["group", "team", "stage", "[B] lag", "[G] lag", "way back", "next"].map(String::from).to_vec()];
     for g in &snapshot.groups {
@@ -220,30 +243,25 @@ pub fn status(snapshot: &Snapshot) -> String {
     }
     out.push('\n');
     out.push_str(&format_table(&rows));
-    write_waits(&mut out, snapshot);
-    write_soaks(&mut out, snapshot);
-    if !snapshot.producers.is_empty() {
-        let mut rows =
-            vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "on both", "next"].map(String::from).to_vec()];
-        let rate = |r: Option<f64>| r.map_or_else(|| "-".to_owned(), |r| format!("{r:.1}"));
-        for p in &snapshot.producers {
-            rows.push(vec![
-                visible_name(&p.name),
-                visible_name(&p.team),
-                describe_flag(p, snapshot),
-                rate(p.observed.blue_rate),
-                rate(p.observed.green_rate),
-                visible_text(&describe_fidelity(p, snapshot)),
-                visible_text(p.disagreement.as_deref().unwrap_or(snapshot.next_of(&p.next))),
-            ]);
-        }
-        out.push('\n');
-        out.push_str(&format_table(&rows));
+}
+
+fn write_producers(out: &mut String, snapshot: &Snapshot) {
+    let mut rows =
+        vec![["producer", "team", "flag", "[B] rec/s", "[G] rec/s", "on both", "next"].map(String::from).to_vec()];
+    let rate = |r: Option<f64>| r.map_or_else(|| "-".to_owned(), |r| format!("{r:.1}"));
+    for p in &snapshot.producers {
+        rows.push(vec![
+            visible_name(&p.name),
+            visible_name(&p.team),
+            describe_flag(p, snapshot),
+            rate(p.observed.blue_rate),
+            rate(p.observed.green_rate),
+            visible_text(&describe_fidelity(p, snapshot)),
+            visible_text(p.disagreement.as_deref().unwrap_or(snapshot.next_of(&p.next))),
+        ]);
     }
-    if let Some(diff) = &snapshot.diff {
-        let _ = writeln!(out, "\n{}", visible_text(&diff.describe_state()));
-    }
-    out
+    out.push('\n');
+    out.push_str(&format_table(&rows));
 }
 
 /// What soaks are compared with, and every criterion and trigger of the groups that soak.
