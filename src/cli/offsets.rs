@@ -18,7 +18,7 @@ use crate::offsets::{Chosen, Strategy, reset_file};
 use crate::plan::Plan;
 use crate::report;
 use crate::session::export;
-use crate::session::options::Want;
+use crate::session::options::{Options, Want};
 
 /// `cutover offsets ...`.
 pub fn run(global: &GlobalArgs, verb: OffsetsVerb) -> Result<Exit, Error> {
@@ -221,58 +221,24 @@ fn apply(
 ) -> Result<Exit, Error> {
     let plan = load_plan(global)?;
     let to: Side = what.to.into();
-    // What the plan says of every group anyway is no choice, and needs no reason.
-    let chosen = parse_chosen(what)?.filter(|chosen| !what.group.iter().all(|group| is_planned(&plan, group, chosen)));
-    if let Some(c) = chosen.as_ref().filter(|c| c.reason.trim().is_empty()) {
-        return Err(Error::Usage(Trouble::new(
-            format!("--strategy {} is not what the plan says", c.strategy),
-            "say why with --reason TEXT: it is journalled",
-        )));
-    }
+    let chosen = find_departure(&plan, what)?;
     let overrides = overrides.to_overrides(what.reason.as_deref())?;
-    let command = |group: &String| Command::ResetOffsets {
-        group: group.clone(),
+    let command = |group: &str| Command::ResetOffsets {
+        group: group.to_owned(),
         to,
         chosen: chosen.clone(),
         overrides: overrides.clone(),
     };
     let options = build_options(global)?;
-    let (actor, config) = (options.actor.clone(), plan.clone());
-    let reports = runtime()?.block_on(async {
-        let (mut handle, _) = attach_or_host(plan, options, false).await?;
-        let mut reports: Vec<(String, RunReport)> = Vec::new();
-        for group in &what.group {
-            // A name that fits none is passed on as well: the refusal says that it was given.
-            let named =
-                yes.iter().find(|y| *y == group || **y == visible_name(group)).or(yes.first()).map(String::as_str);
-            let mut said = |line: &str| say!("{}", visible_text(line));
-            let report = tokio::select! {
-                report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
-                _ = wait_for_interrupt() => break,
-            };
-            let failed = report.class.is_some();
-            reports.push((group.clone(), report));
-            if failed {
-                break; // what stopped one may stop all: the others are not even tried
-            }
-        }
-        handle.shutdown().await;
-        Ok::<_, Error>(reports)
-    })?;
+    let config = plan.clone();
+    let reports = runtime()?.block_on(reset_groups(plan, options, &what.group, yes, command))?;
     let done = reports.last().is_some_and(|(_, r)| r.class.is_some()) || reports.len() == what.group.len();
     if !done {
         print_reports(global, &reports)?;
         return Ok(say_interrupted(global));
     }
-    if let Some((path, force)) = file {
-        let plans: Vec<(&str, &GroupTranslation)> =
-            reports.iter().filter_map(|(g, r)| Some((g.as_str(), &r.run.as_ref()?.offsets.as_ref()?.plan))).collect();
-        let wrote = format_reset_file(&config, to, &plans).map(|text| export::write_file(path, &text, force));
-        match wrote {
-            Ok(Ok(())) => say!("cutover: {} written", visible_path(path)),
-            Ok(Err(why)) => say!("cutover: {}\n  {}", visible_text(&why.what), visible_text(&why.advice)),
-            Err(why) => return Err(why),
-        }
+    if let Some(file) = file {
+        export_reset(&config, to, &reports, file)?;
     }
     for left in what.group.iter().skip(reports.len()) {
         say!("cutover: {} was not tried", visible_name(left));
@@ -282,6 +248,65 @@ fn apply(
         several => print_reports(global, several)?,
     }
     Ok(reports.last().map_or(Exit::FAILED, |(_, r)| Exit::of_end(r.class)))
+}
+
+/// The strategy that was asked for, where it is not what the plan says of every group anyway: that is no choice, and needs no
+/// reason.
+fn find_departure(plan: &Plan, what: &OffsetsArgs) -> Result<Option<Chosen>, Error> {
+    let chosen = parse_chosen(what)?.filter(|chosen| !what.group.iter().all(|group| is_planned(plan, group, chosen)));
+    if let Some(c) = chosen.as_ref().filter(|c| c.reason.trim().is_empty()) {
+        return Err(Error::Usage(Trouble::new(
+            format!("--strategy {} is not what the plan says", c.strategy),
+            "say why with --reason TEXT: it is journalled",
+        )));
+    }
+    Ok(chosen)
+}
+
+/// Sets the offsets of one group after the other, until one can't be set or a person breaks it off: what came of each.
+async fn reset_groups(
+    plan: Plan,
+    options: Options,
+    groups: &[String],
+    yes: &[String],
+    command: impl Fn(&str) -> Command,
+) -> Result<Vec<(String, RunReport)>, Error> {
+    let actor = options.actor.clone();
+    let (mut handle, _) = attach_or_host(plan, options, false).await?;
+    let mut reports: Vec<(String, RunReport)> = Vec::new();
+    for group in groups {
+        // A name that fits none is passed on as well: the refusal says that it was given.
+        let named = yes.iter().find(|y| *y == group || **y == visible_name(group)).or(yes.first()).map(String::as_str);
+        let mut said = |line: &str| say!("{}", visible_text(line));
+        let report = tokio::select! {
+            report = execute(&mut handle, command(group), &actor, named, &mut said) => report,
+            _ = wait_for_interrupt() => break,
+        };
+        let failed = report.class.is_some();
+        reports.push((group.clone(), report));
+        if failed {
+            break; // what stopped one may stop all: the others are not even tried
+        }
+    }
+    handle.shutdown().await;
+    Ok(reports)
+}
+
+/// Writes what was set to a file. One that can't be written is told and changes nothing: the offsets are set.
+fn export_reset(
+    config: &Plan,
+    to: Side,
+    reports: &[(String, RunReport)],
+    (path, force): (&Path, bool),
+) -> Result<(), Error> {
+    let plans: Vec<(&str, &GroupTranslation)> =
+        reports.iter().filter_map(|(g, r)| Some((g.as_str(), &r.run.as_ref()?.offsets.as_ref()?.plan))).collect();
+    let text = format_reset_file(config, to, &plans)?;
+    match export::write_file(path, &text, force) {
+        Ok(()) => say!("cutover: {} written", visible_path(path)),
+        Err(why) => say!("cutover: {}\n  {}", visible_text(&why.what), visible_text(&why.advice)),
+    }
+    Ok(())
 }
 
 /// The strategy that was asked for.
