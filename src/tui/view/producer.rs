@@ -61,40 +61,13 @@ pub(crate) fn count_hidden(m: &Model, name: &str, area: Rect) -> usize {
 /// Everything that is known of it, a line each.
 fn producer_lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
-    let mut lines: Vec<Row<'t>> = Vec::new();
-    let row = Row::new(theme)
-        .gap(1)
-        .put(Role::Strong, text::cut_middle(&visible_name(&p.name), width / 2, theme.glyph(Glyph::Ellipsis)))
-        .gap(2)
-        .put(Role::Dim, visible_name(&p.team));
-    let row = if p.critical { row.gap(2).put(Role::Text, "critical: passes through dual") } else { row };
-    lines.push(if p.transactional { row.gap(2).put(Role::Text, "exactly-once: hard cutover only") } else { row });
+    let mut lines: Vec<Row<'t>> = vec![title_line(m, p, width)];
     if !p.transactional {
         lines.push(Row::new(theme));
     }
     lines.push(flag_line(m, p.flag.as_ref()));
-    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::format_rate);
-    let mut observed = Row::new(theme)
-        .gap(1)
-        .left(Role::Dim, "as observed", 14)
-        .mark(Side::Blue)
-        .put(Role::Text, format!(" {}   ", rate(p.observed.blue_rate)))
-        .mark(Side::Green)
-        .put(Role::Text, format!(" {}", rate(p.observed.green_rate)));
-    if let Some(at) = p.observed.at {
-        let (role, age) = words::describe_age(m.clock(), at, m.stale_after());
-        observed = observed.gap(3).put(role, age);
-    }
-    lines.push(observed);
-    let list = |label: &str, words: &str, role: Role| {
-        let mut out = Vec::new();
-        for (i, l) in
-            text::wrap(words, width.saturating_sub(16), 4, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate()
-        {
-            out.push(Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, 14).put(role, l));
-        }
-        out
-    };
+    lines.push(observed_line(m, p));
+    let list = |label: &str, words: &str, role: Role| labelled_lines(m, label, words, role, width);
     lines.extend(list("topics", &words::join_names(&p.topics), Role::Text));
     if !p.observed.shared.is_empty() {
         let words = format!("{} are written by others too: not attributable", words::join_names(&p.observed.shared));
@@ -124,6 +97,44 @@ fn producer_lines<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Vec<Row<'t
     }
     lines.push(Row::new(theme));
     lines
+}
+
+/// Who it is, and how it may be moved.
+fn title_line<'t>(m: &'t Model, p: &ProducerRow, width: usize) -> Row<'t> {
+    let theme = m.theme();
+    let row = Row::new(theme)
+        .gap(1)
+        .put(Role::Strong, text::cut_middle(&visible_name(&p.name), width / 2, theme.glyph(Glyph::Ellipsis)))
+        .gap(2)
+        .put(Role::Dim, visible_name(&p.team));
+    let row = if p.critical { row.gap(2).put(Role::Text, "critical: passes through dual") } else { row };
+    if p.transactional { row.gap(2).put(Role::Text, "exactly-once: hard cutover only") } else { row }
+}
+
+/// What its topics show, and how long ago.
+fn observed_line<'t>(m: &'t Model, p: &ProducerRow) -> Row<'t> {
+    let theme = m.theme();
+    let rate = |r: Option<f64>| r.map_or_else(|| theme.glyph(Glyph::Dash).to_owned(), text::format_rate);
+    let observed = Row::new(theme)
+        .gap(1)
+        .left(Role::Dim, "as observed", 14)
+        .mark(Side::Blue)
+        .put(Role::Text, format!(" {}   ", rate(p.observed.blue_rate)))
+        .mark(Side::Green)
+        .put(Role::Text, format!(" {}", rate(p.observed.green_rate)));
+    let Some(at) = p.observed.at else { return observed };
+    let (role, age) = words::describe_age(m.clock(), at, m.stale_after());
+    observed.gap(3).put(role, age)
+}
+
+/// Words behind a label, wrapped.
+fn labelled_lines<'t>(m: &'t Model, label: &str, words: &str, role: Role, width: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let mut out = Vec::new();
+    for (i, l) in text::wrap(words, width.saturating_sub(16), 4, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
+        out.push(Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, 14).put(role, l));
+    }
+    out
 }
 
 /// The gate of the next move; in the middle of a run that of after the stop.
