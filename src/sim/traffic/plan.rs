@@ -29,7 +29,7 @@ fn format_toml_list(items: &[String]) -> String {
 #[must_use]
 pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'_>) -> String {
     let mut out = String::from(HEAD);
-    // writing to a String can't fail
+    // writing to a String can't fail, here and below
     let _ = write!(
         out,
         "[clusters.blue]\nname = \"legacy\"\nbootstrap = {}\ncluster_id = {}\n\n\
@@ -40,6 +40,17 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
         format_toml_string(addresses.green.1),
     );
     let path = format_toml_string(&flags.to_string_lossy());
+    write_topics(&mut out, estate);
+    write_producers(&mut out, estate, &path);
+    write_ledgers(&mut out, estate, &path);
+    if !estate.ledgers.is_empty() {
+        out.push_str(WINDOWS);
+    }
+    write_groups(&mut out, estate, &path);
+    out
+}
+
+fn write_topics(out: &mut String, estate: &EstateSpec) {
     // Dead letters are named by their groups below, and no group's offsets on them are translated.
     for topic in estate.topics.iter().filter(|t| !t.name.ends_with(".dlq")) {
         // An exactly-once producer never writes to both: its topic has a seam, and no twins to align by.
@@ -48,6 +59,9 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
         }
         let _ = writeln!(out, "[[topics]]\nname = {}\nstrategy = \"align\"\n", format_toml_string(&topic.name));
     }
+}
+
+fn write_producers(out: &mut String, estate: &EstateSpec, path: &str) {
     for p in &estate.producers {
         let _ = writeln!(
             out,
@@ -60,6 +74,10 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
             format_toml_string(&p.flag_key()),
         );
     }
+}
+
+/// The exactly-once producers.
+fn write_ledgers(out: &mut String, estate: &EstateSpec, path: &str) {
     for l in &estate.ledgers {
         let _ = writeln!(
             out,
@@ -75,9 +93,9 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
             format_toml_string(&l.flag_key()),
         );
     }
-    if !estate.ledgers.is_empty() {
-        out.push_str(WINDOWS);
-    }
+}
+
+fn write_groups(out: &mut String, estate: &EstateSpec, path: &str) {
     for g in &estate.groups {
         let _ = writeln!(
             out,
@@ -94,7 +112,6 @@ pub fn demo_plan_toml(estate: &EstateSpec, flags: &Path, addresses: &Addresses<'
         }
         out.push('\n');
     }
-    out
 }
 
 const HEAD: &str = "\
