@@ -7,6 +7,7 @@
 //! says that its log ends at or past `to`. Neither needs a record right before `to`: transaction
 //! markers, aborted records and compaction leave holes anywhere.
 
+mod ends;
 mod error;
 mod hold;
 mod limits;
@@ -14,7 +15,7 @@ mod record;
 mod wait;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,19 +31,17 @@ use super::librdkafka::{self, EventContext};
 use super::properties::ClientProperties;
 use crate::base::{TopicPartition, Trouble};
 pub use error::ReadError;
-use error::{is_passing, moves_leader};
+use error::is_passing;
 use hold::ReaderHold;
 pub(crate) use hold::Warden;
 pub use limits::Portion;
 use limits::QueueLimits;
 pub use record::RecordRef;
-use wait::{ReadPatience, ReadyQueues, TICK};
+use wait::{ReadPatience, ReadyQueues};
 
 /// Partitions that are read at the same time: a bound of memory. For each at most 4 MiB or 20,000 records wait, and a
 /// [`Portion`] more (or one record, when that is larger).
 const TOGETHER: usize = 128;
-/// How often the ends of the logs are asked for again when leadership has just moved.
-const END_ATTEMPTS: usize = 5;
 
 /// Which records are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -247,99 +246,6 @@ impl RecordReader {
         Ok(done)
     }
 
-    /// Readable ends (LSO or high watermark) of partitions, in one request a leader.
-    pub fn list_ends(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
-        self.list_offsets(partitions, Offset::End)
-    }
-
-    /// Log start offsets of partitions, in one request a leader.
-    pub fn list_starts(&self, partitions: &[TopicPartition]) -> Result<Vec<i64>, ReadError> {
-        self.list_offsets(partitions, Offset::Beginning)
-    }
-
-    fn list_offsets(&self, partitions: &[TopicPartition], which: Offset) -> Result<Vec<i64>, ReadError> {
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut last = None;
-        for _ in 0..END_ATTEMPTS {
-            let mut ask = TopicPartitionList::new();
-            for p in partitions {
-                ask.add_partition_offset(&p.topic, p.partition, which)
-                    .map_err(|e| self.refused_error("asking for", p, &e))?;
-            }
-            // As times are asked for: one request a leader, where watermarks take one a partition.
-            let answer = match self.consumer.offsets_for_times(ask, self.patience) {
-                Ok(answer) => answer,
-                Err(e) if e.rdkafka_error_code().is_some_and(moves_leader) => {
-                    tracing::info!(bootstrap = %self.bootstrap, partition = %partitions[0], why = %e, "its leader moves");
-                    last = Some((partitions[0].clone(), e));
-                    self.refresh_leaders(&partitions[0]);
-                    continue;
-                }
-                Err(e) => {
-                    self.refresh_leaders(&partitions[0]);
-                    let more = partitions.len() - 1;
-                    let what = match more {
-                        0 => format!("asking for the offsets of {}", partitions[0]),
-                        _ => format!("asking for the offsets of {} and {more} more partitions", partitions[0]),
-                    };
-                    return Err(match self.find_missing(partitions) {
-                        Some(p) => self.refused_error("asking for the offsets of", p, &e),
-                        None => self.stalled_error(&what, Some(&e)),
-                    });
-                }
-            };
-            // The answer keeps neither order nor errors apart: by name.
-            let found: BTreeMap<_, _> = answer
-                .elements()
-                .iter()
-                .map(|e| ((e.topic().to_owned(), e.partition()), (e.offset(), e.error())))
-                .collect();
-            let offset_of = |p: &TopicPartition| match found.get(&(p.topic.clone(), p.partition)) {
-                Some((Offset::Offset(offset), Ok(()))) => Ok(*offset),
-                Some((_, Err(e))) => Err((p.clone(), e.clone())),
-                _ => Err((p.clone(), KafkaError::OffsetFetch(RDKafkaErrorCode::UnknownPartition))),
-            };
-            match partitions.iter().map(offset_of).collect::<Result<Vec<_>, _>>() {
-                Ok(offsets) => return Ok(offsets),
-                Err((p, e)) if e.rdkafka_error_code().is_some_and(is_passing) => {
-                    tracing::debug!(bootstrap = %self.bootstrap, partition = %p, why = %e, "offsets are asked for again");
-                    self.refresh_leaders(&p);
-                    last = Some((p, e));
-                }
-                // Without any broker nothing is known of the topic: that is the news, not the topic. Unless one is back.
-                Err((p, e)) if self.is_cut_off() => {
-                    if !self.refresh_leaders(&p) {
-                        return Err(self.stalled_error("asking for offsets", Some(&e)));
-                    }
-                    tracing::info!(bootstrap = %self.bootstrap, "a broker is back");
-                    self.consumer.context().forget_errors();
-                    last = Some((p, e));
-                }
-                Err((p, e)) => return Err(self.refused_error("asking for the offsets of", &p, &e)),
-            }
-        }
-        let (p, e) = last.unwrap_or_else(|| (partitions[0].clone(), KafkaError::NoMessageReceived));
-        Err(self.refused_error("asking for the offsets of", &p, &e))
-    }
-
-    /// Takes leaders and their epochs as they are now; a moment passes while leadership settles. Whether anyone answered.
-    fn refresh_leaders(&self, partition: &TopicPartition) -> bool {
-        let told = self.consumer.fetch_metadata(Some(&partition.topic), self.patience.min(TICK * 10)).is_ok();
-        drop(self.consumer.poll(TICK * 4));
-        self.serve_events();
-        told
-    }
-
-    /// The first partition that its cluster does not have; `None` when all are there or nobody can be asked.
-    fn find_missing<'a>(&self, partitions: &'a [TopicPartition]) -> Option<&'a TopicPartition> {
-        partitions.iter().find(|p| {
-            let metadata = self.consumer.fetch_metadata(Some(&p.topic), self.patience.min(TICK * 10)).ok();
-            metadata.is_some_and(|m| m.topics().iter().all(|t| t.partitions().iter().all(|q| q.id() != p.partition)))
-        })
-    }
-
     fn read_together(
         &mut self,
         ranges: &[ReadRange],
@@ -398,12 +304,7 @@ impl RecordReader {
         let mut held = Vec::new();
         while open > 0 {
             self.serve_events();
-            // librdkafka goes on trying what is refused for good.
-            if let Some((code, _)) = self.consumer.context().last_error()
-                && librdkafka::is_final(code)
-            {
-                return Err(self.stalled_error("reading", None));
-            }
+            self.check_final_error()?;
             let next = match ready.take() {
                 // What is held is looked at only when nothing else has anything: a gate slows down its own range alone.
                 None if !held.is_empty() => {
@@ -415,17 +316,7 @@ impl RecordReader {
                 some => some,
             };
             let Some(slot) = next else {
-                let waited_for = windows.iter().filter(|w| w.open).map(|w| &w.range.partition);
-                if let Some(statistics) = self.consumer.context().take_statistics() {
-                    patience.note_statistics(&statistics, waited_for);
-                }
-                patience.tick();
-                if patience.is_over() {
-                    let first = windows.iter().find(|w| w.open).map_or((&windows[0], 0), |w| (w, w.next));
-                    let stands =
-                        format!("reading {}: nothing at or after offset {} came", first.0.range.partition, first.1);
-                    return Err(self.stalled_error(&stands, None));
-                }
+                self.spend_patience(&mut patience, windows)?;
                 continue;
             };
             let window = &mut windows[slot];
@@ -453,6 +344,29 @@ impl RecordReader {
             }
         }
         Ok(())
+    }
+
+    /// librdkafka goes on trying what is refused for good.
+    fn check_final_error(&self) -> Result<(), ReadError> {
+        match self.consumer.context().last_error() {
+            Some((code, _)) if librdkafka::is_final(code) => Err(self.stalled_error("reading", None)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A tick has passed in which nothing came. Errors: nor has anything got anywhere, for too long.
+    fn spend_patience(&self, patience: &mut ReadPatience, windows: &[Window<'_>]) -> Result<(), ReadError> {
+        let waited_for = windows.iter().filter(|w| w.open).map(|w| &w.range.partition);
+        if let Some(statistics) = self.consumer.context().take_statistics() {
+            patience.note_statistics(&statistics, waited_for);
+        }
+        patience.tick();
+        if !patience.is_over() {
+            return Ok(());
+        }
+        let first = windows.iter().find(|w| w.open).map_or((&windows[0], 0), |w| (w, w.next));
+        let stands = format!("reading {}: nothing at or after offset {} came", first.0.range.partition, first.1);
+        Err(self.stalled_error(&stands, None))
     }
 
     /// Takes what waits for one window. Returns whether it got anywhere, and whether more waits.
@@ -545,12 +459,6 @@ impl RecordReader {
                 }
             }
         });
-    }
-
-    /// Whether connections failed since errors were last forgotten.
-    fn is_cut_off(&self) -> bool {
-        self.serve_events();
-        self.consumer.context().last_error().is_some()
     }
 
     fn refused_error(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
