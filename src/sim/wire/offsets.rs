@@ -79,33 +79,39 @@ pub(super) fn fetch_offsets(
     request: OffsetFetchRequest,
     version: i16,
 ) -> OffsetFetchResponse {
+    if version >= 8 { fetch_of_groups(context, request) } else { fetch_of_group(context, request, version) }
+}
+
+/// From v8 on: of several groups at once.
+fn fetch_of_groups(context: &ConnectionContext<'_>, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let mut response = OffsetFetchResponse::default();
-    if version >= 8 {
-        for group in request.groups {
-            let asked =
-                group.topics.map(|ts| ts.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect());
-            let found = look_up_offsets(context, &group.group_id, asked, request.require_stable);
-            let mut result = OffsetFetchResponseGroup::default()
-                .with_group_id(group.group_id)
-                .with_error_code(error_code_of(&found));
-            for (name, partitions) in found.unwrap_or_default() {
-                let each = |(p, f): (i32, FetchedOffset)| {
-                    OffsetFetchResponsePartitions::default()
-                        .with_partition_index(p)
-                        .with_committed_offset(f.offset)
-                        .with_committed_leader_epoch(f.leader_epoch)
-                        .with_metadata(Some(to_str_bytes(&f.metadata)))
-                        .with_error_code(f.error.map_or(0, |e| e.code()))
-                };
-                let topic = OffsetFetchResponseTopics::default()
-                    .with_name(to_str_bytes(&name).into())
-                    .with_partitions(partitions.into_iter().map(each).collect());
-                result.topics.push(topic);
-            }
-            response.groups.push(result);
+    for group in request.groups {
+        let asked = group.topics.map(|ts| ts.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect());
+        let found = look_up_offsets(context, &group.group_id, asked, request.require_stable);
+        let mut result =
+            OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_error_code(error_code_of(&found));
+        for (name, partitions) in found.unwrap_or_default() {
+            let each = |(p, f): (i32, FetchedOffset)| {
+                OffsetFetchResponsePartitions::default()
+                    .with_partition_index(p)
+                    .with_committed_offset(f.offset)
+                    .with_committed_leader_epoch(f.leader_epoch)
+                    .with_metadata(Some(to_str_bytes(&f.metadata)))
+                    .with_error_code(f.error.map_or(0, |e| e.code()))
+            };
+            let topic = OffsetFetchResponseTopics::default()
+                .with_name(to_str_bytes(&name).into())
+                .with_partitions(partitions.into_iter().map(each).collect());
+            result.topics.push(topic);
         }
-        return response;
+        response.groups.push(result);
     }
+    response
+}
+
+/// Before v8: of one group.
+fn fetch_of_group(context: &ConnectionContext<'_>, request: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
+    let mut response = OffsetFetchResponse::default();
     let asked: Option<AskedPartitions> =
         request.topics.map(|ts| ts.into_iter().map(|t| (t.name.to_string(), t.partition_indexes)).collect());
     // v1 has no place for an error of the group: each partition tells
