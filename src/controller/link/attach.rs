@@ -99,10 +99,6 @@ async fn connect_to_controller(
     want: Want,
     plan: &str,
 ) -> Result<Option<(ControllerLine, Snapshot)>, Trouble> {
-    let there = |what: String| {
-        let name = visible_path(path);
-        Trouble::new(format!("{name}: {what}"), "end the controller that runs, or look with --read-only")
-    };
     let stream = match open_stream(path).await {
         Ok(stream) => stream,
         // A socket that nobody listens at is what a killed controller leaves behind.
@@ -113,40 +109,18 @@ async fn connect_to_controller(
                 "attach as the user that runs it",
             ));
         }
-        Err(e) => return Err(there(e.to_string())),
+        Err(e) => return Err(explain_there(path, &e.to_string())),
     };
     check_same_user(&stream)?;
-    let (from, mut to) = stream.into_split();
     let hello = FromScreen::Hello {
         protocol: PROTOCOL,
         version: env!("CARGO_PKG_VERSION").into(),
         read_only: want == Want::ReadOnly,
         plan: plan.to_owned(),
     };
-    let (frames_tx, mut frames) = mpsc::channel(FRAMES);
-    let mut other_plan = false;
-    let begin = async {
-        frame::write(&mut to, &hello).await.map_err(|e| there(e.to_string()))?;
-        let reader = tokio::spawn(read_frames(from, frames_tx));
-        let answer = frames.recv().await;
-        let picture = match answer {
-            Some(FromController::Welcome { plan: its, .. }) => {
-                other_plan = its != plan;
-                frames.recv().await
-            }
-            Some(FromController::Refused(trouble)) => return Err(trouble),
-            // It ended between the two: there is nobody any more.
-            _ => return Ok(None),
-        };
-        match picture {
-            Some(FromController::Picture(first)) => Ok(Some((reader, *first))),
-            _ => Ok(None),
-        }
-    };
-    match tokio::time::timeout(HELLO, begin).await {
-        Ok(Ok(Some((reader, first)))) => {
-            tracing::info!(socket = %visible_path(path), other_plan, "attached");
-            let line = ControllerLine { to, frames, reader, other_plan };
+    match tokio::time::timeout(HELLO, greet_controller(path, stream, &hello, plan)).await {
+        Ok(Ok(Some((line, first)))) => {
+            tracing::info!(socket = %visible_path(path), other_plan = line.other_plan, "attached");
             Ok(Some((line, first)))
         }
         Ok(Ok(None)) => {
@@ -157,7 +131,39 @@ async fn connect_to_controller(
             tracing::warn!(socket = %visible_path(path), why = %trouble.what, "not attached");
             Err(trouble)
         }
-        Err(_) => Err(there(format!("the controller did not answer within {} s", HELLO.as_secs()))),
+        Err(_) => {
+            let what = format!("the controller did not answer within {} s", HELLO.as_secs());
+            Err(explain_there(path, &what))
+        }
+    }
+}
+
+/// Somebody is there, and can't be talked to.
+fn explain_there(path: &Path, what: &str) -> Trouble {
+    let name = visible_path(path);
+    Trouble::new(format!("{name}: {what}"), "end the controller that runs, or look with --read-only")
+}
+
+/// Says hello and waits for the first picture. `None`: it ended meanwhile.
+async fn greet_controller(
+    path: &Path,
+    stream: UnixStream,
+    hello: &FromScreen,
+    plan: &str,
+) -> Result<Option<(ControllerLine, Snapshot)>, Trouble> {
+    let (from, mut to) = stream.into_split();
+    let (frames_tx, mut frames) = mpsc::channel(FRAMES);
+    frame::write(&mut to, hello).await.map_err(|e| explain_there(path, &e.to_string()))?;
+    let reader = tokio::spawn(read_frames(from, frames_tx));
+    let other_plan = match frames.recv().await {
+        Some(FromController::Welcome { plan: its, .. }) => its != plan,
+        Some(FromController::Refused(trouble)) => return Err(trouble),
+        // It ended between the two: there is nobody any more.
+        _ => return Ok(None),
+    };
+    match frames.recv().await {
+        Some(FromController::Picture(first)) => Ok(Some((ControllerLine { to, frames, reader, other_plan }, *first))),
+        _ => Ok(None),
     }
 }
 
