@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Metric, Plan, Selector};
+use super::model::{Metric, Plan, ProducerPlan, Selector};
 use super::problem::find_nearest;
 use super::reader::Report;
 use crate::base::sanitise::quoted_name;
@@ -253,50 +253,8 @@ fn check_producers(plan: &Plan, report: &Report) {
     for (i, producer) in plan.producers.iter().enumerate() {
         let path = format!("producers[{i}]");
         check_topic_list(plan, report, &path, &producer.topics);
-        let ids = &producer.transactional_ids;
-        let transactional = !ids.blue.is_empty() || !ids.green.is_empty();
-        if let Some(shared) = ids.blue.iter().find(|id| ids.green.contains(id)) {
-            report.error(
-                &format!("{path}.transactional_ids.green"),
-                format!("transactional id {shared} is on blue and on green", shared = quoted_name(shared)),
-                Some("give green new ids: an id is fenced on one cluster only".to_owned()),
-            );
-        }
-        for id in ids.blue.iter().chain(&ids.green) {
-            if let Some(other) = owners.insert(id, &producer.name)
-                && other != producer.name
-            {
-                report.error(
-                    &format!("{path}.transactional_ids"),
-                    format!(
-                        "transactional id {id} belongs to {other} too",
-                        id = quoted_name(id),
-                        other = quoted_name(other)
-                    ),
-                    None,
-                );
-            }
-        }
-        if transactional && producer.critical {
-            report.error(
-                &format!("{path}.critical"),
-                format!(
-                    "{} is transactional: it can't pass through dual, as a critical producer must",
-                    quoted_name(&producer.name)
-                ),
-                Some("leave out critical: an exactly-once producer is cut over hard, on a seam".to_owned()),
-            );
-        }
-        if transactional && has_dual_state(producer.flag.as_ref()) {
-            report.error(
-                &format!("{path}.flag"),
-                format!(
-                    "{} is transactional and its flag has a dual state: a transaction can't span clusters",
-                    quoted_name(&producer.name)
-                ),
-                Some("leave out dual".to_owned()),
-            );
-        }
+        check_transactional_ids(producer, report, &path, &mut owners);
+        check_hard_cutover(producer, report, &path);
     }
     let bare =
         // A flag that could not be read is there all the same, and was told.
@@ -311,6 +269,64 @@ fn check_producers(plan: &Plan, report: &Report) {
         "flag",
         ["it is shown, and can't be routed", "they are shown, and can't be routed"],
     );
+}
+
+/// Each transactional id is one producer's on one cluster. `owners`: whose those are that came before.
+fn check_transactional_ids<'p>(
+    producer: &'p ProducerPlan,
+    report: &Report,
+    path: &str,
+    owners: &mut BTreeMap<&'p str, &'p str>,
+) {
+    let ids = &producer.transactional_ids;
+    if let Some(shared) = ids.blue.iter().find(|id| ids.green.contains(id)) {
+        report.error(
+            &format!("{path}.transactional_ids.green"),
+            format!("transactional id {shared} is on blue and on green", shared = quoted_name(shared)),
+            Some("give green new ids: an id is fenced on one cluster only".to_owned()),
+        );
+    }
+    for id in ids.blue.iter().chain(&ids.green) {
+        if let Some(other) = owners.insert(id, &producer.name)
+            && other != producer.name
+        {
+            report.error(
+                &format!("{path}.transactional_ids"),
+                format!(
+                    "transactional id {id} belongs to {other} too",
+                    id = quoted_name(id),
+                    other = quoted_name(other)
+                ),
+                None,
+            );
+        }
+    }
+}
+
+/// A producer with transactional ids never writes to both clusters.
+fn check_hard_cutover(producer: &ProducerPlan, report: &Report, path: &str) {
+    let ids = &producer.transactional_ids;
+    let transactional = !ids.blue.is_empty() || !ids.green.is_empty();
+    if transactional && producer.critical {
+        report.error(
+            &format!("{path}.critical"),
+            format!(
+                "{} is transactional: it can't pass through dual, as a critical producer must",
+                quoted_name(&producer.name)
+            ),
+            Some("leave out critical: an exactly-once producer is cut over hard, on a seam".to_owned()),
+        );
+    }
+    if transactional && has_dual_state(producer.flag.as_ref()) {
+        report.error(
+            &format!("{path}.flag"),
+            format!(
+                "{} is transactional and its flag has a dual state: a transaction can't span clusters",
+                quoted_name(&producer.name)
+            ),
+            Some("leave out dual".to_owned()),
+        );
+    }
 }
 
 /// Whether the plan itself spells out a dual state for a flag.
