@@ -190,37 +190,11 @@ fn short_run_line<'t>(m: &'t Model, g: &GroupRow, moving: bool) -> Row<'t> {
 fn draw_top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     let theme = m.theme();
     let width = usize::from(area.width);
-    let state = words::group_state(g);
     let ellipsis = theme.glyph(Glyph::Ellipsis);
     let name = visible_name(&g.group);
-    let mut row = Row::new(theme).gap(1).put(Role::Strong, text::cut_middle(&name, width / 3, ellipsis)).gap(2);
-    if !g.team.is_empty() {
-        row = row.put(Role::Dim, text::cut(&visible_name(&g.team), 16, ellipsis)).gap(2);
-    }
-    // How it moved does not matter any more once it soaks.
-    if width >= if matches!(g.stage, Stage::Soaking { .. }) { 100 } else { 70 } {
-        row = row.put(Role::Dim, g.mode.to_string()).gap(2);
-    }
-    row = row.put(state.role, state.word);
-    if let Stage::Soaking { since } = g.stage {
-        row = row.put(Role::Dim, format!(" for {}", text::format_age(m.clock().since(since))));
-    }
     let (role, way) = m.way_back_of(g);
-    let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, &way).gap(1);
-    if matches!(g.stage, Stage::Soaking { .. })
-        && let Some((role, words)) = super::gates::describe_completion(g)
-        && row.width() + words.len() + end.width() + 5 <= width
-    {
-        row = row.gap(2).put(role, words);
-    }
-    line::draw_titled_rule(theme, row.gap(1), end, area, 0, buf);
-    let live: Vec<&[Option<u64>]> =
-        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on_side(s).trend.as_slice()).collect();
-    let max = spark::shared_max(&live, width / 2);
-    let half = width / 2;
-    let blue = side_line(m, Side::Blue, g, half, max);
-    let green = side_line(m, Side::Green, g, width - half, max);
-    blue.pad_to(half).then(green).draw(area, 1, buf);
+    draw_title(m, g, (role, &way), area, buf);
+    draw_sides(m, g, area, buf);
     let mut y = 2;
     if text::width(&name) > width / 3 {
         // Whole, once: the title cuts it, and names may differ only there.
@@ -250,6 +224,47 @@ fn draw_top(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) -> u16 {
     y += super::gates::draw(m, g, area, y, buf);
     estimate_line(m, g, width).draw(area, y, buf);
     y + 1
+}
+
+/// The first line: its name, how it moves, where it stands, and at the end its way back.
+fn draw_title(m: &Model, g: &GroupRow, (role, way): (Role, &str), area: Rect, buf: &mut Buffer) {
+    let theme = m.theme();
+    let width = usize::from(area.width);
+    let state = words::group_state(g);
+    let ellipsis = theme.glyph(Glyph::Ellipsis);
+    let name = text::cut_middle(&visible_name(&g.group), width / 3, ellipsis);
+    let mut row = Row::new(theme).gap(1).put(Role::Strong, name).gap(2);
+    if !g.team.is_empty() {
+        row = row.put(Role::Dim, text::cut(&visible_name(&g.team), 16, ellipsis)).gap(2);
+    }
+    // How it moved does not matter any more once it soaks.
+    if width >= if matches!(g.stage, Stage::Soaking { .. }) { 100 } else { 70 } {
+        row = row.put(Role::Dim, g.mode.to_string()).gap(2);
+    }
+    row = row.put(state.role, state.word);
+    if let Stage::Soaking { since } = g.stage {
+        row = row.put(Role::Dim, format!(" for {}", text::format_age(m.clock().since(since))));
+    }
+    let end = Row::new(theme).put(Role::Dim, if way.is_empty() { "" } else { "way back " }).put(role, way).gap(1);
+    if matches!(g.stage, Stage::Soaking { .. })
+        && let Some((role, words)) = super::gates::describe_completion(g)
+        && row.width() + words.len() + end.width() + 5 <= width
+    {
+        row = row.gap(2).put(role, words);
+    }
+    line::draw_titled_rule(theme, row.gap(1), end, area, 0, buf);
+}
+
+/// The second line: both sides, half of it each, with trends in one scale.
+fn draw_sides(m: &Model, g: &GroupRow, area: Rect, buf: &mut Buffer) {
+    let width = usize::from(area.width);
+    let live: Vec<&[Option<u64>]> =
+        Side::BOTH.into_iter().filter(|s| words::lag_counts(g, *s)).map(|s| g.on_side(s).trend.as_slice()).collect();
+    let max = spark::shared_max(&live, width / 2);
+    let half = width / 2;
+    let blue = side_line(m, Side::Blue, g, half, max);
+    let green = side_line(m, Side::Green, g, width - half, max);
+    blue.pad_to(half).then(green).draw(area, 1, buf);
 }
 
 /// One side of the group in one half of a line.
