@@ -191,15 +191,7 @@ impl Router {
                 }
                 Err(f) => return leave_off(f, pending, done, doubts),
             };
-            let answers = match change {
-                TopicChange::Create { topics, validate_only } => {
-                    // Without what an earlier round settled: a topic that was just made would be refused as existing.
-                    let some: Vec<_> = topics.iter().filter(|t| pending.contains(&&t.name)).collect();
-                    send_create(&connection, &some, validate_only).await
-                }
-                TopicChange::Delete => send_delete(&connection, &pending).await,
-            };
-            let mut answers = match answers {
+            let answers = match send_change(&connection, change, &pending).await {
                 Ok(answers) => answers,
                 Err(f) if f.class == Class::Retry && attempt + 1 < ATTEMPTS => {
                     log_retry(self.side(), change.api(), attempt + 1, &f);
@@ -208,23 +200,9 @@ impl Router {
                 }
                 Err(f) => pending.iter().map(|n| ((*n).clone(), Err(f.clone()))).collect(),
             };
-            let (mut again, mut log) = (Vec::new(), RetryLog::new(self.side(), change.api()));
-            for name in pending {
-                // Left out of the answer to a change: it may have happened.
-                let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
-                let result = answers.remove(name).unwrap_or_else(missing);
-                let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && attempt + 1 < ATTEMPTS);
-                let result = doubts.judge(name, result);
-                // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
-                let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
-                if retry && !absent {
-                    log.note(&result);
-                    again.push(name)
-                } else {
-                    drop(done.insert(name.clone(), ChangeOutcome::from(result)))
-                }
-            }
-            pending = again;
+            let mut log = RetryLog::new(self.side(), change.api());
+            let more = attempt + 1 < ATTEMPTS;
+            pending = settle_round(pending, answers, more, (&mut done, &mut doubts), &mut log);
             log.tell(attempt + 1);
             if pending.is_empty() {
                 break;
@@ -268,6 +246,34 @@ impl Router {
     }
 }
 
+/// Takes in the answers of a round: what is settled goes into `done`. Returns the topics that are asked for again, none unless
+/// there is one `more` round.
+fn settle_round<'n>(
+    pending: Vec<&'n String>,
+    mut answers: TopicAnswers,
+    more: bool,
+    (done, doubts): (&mut BTreeMap<String, ChangeOutcome>, &mut Doubts<String>),
+    log: &mut RetryLog,
+) -> Vec<&'n String> {
+    let mut again = Vec::new();
+    for name in pending {
+        // Left out of the answer to a change: it may have happened.
+        let missing = || Err(Failure::new(Class::Lost, format!("no word on topic {}", visible_name(name)), ""));
+        let result = answers.remove(name).unwrap_or_else(missing);
+        let retry = result.as_ref().is_err_and(|f| f.class == Class::Retry && more);
+        let result = doubts.judge(name, result);
+        // Deleting what is not there is an answer, although Kafka counts it among those that may pass.
+        let absent = result.as_ref().is_err_and(|f| f.error == Some(ResponseError::UnknownTopicOrPartition));
+        if retry && !absent {
+            log.note(&result);
+            again.push(name)
+        } else {
+            drop(done.insert(name.clone(), ChangeOutcome::from(result)))
+        }
+    }
+    again
+}
+
 /// Nobody can be asked any more. What earlier rounds brought stands; an error is only told where they brought nothing.
 fn leave_off(
     failure: Failure,
@@ -285,6 +291,22 @@ fn leave_off(
 }
 
 type TopicAnswers = HashMap<String, Result<(), Failure>>;
+
+/// Sends a change of the topics that are still pending.
+async fn send_change(
+    connection: &Connection,
+    change: TopicChange<'_>,
+    pending: &[&String],
+) -> Result<TopicAnswers, Failure> {
+    match change {
+        TopicChange::Create { topics, validate_only } => {
+            // Without what an earlier round settled: a topic that was just made would be refused as existing.
+            let some: Vec<_> = topics.iter().filter(|t| pending.contains(&&t.name)).collect();
+            send_create(connection, &some, validate_only).await
+        }
+        TopicChange::Delete => send_delete(connection, pending).await,
+    }
+}
 
 async fn send_create(
     connection: &Connection,
