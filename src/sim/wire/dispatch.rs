@@ -93,7 +93,29 @@ pub(super) async fn answer_request(
     if cut == Some(ConnectionCut::BeforeAnswer) { Err(Close) } else { answer }
 }
 
+/// Some requests wait for records or for members of a group; the others are answered at once.
 async fn route_request(
+    context: &ConnectionContext<'_>,
+    api: ApiKey,
+    version: i16,
+    correlation: i32,
+    mut body: Bytes,
+) -> Result<Option<Bytes>, Close> {
+    macro_rules! serve_waiting {
+        ($request:ty, $handler:path) => {{
+            let request = <$request>::decode(&mut body, version).map_err(|_| Close)?;
+            reply(api, version, correlation, &$handler(context, request, version).await)
+        }};
+    }
+    match api {
+        ApiKey::Fetch => serve_waiting!(FetchRequest, data::fetch_records),
+        ApiKey::JoinGroup => serve_waiting!(JoinGroupRequest, groups::join_group),
+        ApiKey::SyncGroup => serve_waiting!(SyncGroupRequest, groups::sync_group),
+        _ => answer_at_once(context, api, version, correlation, body),
+    }
+}
+
+fn answer_at_once(
     context: &ConnectionContext<'_>,
     api: ApiKey,
     version: i16,
@@ -104,12 +126,6 @@ async fn route_request(
         ($request:ty, $handler:path) => {{
             let request = <$request>::decode(&mut body, version).map_err(|_| Close)?;
             reply(api, version, correlation, &$handler(context, request, version))
-        }};
-    }
-    macro_rules! serve_waiting {
-        ($request:ty, $handler:path) => {{
-            let request = <$request>::decode(&mut body, version).map_err(|_| Close)?;
-            reply(api, version, correlation, &$handler(context, request, version).await)
         }};
     }
     match api {
@@ -123,9 +139,6 @@ async fn route_request(
             let response = data::produce_records(context, request, version);
             if silent { Ok(None) } else { reply(api, version, correlation, &response) }
         }
-        ApiKey::Fetch => serve_waiting!(FetchRequest, data::fetch_records),
-        ApiKey::JoinGroup => serve_waiting!(JoinGroupRequest, groups::join_group),
-        ApiKey::SyncGroup => serve_waiting!(SyncGroupRequest, groups::sync_group),
         ApiKey::ListOffsets => serve!(ListOffsetsRequest, data::list_offsets),
         ApiKey::DeleteRecords => serve!(DeleteRecordsRequest, data::delete_records),
         ApiKey::OffsetForLeaderEpoch => serve!(OffsetForLeaderEpochRequest, data::offset_for_leader_epoch),
