@@ -135,7 +135,7 @@ async fn play_story(
             break;
         }
         let report = execute(handle, command, actor, Some(GROUP), &mut say).await;
-        let plan = lock_unpoisoned(&predicted).clone();
+        let plan = lock_unpoisoned(predicted).clone();
         chapters.push(judge_move(step, &report, (to, &plan), handle, estate).await);
     }
     Ok(chapters)
