@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::control::ScramHash;
 use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
 use crate::base::sanitise::{visible_name, visible_text};
 pub(crate) use crate::net::tls::Tls;
 pub(crate) use crate::plan::properties::SecurityProtocol;
-use crate::plan::properties::{self, canonical_name, is_secret, is_used};
+use crate::plan::properties::{self, SaslMechanism, canonical_name, is_secret, is_used};
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.
@@ -32,7 +33,7 @@ pub struct ClientProperties {
     entries: BTreeMap<String, String>,
 }
 
-/// How the client proves who it is. SCRAM, OAUTHBEARER and GSSAPI slot in here.
+/// How the client proves who it is.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Sasl {
     /// RFC 4616: name and password as they are, so only inside TLS.
@@ -42,6 +43,35 @@ pub(crate) enum Sasl {
         /// `sasl.password`.
         password: String,
     },
+    /// RFC 5802: the password is proven and never sent, and the broker proves that it knows its credential.
+    Scram {
+        /// `sasl.mechanism`.
+        hash: ScramHash,
+        /// `sasl.username`.
+        username: String,
+        /// `sasl.password`.
+        password: String,
+    },
+}
+
+impl Sasl {
+    /// As brokers know it.
+    #[must_use]
+    pub(crate) fn mechanism(&self) -> SaslMechanism {
+        match self {
+            Sasl::Plain { .. } => SaslMechanism::Plain,
+            Sasl::Scram { hash: ScramHash::Sha256, .. } => SaslMechanism::ScramSha256,
+            Sasl::Scram { hash: ScramHash::Sha512, .. } => SaslMechanism::ScramSha512,
+        }
+    }
+
+    /// Who authenticates, as it was written.
+    #[must_use]
+    pub(crate) fn username(&self) -> &str {
+        match self {
+            Sasl::Plain { username, .. } | Sasl::Scram { username, .. } => username,
+        }
+    }
 }
 
 /// The control plane's view of [`ClientProperties`].
@@ -88,6 +118,12 @@ impl ClientProperties {
         let tls = self.protocol().is_ok_and(SecurityProtocol::uses_tls);
         if tls && !pairs.contains_key("ssl.ca.location") && !pairs.contains_key("ssl.ca.pem") {
             pairs.insert("ssl.ca.location".into(), "probe".into());
+        }
+        // The control plane and the Java client take a mechanism in any case, librdkafka in capitals alone.
+        if let Some(value) = pairs.get_mut("sasl.mechanisms")
+            && let Some(mechanism) = SaslMechanism::from_name(value)
+        {
+            mechanism.name().clone_into(value);
         }
         pairs.entry("client.id".into()).or_insert_with(|| CLIENT_ID.into());
         pairs
@@ -137,15 +173,19 @@ impl ClientProperties {
     fn sasl(&self) -> Result<Sasl, (&'static str, Trouble)> {
         // librdkafka takes both names for the one property.
         let mechanism = self.get("sasl.mechanism").or_else(|| self.get("sasl.mechanisms"));
-        if let Some(trouble) = properties::mechanism_trouble(mechanism) {
-            return Err(("sasl.mechanism", trouble));
-        }
+        let mechanism = properties::parse_mechanism(mechanism).map_err(|trouble| ("sasl.mechanism", trouble))?;
         let need = |name: &'static str| {
             self.get(name).map(str::to_owned).ok_or_else(|| {
-                (name, Trouble::new(format!("SASL PLAIN needs `{name}`, and it is not set"), format!("set `{name}`")))
+                let what = format!("SASL {} needs `{name}`, and it is not set", mechanism.name());
+                (name, Trouble::new(what, format!("set `{name}`")))
             })
         };
-        Ok(Sasl::Plain { username: need("sasl.username")?, password: need("sasl.password")? })
+        let (username, password) = (need("sasl.username")?, need("sasl.password")?);
+        Ok(match mechanism {
+            SaslMechanism::Plain => Sasl::Plain { username, password },
+            SaslMechanism::ScramSha256 => Sasl::Scram { hash: ScramHash::Sha256, username, password },
+            SaslMechanism::ScramSha512 => Sasl::Scram { hash: ScramHash::Sha512, username, password },
+        })
     }
 
     fn millis(&self, name: &'static str, default: Duration) -> Result<Duration, (&'static str, Trouble)> {
@@ -185,7 +225,7 @@ impl ControlProperties {
     pub(crate) fn describe_client(&self) -> String {
         let client = format!("client-id {}", visible_name(&self.client_id));
         let words = match &self.sasl {
-            Some(Sasl::Plain { username, .. }) => format!("{client}, user {}", visible_name(username)),
+            Some(sasl) => format!("{client}, user {}", visible_name(sasl.username())),
             None => client,
         };
         redact::hide_secrets(&words)
@@ -305,12 +345,37 @@ mod tests {
     }
 
     #[test]
-    fn mechanisms_that_are_not_there_yet_say_what_is() {
-        for mechanism in ["SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER"] {
+    fn mechanisms_that_are_not_there_say_what_is() {
+        for mechanism in ["GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM"] {
             let p = properties(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)]);
             let trouble = p.to_control().err().unwrap();
             assert!(trouble.what.contains(mechanism), "{trouble:?}");
-            assert!(trouble.advice.contains("PLAIN works"), "{trouble:?}");
+            assert!(trouble.advice.contains("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 work"), "{trouble:?}");
+        }
+    }
+
+    #[test]
+    fn both_planes_read_the_same_mechanism_in_whatever_case_it_is_written() {
+        for (written, mechanism) in [
+            ("plain", SaslMechanism::Plain),
+            ("Scram-Sha-256", SaslMechanism::ScramSha256),
+            (" SCRAM-SHA-512 ", SaslMechanism::ScramSha512),
+        ] {
+            for name in ["sasl.mechanism", "sasl.mechanisms"] {
+                let p = properties(&[
+                    ("security.protocol", "SASL_PLAINTEXT"),
+                    (name, written),
+                    ("sasl.username", "app"),
+                    ("sasl.password", "pw"),
+                ]);
+                assert_eq!(p.check(), vec![]);
+                let sasl = p.to_control().unwrap().sasl.unwrap();
+                assert_eq!((sasl.mechanism(), sasl.username()), (mechanism, "app"), "{written}");
+                assert_eq!(p.to_rdkafka()["sasl.mechanisms"], mechanism.name());
+                let config: rdkafka::ClientConfig = p.to_rdkafka().into_iter().collect();
+                let made = config.create::<rdkafka::consumer::BaseConsumer>();
+                assert!(made.is_ok(), "{written}: {:?}", made.err());
+            }
         }
     }
 

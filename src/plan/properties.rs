@@ -8,6 +8,7 @@
 
 mod fate;
 mod names;
+mod sasl;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
 use fate::{PropertyFate, fate_of};
+pub(crate) use sasl::{SaslMechanism, parse_mechanism};
 
 /// What the value of a property must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,8 +36,6 @@ enum ValueKind {
 
 /// The longest setup of a connection that the control plane takes, ms.
 const SETUP_MOST: i64 = 300_000;
-/// SASL mechanisms that there are besides PLAIN, the one that both planes speak.
-const OTHER_MECHANISMS: [&str; 4] = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"];
 /// Whether the names in certificates are checked.
 const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 
@@ -155,7 +155,7 @@ pub(crate) fn check_with(values: &PropertyValues<'_>, elsewhere: &BTreeSet<&str>
 pub(super) fn check_elsewhere(name: &str, value: &str) -> Option<Trouble> {
     let row = find_property(name)?;
     let mechanism = || match canonical_name(name) {
-        "sasl.mechanisms" => check_mechanism_from(Some(value), ValueOrigin::Elsewhere),
+        "sasl.mechanisms" => sasl::parse_mechanism_from(Some(value), ValueOrigin::Elsewhere).err(),
         _ => None,
     };
     let file = || is_used(name).then(|| check_file_from(name, value, ValueOrigin::Elsewhere)).flatten();
@@ -247,11 +247,7 @@ pub(crate) fn is_public(name: &str) -> bool {
 #[must_use]
 pub(super) fn is_foreseen(name: &str, value: &str) -> bool {
     let Some(row) = find_property(name) else { return false };
-    let mechanism = || {
-        let known =
-            |m: &str| m.eq_ignore_ascii_case("PLAIN") || OTHER_MECHANISMS.iter().any(|o| o.eq_ignore_ascii_case(m));
-        canonical_name(name) == "sasl.mechanisms" && known(value.trim())
-    };
+    let mechanism = || canonical_name(name) == "sasl.mechanisms" && sasl::is_mechanism(value);
     let free = matches!(row.kind, ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder);
     value.is_empty() || mechanism() || (!free && property_value_trouble(row, value, ValueOrigin::Elsewhere).is_none())
 }
@@ -437,71 +433,11 @@ fn check_security(
         found.push(PropertyFinding::new_warning(name, Trouble::new(what, advice)));
     }
     if is.uses_sasl() {
-        check_sasl(is, values, origin, found);
+        sasl::check_sasl(is, values, origin, found);
     }
     if is.uses_tls() {
         check_tls(values, found);
     }
-}
-
-fn check_sasl(
-    is: SecurityProtocol,
-    values: &PropertyValues<'_>,
-    origin: &dyn Fn(&str) -> ValueOrigin,
-    found: &mut Vec<PropertyFinding>,
-) {
-    let names = ["sasl.mechanism", "sasl.mechanisms"];
-    let (at, mechanism) = match names.into_iter().find_map(|n| Some((n, *values.get(n)?))) {
-        Some((_, None)) => return, // it comes from elsewhere, and is looked at when it is known
-        Some((name, Some(text))) => (name, Some(text)),
-        None => ("security.protocol", None),
-    };
-    if let Some(trouble) = check_mechanism_from(mechanism, origin(at)) {
-        found.push(PropertyFinding::new_refusal(at, trouble));
-        return;
-    }
-    for name in ["sasl.username", "sasl.password"] {
-        if values.get(name).is_none_or(|v| *v == Some("")) {
-            let what = format!("SASL PLAIN needs `{name}`, and it is not set");
-            found.push(PropertyFinding::new_refusal(at, Trouble::new(what, format!("set `{name}`"))));
-        }
-    }
-    let unverified = values.get("enable.ssl.certificate.verification").copied().flatten();
-    let unverified = unverified.is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "false" | "f" | "0"));
-    if !is.uses_tls() {
-        let what = "SASL PLAIN without TLS: the password crosses the network for everyone to read";
-        found.push(PropertyFinding::new_warning(at, Trouble::new(what, "use a SASL_SSL listener")));
-    } else if unverified {
-        let what = "no certificate is checked: the password goes to whoever answers";
-        let name = "enable.ssl.certificate.verification";
-        found.push(PropertyFinding::new_warning(name, Trouble::new(what, "set `ssl.ca.location` instead")));
-    }
-}
-
-/// Why both planes can't authenticate by a mechanism, if so. `None`: none is set.
-#[must_use]
-pub(crate) fn mechanism_trouble(mechanism: Option<&str>) -> Option<Trouble> {
-    check_mechanism_from(mechanism, ValueOrigin::Written)
-}
-
-fn check_mechanism_from(mechanism: Option<&str>, from: ValueOrigin) -> Option<Trouble> {
-    let text = mechanism.unwrap_or("GSSAPI").trim();
-    if text.eq_ignore_ascii_case("PLAIN") {
-        return None;
-    }
-    let what = match OTHER_MECHANISMS.iter().find(|k| k.eq_ignore_ascii_case(text)) {
-        Some(name) if mechanism.is_none() => {
-            format!("no `sasl.mechanism` is set, which means {name}; this version speaks PLAIN only")
-        }
-        Some(name) => format!("SASL mechanism {name} is not supported yet by this version's control plane"),
-        None if from == ValueOrigin::Elsewhere || text.chars().count() > 60 => {
-            "what `sasl.mechanism` is set to is not a SASL mechanism".to_owned()
-        }
-        None => format!("`{}` is not a SASL mechanism", visible_name(text)),
-    };
-    let advice = "PLAIN works (`sasl.mechanism = \"PLAIN\"`, over SASL_SSL), and so do SSL with a client \
-                  certificate and PLAINTEXT; SCRAM, OAUTHBEARER and GSSAPI (Kerberos) do not yet";
-    Some(Trouble::new(what, advice))
 }
 
 fn check_tls(values: &PropertyValues<'_>, found: &mut Vec<PropertyFinding>) {

@@ -277,8 +277,8 @@ fn a_stuck_connection_is_closed_without_a_caller() {
 fn mistakes_in_addresses_and_properties_are_the_first_answer() {
     assert!(trouble("", &[]).what.contains("no bootstrap address"));
     assert!(trouble("blue-1", &[]).what.contains("the port is missing"));
-    let t = trouble("127.0.0.1:1", &[("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-512")]);
-    assert!(t.what.contains("SCRAM-SHA-512") && t.advice.contains("PLAIN works"), "{t:?}");
+    let t = trouble("127.0.0.1:1", &[("security.protocol", "SASL_SSL"), ("sasl.mechanism", "GSSAPI")]);
+    assert!(t.what.contains("GSSAPI") && t.advice.contains("SCRAM-SHA-512"), "{t:?}");
     let t = trouble("127.0.0.1:1", &[("security.protocol", "SSL"), ("ssl.ca.location", "/no/such/ca.pem")]);
     assert!(t.what.contains("blue: `ssl.ca.location`: /no/such/ca.pem can't be read"), "{t:?}");
 }

@@ -20,8 +20,18 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use crate::support::kafka::{Broker, take_port, throwaway};
 use crate::support::unique;
 
-/// A certificate for `name`, signed by `issuer` or by itself.
+/// A certificate for `name`, signed by `issuer` or by itself, valid for two days.
 pub(crate) fn certificate(name: &str, issuer: Option<(&X509, &PKey<Private>)>) -> (X509, PKey<Private>) {
+    let day = |n| Asn1Time::days_from_now(n).unwrap();
+    certificate_between(name, issuer, [&day(0), &day(2)])
+}
+
+/// The same, valid from and to these times.
+pub(crate) fn certificate_between(
+    name: &str,
+    issuer: Option<(&X509, &PKey<Private>)>,
+    [from, to]: [&Asn1Time; 2],
+) -> (X509, PKey<Private>) {
     let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
     let mut subject = X509NameBuilder::new().unwrap();
     subject.append_entry_by_text("CN", name).unwrap();
@@ -32,8 +42,8 @@ pub(crate) fn certificate(name: &str, issuer: Option<(&X509, &PKey<Private>)>) -
         .unwrap();
     x509.set_subject_name(&subject).unwrap();
     x509.set_issuer_name(issuer.map_or(&subject, |(ca, _)| ca.subject_name())).unwrap();
-    x509.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
-    x509.set_not_after(&Asn1Time::days_from_now(2).unwrap()).unwrap();
+    x509.set_not_before(from).unwrap();
+    x509.set_not_after(to).unwrap();
     x509.set_pubkey(&key).unwrap();
     match issuer {
         None => x509.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap(),
@@ -60,7 +70,7 @@ pub(crate) struct Secure {
     _ports: [crate::support::kafka::HeldPort; 2],
 }
 
-fn write(dir: &Path, name: &str, parts: &[Vec<u8>]) -> PathBuf {
+pub(crate) fn write(dir: &Path, name: &str, parts: &[Vec<u8>]) -> PathBuf {
     let path = dir.join(name);
     std::fs::write(&path, parts.concat()).unwrap();
     path

@@ -19,6 +19,7 @@ mod exposition;
 #[allow(dead_code, reason = "each binary needs a part of it")]
 mod receiver;
 
+mod auth;
 mod cockpit;
 mod control;
 mod control_faults;

@@ -2,7 +2,7 @@
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
-//! `sasl`, `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
+//! `sasl` (with `scram`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
 //! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `group_requests`,
 //! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked. Nothing here waits
 //! without a bound, and every failure is a [`crate::base::Trouble`].
@@ -23,6 +23,7 @@ mod rights;
 mod router;
 mod sasl;
 mod scatter;
+mod scram;
 mod snapshot;
 mod throttle;
 mod topics;
@@ -36,6 +37,7 @@ pub(crate) use identity::VerifiedCluster;
 pub use offsets::OffsetSpec;
 pub(crate) use rights::OperationsOf;
 pub use router::Cluster;
+pub(crate) use scram::ScramHash;
 pub use snapshot::{Named, SnapshotOptions, Which};
 pub(crate) use topics::ConfigValue;
 pub use topics::NewTopic;

@@ -7,40 +7,101 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
-use crate::base::sanitise::visible_name;
+use super::scram::{ScramClient, ScramFault, ScramHash, draw_nonce};
+use crate::base::Trouble;
+use crate::base::sanitise::{visible_name, visible_names};
 use crate::kafka::properties::Sasl;
+use crate::plan::properties::SaslMechanism;
+
+/// Most of the mechanisms that a broker offers which are named: Kafka knows five.
+const SHOWN: usize = 8;
 
 /// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
 /// request opens and authenticates a new one.
 pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
-    let authenticated = match sasl {
-        Sasl::Plain { username, password } => authenticate_plain(connection, username, password).await,
-    };
+    let authenticated = exchange_tokens(connection, sasl).await;
     if let Err(failure) = &authenticated {
         tracing::warn!(broker = %connection.label(), why = %failure.trouble.what, "SASL failed");
     }
     authenticated
 }
 
-async fn authenticate_plain(connection: &Connection, username: &str, password: &str) -> Result<(), Failure> {
-    handshake(connection, "PLAIN").await?;
-    let token = plain_token(username, password)?;
-    send_token(connection, token, &format!("SASL PLAIN as `{}`", visible_name(username))).await?;
-    Ok(())
+async fn exchange_tokens(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
+    let mechanism = sasl.mechanism();
+    let login = format!("SASL {} as `{}`", mechanism.name(), visible_name(sasl.username()));
+    greet_broker(connection, mechanism).await?;
+    match sasl {
+        Sasl::Plain { username, password } => {
+            send_token(connection, plain_token(username, password)?, &login).await?;
+            Ok(())
+        }
+        Sasl::Scram { hash, username, password } => {
+            prove_password(connection, *hash, (username, password), &login).await
+        }
+    }
 }
 
-async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(), Failure> {
+/// RFC 5802, each message of it in a request. A broker tells no more than "invalid credentials", whatever is wrong; at which
+/// of the two messages it says so tells the name from the password.
+async fn prove_password(
+    connection: &Connection,
+    hash: ScramHash,
+    (username, password): (&str, &str),
+    login: &str,
+) -> Result<(), Failure> {
+    let odd = |fault: ScramFault| Failure::with_trouble(Class::Final, fault.explain_fault(login, connection.label()));
+    let client = ScramClient::new(hash, username, password, draw_nonce().map_err(odd)?);
+    let sent = send_token(connection, client.first_message().into(), login).await;
+    let challenge = sent.map_err(|failure| refused_name(failure, hash, username))?;
+    // 4,096 rounds take milliseconds, the most that are worked through a second: not where others wait for their turn.
+    let proving = tokio::task::spawn_blocking(move || client.answer_challenge(&challenge));
+    let broken = |e: tokio::task::JoinError| ScramFault::Unusable(e.to_string());
+    let mut proof = proving.await.map_err(broken).and_then(|proof| proof).map_err(odd)?;
+    let sent = send_token(connection, std::mem::take(&mut proof.message).into(), login).await;
+    proof.verify_signature(&sent.map_err(refused_proof)?).map_err(odd)
+}
+
+/// The broker refused the first message, in which there is nothing but the name.
+fn refused_name(failure: Failure, hash: ScramHash, username: &str) -> Failure {
+    let (mechanism, other) = match hash {
+        ScramHash::Sha256 => (SaslMechanism::ScramSha256, SaslMechanism::ScramSha512),
+        ScramHash::Sha512 => (SaslMechanism::ScramSha512, SaslMechanism::ScramSha256),
+    };
+    let mut advice = format!(
+        "check `sasl.username`, and that this user has a credential for {} (one for {} is another one): \
+         `kafka-configs.sh --describe --entity-type users` lists them",
+        mechanism.name(),
+        other.name()
+    );
+    if !username.is_ascii() {
+        advice += "; Apache Kafka takes no name with other than ASCII characters";
+    }
+    explain_refusal(failure, "the name was refused, before any proof of the password", &advice)
+}
+
+/// The broker refused the second message: it has a credential of that name.
+fn refused_proof(failure: Failure) -> Failure {
+    explain_refusal(failure, "the name was taken, the password was refused", "check `sasl.password`")
+}
+
+/// Puts into a refusal what is known of it here. What failed in another way stays as it is.
+fn explain_refusal(failure: Failure, which: &str, advice: &str) -> Failure {
+    if failure.error != Some(ResponseError::SaslAuthenticationFailed) {
+        return failure;
+    }
+    let trouble = Trouble::new(format!("{}: {which}", failure.trouble.what), advice);
+    Failure { trouble: Box::new(Trouble { cause: failure.trouble.cause, ..trouble }), ..failure }
+}
+
+/// Says which mechanism follows.
+async fn greet_broker(connection: &Connection, mechanism: SaslMechanism) -> Result<(), Failure> {
     let version = connection.need_version::<SaslHandshakeRequest>("1.0 or later")?;
-    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
+    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
     let answer = connection.call(version, &request).await?;
     // The one refusal with which a broker names what it would take (KIP-43).
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
-        let offered: Vec<_> = answer.mechanisms.iter().map(|m| visible_name(m)).collect();
-        return Err(Failure::new(
-            Class::Final,
-            format!("{} does not take SASL {mechanism}; it offers {}", connection.label(), offered.join(", ")),
-            "use a listener with SASL PLAIN: the other mechanisms are not supported yet by this version",
-        ));
+        let offered: Vec<&str> = answer.mechanisms.iter().map(|m| m.as_str()).take(SHOWN).collect();
+        return Err(Failure::with_trouble(Class::Final, unoffered_trouble(connection.label(), mechanism, &offered)));
     }
     // A listener without SASL says so: by Kafka's name for it nobody would think of the wrong port.
     if answer.error_code == ResponseError::IllegalSaslState.code() {
@@ -51,6 +112,19 @@ async fn handshake(connection: &Connection, mechanism: &'static str) -> Result<(
         ));
     }
     check_message(answer.error_code, None, "SASL handshake", connection.label())
+}
+
+/// A broker does not take a mechanism.
+fn unoffered_trouble(broker: &str, mechanism: SaslMechanism, offered: &[&str]) -> Trouble {
+    let names = if offered.is_empty() { "none".to_owned() } else { visible_names(offered) };
+    let what = format!("{broker} does not take SASL {}; it offers {names}", mechanism.name());
+    let spoken = SaslMechanism::ALL.into_iter().filter(|m| offered.contains(&m.name())).map(SaslMechanism::name);
+    let spoken: Vec<&str> = spoken.collect();
+    let advice = match spoken.is_empty() {
+        true => format!("use a listener with one of those that cutover speaks: {}", SaslMechanism::list_all()),
+        false => format!("set `sasl.mechanism` to {}, or use another listener", spoken.join(" or ")),
+    };
+    Trouble::new(what, advice).mark_lasting()
 }
 
 async fn send_token(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
@@ -77,4 +151,44 @@ fn plain_token(username: &str, password: &str) -> Result<Bytes, Failure> {
         token.put_slice(part.as_bytes());
     }
     Ok(token.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::control::failure::check_message;
+
+    #[test]
+    fn who_offers_another_mechanism_is_quoted_with_the_one_to_set() {
+        let said = |offered: &[&str]| unoffered_trouble("blue broker 1", SaslMechanism::ScramSha512, offered);
+        let other = said(&["GSSAPI", "SCRAM-SHA-256", "q\u{1b}[2J"]);
+        assert_eq!(
+            other.what,
+            "blue broker 1 does not take SASL SCRAM-SHA-512; it offers GSSAPI, SCRAM-SHA-256, q\u{241b}[2J"
+        );
+        assert_eq!(other.advice, "set `sasl.mechanism` to SCRAM-SHA-256, or use another listener");
+        assert!(other.lasting && said(&[]).what.ends_with("it offers none"));
+        assert!(said(&["OAUTHBEARER"]).advice.ends_with("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"), "{:?}", said(&[]));
+    }
+
+    #[test]
+    fn a_refusal_says_whether_it_is_the_name_or_the_password() {
+        let refused = || check_message(58, Some("invalid credentials"), "SASL SCRAM-SHA-256 as `app`", "blue").unwrap_err();
+        let name = Trouble::from(refused_name(refused(), ScramHash::Sha256, "app"));
+        assert!(name.what.contains("SASL_AUTHENTICATION_FAILED (invalid credentials): the name was refused"), "{name:?}");
+        assert!(name.advice.contains("a credential for SCRAM-SHA-256 (one for SCRAM-SHA-512 is another one)"), "{name:?}");
+        assert!(name.lasting && !name.advice.contains("ASCII"));
+        assert!(refused_name(refused(), ScramHash::Sha512, "\u{e4}pp").trouble.advice.contains("ASCII"));
+        let password = Trouble::from(refused_proof(refused()));
+        assert!(password.what.ends_with("the password was refused") && password.lasting, "{password:?}");
+        assert_eq!(password.advice, "check `sasl.password`");
+        let lost = Failure::new(Class::Lost, "closed", "look");
+        assert_eq!(refused_proof(lost.clone()).trouble, lost.trouble);
+    }
+
+    #[test]
+    fn a_name_with_a_nul_would_move_the_border_to_the_password() {
+        assert_eq!(plain_token("app", "p w").unwrap(), Bytes::from_static(b"\0app\0p w"));
+        assert!(plain_token("a\0b", "c").is_err() && plain_token("a", "b\0c").is_err());
+    }
 }

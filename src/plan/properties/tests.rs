@@ -245,9 +245,9 @@ fn a_connection_that_would_be_another_one_than_somebody_thinks_is_refused() {
     assert!(tls.contains("nothing would be encrypted") && !tls.contains('!'), "{tls}");
     let none = refused(&[("security.protocol", "SASL_SSL"), ("sasl.username", "a"), ("sasl.password", "?")]);
     assert!(none.contains("no `sasl.mechanism` is set, which means GSSAPI"), "{none}");
-    for mechanism in ["SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER", "PLIAN"] {
-        let pairs = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)];
-        assert!(refused(&pairs).contains(mechanism) && refused(&pairs).contains("PLAIN works"));
+    for mechanism in ["GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM", "SCRAM-SHA-1", "PLIAN"] {
+        let said = refused(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)]);
+        assert!(said.contains(mechanism) && said.contains("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 work"), "{said}");
     }
     let whole = [
         ("security.protocol", "SASL_SSL"),
@@ -259,6 +259,17 @@ fn a_connection_that_would_be_another_one_than_somebody_thinks_is_refused() {
     assert!(refused(&whole[..3]).contains("needs `sasl.password`"));
     let unchecked = said_of(&[whole.as_slice(), &[("enable.ssl.certificate.verification", "false")]].concat());
     assert!(unchecked.contains("the password goes to whoever answers"), "{unchecked}");
+    for (mechanism, tls, words) in [
+        ("scram-sha-512", "SASL_SSL", "needs `sasl.password`"),
+        ("SCRAM-SHA-256", "SASL_PLAINTEXT", "SASL SCRAM-SHA-256 without TLS: who listens can try passwords"),
+        ("PLAIN", "SASL_PLAINTEXT", "SASL PLAIN without TLS: the password crosses the network for everyone to read"),
+    ] {
+        let own = [("security.protocol", tls), ("sasl.mechanism", mechanism), ("sasl.username", "a")];
+        let pairs = [&own[..], &[("sasl.password", "?")]].concat();
+        let said = said_of(if tls == "SASL_SSL" { &own } else { &pairs });
+        assert!(said.contains(words) && said.contains(&mechanism.to_ascii_uppercase()), "{said}");
+        assert_eq!(said.contains('!'), tls == "SASL_SSL", "allowed with a warning: the line may be a tunnel: {said}");
+    }
     let half = refused(&[("security.protocol", "SSL"), ("ssl.key.location", "k.pem")]);
     assert!(half.contains("set `ssl.certificate.location` too"), "{half}");
     let two = refused(&[("security.protocol", "SSL"), ("ssl.ca.location", "k.pem"), ("ssl.ca.pem", "?")]);

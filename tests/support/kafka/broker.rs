@@ -95,14 +95,23 @@ impl Broker {
     /// Starts a KRaft broker; it may not be ready yet (`wait_ready`), so that two can start side by side.
     /// `extra` properties win over the kit's; `{client}` and `{controller}` in a value become its ports.
     pub fn spawn(name: &str, libs: &Libs, extra: &[(&str, &str)]) -> Broker {
+        Self::spawn_with_users(name, libs, extra, &[])
+    }
+
+    /// The same with SCRAM users, each as `kafka-storage format --add-scram` takes it.
+    pub fn spawn_with_users(name: &str, libs: &Libs, extra: &[(&str, &str)], users: &[&str]) -> Broker {
         let dir = run_dir(name);
         let (properties, ports) = kraft_properties(&dir, extra);
         let cluster_id = cluster_id(name);
         let log = dir.join("log");
-        jars::copy_files(&libs.formatted(), &log).expect("the formatted directory is copied");
-        let meta = fs::read_to_string(log.join("meta.properties")).expect("meta.properties");
-        let meta = meta.lines().filter(|l| !l.starts_with("cluster.id=")).collect::<Vec<_>>().join("\n");
-        fs::write(log.join("meta.properties"), format!("{meta}\ncluster.id={cluster_id}\n")).expect("meta.properties");
+        if users.is_empty() {
+            jars::copy_files(&libs.formatted(), &log).expect("the formatted directory is copied");
+            let meta = fs::read_to_string(log.join("meta.properties")).expect("meta.properties");
+            let meta = meta.lines().filter(|l| !l.starts_with("cluster.id=")).collect::<Vec<_>>().join("\n");
+            fs::write(log.join("meta.properties"), format!("{meta}\ncluster.id={cluster_id}\n")).expect("meta.properties");
+        } else {
+            libs.format(&properties, &cluster_id, users);
+        }
         let broker = Broker {
             name: name.to_owned(),
             bootstrap: format!("127.0.0.1:{}", ports[0].number),

@@ -137,6 +137,18 @@ impl Libs {
         let _ = fs::remove_dir_all(&temp);
     }
 
+    /// Formats the log directory of `properties`, with these SCRAM users.
+    pub fn format(&self, properties: &Path, cluster_id: &str, users: &[&str]) {
+        let mut format = self.java("-Xmx256m");
+        format.extend(["kafka.tools.StorageTool", "format", "-t", cluster_id, "-c"].map(String::from));
+        format.extend([properties.display().to_string(), "--ignore-formatted".into()]);
+        format.extend(users.iter().flat_map(|user| ["--add-scram".to_owned(), (*user).to_owned()]));
+        // Without a locale of UTF-8 a JVM takes a password apart that is not ASCII.
+        let ran = Command::new("java").args(format).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).output();
+        let output = ran.expect("java runs");
+        assert!(output.status.success(), "format failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Once a version: format a directory to copy from, then run a broker to its orderly end, which
     /// writes the archive. Old brokers and Connect start without.
     fn prepare(&self) {
@@ -147,12 +159,7 @@ impl Libs {
             let run = tempfile::Builder::new().prefix("cutover-kit-").tempdir().expect("a temporary directory");
             let data = run.path().join("prepare");
             let (properties, _ports) = broker::kraft_properties(&data, &[]);
-            let mut format = self.java("-Xmx256m");
-            format
-                .extend(["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c"].map(String::from));
-            format.extend([properties.display().to_string(), "--ignore-formatted".into()]);
-            let output = Command::new("java").args(format).stdin(Stdio::null()).output().expect("java runs");
-            assert!(output.status.success(), "format failed: {}", String::from_utf8_lossy(&output.stderr));
+            self.format(&properties, "AAAAAAAAAAAAAAAAAAAAAA", &[]);
             copy_files(&data.join("log"), &self.formatted()).expect("the formatted directory is copied");
             let mut args = vec![format!("-XX:ArchiveClassesAtExit={}", self.archive().display())];
             args.extend(self.java("-Xmx512m"));

@@ -66,9 +66,14 @@ pub fn old_blue() -> &'static Broker {
 
 /// A broker of one's own to break: killed, stopped, frozen, restarted. Gone when dropped.
 pub fn throwaway(name: &str, extra: &[(&str, &str)]) -> Broker {
+    throwaway_with_users(name, extra, &[])
+}
+
+/// The same with SCRAM users from its first moment on, each as `kafka-storage format --add-scram` takes it.
+pub fn throwaway_with_users(name: &str, extra: &[(&str, &str)], users: &[&str]) -> Broker {
     let libs = jars::Libs::get(NEW);
     let _turn = turns::starting();
-    let broker = Broker::spawn(name, &libs, extra);
+    let broker = Broker::spawn_with_users(name, &libs, extra, users);
     broker.wait_ready();
     broker
 }

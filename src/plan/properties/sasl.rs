@@ -1,0 +1,158 @@
+//! What can be told of SASL without a network: which mechanisms both planes speak, what each of them needs, and what a
+//! person should know of one on a line that others can read.
+
+use super::{PropertyFinding, PropertyValues, SecurityProtocol, ValueOrigin};
+use crate::base::Trouble;
+use crate::base::sanitise::visible_name;
+
+/// A SASL mechanism that both planes speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SaslMechanism {
+    /// RFC 4616: name and password as they are.
+    Plain,
+    /// RFC 7677: the password is proven, and never sent.
+    ScramSha256,
+    /// The same with a longer hash, as Kafka names it.
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// All there are.
+    pub const ALL: [SaslMechanism; 3] =
+        [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+
+    /// As Kafka and librdkafka write it: librdkafka takes no other case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SaslMechanism::Plain => "PLAIN",
+            SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
+            SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    /// The one of this name, whatever its case: the same reading for the plan's check and for both planes.
+    #[must_use]
+    pub(crate) fn from_name(text: &str) -> Option<SaslMechanism> {
+        Self::ALL.into_iter().find(|m| m.name().eq_ignore_ascii_case(text.trim()))
+    }
+
+    /// All of them, for a sentence.
+    #[must_use]
+    pub(crate) fn list_all() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+/// Mechanisms that there are and that are not spoken, with why not and what to do instead.
+const UNSPOKEN: &[(&str, &str, &str)] = &[
+    (
+        "GSSAPI",
+        "the control plane speaks no Kerberos",
+        "use a listener with SCRAM-SHA-512 (`sasl.mechanism`), or one that takes a client certificate (SSL)",
+    ),
+    (
+        "OAUTHBEARER",
+        "this version's control plane does not speak it yet",
+        "use a listener with SCRAM-SHA-512 (`sasl.mechanism`), or one that takes a client certificate (SSL)",
+    ),
+    (
+        "AWS_MSK_IAM",
+        "librdkafka does not speak it",
+        "use the cluster's SCRAM listener (`sasl.mechanism = \"SCRAM-SHA-512\"`, port 9096), or a client certificate (SSL)",
+    ),
+];
+
+/// Whether this is the name of a mechanism, spoken or not.
+#[must_use]
+pub(super) fn is_mechanism(text: &str) -> bool {
+    let unspoken = |(name, ..): &(&str, &str, &str)| name.eq_ignore_ascii_case(text.trim());
+    SaslMechanism::from_name(text).is_some() || UNSPOKEN.iter().any(unspoken)
+}
+
+/// How to authenticate, or why both planes can't. `None`: no mechanism is set.
+///
+/// # Errors
+/// It is none that both planes speak.
+pub(crate) fn parse_mechanism(mechanism: Option<&str>) -> Result<SaslMechanism, Trouble> {
+    parse_mechanism_from(mechanism, ValueOrigin::Written)
+}
+
+pub(super) fn parse_mechanism_from(mechanism: Option<&str>, from: ValueOrigin) -> Result<SaslMechanism, Trouble> {
+    // librdkafka's default, and the Java client's
+    let text = mechanism.unwrap_or("GSSAPI").trim();
+    if let Some(spoken) = SaslMechanism::from_name(text) {
+        return Ok(spoken);
+    }
+    let others = format!("{} work, and so do SSL with a client certificate and PLAINTEXT", SaslMechanism::list_all());
+    let (what, advice) = match UNSPOKEN.iter().find(|(name, ..)| name.eq_ignore_ascii_case(text)) {
+        Some((name, why, _)) if mechanism.is_none() => {
+            (format!("no `sasl.mechanism` is set, which means {name}: {why}"), "set `sasl.mechanism`")
+        }
+        Some((name, why, advice)) => (format!("SASL mechanism {name}: {why}"), *advice),
+        None if from == ValueOrigin::Elsewhere || text.chars().count() > 60 => {
+            ("what `sasl.mechanism` is set to is not a SASL mechanism".to_owned(), "set another `sasl.mechanism`")
+        }
+        None => (format!("`{}` is not a SASL mechanism", visible_name(text)), "set another `sasl.mechanism`"),
+    };
+    Err(Trouble::new(what, format!("{advice}; {others}")))
+}
+
+/// What does not fit together where SASL is used.
+pub(super) fn check_sasl(
+    is: SecurityProtocol,
+    values: &PropertyValues<'_>,
+    origin: &dyn Fn(&str) -> ValueOrigin,
+    found: &mut Vec<PropertyFinding>,
+) {
+    let names = ["sasl.mechanism", "sasl.mechanisms"];
+    let (at, mechanism) = match names.into_iter().find_map(|n| Some((n, *values.get(n)?))) {
+        Some((_, None)) => return, // it comes from elsewhere, and is looked at when it is known
+        Some((name, Some(text))) => (name, Some(text)),
+        None => ("security.protocol", None),
+    };
+    let mechanism = match parse_mechanism_from(mechanism, origin(at)) {
+        Ok(mechanism) => mechanism,
+        Err(trouble) => {
+            found.push(PropertyFinding::new_refusal(at, trouble));
+            return;
+        }
+    };
+    for name in ["sasl.username", "sasl.password"] {
+        if values.get(name).is_none_or(|v| *v == Some("")) {
+            let what = format!("SASL {} needs `{name}`, and it is not set", mechanism.name());
+            found.push(PropertyFinding::new_refusal(at, Trouble::new(what, format!("set `{name}`"))));
+        }
+    }
+    warn_of_listeners(is, mechanism, at, values, found);
+}
+
+/// What somebody on the line, or at its other end, could do. It is allowed: the line may be a tunnel.
+fn warn_of_listeners(
+    is: SecurityProtocol,
+    mechanism: SaslMechanism,
+    at: &str,
+    values: &PropertyValues<'_>,
+    found: &mut Vec<PropertyFinding>,
+) {
+    let unverified = values.get("enable.ssl.certificate.verification").copied().flatten();
+    let unverified = unverified.is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "false" | "f" | "0"));
+    let plain = mechanism == SaslMechanism::Plain;
+    if !is.uses_tls() {
+        let risk = match plain {
+            true => "the password crosses the network for everyone to read",
+            // RFC 5802, 9: what is sent is enough to try passwords with.
+            false => "who listens can try passwords against the proof, and reads all that follows",
+        };
+        let what = format!("SASL {} without TLS: {risk}", mechanism.name());
+        found.push(PropertyFinding::new_warning(at, Trouble::new(what, "use a SASL_SSL listener")));
+    } else if unverified {
+        let risk = match plain {
+            true => "the password goes to whoever answers",
+            false => "whoever stands between can pass the proof on, and reads all that follows",
+        };
+        let what = format!("no certificate is checked: {risk}");
+        let name = "enable.ssl.certificate.verification";
+        found.push(PropertyFinding::new_warning(name, Trouble::new(what, "set `ssl.ca.location` instead")));
+    }
+}
