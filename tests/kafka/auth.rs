@@ -18,8 +18,8 @@ use serde_json::Value;
 
 use crate::control_secure::{certificate, certificate_between, write};
 use crate::faults::Desk;
-use crate::support::kafka::{Broker, HeldPort, pair, take_port, throwaway_with_users};
-use crate::support::patience::crowding;
+use crate::support::kafka::{Broker, HeldPort, Recorder, pair, take_port, throwaway_with_users};
+use crate::support::patience::{crowding, until};
 use crate::support::unique;
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -31,6 +31,8 @@ const ODD_PASSWORD: &str = "p\u{e4}=ss w\u{f6}rd=\u{2117}";
 /// A broker and the numbers of its doors.
 pub(crate) struct Doors {
     broker: Broker,
+    /// The way to a listener whose sessions hold two seconds.
+    brief: Recorder,
     numbers: Vec<u16>,
     folder: tempfile::TempDir,
     _ports: Vec<HeldPort>,
@@ -79,17 +81,19 @@ pub(crate) fn doors() -> &'static Doors {
         let ports: Vec<HeldPort> = DOORS.iter().map(|_| take_port()).collect();
         let listed: Vec<String> =
             DOORS.iter().zip(&ports).map(|((name, _), port)| format!("{name}://127.0.0.1:{}", port.number)).collect();
-        let listeners = format!("PLAINTEXT://127.0.0.1:{{client}},{}", listed.join(","));
+        let brief = Recorder::start();
+        let [bound, advertised] = brief.listeners().map(|own| format!("{own},{}", listed.join(",")));
         let protocols: Vec<String> = DOORS.iter().map(|(name, protocol)| format!("{name}:{protocol}")).collect();
         let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required user_both=\"c4nary-of-scram-9f3e\";";
         let extra = [
-            ("listeners", format!("{listeners},CONTROLLER://127.0.0.1:{{controller}}")),
-            ("advertised.listeners", listeners),
+            ("listeners", format!("{bound},CONTROLLER://127.0.0.1:{{controller}}")),
+            ("advertised.listeners", advertised),
             (
                 "listener.security.protocol.map",
-                format!("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,{}", protocols.join(",")),
+                format!("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,RECORDED:SASL_PLAINTEXT,{}", protocols.join(",")),
             ),
             ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512".to_owned()),
+            ("listener.name.recorded.connections.max.reauth.ms", "2000".to_owned()),
             ("listener.name.few.sasl.enabled.mechanisms", "SCRAM-SHA-256".to_owned()),
             ("listener.name.tls.plain.sasl.jaas.config", plain.to_owned()),
             ("listener.name.open.plain.sasl.jaas.config", plain.to_owned()),
@@ -115,7 +119,7 @@ pub(crate) fn doors() -> &'static Doors {
         ];
         let users: Vec<&str> = users.iter().map(String::as_str).collect();
         let broker = throwaway_with_users("doors", &extra, &users);
-        Doors { broker, numbers: ports.iter().map(|p| p.number).collect(), folder, _ports: ports }
+        Doors { broker, brief, numbers: ports.iter().map(|p| p.number).collect(), folder, _ports: ports }
     })
 }
 
@@ -409,4 +413,30 @@ fn the_verbs_say_what_does_not_fit_and_no_password() {
         assert_eq!((&control["found"], &control["advice"]), (&data["found"], &data["advice"]), "one reason, one set of words");
         assert_eq!(data["health"], "fail");
     }
+}
+
+/// Keys of Kafka's requests (kafka.apache.org/protocol).
+const SASL_HANDSHAKE: i16 = 17;
+const API_VERSIONS: i16 = 18;
+
+/// Once before each of its ends, on the connection that there is; with requests under way, and with none.
+#[test]
+fn a_session_that_ends_is_renewed_in_time_on_the_same_connection() {
+    let d = doors();
+    d.brief.forget();
+    let sent = |key: i16| d.brief.sent().get(&key).copied().unwrap_or(0);
+    let cluster = Cluster::new(Side::Green, &d.brief.bootstrap, &d.login("SCRAM-SHA-256", false, &[]));
+    let runtime = runtime();
+    let ask = async || {
+        assert_eq!(cluster.cluster_id().await.as_ref().map(Option::as_ref), Ok(Some(&d.broker.cluster_id)));
+    };
+    let busy = async {
+        while sent(SASL_HANDSHAKE) < 4 {
+            tokio::join!(ask(), ask(), ask());
+        }
+    };
+    runtime.block_on(async { tokio::time::timeout(WITHIN, busy).await.expect("it is renewed") });
+    until(WITHIN, "it is renewed though nobody asks anything", || sent(SASL_HANDSHAKE) >= 6);
+    runtime.block_on(ask());
+    assert_eq!(sent(API_VERSIONS), 1, "one connection, which no session has ended: {:?}", d.brief.sent());
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cutover::base::{Side, TopicPartition, Trouble};
@@ -77,8 +79,8 @@ fn throttled_api_versions(stream: &mut TcpStream, id: i32, ms: i32) {
     answer(stream, id, &[&apis[..], &ms.to_be_bytes(), &[0]].concat());
 }
 
-/// Answers one connection as the only broker of a cluster, which is advertised at `address`, each request after a delay.
-fn serve(mut stream: TcpStream, address: &str, delay: Duration, throttle_ms: i32) {
+/// Metadata v13 of the only broker of a cluster, with the answer's header.
+fn metadata_at(address: &str) -> Vec<u8> {
     let (host, port) = address.rsplit_once(':').unwrap();
     let broker = MetadataResponseBroker::default()
         .with_node_id(BrokerId(1))
@@ -90,6 +92,12 @@ fn serve(mut stream: TcpStream, address: &str, delay: Duration, throttle_ms: i32
         .with_controller_id(BrokerId(1));
     let mut metadata = vec![0]; // no tagged fields in the answer's header
     cluster.encode(&mut metadata, 13).unwrap();
+    metadata
+}
+
+/// Answers one connection as the only broker of a cluster, which is advertised at `address`, each request after a delay.
+fn serve(mut stream: TcpStream, address: &str, delay: Duration, throttle_ms: i32) {
+    let metadata = metadata_at(address);
     let Some(id) = request(&mut stream) else { return };
     std::thread::sleep(delay);
     throttled_api_versions(&mut stream, id, throttle_ms);
@@ -271,6 +279,78 @@ fn a_stuck_connection_is_closed_without_a_caller() {
         waited.await.unwrap().expect("hung up although nobody waits");
     });
     drop(c);
+}
+
+/// Reads one request; its API key and its correlation id.
+fn keyed_request(stream: &mut TcpStream) -> Option<(i16, i32)> {
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).ok()?;
+    let length = u64::from(u32::from_be_bytes(head[..4].try_into().ok()?));
+    std::io::copy(&mut stream.take(length - 8), &mut std::io::sink()).ok()?;
+    Some((i16::from_be_bytes([head[4], head[5]]), i32::from_be_bytes(head[8..].try_into().ok()?)))
+}
+
+/// A broker whose sessions hold 1.2 s, and that takes one login in all. Writes down what it is asked on each connection.
+fn brief_sessions(seen: Arc<Mutex<Vec<Vec<i16>>>>) -> String {
+    let logins = AtomicU32::new(0);
+    fake(move |mut stream| {
+        let address = stream.local_addr().unwrap().to_string();
+        let own = {
+            let mut seen = seen.lock().unwrap();
+            seen.push(Vec::new());
+            seen.len() - 1
+        };
+        while let Some((key, id)) = keyed_request(&mut stream) {
+            seen.lock().unwrap()[own].push(key);
+            match key {
+                18 => {
+                    let rows = [(3, 0, 13), (17, 1, 1), (36, 1, 1)].map(|(key, least, most): (i16, i16, i16)| {
+                        [&key.to_be_bytes()[..], &least.to_be_bytes(), &most.to_be_bytes(), &[0]].concat()
+                    });
+                    answer(&mut stream, id, &[&[0, 0, 4][..], &rows.concat(), &[0; 5]].concat());
+                }
+                17 => answer(&mut stream, id, &[0; 6]),
+                36 if logins.fetch_add(1, Ordering::Relaxed) == 0 => {
+                    // no error, no message, no token, 1,200 ms
+                    answer(&mut stream, id, &[&[0, 0, 0xff, 0xff, 0, 0, 0, 0][..], &1_200i64.to_be_bytes()].concat());
+                }
+                36 => answer(&mut stream, id, &[&[0, 58, 0xff, 0xff, 0, 0, 0, 0][..], &[0; 8]].concat()),
+                _ => answer(&mut stream, id, &metadata_at(&address)),
+            }
+        }
+    })
+}
+
+/// KIP-368: who is refused when the session is to be renewed is told so, and nobody's request stands between the messages of
+/// a login, where a broker takes none.
+#[test]
+fn a_session_that_is_not_renewed_ends_with_the_reason() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let broker = brief_sessions(Arc::clone(&seen));
+    let login = [
+        ("security.protocol", "SASL_PLAINTEXT"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "app"),
+        ("sasl.password", "c4nary-of-a-session"),
+    ];
+    let c = cluster(&broker, &login);
+    let refused = run(async {
+        loop {
+            let (one, other) = tokio::join!(c.cluster_id(), c.cluster_id());
+            if let Err(trouble) = one.and(other) {
+                return trouble;
+            }
+        }
+    });
+    assert!(refused.what.contains("SASL PLAIN as `app`") && refused.lasting, "{refused:?}");
+    assert!(refused.what.contains("SASL_AUTHENTICATION_FAILED") && refused.advice.contains("sasl.password"), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("c4nary"));
+    let seen = seen.lock().unwrap();
+    let count = |of: i16| seen[0].iter().filter(|key| **key == of).count();
+    assert!(count(3) > 2 && count(17) == 2, "asked while the session held, which was to be renewed: {seen:?}");
+    for pair in seen.iter().flat_map(|own| own.windows(2)) {
+        assert!(pair[0] != 17 || pair[1] == 36, "a request between the messages of a login: {seen:?}");
+    }
 }
 
 #[test]

@@ -1,85 +1,39 @@
-//! One connection to one broker: framing, pipelining, version negotiation.
-//!
-//! Requests are numbered; a writer task sends them in order and a reader task hands each answer to whoever waits for
-//! its number. At most [`MAX_IN_FLIGHT`] requests are under way, each with a time limit. A connection that breaks, lets
-//! a request time out or sends nonsense is closed for good, and everyone who waits is told why.
+//! One connection to one broker: set up, then a [`Wire`] until it breaks. One whose session ends (KIP-368) authenticates
+//! again before it does (`relogin`).
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::ops::Deref;
+use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse, RequestHeader, ResponseHeader};
-use kafka_protocol::protocol::{Encodable, HeaderVersion, Message, Request, StrBytes};
 use openssl::ssl::SslConnector;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::failure::{Class, Failure, check_code};
-use super::throttle::{ThrottleBook, ThrottleGate, ThrottledAnswer};
-use super::transport::{Endpoint, Stream, dial, format_limit};
-use super::{guard, sasl};
-use crate::base::Trouble;
+use super::failure::{Class, Failure};
+use super::throttle::ThrottleBook;
+use super::transport::{Endpoint, dial, format_limit};
+use super::wire::{TaskSet, Wire};
+use super::{relogin, sasl};
 use crate::kafka::properties::ControlProperties;
-
-/// Requests under way on one connection; more wait for a place.
-const MAX_IN_FLIGHT: usize = 256;
-/// The largest answer that is accepted, bytes. The largest there is (committed offsets of a hundred groups) is far
-/// below; a length above this is not Kafka.
-const MAX_FRAME: usize = 64 << 20;
-/// An answer's memory is taken as its bytes arrive, in pieces of this size, not when its length is announced.
-const READ_PIECE: usize = 256 << 10;
-/// Above this, several small requests are no longer joined into one write, bytes.
-const WRITE_JOIN: usize = 64 << 10;
-
-/// The versions of each request that a broker speaks: API key to (least, greatest).
-pub(crate) type ApiTable = HashMap<i16, (i16, i16)>;
 
 /// An open connection. Dropping it closes it.
 pub(super) struct Connection {
-    shared: Arc<ConnectionState>,
-    frames: mpsc::Sender<Bytes>,
-    places: Arc<Semaphore>,
-    next: AtomicI32,
-    client_id: StrBytes,
-    limit: Duration,
-    versions: ApiTable,
+    /// Shared with the task that authenticates again.
+    wire: Arc<Wire>,
     endpoint: Endpoint,
-    tasks: [JoinHandle<()>; 2],
+    _tasks: TaskSet,
 }
 
-/// What the tasks and the callers share.
-struct ConnectionState {
-    /// Waiters by correlation id; `Err` once closed, with the reason.
-    waiting: Mutex<Result<HashMap<i32, Waiter>, Failure>>,
-    /// Answers read so far: tells a broker that hangs up at once from one that was lost.
-    answers: AtomicU64,
-    /// A request went unanswered for too long: the broker may be stuck.
-    stuck: AtomicBool,
-    /// Tells the writer task that it is over.
-    closed: Notify,
-    /// Shut while the broker makes this client wait.
-    gate: Arc<ThrottleGate>,
-    label: String,
-    secure: bool,
-    authenticated: bool,
-}
+/// Whatever is asked of a broker is asked by its wire.
+impl Deref for Connection {
+    type Target = Wire;
 
-struct Waiter {
-    answer: oneshot::Sender<Result<Bytes, Failure>>,
-    /// Kept until the answer is here, even when the caller has gone: the broker is still at work on it.
-    _place: OwnedSemaphorePermit,
+    fn deref(&self) -> &Wire {
+        &self.wire
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
-        self.shared.close(Class::Lost, "the connection was dropped", "");
+        self.wire.hang_up();
     }
 }
 
@@ -117,447 +71,26 @@ impl Connection {
     ) -> Result<Connection, Failure> {
         let secure = connector.zip(properties.tls.as_ref());
         let stream = dial(endpoint, secure, properties.setup_timeout).await?;
-        let mut connection = Self::start_tasks(stream, endpoint, properties, book);
+        let (mut wire, mut tasks) = Wire::start_tasks(stream, &endpoint.label, properties, book);
         // Whatever breaks before the connection is ready: nothing of the caller's was sent.
-        let ready = async {
-            connection.versions = connection.negotiate().await?;
-            if let Some(sasl) = &properties.sasl {
-                sasl::authenticate(&connection, sasl).await?;
-            }
-            connection.limit = properties.request_timeout;
-            Ok(())
-        };
-        ready.await.map_err(|f: Failure| match f.class {
+        let unsent = |f: Failure| match f.class {
             Class::Lost => Failure { class: Class::Unreachable, ..f },
             _ => f,
-        })?;
-        Ok(connection)
-    }
-
-    fn start_tasks(
-        stream: Box<dyn Stream>,
-        endpoint: &Endpoint,
-        properties: &ControlProperties,
-        book: &Arc<ThrottleBook>,
-    ) -> Connection {
-        let (reader, writer) = tokio::io::split(stream);
-        let (frames, queue) = mpsc::channel(MAX_IN_FLIGHT);
-        let shared = Arc::new(ConnectionState {
-            waiting: Mutex::new(Ok(HashMap::new())),
-            answers: AtomicU64::new(0),
-            stuck: AtomicBool::new(false),
-            closed: Notify::new(),
-            gate: ThrottleGate::new(Arc::clone(book)),
-            label: endpoint.label.clone(),
-            secure: properties.protocol.uses_tls(),
-            authenticated: properties.protocol.uses_sasl(),
-        });
-        // Longer than any caller's, so that callers have the first word.
-        let orphaned = properties.request_timeout + properties.setup_timeout;
-        let tasks = [
-            tokio::spawn(read_frames(reader, Arc::clone(&shared), orphaned)),
-            tokio::spawn(write_frames(writer, queue, Arc::clone(&shared))),
-        ];
-        Connection {
-            shared,
-            frames,
-            places: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
-            next: AtomicI32::new(0),
-            client_id: StrBytes::from_string(properties.client_id.clone()),
-            // Until it is ready, the limit of the whole setup is the only one.
-            limit: properties.setup_timeout * 2,
-            versions: ApiTable::new(),
-            endpoint: endpoint.clone(),
-            tasks,
+        };
+        wire.versions = wire.negotiate().await.map_err(unsent)?;
+        let session = match &properties.sasl {
+            Some(sasl) => sasl::authenticate(&wire, sasl).await.map_err(unsent)?,
+            None => None,
+        };
+        wire.limit = properties.request_timeout;
+        let wire = Arc::new(wire);
+        if let Some((sasl, lifetime)) = properties.sasl.clone().zip(session) {
+            tasks.0.push(tokio::spawn(relogin::keep_session(Arc::clone(&wire), sasl, lifetime)));
         }
-    }
-
-    /// Who is at the other end, for messages.
-    pub fn label(&self) -> &str {
-        &self.shared.label
+        Ok(Connection { wire, endpoint: endpoint.clone(), _tasks: tasks })
     }
 
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
-
-    pub fn versions(&self) -> &ApiTable {
-        &self.versions
-    }
-
-    pub fn is_closed(&self) -> bool {
-        self.shared.waiting.lock().map_or(true, |w| w.is_err())
-    }
-
-    /// Why, if it was closed because the broker did not answer in time.
-    pub(crate) fn was_stuck(&self) -> Option<Trouble> {
-        self.shared.stuck.load(Ordering::Relaxed).then(|| *self.shared.reason().trouble)
-    }
-
-    /// The greatest version of a request that both sides speak, request and answer alike.
-    pub(crate) fn common_version<R: Request>(&self) -> Option<i16> {
-        let (least, greatest) = *self.versions.get(&R::KEY)?;
-        let answer = <R::Response as Message>::VERSIONS;
-        let least = least.max(R::VERSIONS.min).max(answer.min);
-        let greatest = greatest.min(R::VERSIONS.max).min(answer.max);
-        (least <= greatest).then_some(greatest)
-    }
-
-    /// As [`Self::common_version`], or what a person is told when there is none. `since` says which Kafka brought the API.
-    pub(crate) fn need_version<R: Request>(&self, since: &str) -> Result<i16, Failure> {
-        self.common_version::<R>().ok_or_else(|| {
-            let api = api_name(R::KEY);
-            Failure::new(
-                Class::Final,
-                format!("{} has no request {api} that cutover speaks", self.label()),
-                format!("{api} needs Apache Kafka {since}"),
-            )
-        })
-    }
-
-    /// Sends a request in a given version and waits for its answer. While the broker throttles this client nothing is
-    /// sent, and that time counts for no limit (KIP-219).
-    pub async fn call<R: Request<Response: ThrottledAnswer>>(
-        &self,
-        version: i16,
-        request: &R,
-    ) -> Result<R::Response, Failure> {
-        // After 2^31 requests numbers begin again at 0.
-        let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
-        let frame = self.encode(id, version, request).map_err(|e| {
-            Failure::new(Class::Final, format!("a request can't be encoded: {e}"), "this is a fault of cutover")
-        })?;
-        self.shared.gate.wait_open().await;
-        let mut answer = self.exchange(id, frame).await?;
-        let answer = self.decode::<R>(version, &mut answer).ok_or_else(|| {
-            tracing::error!(broker = %self.label(), api = %api_name(R::KEY), version, "malformed answer");
-            self.shared.close(Class::Lost, "sent an answer that can't be decoded", NOT_KAFKA);
-            let what = format!("{} sent an answer that can't be decoded", self.label());
-            Failure::new(Class::Lost, what, NOT_KAFKA)
-        })?;
-        let ms = answer.throttle_ms();
-        if ms > 0 {
-            tracing::info!(broker = %self.label(), api = %api_name(R::KEY), ms, "throttled");
-        }
-        self.shared.gate.note_throttle(ms);
-        Ok(answer)
-    }
-
-    fn encode<R: Request>(&self, id: i32, version: i16, request: &R) -> Result<Bytes, String> {
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(id)
-            .with_client_id(Some(self.client_id.clone()));
-        let mut frame = BytesMut::with_capacity(512);
-        frame.put_i32(0);
-        header.encode(&mut frame, R::header_version(version)).map_err(|e| e.to_string())?;
-        request.encode(&mut frame, version).map_err(|e| e.to_string())?;
-        let length = i32::try_from(frame.len() - 4).map_err(|e| e.to_string())?;
-        frame[..4].copy_from_slice(&length.to_be_bytes());
-        Ok(frame.freeze())
-    }
-
-    fn decode<R: Request>(&self, version: i16, answer: &mut Bytes) -> Option<R::Response> {
-        let header_version = R::Response::header_version(version);
-        guard::decode::<ResponseHeader>(answer, header_version, header_version >= 1)?;
-        // Requests have a flexible header (v2) exactly when request and answer bodies are flexible.
-        let flexible = R::header_version(version) >= 2;
-        guard::decode::<R::Response>(answer, version, flexible).or_else(|| {
-            // texts alone, and those of all clients
-            let texts = R::KEY == ApiKey::ListGroups as i16;
-            let stray = texts.then(|| guard::decode_stray::<R::Response>(answer, version, flexible)).flatten();
-            if stray.is_some() {
-                tracing::debug!(broker = %self.label(), api = %api_name(R::KEY), "an answer with bytes that are no UTF-8");
-            }
-            stray
-        })
-    }
-
-    async fn exchange(&self, id: i32, frame: Bytes) -> Result<Bytes, Failure> {
-        let place = self.shared.gate.within(self.limit, Arc::clone(&self.places).acquire_owned()).await;
-        let Some(Ok(place)) = place else {
-            let what =
-                format!("{}: {MAX_IN_FLIGHT} requests were unanswered for {}", self.label(), format_limit(self.limit));
-            tracing::warn!(broker = %self.label(), ms = self.limit.as_millis(), "no place for a request");
-            return Err(Failure::new(Class::Unreachable, what, SLOW));
-        };
-        let (answer, answered) = oneshot::channel();
-        match &mut *self.shared.waiting.lock().map_err(|_| self.shared.closed_failure())? {
-            // Before the frame goes out: its answer may be read before `try_send` returns.
-            Ok(waiting) => waiting.insert(id, Waiter { answer, _place: place }),
-            // Closed before anything of it was sent: it can't have taken effect.
-            Err(reason) => return Err(Failure { class: Class::Unreachable, ..reason.clone() }),
-        };
-        // Never full: a frame in the queue holds one of as many places. Not awaiting keeps a waiter and its frame together
-        // when the caller is dropped.
-        if self.frames.try_send(frame).is_err() {
-            return Err(self.shared.reason());
-        }
-        match self.shared.gate.within(self.limit, answered).await {
-            Some(Ok(result)) => result,
-            Some(Err(_)) => Err(self.shared.reason()),
-            None => {
-                self.shared.give_up(self.limit);
-                self.tasks[0].abort(); // the reader; the writer has been told
-                Err(self.shared.reason())
-            }
-        }
-    }
-
-    /// Asks which versions the broker speaks: v3, or v0 where that is unknown (before Kafka 2.4).
-    async fn negotiate(&self) -> Result<ApiTable, Failure> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(StrBytes::from_static_str("cutover"))
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        let encoding = |e: String| Failure::new(Class::Final, e, "this is a fault of cutover");
-        let mut answer = self.exchange(id, self.encode(id, 3, &request).map_err(encoding)?).await?;
-        // A broker that does not know v3 answers UNSUPPORTED_VERSION in the form of v0 (KIP-511).
-        // Of ApiVersions the answer's header is v0 in every version (KIP-511): the error code follows the number.
-        let unsupported = answer.len() >= 6 && answer[4..6] == 35i16.to_be_bytes();
-        let response = if unsupported {
-            tracing::debug!(broker = %self.label(), "ApiVersions v3 is not known there: v0");
-            self.call(0, &ApiVersionsRequest::default()).await?
-        } else {
-            match self.decode::<ApiVersionsRequest>(3, &mut answer) {
-                Some(response) => response,
-                None => {
-                    return Err(Failure::new(Class::Unreachable, format!("{} is not Kafka", self.label()), NOT_KAFKA));
-                }
-            }
-        };
-        let ApiVersionsResponse { error_code, api_keys, throttle_time_ms, .. } = response;
-        self.shared.gate.note_throttle(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
-        check_code(error_code, "ApiVersions", self.label())?;
-        Ok(api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect())
-    }
-}
-
-/// The request's name as in Kafka's protocol guide.
-fn api_name(key: i16) -> String {
-    ApiKey::try_from(key).map_or_else(|()| key.to_string(), |key| format!("{key:?}"))
-}
-
-const NOT_KAFKA: &str = "check that the address is a Kafka broker's, and that no proxy changes the traffic";
-const SLOW: &str = "the broker is overloaded or stuck, or the line is cut: look at the broker";
-
-impl ConnectionState {
-    /// Closes for good; the first reason stays.
-    fn close(&self, class: Class, what: &str, advice: &str) {
-        self.close_for(Failure::new(class, format!("{} {what}", self.label), advice));
-    }
-
-    /// As [`Self::close`], for a whole reason.
-    fn close_for(&self, failure: Failure) {
-        let Ok(mut waiting) = self.waiting.lock() else { return };
-        if let Ok(waiters) = &mut *waiting {
-            // Its own end is no news; who waited for an answer has lost it.
-            if !waiters.is_empty() || self.stuck.load(Ordering::Relaxed) {
-                let (unanswered, why) = (waiters.len(), &failure.trouble.what);
-                tracing::warn!(broker = %self.label, unanswered, why = %why, "connection lost");
-            } else {
-                tracing::debug!(broker = %self.label, why = %failure.trouble.what, "connection closed");
-            }
-            for (_, waiter) in waiters.drain() {
-                let _ = waiter.answer.send(Err(failure.clone())); // the caller may have gone
-            }
-            *waiting = Err(failure);
-            self.closed.notify_one();
-        }
-    }
-
-    /// Answers come in order: whatever waits behind one that does not come is stuck too. Java's client hangs up as well.
-    fn give_up(&self, limit: Duration) {
-        self.stuck.store(true, Ordering::Relaxed);
-        self.close(Class::Lost, &format!("did not answer within {}", format_limit(limit)), SLOW);
-    }
-
-    /// Some request that is unanswered now.
-    fn first_owed(&self) -> Option<i32> {
-        self.waiting.lock().ok()?.as_ref().ok()?.keys().next().copied()
-    }
-
-    fn owes_answer(&self, id: i32) -> bool {
-        self.waiting.lock().is_ok_and(|w| w.as_ref().is_ok_and(|w| w.contains_key(&id)))
-    }
-
-    fn reason(&self) -> Failure {
-        match self.waiting.lock().as_deref() {
-            Ok(Err(reason)) => reason.clone(),
-            _ => self.closed_failure(),
-        }
-    }
-
-    fn closed_failure(&self) -> Failure {
-        Failure::new(Class::Lost, format!("the connection to {} is closed", self.label), "")
-    }
-
-    /// The broker hung up. When it does so at once, the usual cause is a listener of another kind.
-    fn hung_up(&self, why: &str) {
-        let answers = self.answers.load(Ordering::Relaxed);
-        let (what, advice) = match (answers, self.secure, self.authenticated) {
-            (0, false, _) => (
-                format!("closed the connection at once{why}"),
-                "if this listener is a TLS one, set `security.protocol` to SSL or SASL_SSL; if not, look at the broker's log",
-            ),
-            // TLS 1.3 refuses a client's certificate only after the handshake.
-            (0, true, _) => (
-                format!("closed the connection right after the TLS handshake{why}"),
-                "if this listener wants a client certificate, set `ssl.certificate.location` and `ssl.key.location` to one \
-                 that it trusts; if not, look at the broker's log",
-            ),
-            (1, _, false) => (
-                format!("closed the connection after the first answer{why}"),
-                "if this listener wants SASL, set `security.protocol` to SASL_SSL or SASL_PLAINTEXT",
-            ),
-            _ => (format!("closed the connection{why}"), "look at the broker: it stopped, or refused the request"),
-        };
-        // A refused certificate stays refused, and a listener that wants SASL goes on wanting it.
-        let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
-        let trouble = Trouble::new(format!("{} {what}", self.label), advice);
-        self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.mark_lasting() } else { trouble }));
-    }
-}
-
-/// ` (reason)`, of an OpenSSL error only what the other side said.
-fn describe_cause(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    // OpenSSL's text is a list of codes and places: of its parts the alert alone is the other side's word.
-    let alert = text.split(':').find(|part| part.contains("alert") && !part.contains("alert number"));
-    format!(" ({})", crate::base::sanitise::visible_text(alert.unwrap_or(&text)))
-}
-
-/// Closes when a task ends in a way of its own: with the runtime, or by a panic.
-struct CloseOnDrop(Arc<ConnectionState>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close(Class::Lost, "was let go of", "try again");
-    }
-}
-
-async fn write_frames(
-    mut writer: WriteHalf<Box<dyn Stream>>,
-    mut queue: mpsc::Receiver<Bytes>,
-    shared: Arc<ConnectionState>,
-) {
-    let _tied = CloseOnDrop(Arc::clone(&shared));
-    let writing = async {
-        let mut joined = BytesMut::new();
-        while let Some(frame) = queue.recv().await {
-            joined.extend_from_slice(&frame);
-            while joined.len() < WRITE_JOIN {
-                let Ok(more) = queue.try_recv() else { break };
-                joined.extend_from_slice(&more);
-            }
-            writer.write_all(&joined).await?;
-            writer.flush().await?;
-            joined.clear();
-        }
-        Ok::<_, std::io::Error>(())
-    };
-    tokio::select! {
-        // Closed elsewhere: ending here lets go of the socket.
-        () = shared.closed.notified() => {}
-        written = writing => {
-            if let Err(error) = written {
-                // The reader sees the same and may know more (a TLS alert): it has the first word when it is quick.
-                tokio::task::yield_now().await;
-                shared.hung_up(&describe_cause(&error));
-            }
-        }
-    }
-}
-
-async fn read_frames(mut reader: ReadHalf<Box<dyn Stream>>, shared: Arc<ConnectionState>, limit: Duration) {
-    let _tied = CloseOnDrop(Arc::clone(&shared));
-    loop {
-        match next_frame(&mut reader, &shared, limit).await {
-            Ok(Some(frame)) => {
-                shared.answers.fetch_add(1, Ordering::Relaxed);
-                let id = i32::from_be_bytes([frame[0], frame[1], frame[2], frame[3]]);
-                let waiter = match shared.waiting.lock().as_deref_mut() {
-                    Ok(Ok(waiting)) => waiting.remove(&id),
-                    _ => return,
-                };
-                let Some(waiter) = waiter else {
-                    // From here on no answer can be told to belong to what was asked.
-                    shared.close(
-                        Class::Lost,
-                        &format!("sent an answer (number {id}) that nobody asked for"),
-                        NOT_KAFKA,
-                    );
-                    return;
-                };
-                let _ = waiter.answer.send(Ok(frame)); // the caller may have gone
-            }
-            Ok(None) => return, // closed, with its reason
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return shared.hung_up(""),
-            Err(error) => return shared.hung_up(&describe_cause(&error)),
-        }
-    }
-}
-
-/// The next frame. Callers have time limits of their own, but may go away before they end: so a broker that owes an
-/// answer and sends nothing for `limit` is found out here too.
-async fn next_frame(
-    reader: &mut ReadHalf<Box<dyn Stream>>,
-    shared: &ConnectionState,
-    limit: Duration,
-) -> std::io::Result<Option<Bytes>> {
-    let reading = read_frame(reader, shared);
-    tokio::pin!(reading);
-    loop {
-        let owed = shared.first_owed();
-        match timeout(limit, &mut reading).await {
-            Ok(result) => return result,
-            // The same request before and after: one that came in between has not waited so long.
-            Err(_) if owed.is_some_and(|id| shared.owes_answer(id)) && !shared.gate.is_closed() => {
-                shared.give_up(limit);
-                return Ok(None);
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// One frame without its length; `None` when the length is impossible and the connection was closed for it.
-async fn read_frame(
-    reader: &mut ReadHalf<Box<dyn Stream>>,
-    shared: &ConnectionState,
-) -> std::io::Result<Option<Bytes>> {
-    let mut head = [0; 4];
-    reader.read_exact(&mut head).await?;
-    let length = usize::try_from(i32::from_be_bytes(head)).unwrap_or(usize::MAX);
-    if !(4..=MAX_FRAME).contains(&length) {
-        let (what, advice) = match head {
-            // A TLS record: an alert or a handshake, of version 3.x.
-            [0x15 | 0x16, 0x03, ..] => (
-                "answers in TLS".into(),
-                "set `security.protocol` to SSL or SASL_SSL, or use the plaintext listener's port",
-            ),
-            [b'H', b'T', b'T', b'P'] => ("answers in HTTP: this is not a Kafka port".into(), "check the port"),
-            _ => (format!("announced an answer of {} bytes", i32::from_be_bytes(head)), NOT_KAFKA),
-        };
-        // What speaks another protocol goes on doing so.
-        let trouble = Trouble::new(format!("{} {what}", shared.label), advice);
-        shared.close_for(Failure::with_trouble(
-            Class::Lost,
-            if advice == NOT_KAFKA { trouble } else { trouble.mark_lasting() },
-        ));
-        return Ok(None);
-    }
-    let mut frame = BytesMut::with_capacity(length.min(READ_PIECE));
-    while frame.len() < length {
-        let missing = length - frame.len();
-        if frame.capacity() == frame.len() {
-            // Doubled, so that a large answer is copied few times, and never more than is announced.
-            frame.reserve(missing.min(READ_PIECE.max(frame.len())));
-        }
-        if reader.read_buf(&mut (&mut frame).limit(missing)).await? == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-    Ok(Some(frame.freeze()))
 }

@@ -1,8 +1,8 @@
 //! The control plane: what a cluster looks like, and the few things that are changed on it.
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
-//! wrong one), `scatter` (many things at once, each at its broker), `connection` (pipelining, versions), `transport`,
-//! `sasl` (with `scram`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
+//! wrong one), `scatter` (many things at once, each at its broker), `connection` and `wire` (pipelining, versions; `frames`),
+//! `transport`, `sasl` (with `scram`; `relogin`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
 //! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `group_requests`,
 //! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked. Nothing here waits
 //! without a bound, and every failure is a [`crate::base::Trouble`].
@@ -13,12 +13,14 @@ mod connection;
 mod coordinators;
 mod failure;
 mod formats;
+mod frames;
 mod group_requests;
 mod groups;
 mod guard;
 mod identity;
 mod offsets;
 mod producers;
+mod relogin;
 mod rights;
 mod router;
 mod sasl;
@@ -29,6 +31,7 @@ mod throttle;
 mod topics;
 mod transactions;
 mod transport;
+mod wire;
 
 pub use crate::estate::identity::Unverified;
 pub use acls::in_force;

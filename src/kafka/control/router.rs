@@ -13,11 +13,12 @@ use kafka_protocol::protocol::StrBytes;
 use openssl::ssl::SslConnector;
 use tokio::time::timeout;
 
-use super::connection::{ApiTable, Connection};
+use super::connection::Connection;
 use super::failure::{Class, Failure, check_message, log_retry};
 use super::identity::ClusterIdentity;
 use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
+use super::wire::ApiTable;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port, lock_unpoisoned};
 use crate::estate::partial::Throttled;

@@ -1,13 +1,15 @@
 //! Proving who we are: SaslHandshake (KIP-43), then SaslAuthenticate (KIP-152). One function a mechanism.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 
-use super::connection::Connection;
 use super::failure::{Class, Failure, check_message};
 use super::scram::{ScramClient, ScramFault, ScramHash, draw_nonce};
+use super::wire::Wire;
 use crate::base::Trouble;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::kafka::properties::Sasl;
@@ -16,27 +18,27 @@ use crate::plan::properties::SaslMechanism;
 /// Most of the mechanisms that a broker offers which are named: Kafka knows five.
 const SHOWN: usize = 8;
 
-/// Authenticates a fresh connection. A session that expires later (KIP-368) is closed by the broker, and the next
-/// request opens and authenticates a new one.
-pub(super) async fn authenticate(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
-    let authenticated = exchange_tokens(connection, sasl).await;
+/// Authenticates a connection, a fresh one or one whose session is about to end (KIP-368). How long it holds; `None`: as
+/// long as the connection.
+pub(super) async fn authenticate(wire: &Wire, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
+    let authenticated = exchange_tokens(wire, sasl).await;
     if let Err(failure) = &authenticated {
-        tracing::warn!(broker = %connection.label(), why = %failure.trouble.what, "SASL failed");
+        tracing::warn!(broker = %wire.label(), why = %failure.trouble.what, "SASL failed");
     }
     authenticated
 }
 
-async fn exchange_tokens(connection: &Connection, sasl: &Sasl) -> Result<(), Failure> {
+async fn exchange_tokens(wire: &Wire, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
     let mechanism = sasl.mechanism();
     let login = format!("SASL {} as `{}`", mechanism.name(), visible_name(sasl.username()));
-    greet_broker(connection, mechanism).await?;
+    greet_broker(wire, mechanism).await?;
     match sasl {
         Sasl::Plain { username, password } => {
-            send_token(connection, plain_token(username, password)?, &login).await?;
-            Ok(())
+            let answer = send_token(wire, plain_token(username, password)?, &login).await?;
+            Ok(answer.lifetime)
         }
         Sasl::Scram { hash, username, password } => {
-            prove_password(connection, *hash, (username, password), &login).await
+            prove_password(wire, *hash, (username, password), &login).await
         }
     }
 }
@@ -44,21 +46,23 @@ async fn exchange_tokens(connection: &Connection, sasl: &Sasl) -> Result<(), Fai
 /// RFC 5802, each message of it in a request. A broker tells no more than "invalid credentials", whatever is wrong; at which
 /// of the two messages it says so tells the name from the password.
 async fn prove_password(
-    connection: &Connection,
+    wire: &Wire,
     hash: ScramHash,
     (username, password): (&str, &str),
     login: &str,
-) -> Result<(), Failure> {
-    let odd = |fault: ScramFault| Failure::with_trouble(Class::Final, fault.explain_fault(login, connection.label()));
+) -> Result<Option<Duration>, Failure> {
+    let odd = |fault: ScramFault| Failure::with_trouble(Class::Final, fault.explain_fault(login, wire.label()));
     let client = ScramClient::new(hash, username, password, draw_nonce().map_err(odd)?);
-    let sent = send_token(connection, client.first_message().into(), login).await;
+    let sent = send_token(wire, client.first_message().into(), login).await;
     let challenge = sent.map_err(|failure| refused_name(failure, hash, username))?;
     // 4,096 rounds take milliseconds, the most that are worked through a second: not where others wait for their turn.
-    let proving = tokio::task::spawn_blocking(move || client.answer_challenge(&challenge));
+    let proving = tokio::task::spawn_blocking(move || client.answer_challenge(&challenge.token));
     let broken = |e: tokio::task::JoinError| ScramFault::Unusable(e.to_string());
     let mut proof = proving.await.map_err(broken).and_then(|proof| proof).map_err(odd)?;
-    let sent = send_token(connection, std::mem::take(&mut proof.message).into(), login).await;
-    proof.verify_signature(&sent.map_err(refused_proof)?).map_err(odd)
+    let sent = send_token(wire, std::mem::take(&mut proof.message).into(), login).await;
+    let answer = sent.map_err(refused_proof)?;
+    proof.verify_signature(&answer.token).map_err(odd)?;
+    Ok(answer.lifetime)
 }
 
 /// The broker refused the first message, in which there is nothing but the name.
@@ -94,24 +98,24 @@ fn explain_refusal(failure: Failure, which: &str, advice: &str) -> Failure {
 }
 
 /// Says which mechanism follows.
-async fn greet_broker(connection: &Connection, mechanism: SaslMechanism) -> Result<(), Failure> {
-    let version = connection.need_version::<SaslHandshakeRequest>("1.0 or later")?;
+async fn greet_broker(wire: &Wire, mechanism: SaslMechanism) -> Result<(), Failure> {
+    let version = wire.need_version::<SaslHandshakeRequest>("1.0 or later")?;
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
-    let answer = connection.call(version, &request).await?;
+    let answer = wire.call_in_login(version, &request).await?;
     // The one refusal with which a broker names what it would take (KIP-43).
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
         let offered: Vec<&str> = answer.mechanisms.iter().map(|m| m.as_str()).take(SHOWN).collect();
-        return Err(Failure::with_trouble(Class::Final, unoffered_trouble(connection.label(), mechanism, &offered)));
+        return Err(Failure::with_trouble(Class::Final, unoffered_trouble(wire.label(), mechanism, &offered)));
     }
     // A listener without SASL says so: by Kafka's name for it nobody would think of the wrong port.
     if answer.error_code == ResponseError::IllegalSaslState.code() {
         return Err(Failure::new(
             Class::Final,
-            format!("{} does not use SASL on this listener", connection.label()),
+            format!("{} does not use SASL on this listener", wire.label()),
             "set `security.protocol` to SSL or PLAINTEXT, or use the port of the SASL listener",
         ));
     }
-    check_message(answer.error_code, None, "SASL handshake", connection.label())
+    check_message(answer.error_code, None, "SASL handshake", wire.label())
 }
 
 /// A broker does not take a mechanism.
@@ -127,12 +131,21 @@ fn unoffered_trouble(broker: &str, mechanism: SaslMechanism, offered: &[&str]) -
     Trouble::new(what, advice).mark_lasting()
 }
 
-async fn send_token(connection: &Connection, token: Bytes, subject: &str) -> Result<Bytes, Failure> {
+/// What a broker answers to a token.
+struct TokenAnswer {
+    token: Bytes,
+    /// How long the session holds that this began.
+    lifetime: Option<Duration>,
+}
+
+async fn send_token(wire: &Wire, token: Bytes, subject: &str) -> Result<TokenAnswer, Failure> {
     // Before 1.0 the token goes bare, without a request around it (KIP-152): such a broker is refused here by name.
-    let version = connection.need_version::<SaslAuthenticateRequest>("1.0 or later")?;
-    let answer = connection.call(version, &SaslAuthenticateRequest::default().with_auth_bytes(token)).await?;
-    check_message(answer.error_code, answer.error_message.as_deref(), subject, connection.label())?;
-    Ok(answer.auth_bytes)
+    let version = wire.need_version::<SaslAuthenticateRequest>("1.0 or later")?;
+    let answer = wire.call_in_login(version, &SaslAuthenticateRequest::default().with_auth_bytes(token)).await?;
+    check_message(answer.error_code, answer.error_message.as_deref(), subject, wire.label())?;
+    // 0, and before v1 nothing, is no end.
+    let lifetime = u64::try_from(answer.session_lifetime_ms).ok().filter(|ms| *ms > 0).map(Duration::from_millis);
+    Ok(TokenAnswer { token: answer.auth_bytes, lifetime })
 }
 
 /// RFC 4616: an empty authorization id, the name and the password, separated by NUL.

@@ -130,7 +130,8 @@ impl ScramClient {
     }
 
     fn sign_text(&self, key: &[u8], text: &[u8]) -> Result<Vec<u8>, ErrorStack> {
-        Signer::new(self.digest, &PKey::hmac(key)?)?.sign_oneshot_to_vec(text)
+        let key = PKey::hmac(key)?;
+        Signer::new(self.digest, &key)?.sign_oneshot_to_vec(text)
     }
 }
 

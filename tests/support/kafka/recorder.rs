@@ -48,7 +48,7 @@ impl Recorder {
     }
 
     /// The two lists of listeners, what the broker binds and what it advertises: `PLAINTEXT` and `RECORDED`, which
-    /// `listener.security.protocol.map` must have as PLAINTEXT.
+    /// `listener.security.protocol.map` must have as PLAINTEXT (`RECORDED` may be SASL_PLAINTEXT too: nothing is encrypted).
     pub fn listeners(&self) -> [String; 2] {
         [self.inner.number, self.outer.number]
             .map(|port| format!("PLAINTEXT://127.0.0.1:{{client}},RECORDED://127.0.0.1:{port}"))

@@ -183,7 +183,8 @@ impl Server {
 }
 
 fn sign_text(digest: MessageDigest, key: &[u8], text: &str) -> Vec<u8> {
-    Signer::new(digest, &PKey::hmac(key).unwrap()).unwrap().sign_oneshot_to_vec(text.as_bytes()).unwrap()
+    let key = PKey::hmac(key).unwrap();
+    Signer::new(digest, &key).unwrap().sign_oneshot_to_vec(text.as_bytes()).unwrap()
 }
 
 proptest! {
