@@ -5,8 +5,8 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use openssl::pkcs12::Pkcs12;
-use openssl::pkey::PKey;
+use openssl::pkcs12::{ParsedPkcs12_2, Pkcs12};
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::{X509, X509Ref, X509VerifyResult};
 use tokio::net::TcpStream;
@@ -218,26 +218,16 @@ fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertifica
             let mut all = X509::stack_from_pem(&pem).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?.into_iter();
             let leaf = all.next().ok_or_else(|| unreadable_trouble(name, "it holds no PEM certificate"))?;
             let (name, pem) = load_pem(key, "ssl.key.location")?;
-            let key = match password {
-                Some(password) => PKey::private_key_from_pem_passphrase(&pem, password.as_bytes()),
-                // Without a password an encrypted key must fail, not ask on the terminal.
-                None => PKey::private_key_from_pem_callback(&pem, |_| Ok(0)),
-            };
-            // OpenSSL's reason is left out: for a wrong password it is `bad decrypt`, or nonsense of the padding.
-            let key =
-                key.map_err(|_| unreadable_trouble(name, "it holds no PEM private key that `ssl.key.password` opens"))?;
-            (leaf, all.collect::<Vec<_>>(), key)
+            (leaf, all.collect::<Vec<_>>(), open_key(name, &pem, password.as_deref())?)
         }
         ClientCertificate::Pkcs12 { file, password } => {
             let der = read_file(file, "ssl.keystore.location")?;
-            let parsed = Pkcs12::from_der(&der).and_then(|p| p.parse2(password));
-            let parsed = parsed.map_err(|e| {
-                unreadable_trouble(file, &format!("not PKCS#12, or not this password: {}", reason_of(&e)))
-            })?;
-            let (Some(leaf), Some(key)) = (parsed.cert, parsed.pkey) else {
-                return Err(unreadable_trouble(file, "it lacks a certificate or a private key"));
+            let ParsedPkcs12_2 { pkey, cert, ca } = open_keystore(file, &der, password)?;
+            let (Some(leaf), Some(key)) = (cert, pkey) else {
+                let what = "it lacks a certificate or a private key";
+                return Err(unopened_trouble(file, what, "export the client's certificate with its key into it"));
             };
-            (leaf, parsed.ca.into_iter().flatten().collect(), key)
+            (leaf, ca.into_iter().flatten().collect(), key)
         }
     };
     let refuse = |e: openssl::error::ErrorStack| {
@@ -253,6 +243,51 @@ fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertifica
     }
     builder.set_private_key(&key).map_err(refuse)?;
     builder.check_private_key().map_err(refuse)
+}
+
+/// A private key as PEM, encrypted or not.
+fn open_key(name: &str, pem: &[u8], password: Option<&str>) -> Result<PKey<Private>, Trouble> {
+    let key = match password {
+        Some(password) => PKey::private_key_from_pem_passphrase(pem, password.as_bytes()),
+        // Without a password an encrypted key must fail, not ask on the terminal.
+        None => PKey::private_key_from_pem_callback(pem, |_| Ok(0)),
+    };
+    // OpenSSL's reason is left out: for a wrong password it is `bad decrypt`, or nonsense of the padding.
+    key.map_err(|_| {
+        // `ENCRYPTED PRIVATE KEY` of PKCS#8, and `Proc-Type: 4,ENCRYPTED` of the older form.
+        let encrypted = pem.windows(9).any(|w| w == b"ENCRYPTED");
+        let (what, advice) = match (encrypted, password) {
+            (true, None) => ("the private key is encrypted, and there is no password for it", "set `ssl.key.password`"),
+            (true, Some(_)) => ("the private key is encrypted with another password", "check `ssl.key.password`"),
+            (false, _) => ("it holds no PEM private key", "it must be PEM: `-----BEGIN PRIVATE KEY-----`"),
+        };
+        unopened_trouble(name, what, advice)
+    })
+}
+
+/// A key store of PKCS#12.
+fn open_keystore(file: &str, der: &[u8], password: &str) -> Result<ParsedPkcs12_2, Trouble> {
+    // The magic number of Java's own format, which `keytool` made by default until Java 9.
+    if der.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) {
+        let advice = "make one of it: `keytool -importkeystore -srckeystore OLD -destkeystore NEW -deststoretype pkcs12`";
+        return Err(unopened_trouble(file, "it is a key store of Java's own format (JKS), not PKCS#12", advice));
+    }
+    let store = Pkcs12::from_der(der).map_err(|_| {
+        let advice = "PEM goes into `ssl.certificate.location` and `ssl.key.location`";
+        unopened_trouble(file, "it is not PKCS#12", advice)
+    })?;
+    store.parse2(password).map_err(|stack| {
+        // The password is tried first: what comes after it says nothing of it.
+        let has = |reason: &str| stack.errors().iter().any(|e| e.reason() == Some(reason));
+        if has("unsupported") {
+            let what = "it is encrypted in a way that OpenSSL 3 no longer opens (RC2)";
+            let advice = "make it anew with a Java of today, or: `openssl pkcs12 -legacy -nodes -in OLD | openssl pkcs12 \
+                          -export -out NEW`";
+            return unopened_trouble(file, what, advice);
+        }
+        let why = if has("mac verify failure") { "another password opens it".to_owned() } else { reason_of(&stack) };
+        unopened_trouble(file, &why, "check `ssl.keystore.password`")
+    })
 }
 
 fn load_pem<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Trouble> {
@@ -276,6 +311,11 @@ fn unreadable_trouble(name: &str, why: &str) -> Trouble {
         format!("{}: {}", visible_path(Path::new(name)), visible_text(why)),
         "it must be PEM: `-----BEGIN CERTIFICATE-----`",
     )
+}
+
+/// A file, or the property that holds its text, that can't be opened.
+fn unopened_trouble(name: &str, why: &str, advice: &str) -> Trouble {
+    Trouble::new(format!("{}: {}", visible_path(Path::new(name)), visible_text(why)), advice)
 }
 
 /// The client side of a TLS handshake with host name verification.
@@ -403,3 +443,6 @@ fn describe_certificate(certificate: &X509Ref) -> String {
         false => format!("it is for {}; subject {subject}", visible_names(names)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,11 @@ pub(crate) fn doors() -> &'static Doors {
         let (client, client_key) = certificate("app", issuer);
         file("app.pem", &[pem(&client)]);
         file("app.key", &[bare_key(&client_key)]);
+        let cipher = openssl::symm::Cipher::aes_256_cbc();
+        let locked = client_key.private_key_to_pem_pkcs8_passphrase(cipher, PASSWORD.as_bytes()).unwrap();
+        file("app-locked.key", &[locked]);
+        let store = openssl::pkcs12::Pkcs12::builder().name("app").cert(&client).pkey(&client_key).build2(PASSWORD).unwrap();
+        file("app.p12", &[store.to_der().unwrap()]);
         let trusted = file("ca.pem", &[pem(&ca)]);
         let keystore = file("broker.pem", &[bare_key(&server_key), pem(&server), pem(&ca)]);
         let of_expired = file("expired.pem", &[bare_key(&expired_key), pem(&expired), pem(&ca)]);
@@ -221,11 +226,18 @@ fn a_name_and_a_password_are_taken_as_they_are() {
 }
 
 #[test]
-fn a_client_certificate_on_both_planes() {
+fn a_client_certificate_in_each_of_its_forms_on_both_planes() {
     let d = doors();
-    let [certificate, key] = ["app.pem", "app.key"].map(|name| d.file(name).display().to_string());
-    let own = [("ssl.certificate.location", certificate.as_str()), ("ssl.key.location", key.as_str())];
-    pass_through(d, &d.at("127.0.0.1", "MTLS"), &d.secured(&own));
+    let names = ["app.pem", "app.key", "app-locked.key", "app.p12"];
+    let [certificate, key, locked, store] = names.map(|name| d.file(name).display().to_string());
+    let certificate = ("ssl.certificate.location", certificate.as_str());
+    for own in [
+        vec![certificate, ("ssl.key.location", key.as_str())],
+        vec![certificate, ("ssl.key.location", locked.as_str()), ("ssl.key.password", PASSWORD)],
+        vec![("ssl.keystore.location", store.as_str()), ("ssl.keystore.password", PASSWORD)],
+    ] {
+        pass_through(d, &d.at("127.0.0.1", "MTLS"), &d.secured(&own));
+    }
 }
 
 /// What does not fit: where it is tried, with what, what both planes say, and what they advise.
@@ -340,6 +352,27 @@ fn misfits(d: &Doors) -> Vec<Misfit> {
             d.login("SCRAM-SHA-512", false, &[]),
             &["answers in TLS"],
             "set `security.protocol` to SSL or SASL_SSL",
+        ),
+        misfit(
+            "a key that its password does not open",
+            &here("MTLS"),
+            d.secured(&[
+                ("ssl.certificate.location", &d.file("app.pem").display().to_string()),
+                ("ssl.key.location", &d.file("app-locked.key").display().to_string()),
+                ("ssl.key.password", "c4nary-of-a-key"),
+            ]),
+            &["app-locked.key: the private key is encrypted with another password"],
+            "check `ssl.key.password`",
+        ),
+        misfit(
+            "a key store that its password does not open",
+            &here("MTLS"),
+            d.secured(&[
+                ("ssl.keystore.location", &d.file("app.p12").display().to_string()),
+                ("ssl.keystore.password", "c4nary-of-a-store"),
+            ]),
+            &["app.p12: another password opens it"],
+            "check `ssl.keystore.password`",
         ),
         misfit(
             "no certificate where one is asked for",
