@@ -259,7 +259,7 @@ fn open_key(name: &str, pem: &[u8], password: Option<&str>) -> Result<PKey<Priva
         let (what, advice) = match (encrypted, password) {
             (true, None) => ("the private key is encrypted, and there is no password for it", "set `ssl.key.password`"),
             (true, Some(_)) => ("the private key is encrypted with another password", "check `ssl.key.password`"),
-            (false, _) => ("it holds no PEM private key", "it must be PEM: `-----BEGIN PRIVATE KEY-----`"),
+            (false, _) => ("it holds no PEM private key", "it must be PEM, with a line that says BEGIN PRIVATE KEY"),
         };
         unopened_trouble(name, what, advice)
     })
@@ -269,7 +269,8 @@ fn open_key(name: &str, pem: &[u8], password: Option<&str>) -> Result<PKey<Priva
 fn open_keystore(file: &str, der: &[u8], password: &str) -> Result<ParsedPkcs12_2, Trouble> {
     // The magic number of Java's own format, which `keytool` made by default until Java 9.
     if der.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) {
-        let advice = "make one of it: `keytool -importkeystore -srckeystore OLD -destkeystore NEW -deststoretype pkcs12`";
+        let advice =
+            "make one of it: `keytool -importkeystore -srckeystore OLD -destkeystore NEW -deststoretype pkcs12`";
         return Err(unopened_trouble(file, "it is a key store of Java's own format (JKS), not PKCS#12", advice));
     }
     let store = Pkcs12::from_der(der).map_err(|_| {

@@ -204,7 +204,9 @@ impl JournalText {
         for gate in accepted {
             let most = gate.at_most.map(|n| format!(" at most {n}")).unwrap_or_default();
             let names = if gate.names.is_empty() { String::new() } else { format!(" ({})", accepted_names(gate)) };
-            words.push_str(&format!("; accepts {}{names}{most}: {}", gate.gate, gate.reason));
+            // Earlier versions took one without a reason.
+            let why = if gate.reason.is_empty() { String::new() } else { format!(": {}", gate.reason) };
+            words.push_str(&format!("; accepts {}{names}{most}{why}", gate.gate));
         }
         words
     }

@@ -77,7 +77,8 @@ pub(crate) fn doors() -> &'static Doors {
         let cipher = openssl::symm::Cipher::aes_256_cbc();
         let locked = client_key.private_key_to_pem_pkcs8_passphrase(cipher, PASSWORD.as_bytes()).unwrap();
         file("app-locked.key", &[locked]);
-        let store = openssl::pkcs12::Pkcs12::builder().name("app").cert(&client).pkey(&client_key).build2(PASSWORD).unwrap();
+        let store =
+            openssl::pkcs12::Pkcs12::builder().name("app").cert(&client).pkey(&client_key).build2(PASSWORD).unwrap();
         file("app.p12", &[store.to_der().unwrap()]);
         let trusted = file("ca.pem", &[pem(&ca)]);
         let keystore = file("broker.pem", &[bare_key(&server_key), pem(&server), pem(&ca)]);
@@ -89,7 +90,8 @@ pub(crate) fn doors() -> &'static Doors {
         let brief = Recorder::start();
         let [bound, advertised] = brief.listeners().map(|own| format!("{own},{}", listed.join(",")));
         let protocols: Vec<String> = DOORS.iter().map(|(name, protocol)| format!("{name}:{protocol}")).collect();
-        let plain = "org.apache.kafka.common.security.plain.PlainLoginModule required user_both=\"c4nary-of-scram-9f3e\";";
+        let plain =
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_both=\"c4nary-of-scram-9f3e\";";
         let extra = [
             ("listeners", format!("{bound},CONTROLLER://127.0.0.1:{{controller}}")),
             ("advertised.listeners", advertised),
@@ -100,8 +102,6 @@ pub(crate) fn doors() -> &'static Doors {
             ("sasl.enabled.mechanisms", "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512".to_owned()),
             ("listener.name.recorded.connections.max.reauth.ms", "2000".to_owned()),
             ("listener.name.few.sasl.enabled.mechanisms", "SCRAM-SHA-256".to_owned()),
-            ("listener.name.tls.plain.sasl.jaas.config", plain.to_owned()),
-            ("listener.name.open.plain.sasl.jaas.config", plain.to_owned()),
             ("ssl.keystore.type", "PEM".to_owned()),
             ("ssl.keystore.location", keystore),
             ("ssl.truststore.type", "PEM".to_owned()),
@@ -110,7 +110,18 @@ pub(crate) fn doors() -> &'static Doors {
             ("listener.name.expired.ssl.keystore.location", of_expired),
             ("listener.name.stray.ssl.keystore.location", of_stray),
         ];
-        let extra: Vec<(&str, &str)> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // A broker wants a login module for each mechanism of each of its listeners, or it does not start.
+        let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+        let modules = [("plain", plain), ("scram-sha-256", scram), ("scram-sha-512", scram)];
+        let logins: Vec<(String, &str)> = ["recorded", "tls", "open", "few"]
+            .iter()
+            .flat_map(|door| {
+                modules.map(|(of, module)| (format!("listener.name.{door}.{of}.sasl.jaas.config"), module))
+            })
+            .collect();
+        let extra = extra.iter().map(|(name, value)| (*name, value.as_str()));
+        let extra: Vec<(&str, &str)> =
+            extra.chain(logins.iter().map(|(name, module)| (name.as_str(), *module))).collect();
         let of = |mechanism: &str, user: &str, password: &str, more: &str| {
             format!("{mechanism}=[name={user},password={password}{more}]")
         };
@@ -193,8 +204,9 @@ fn pass_through(d: &Doors, at: &str, properties: &ClientProperties) {
     rdkafka::producer::Producer::flush(&producer, WITHIN).unwrap();
     let runtime = runtime();
     let _guard = runtime.enter();
-    let mut reader =
-        DataPlane::of_cluster(&cluster).open_reader_for(Portion::Small, Isolation::Committed, WITHIN).expect("a reader");
+    let mut reader = DataPlane::of_cluster(&cluster)
+        .open_reader_for(Portion::Small, Isolation::Committed, WITHIN)
+        .expect("a reader");
     let (mut seen, range) = (0, ReadRange { partition: TopicPartition::new(&topic, 0), from: 0, to: 1 });
     let count = |_: cutover::kafka::records::RecordRef<'_>| {
         seen += 1;
@@ -443,7 +455,11 @@ fn the_verbs_say_what_does_not_fit_and_no_password() {
             all.iter().find(|c| c["what"] == what).unwrap_or_else(|| panic!("no row {what}: {checks}")).clone()
         };
         let (control, data) = (row("blue"), row("data plane of blue"));
-        assert_eq!((&control["found"], &control["advice"]), (&data["found"], &data["advice"]), "one reason, one set of words");
+        assert_eq!(
+            (&control["found"], &control["advice"]),
+            (&data["found"], &data["advice"]),
+            "one reason, one set of words"
+        );
         assert_eq!(data["health"], "fail");
     }
 }

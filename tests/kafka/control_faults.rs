@@ -343,7 +343,10 @@ fn a_session_that_is_not_renewed_ends_with_the_reason() {
         }
     });
     assert!(refused.what.contains("SASL PLAIN as `app`") && refused.lasting, "{refused:?}");
-    assert!(refused.what.contains("SASL_AUTHENTICATION_FAILED") && refused.advice.contains("sasl.password"), "{refused:?}");
+    assert!(
+        refused.what.contains("SASL_AUTHENTICATION_FAILED") && refused.advice.contains("sasl.password"),
+        "{refused:?}"
+    );
     assert!(!format!("{refused:?}").contains("c4nary"));
     let seen = seen.lock().unwrap();
     let count = |of: i16| seen[0].iter().filter(|key| **key == of).count();

@@ -239,7 +239,9 @@ impl ScramFault {
                 "use another mechanism (`sasl.mechanism`), or a listener without it",
             ),
             ScramFault::TooFewRounds(rounds) => (
-                format!("{broker} asks for {rounds} rounds, fewer than {MIN_ROUNDS}: the password would be easy to guess"),
+                format!(
+                    "{broker} asks for {rounds} rounds, fewer than {MIN_ROUNDS}: the password would be easy to guess"
+                ),
                 "make the credential anew with `iterations=4096` or more (`kafka-configs.sh --alter --entity-type users`)",
             ),
             ScramFault::TooManyRounds => (

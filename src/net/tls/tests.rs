@@ -51,7 +51,10 @@ fn an_encrypted_key_is_opened_by_its_password_alone() {
         let wrong = with(key, Some("c4nary-other")).unwrap_err();
         assert!(wrong.what.contains("another password") && wrong.advice == "check `ssl.key.password`", "{wrong:?}");
         let none = with(key, None).unwrap_err();
-        assert!(none.what.contains("is encrypted, and there is no") && none.advice == "set `ssl.key.password`", "{none:?}");
+        assert!(
+            none.what.contains("is encrypted, and there is no") && none.advice == "set `ssl.key.password`",
+            "{none:?}"
+        );
         assert!(!format!("{wrong:?}{none:?}").contains("c4nary"));
     }
     let no_key = with(&certificate, None).unwrap_err();
@@ -94,7 +97,12 @@ fn a_key_store_is_opened_by_its_password_and_what_is_none_is_named() {
         (good.clone(), "c4nary-wrong", "another password opens it", "`ssl.keystore.password`"),
         (file("old.p12", &old), "secret", "no longer opens (RC2)", "openssl pkcs12 -legacy"),
         (file("old.p12", &old), "c4nary-wrong", "another password opens it", "`ssl.keystore.password`"),
-        (file("app.jks", &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2]), "x", "Java's own format (JKS)", "-deststoretype pkcs12"),
+        (
+            file("app.jks", &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2]),
+            "x",
+            "Java's own format (JKS)",
+            "-deststoretype pkcs12",
+        ),
         (file("app.pem", &certificate.to_pem().unwrap()), "x", "it is not PKCS#12", "`ssl.certificate.location`"),
         (file("empty.p12", &[]), "x", "it is not PKCS#12", "`ssl.key.location`"),
     ] {

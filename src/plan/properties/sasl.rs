@@ -18,8 +18,7 @@ pub(crate) enum SaslMechanism {
 
 impl SaslMechanism {
     /// All there are.
-    pub const ALL: [SaslMechanism; 3] =
-        [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+    pub const ALL: [SaslMechanism; 3] = [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
 
     /// As Kafka and librdkafka write it: librdkafka takes no other case.
     #[must_use]

@@ -108,7 +108,8 @@ impl Broker {
             jars::copy_files(&libs.formatted(), &log).expect("the formatted directory is copied");
             let meta = fs::read_to_string(log.join("meta.properties")).expect("meta.properties");
             let meta = meta.lines().filter(|l| !l.starts_with("cluster.id=")).collect::<Vec<_>>().join("\n");
-            fs::write(log.join("meta.properties"), format!("{meta}\ncluster.id={cluster_id}\n")).expect("meta.properties");
+            fs::write(log.join("meta.properties"), format!("{meta}\ncluster.id={cluster_id}\n"))
+                .expect("meta.properties");
         } else {
             libs.format(&properties, &cluster_id, users);
         }

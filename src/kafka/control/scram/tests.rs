@@ -103,7 +103,10 @@ fn a_malformed_challenge_ends_the_exchange() {
     let bytes = [CHALLENGE.as_bytes(), &[0xff]].concat();
     let fault = new_client(ScramHash::Sha256).answer_challenge(&bytes).err();
     assert_eq!(fault, Some(ScramFault::Malformed("its message is no text")));
-    assert!(new_client(ScramHash::Sha256).answer_challenge(format!("{CHALLENGE},x=y").as_bytes()).is_ok(), "passed over");
+    assert!(
+        new_client(ScramHash::Sha256).answer_challenge(format!("{CHALLENGE},x=y").as_bytes()).is_ok(),
+        "passed over"
+    );
 }
 
 #[test]
