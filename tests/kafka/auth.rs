@@ -414,7 +414,7 @@ fn what_does_not_fit_is_refused_at_once_and_in_the_same_words_by_both_planes() {
         // Another client of the same cluster: nothing is remembered of what the control plane found.
         let plane = DataPlane::of_cluster(&Cluster::new(Side::Green, &at, &client));
         let started = Instant::now();
-        let read = plane.open_reader_for(Portion::Small, Isolation::Committed, WITHIN).err().expect(why);
+        let read = plane.open_reader_for(Portion::Small, Isolation::Committed, WITHIN).expect_err(why);
         assert_eq!((&read.what, &read.advice), (&said.what, &said.advice), "{why}");
         assert!(read.lasting && started.elapsed() < a_second(), "{why}: {:?}", started.elapsed());
         assert!(!format!("{said:?}").contains("c4nary"), "{why}: {said:?}");
