@@ -14,9 +14,9 @@
 //!
 //! # How to run it
 //! ```
-//! # use cutover::offsets::{Need, Translation, TranslationAnswer};
-//! # use cutover::base::At;
-//! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (TranslationAnswer, At)) -> Box<cutover::offsets::PartitionPlan> {
+//! # use cutover_core::offsets::{Need, Translation, TranslationAnswer};
+//! # use cutover_core::base::At;
+//! # fn run(mut translation: Translation, mut ask: impl FnMut(&Need) -> (TranslationAnswer, At)) -> Box<cutover_core::offsets::PartitionPlan> {
 //! loop {
 //!     match translation.next() {
 //!         Need::Done(plan) => return plan,
