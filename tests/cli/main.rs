@@ -4,6 +4,10 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use cutover::base::At;
+use cutover::journal::{Journal, LeaseHolder, Opened, Reader};
+use cutover::migration::facts::command::Subject;
+use cutover::migration::facts::event::Event;
 use serde_json::Value;
 
 fn cutover(args: &[&str]) -> Output {
@@ -193,6 +197,108 @@ fn nothing_is_moved_without_its_name() {
         let code = output.status.code().expect("an exit code");
         assert!([1, 4].contains(&code), "{all:?} ended with {code}: {}", err(&output));
     }
+}
+
+/// Appends what somebody noticed to a journal that may be new.
+fn note(journal: &Path, what: &str) {
+    let Ok(Opened::Writer(mut journal)) = Journal::open(journal, &LeaseHolder::this_process(At(0))) else {
+        panic!("no journal")
+    };
+    let event = Event::Noticed { subject: Subject::Migration, what: what.into() };
+    journal.append(At(1_700_000_000_000), "ann@bastion", &event).expect("the append");
+}
+
+/// The head of a journal's chain, as `journal verify` prints it: the same in words and for scripts.
+fn head_of(dir: &Path, entries: u64) -> String {
+    let path = plan(dir, &two("127.0.0.1:1", "127.0.0.1:2").replace("\"t\"", "\"t\"\njournal = \"t.journal\""));
+    let verify = |more: &[&str]| {
+        let output = cutover(&[&["--plan", path.to_str().expect("plain"), "journal", "verify"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+        out(&output)
+    };
+    let said = verify(&[]);
+    assert!(said.contains(&format!("t.journal: the chain of {entries} entries holds\n")), "{said}");
+    let head = said.lines().find_map(|l| l.strip_prefix("head ")?.strip_suffix(" (note it elsewhere)"));
+    let head = head.unwrap_or_else(|| panic!("no head to note down: {said}")).to_owned();
+    let json: Value = serde_json::from_str(&verify(&["--json"])).expect("JSON alone on standard output");
+    let verified = &json["verified"];
+    assert_eq!((&json["ok"], &verified["entries"], &verified["head"]), (&true.into(), &entries.into(), &head.as_str().into()));
+    head
+}
+
+/// Who rewrites a journal from its beginning leaves a chain that holds: only a head that was noted elsewhere tells.
+#[test]
+fn journal_verify_prints_the_head_to_note_down() {
+    let (dir, rewritten) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let journal = dir.path().join("t.journal");
+    note(&journal, "loan-audit was moved");
+    note(&journal, "loan-audit was complete");
+    let noted = head_of(dir.path(), 2);
+    assert!(noted.len() == 64 && noted.bytes().all(|b| b.is_ascii_hexdigit()), "{noted}");
+    assert_eq!(head_of(dir.path(), 2), noted, "nothing was added");
+    note(&rewritten.path().join("t.journal"), "loan-audit was moved");
+    note(&rewritten.path().join("t.journal"), "loan-audit was held");
+    assert_ne!(head_of(rewritten.path(), 2), noted);
+    note(&journal, "risk-score was moved");
+    let newer = head_of(dir.path(), 3);
+    assert_ne!(newer, noted);
+    let verified = Reader::open(&journal).and_then(|r| r.verify()).expect("it can be read").expect("the chain holds");
+    assert_eq!(verified.head, newer);
+}
+
+/// flagd goes on with what it read before: until that is mended, what the file says is not where things run.
+#[test]
+fn doctor_says_what_flagd_would_refuse_and_what_to_write() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let flag = r#""k": {"state": "ENABLED", "variants": {"blue": 1, "green": 2}, "defaultVariant": "blue"}"#;
+    let whole = format!("{{\"flags\": {{{flag}}}}}");
+    let stays = "flagd refuses the whole file then, and goes on with what it read before";
+    let (strict, mend) = ("write strict JSON, without comments, trailing commas and a byte order mark", "mend that flag");
+    let neighbour = flag.replace("\"k\"", "\"other\"").replace("\"blue\"}", "\"nowhere\"}");
+    let files = [
+        ("mark", format!("\u{feff}{whole}"), Some(("begins with a byte order mark", strict))),
+        ("comment", format!("// ours\n{whole}"), Some(("is not JSON", strict))),
+        ("comma", whole.replace("}}}", "},}}"), Some(("is not JSON", strict))),
+        (
+            "neighbour",
+            whole.replace("}}}", &format!("}}, {neighbour}}}}}")),
+            Some(("flag \"other\" in", mend)),
+        ),
+        ("sound", whole.clone(), None),
+    ];
+    let mut text = two(&dead(), &dead());
+    for (name, content, _) in &files {
+        std::fs::write(dir.path().join(format!("{name}.json")), content).expect("a flags file");
+        let provider = format!("{{ provider = \"file\", path = \"{name}.json\", key = \"k\" }}");
+        text += &format!("[[groups]]\nname = \"{name}\"\nswitch = {provider}\n");
+        text += &format!("[[producers]]\nname = \"{name}\"\nflag = {provider}\n");
+    }
+    // What else than flagd reads a file is for the plan to say: then it is taken.
+    let loose = "{ provider = \"file\", path = \"comment.json\", key = \"k\", comments = true }";
+    text += &format!("[[groups]]\nname = \"loose\"\nswitch = {loose}\n");
+    let path = plan(dir.path(), &text);
+    let output = cutover(&["--plan", path.to_str().expect("plain"), "doctor", "--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", err(&output));
+    let report: Value = serde_json::from_str(&out(&output)).expect("JSON alone on standard output");
+    let checks = report["checks"].as_array().expect("checks");
+    let check = |what: &str| {
+        let found = checks.iter().find(|c| c["what"] == *what).unwrap_or_else(|| panic!("no {what}: {report:#}"));
+        ["health", "found", "advice"].map(|key| found[key].as_str().expect("words").to_owned())
+    };
+    for (name, _, refused) in files {
+        for what in [format!("switch of {name}"), format!("flag of {name}")] {
+            let [health, found, advice] = check(&what);
+            match refused {
+                None => assert_eq!((health.as_str(), found.as_str(), advice.as_str()), ("ok", "reads blue", ""), "{what}"),
+                Some((why, write)) => {
+                    assert_eq!(health, "fail", "{what}: {found}");
+                    assert!(found.contains(why) && found.contains(stays) && found.contains(".json"), "{what}: {found}");
+                    assert!(advice.starts_with(write), "{what}: {advice}");
+                }
+            }
+        }
+    }
+    assert_eq!(check("switch of loose")[..2], ["ok", "reads blue"]);
 }
 
 #[test]

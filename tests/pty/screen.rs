@@ -1,7 +1,9 @@
 //! The cockpit's edge in a real terminal: this test binary starts itself, as a controller of fixtures with the screens
 //! of the program.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use cutover::base::At;
@@ -30,6 +32,10 @@ const CHILD: &str = "SCREEN_CHILD";
 #[test]
 fn child() {
     let Ok(story) = std::env::var(CHILD) else { return };
+    if story == "no ticks" {
+        assert_eq!(cockpit_without_ticks(), ExitReason::Left);
+        std::process::exit(0);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let reason = runtime.block_on(cockpit(&story));
     println!("left: {reason:?}");
@@ -96,6 +102,35 @@ async fn cockpit(story: &str) -> ExitReason {
     reason
 }
 
+/// The real loop in a runtime whose timers nobody turns: no time passes for it, and no tick ever comes.
+fn cockpit_without_ticks() -> ExitReason {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    let (_pictures, rx) = watch::channel(Arc::new(fixture::estate()));
+    let (asks, _asked) = mpsc::channel(16);
+    let (_answers, replies) = mpsc::channel(16);
+    let screen = Cockpit::open(fixture::options("dark", Glyphs::Utf8), clock).expect("a terminal");
+    poll_when_woken(screen.attached().run(rx, replies, asks)).expect("runs")
+}
+
+/// Drives a future by what wakes it, and by nothing else.
+fn poll_when_woken<F: Future>(future: F) -> F::Output {
+    struct Sleeper(std::thread::Thread);
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
+    let (mut cx, mut future) = (Context::from_waker(&waker), pin!(future));
+    loop {
+        match future.as_mut().poll(&mut cx) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
 fn start(story: &str, size: (u16, u16)) -> Terminal {
     let me = std::env::current_exe().expect("this binary");
     let me = me.to_str().expect("a path in UTF-8").to_owned();
@@ -119,6 +154,23 @@ fn the_first_frame_needs_no_answer_and_a_key_leaves() {
     t.send("q");
     assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
     t.wait_for(SOON, |s| s.contents().contains("left: Left").then_some(()));
+    put_back(&t);
+}
+
+/// What a key did is painted because the key came: the data's next tick (250 ms away at most, if ticks came) has no part in
+/// it. Several keys, because a look for more of them must not keep the next one from waking the loop.
+#[test]
+fn a_key_is_painted_though_no_tick_ever_comes() {
+    let t = start("no ticks", (80, 24));
+    t.wait_for_text(SOON, "loan-audit");
+    for _ in 0..3 {
+        t.send("?");
+        t.wait_for_text(SOON, "Keys");
+        t.send("q");
+        t.wait_for(SOON, |s| (!s.contents().contains("Keys")).then_some(()));
+    }
+    t.send("q");
+    assert_eq!(t.wait_exit(SOON), Some(Exit::Code(0)));
     put_back(&t);
 }
 

@@ -1,5 +1,6 @@
 //! Every screen, from fixture snapshots: what it looks like, what its keys do, and what it never does.
 
+mod answers;
 mod calendars;
 mod dialogs;
 mod diffs;

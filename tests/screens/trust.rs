@@ -3,9 +3,10 @@
 
 use cutover::base::{At, Observed, Trouble};
 use cutover::report;
-use cutover::snapshot::{GroupRow, PhaseView, Snapshot, Throttling};
+use cutover::snapshot::{GroupRow, GroupSide, PhaseView, Snapshot, Throttling};
 use cutover::tui::model::Model;
 use cutover::tui::plain::list_changes;
+use serde_json::{Value, json};
 
 use crate::fixture::{self, NOW};
 use crate::looks::text;
@@ -170,6 +171,49 @@ fn a_group_that_nobody_moved_is_said_to_be_where_it_is_found() {
     let page = text(&drawn(&m));
     assert!(page.contains("on green") && page.contains("lag 31") && !page.contains("unread since it left"), "{page}");
     assert!(list_changes(None, &s).iter().any(|l| l.contains("group loan-report: on green, way back")));
+}
+
+/// Makes another group of one that rests on blue.
+type Change = fn(&mut GroupRow);
+
+/// As the cockpit, so the documents: where the journal has no move of a group, it is where it is found.
+#[test]
+fn scripts_are_told_where_a_group_that_nobody_moved_is_found() {
+    let at = |place: &str| json!({"stage": place});
+    let gone: Change = |g| g.blue = GroupSide { at: Some(NOW), ..GroupSide::unseen(None) };
+    let found: [(&str, Change, Value); 8] = [
+        ("as it begins", |_| (), at("on_blue")),
+        ("on green only", |g| std::mem::swap(&mut g.blue, &mut g.green), at("on_green")),
+        ("copied before it moves", |g| g.green = g.blue.clone(), at("on_blue")),
+        ("blue was not read", |g| g.blue = GroupSide::unseen(None), at("on_blue")),
+        ("nowhere", gone, at("on_blue")),
+        ("on both, outside the plan", |g| (g.listed, g.green) = (false, g.blue.clone()), at("on_both")),
+        (
+            "on green, and blue was not read, outside the plan",
+            |g| (g.listed, g.green, g.blue) = (false, g.blue.clone(), GroupSide::unseen(None)),
+            at("on_green"),
+        ),
+        ("nowhere, outside the plan", |g| (g.listed, g.blue) = (false, GroupSide::unseen(None)), Value::Null),
+    ];
+    let stage = |s: &Snapshot| {
+        let status = serde_json::to_value(report::json::status(s)).unwrap();
+        let row = status["groups"].as_array().and_then(|rows| rows.iter().find(|g| g["group"] == "loan-report"));
+        row.expect("there")["stage"].clone()
+    };
+    for (how, change, wanted) in found {
+        let mut s = fixture::estate();
+        let row = s.groups.iter_mut().find(|g| g.group == "loan-report").expect("there");
+        change(row);
+        let listed = row.listed;
+        assert_eq!(stage(&s), wanted, "{how}");
+        let told: Vec<Value> =
+            report::log::change_lines(None, &s).iter().map(|l| serde_json::from_str(l).unwrap()).collect();
+        let line = told.iter().find(|l| l["kind"] == "group" && l["group"] == "loan-report").expect("a line");
+        assert_eq!(line["stage"], wanted, "{how}");
+        s.header.journal_trouble = Some(Trouble::new("entry 9 is broken", ""));
+        let untold = if listed { Value::Null } else { wanted };
+        assert_eq!(stage(&s), untold, "{how}, by a journal that is not the whole truth");
+    }
 }
 
 #[test]

@@ -54,6 +54,9 @@ pub fn draw(m: &Model, d: &Dialog, over: Rect, buf: &mut Buffer) {
 
 /// Least lines of what scrolls, where there is more than has room.
 const SCROLLED: usize = 3;
+/// Lines of a warning, of why something is refused, of a way back: what is confirmed is read to its end, it scrolls. Longer
+/// is no sentence of ours: somebody else's words are in it.
+const WHOLE: usize = 40;
 
 /// What scrolls, and below it what keeps its place. What of that has no room scrolls as well, all but the end of it with
 /// the line that is typed: a phrase of any length can be read.
@@ -139,7 +142,7 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
     // Whoever asked has read the gate on the producer's screen: the steps come first, the values below them.
     rows.extend(eos::gate_rows(m, &p.rows, cells, false));
     for warning in &p.warnings {
-        for (i, line) in text::wrap(warning, cells - 2, 3, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
+        for (i, line) in text::wrap(warning, cells - 2, WHOLE, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
             let mark = if i == 0 { theme.glyph(Glyph::Alert) } else { " " };
             rows.push(Row::new(theme).put(Role::Hold, mark).gap(1).put(Role::Hold, line));
         }
@@ -185,7 +188,7 @@ fn lower_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         rows.push(Row::new(theme).put(Role::Frame, theme.glyph(Glyph::Rule).repeat(cells)));
         rows.extend(cost_lines(m, d, p, cells));
         if !p.way_back.is_empty() {
-            let lines = text::wrap(&p.way_back, cells.saturating_sub(10), 4, theme.glyph(Glyph::Ellipsis));
+            let lines = text::wrap(&p.way_back, cells.saturating_sub(10), WHOLE, theme.glyph(Glyph::Ellipsis));
             for (i, line) in lines.into_iter().enumerate() {
                 rows.push(
                     Row::new(theme).left(Role::Dim, if i == 0 { "way back" } else { "" }, 10).put(Role::Text, line),
@@ -257,7 +260,7 @@ fn cost_lines<'t>(m: &'t Model, d: &Dialog, p: &Prepared, cells: usize) -> Vec<R
     }
     // What was asked for rests on no evidence: what that means is said, in records and in time.
     if let Some(why) = worst.filter(|p| p.verdict == Verdict::Guess).and_then(|p| p.why.as_ref()) {
-        let lines = text::wrap(why, cells.saturating_sub(10), 2, theme.glyph(Glyph::Ellipsis));
+        let lines = text::wrap(why, cells.saturating_sub(10), WHOLE, theme.glyph(Glyph::Ellipsis));
         rows.extend(lines.into_iter().map(|l| Row::new(theme).gap(10).put(Role::Hold, l)));
     }
     rows
@@ -330,11 +333,11 @@ fn refusal_lines<'t>(m: &'t Model, r: &Refusal, cells: usize) -> Vec<Row<'t>> {
         TroubleClass::Unknown => "unknown: ",
         TroubleClass::Refused | TroubleClass::Interrupted => "refused: ",
     };
-    let mut rows: Vec<Row<'t>> = text::wrap(&format!("{word}{}", r.why), cells, 3, ellipsis)
+    let mut rows: Vec<Row<'t>> = text::wrap(&format!("{word}{}", r.why), cells, WHOLE, ellipsis)
         .into_iter()
         .map(|l| Row::new(theme).put(Role::Fail, l))
         .collect();
-    rows.extend(text::wrap(&r.advice, cells, 3, ellipsis).into_iter().map(|l| Row::new(theme).put(Role::Text, l)));
+    rows.extend(text::wrap(&r.advice, cells, WHOLE, ellipsis).into_iter().map(|l| Row::new(theme).put(Role::Text, l)));
     let more = if r.gate.is_some() { "; p passes over it, with a reason" } else { "" };
     rows.push(Row::new(theme).put(Role::Dim, format!("enter asks again with the facts of now{more}")));
     rows
