@@ -222,7 +222,10 @@ fn head_of(dir: &Path, entries: u64) -> String {
     let head = head.unwrap_or_else(|| panic!("no head to note down: {said}")).to_owned();
     let json: Value = serde_json::from_str(&verify(&["--json"])).expect("JSON alone on standard output");
     let verified = &json["verified"];
-    assert_eq!((&json["ok"], &verified["entries"], &verified["head"]), (&true.into(), &entries.into(), &head.as_str().into()));
+    assert_eq!(
+        (&json["ok"], &verified["entries"], &verified["head"]),
+        (&true.into(), &entries.into(), &head.as_str().into())
+    );
     head
 }
 
@@ -253,17 +256,14 @@ fn doctor_says_what_flagd_would_refuse_and_what_to_write() {
     let flag = r#""k": {"state": "ENABLED", "variants": {"blue": 1, "green": 2}, "defaultVariant": "blue"}"#;
     let whole = format!("{{\"flags\": {{{flag}}}}}");
     let stays = "flagd refuses the whole file then, and goes on with what it read before";
-    let (strict, mend) = ("write strict JSON, without comments, trailing commas and a byte order mark", "mend that flag");
+    let (strict, mend) =
+        ("write strict JSON, without comments, trailing commas and a byte order mark", "mend that flag");
     let neighbour = flag.replace("\"k\"", "\"other\"").replace("\"blue\"}", "\"nowhere\"}");
     let files = [
         ("mark", format!("\u{feff}{whole}"), Some(("begins with a byte order mark", strict))),
         ("comment", format!("// ours\n{whole}"), Some(("is not JSON", strict))),
         ("comma", whole.replace("}}}", "},}}"), Some(("is not JSON", strict))),
-        (
-            "neighbour",
-            whole.replace("}}}", &format!("}}, {neighbour}}}}}")),
-            Some(("flag \"other\" in", mend)),
-        ),
+        ("neighbour", whole.replace("}}}", &format!("}}, {neighbour}}}}}")), Some(("flag \"other\" in", mend))),
         ("sound", whole.clone(), None),
     ];
     let mut text = two(&dead(), &dead());
@@ -289,7 +289,9 @@ fn doctor_says_what_flagd_would_refuse_and_what_to_write() {
         for what in [format!("switch of {name}"), format!("flag of {name}")] {
             let [health, found, advice] = check(&what);
             match refused {
-                None => assert_eq!((health.as_str(), found.as_str(), advice.as_str()), ("ok", "reads blue", ""), "{what}"),
+                None => {
+                    assert_eq!((health.as_str(), found.as_str(), advice.as_str()), ("ok", "reads blue", ""), "{what}")
+                }
                 Some((why, write)) => {
                     assert_eq!(health, "fail", "{what}: {found}");
                     assert!(found.contains(why) && found.contains(stays) && found.contains(".json"), "{what}: {found}");
