@@ -202,14 +202,14 @@ pub(super) fn advice_for(code: Option<RDKafkaErrorCode>) -> &'static str {
         Some(
             E::BrokerTransportFailure | E::AllBrokersDown | E::Resolve | E::OperationTimedOut | E::RequestTimedOut,
         ) => "check that the brokers run and that this machine reaches every address they advertise",
-        // A limit refuses again what it refused: going on without another one ends here again.
+        // A limit refuses again what it refused: it has to go before anybody goes on.
         Some(E::InvalidTimestamp) => {
-            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic, or carry the records \
-             into a topic that takes them"
+            "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic"
         }
         Some(E::MessageSizeTooLarge | E::MessageBatchTooLarge) => "raise max.message.bytes of the topic",
         Some(E::InvalidRecord | E::PolicyViolation) => {
-            "look which rule of the topic or the cluster refuses these records (a compacted topic takes none without a key)"
+            "change the rule of the topic or the cluster that refuses these records (a compacted topic takes none without \
+             a key)"
         }
         _ => "",
     }

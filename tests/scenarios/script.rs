@@ -8,6 +8,7 @@
 //! ask cutover                    asked, typed as the dialog wants, and taken
 //! type "green x" cutover         asked with something else typed: refused
 //! refused 4 cutover: stale       refused with that exit code, and these words in its reason
+//! advised cutover: measure it    refused, and what it says to do has these words
 //! stale dialog cutover           the dialog is opened here ...
 //! confirm: switch was            ... and confirmed here: refused with these words
 //! until soaking 60               at most so many seconds until that stage
@@ -138,7 +139,7 @@ impl<W: Scripted> Player<W> {
                 let asked = self.d.ask(&W::command(rest));
                 return asked.map(|_| ()).map_err(|r| format!("refused: {} ({})", r.why, r.advice));
             }
-            "type" | "refused" | "phrase" | "says" | "stale" | "confirm" => {
+            "type" | "refused" | "advised" | "phrase" | "says" | "stale" | "confirm" => {
                 return self.dialog(verb.trim_end_matches(':'), rest);
             }
             "until" => return self.until(rest),
@@ -164,6 +165,13 @@ impl<W: Scripted> Player<W> {
                 }
             }
             "refused" => self.refused(rest),
+            "advised" => {
+                let (asked, words) = rest.rsplit_once(':').ok_or("advised command: words")?;
+                match self.d.ask(&W::command(asked)) {
+                    Ok(_) => Err("it was taken".into()),
+                    Err(r) => has(&r.advice, words),
+                }
+            }
             "phrase" => {
                 let (wanted, asked) = rest.split_once(" = ").ok_or("phrase WORDS = command")?;
                 let p = self.d.machine.prepare(&W::command(asked), self.d.now()).map_err(|r| r.why)?;

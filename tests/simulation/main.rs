@@ -40,6 +40,7 @@ mod link;
 mod notify;
 #[cfg(target_os = "linux")]
 mod read_only_disk;
+mod replay;
 mod transactions;
 mod verify;
 

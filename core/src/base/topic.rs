@@ -34,3 +34,21 @@ impl fmt::Display for TopicPartition {
 pub fn host_port(host: &str, port: impl fmt::Display) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_printed_as_it_is_read_back() {
+        for (host, printed) in [
+            ("::1", "[::1]:19092"),
+            ("fe80::1%eth0", "[fe80::1%eth0]:19092"),
+            ("127.0.0.1", "127.0.0.1:19092"),
+            ("broker-1.example", "broker-1.example:19092"),
+        ] {
+            assert_eq!(host_port(host, 19_092), printed);
+            assert_eq!(visible_name(printed), printed, "it is shown as it is, too");
+        }
+    }
+}

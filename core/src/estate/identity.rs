@@ -1,6 +1,8 @@
 //! Whether a cluster is the one that is meant: one rule for who looks on (the estate), for who is about to use a client, and
 //! for every verb, and one way to say it. An id that was not told is unknown, never right.
 
+use std::borrow::Cow;
+
 use crate::base::sanitise::visible_name;
 use crate::base::{Cause, Side, Sides, Trouble};
 
@@ -15,21 +17,27 @@ pub enum PinnedBy {
     Journal,
 }
 
-/// The cluster id that a side has to have.
+/// The cluster id that a side has to have. It borrows: every rule of every group asks for it with each picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pin {
+pub struct Pin<'a> {
     /// Who says so.
     pub by: PinnedBy,
     /// The id.
-    pub id: String,
+    pub id: Cow<'a, str>,
 }
 
-impl Pin {
+impl<'a> Pin<'a> {
     /// The one that counts: what the plan names, or else what the journal noted when the side was first seen.
     #[must_use]
-    pub fn choose(planned: Option<&str>, journalled: Option<&str>) -> Option<Pin> {
-        let pin = |by| move |id: &str| Pin { by, id: id.to_owned() };
+    pub fn choose(planned: Option<&'a str>, journalled: Option<&'a str>) -> Option<Pin<'a>> {
+        let pin = |by| move |id: &'a str| Pin { by, id: Cow::Borrowed(id) };
         planned.map(pin(PinnedBy::Plan)).or_else(|| journalled.map(pin(PinnedBy::Journal)))
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn into_owned(self) -> Pin<'static> {
+        Pin { by: self.by, id: Cow::Owned(self.id.into_owned()) }
     }
 
     /// Holds what a side told against it.
@@ -37,9 +45,11 @@ impl Pin {
     /// # Errors
     /// It is another cluster, or it did not tell which it is.
     pub fn check(&self, side: Side, told: Option<&str>) -> Result<(), Unverified> {
+        if told == Some(&*self.id) {
+            return Ok(());
+        }
         let (by, pin) = (self.by, visible_name(&self.id));
         match told {
-            Some(id) if id == self.id => Ok(()),
             Some(id) => Err(Unverified::Wrong(Trouble::new(
                 format!("{side} is cluster {}, but {by} pins {pin}", visible_name(id)),
                 format!("correct bootstrap or cluster_id of {side} in the plan; nothing can be done until they agree"),

@@ -103,7 +103,7 @@ pub(crate) async fn carry_back(
             }
             Ok(CarriedBack { records, verified: Some(true) })
         }
-        (End::Failed(why), _) => Err(NotCarriedBack::Unknown(why)),
+        (End::Failed(why) | End::Over(why), _) => Err(NotCarriedBack::Unknown(why)),
         (_, Some(false)) => {
             let found = report.found.unwrap_or(0);
             let what = format!("{found} marks were read back of {records} records");

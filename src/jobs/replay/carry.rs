@@ -14,6 +14,7 @@ use crate::base::sanitise::visible_name;
 use crate::base::{TopicPartition, Trouble};
 use crate::kafka::records::RecordRef;
 use crate::kafka::writer::{CarryOptions, Keeper, KeptOffset, RecordWriter};
+use crate::replay::progress::SlotError;
 use crate::replay::spec::transactional_id;
 use crate::replay::{Batch, BatchLimits, ProgressSlot, ProgressSlots, ReplaySpec, Throttle, mark};
 use crate::session::clock::{Clock, Stopwatch};
@@ -67,8 +68,10 @@ pub(super) enum End {
     Done,
     /// Asked to stop; it did, after a transaction.
     Stopped,
-    /// It could not go on.
+    /// It could not go on; another go can, once that is mended.
     Failed(Trouble),
+    /// No go will ever go on with it: what was carried can't be known.
+    Over(Trouble),
 }
 
 /// What was found when the earlier instance had been fenced.
@@ -99,8 +102,9 @@ pub(super) struct Carrier<'a> {
 
 impl<'a> Carrier<'a> {
     /// Fences earlier instances of the run and reads how far they came.
-    pub fn open(work: &'a Work, lease: &'a WriteLease) -> Result<(Self, FoundProgress), Trouble> {
-        let slots = ProgressSlots::new(&work.spec.ranges, &work.spec.routes).map_err(|e| trouble_of_slots(&e))?;
+    pub fn open(work: &'a Work, lease: &'a WriteLease) -> Result<(Self, FoundProgress), End> {
+        let over = |error: &SlotError| End::Over(trouble_of_slots(error));
+        let slots = ProgressSlots::new(&work.spec.ranges, &work.spec.routes).map_err(|e| over(&e))?;
         let id = transactional_id(&work.run);
         let carrying = CarryOptions {
             transactional_id: &id,
@@ -110,18 +114,19 @@ impl<'a> Carrier<'a> {
         };
         // Before progress is read: `init_transactions` fences the earlier instance and ends what it had open, so
         // nothing can be committed any more behind what is read next.
-        let writer = work.to.plane.open_carrier(&carrying, WITHIN)?;
-        let keeper = work.to.plane.open_keeper(&id, WITHIN)?;
+        let writer = work.to.plane.open_carrier(&carrying, WITHIN).map_err(End::Failed)?;
+        let keeper = work.to.plane.open_keeper(&id, WITHIN).map_err(End::Failed)?;
         let places: Vec<TopicPartition> = slots.places().cloned().collect();
         let kept: Vec<ProgressSlot> = keeper
-            .fetch_kept(&places)?
+            .fetch_kept(&places)
+            .map_err(End::Failed)?
             .into_iter()
             .map(|(at, offset, metadata)| ProgressSlot { at, offset, metadata })
             .collect();
         let standing = match kept.len() {
             0 => FoundProgress::Nothing,
-            n if n < places.len() => return Err(gone_in_part(&work.run)),
-            _ => FoundProgress::At(slots.read_positions(&kept).map_err(|e| trouble_of_slots(&e))?),
+            n if n < places.len() => return Err(End::Over(gone_in_part(&work.run))),
+            _ => FoundProgress::At(slots.read_positions(&kept).map_err(|e| over(&e))?),
         };
         let next = match &standing {
             FoundProgress::Nothing => slots.start_offsets(),
@@ -284,20 +289,33 @@ impl<'a> Carrier<'a> {
     }
 }
 
-fn trouble_of_slots(error: &crate::replay::progress::SlotError) -> Trouble {
-    use crate::replay::progress::SlotError;
+/// Whether the progress of a replay can be kept on the target.
+///
+/// # Errors
+/// Too many source partitions share one of its partitions.
+pub(super) fn check_progress_fits(spec: &ReplaySpec) -> Result<(), Trouble> {
+    ProgressSlots::new(&spec.ranges, &spec.routes).map(drop).map_err(|e| trouble_of_slots(&e))
+}
+
+fn trouble_of_slots(error: &SlotError) -> Trouble {
     let advice = match error {
-        SlotError::TooMany { .. } => "replay fewer partitions at a time, or into a topic with more partitions",
+        SlotError::TooMany { .. } => {
+            "replay fewer partitions at a time, or into a topic with more partitions".to_owned()
+        }
         SlotError::NotOurs { .. } => {
-            "something else commits for this replay's group: find out what, and start a new replay"
+            format!("something else commits for this replay's group: find out what; {BEGIN_ANEW}")
         }
     };
     Trouble::new(error.to_string(), advice)
 }
 
+/// What to do where it can't be known what was carried. The journal still knows the ranges of that run: without `--again`
+/// they are refused.
+pub(super) const BEGIN_ANEW: &str = "compare both clusters (`cutover diff`), and replay what is missing with --again";
+
 fn gone_in_part(run: &str) -> Trouble {
     Trouble::new(
         format!("a part of the progress of replay {run} is gone from group {}", visible_name(&transactional_id(run))),
-        "it can't be known what was carried: compare both clusters (`cutover diff`) and replay what is missing",
+        format!("it can't be known what was carried: {BEGIN_ANEW}"),
     )
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::carry::{CarriedTotals, Carrier, End, FoundProgress, Work};
+use super::carry::{BEGIN_ANEW, CarriedTotals, Carrier, End, FoundProgress, Work, check_progress_fits};
 use super::ground::{ReplayPreconditions, ReplayTarget};
 use super::history::{EarlierReplays, KnownReplay};
 use super::source::describe_briefly;
@@ -176,6 +176,8 @@ impl ReplaySession<'_> {
             return Ok(None);
         }
         self.check_target(&target, &found.census, report)?;
+        // Before its intent is in the journal: it could neither be carried out nor gone on with.
+        check_progress_fits(&spec).map_err(Halt::Refused)?;
         let reordered = match keys {
             true => Some(self.compare_keys(&ui.tell, &ranges, &target, found.books).await?),
             false => None,
@@ -376,6 +378,11 @@ impl ReplaySession<'_> {
                 let halt = Halt::Refused(Trouble::new(why.what.clone(), join_advice(&why.advice, &resume)));
                 (ReplayEnd::Stopped { carried: carried.records, why: why.what }, Some(halt))
             }
+            // Nobody is sent to go on with what can't be gone on with.
+            End::Over(why) => {
+                let end = ReplayEnd::Stopped { carried: carried.records, why: why.what.clone() };
+                (end, Some(Halt::Refused(why)))
+            }
         };
         let done = matches!(event, ReplayEnd::Done { .. });
         self.journal_event(ledger, Event::ReplayEnded { replay: run, end: event }).await?;
@@ -422,7 +429,7 @@ pub(super) fn carry_with_retries(work: &Work, lease: &WriteLease, known: Option<
     for left in (0..GOES).rev() {
         let (carrier, standing) = match Carrier::open(work, lease) {
             Ok(opened) => opened,
-            Err(why) => return (total, End::Failed(why)),
+            Err(end) => return (total, end),
         };
         let before = total.records + known.map_or(0, |k| k.carried);
         let fresh = known.is_none() && before == 0;
@@ -449,13 +456,13 @@ pub(super) fn carry_with_retries(work: &Work, lease: &WriteLease, known: Option<
 fn nothing_was_carried(work: &Work, before: u64) -> Result<(), End> {
     let lost = || {
         tracing::error!(run = %visible_name(&work.run), before, "the progress that was committed is gone");
-        End::Failed(Trouble::new(
+        End::Over(Trouble::new(
             format!(
                 "the progress of replay {} is gone from group {}",
                 visible_name(&work.run),
                 visible_name(&transactional_id(&work.run))
             ),
-            "it can't be known what was carried: compare both clusters and replay what is missing",
+            format!("it can't be known what was carried: {BEGIN_ANEW}"),
         ))
     };
     if before > 0 {

@@ -32,7 +32,7 @@ const ENTRANCES: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct ClusterIdentity {
     /// What it has to be.
-    pin: Option<Pin>,
+    pin: Option<Pin<'static>>,
     /// What answered first in this session, and where.
     first: Option<(String, String)>,
     /// What the connections in use lead to, and an address that said so.
@@ -99,8 +99,8 @@ pub struct VerifiedCluster {
 impl Cluster {
     /// Holds every use of the data plane to a cluster id. The control plane shows what answers instead, for a person to
     /// see; what may be done then is another matter.
-    pub(crate) fn hold_to(&self, pin: Pin) {
-        lock_unpoisoned(&self.inner.identity).pin = Some(pin);
+    pub(crate) fn hold_to(&self, pin: Pin<'_>) {
+        lock_unpoisoned(&self.inner.identity).pin = Some(pin.into_owned());
     }
 
     /// Asks every address, those of the bootstrap list and those that the cluster advertises, where it leads, over new

@@ -567,6 +567,15 @@ mod tests {
     }
 
     #[test]
+    fn an_ipv6_address_keeps_its_brackets_in_what_is_said_of_it() {
+        let cluster = Cluster::new(Side::Blue, "[::1]:19092", &ClientProperties::default());
+        let seed = cluster.inner.endpoint(Peer::Seed(0)).map_err(|f| f.trouble.what).unwrap();
+        assert_eq!((seed.label.as_str(), seed.host.as_str()), ("blue broker [::1]:19092", "::1"));
+        let blamed = not_from_here(&("::1".to_owned(), 19_092), Failure::nobody_there("no answer", "wait"));
+        assert!(blamed.trouble.what.contains("advertises [::1]:19092 ("), "{}", blamed.trouble.what);
+    }
+
+    #[test]
     fn one_trouble_for_all_addresses_is_still_of_the_kind_that_one_of_them_had() {
         let silent = Failure::nobody_there("blue bootstrap b:1 refused the connection", "check the port");
         let foreign = two_clusters(Side::Blue, ("a:1", "X"), ("a:1", "Y"));

@@ -124,7 +124,7 @@ impl Machine {
             return refuse(format!("the translation leaves {tp} out"), "measure it");
         }
         if let Some(why) = overrides::describe_impossible(plan, to) {
-            return refuse(why, "look at the group's partitions, or choose another strategy for its topics");
+            return refuse(why, &self.advise_impossible(plan, false, now));
         }
         let accepted = run.accepted.iter().find(|a| a.gate == GateName::ReRead);
         let limit = match accepted {

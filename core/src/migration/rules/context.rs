@@ -119,7 +119,7 @@ impl<'a> RuleContext<'a> {
 
     /// The pinned cluster id of a side: the plan's, or the one seen first.
     #[must_use]
-    pub(crate) fn pin(&self, side: Side) -> Option<Pin> {
+    pub(crate) fn pin(&self, side: Side) -> Option<Pin<'a>> {
         Pin::choose(self.settings.cluster_ids[side].as_deref(), self.state.pins[side].as_deref())
     }
 
@@ -284,5 +284,19 @@ mod tests {
         assert_eq!(judge(Some("X"), Some("Y")).as_deref(), Some("blue is cluster Y, but the plan pins X"));
         let untold = judge(Some("X"), None);
         assert_eq!(untold.as_deref(), Some("blue did not tell its cluster id, and the plan pins X"));
+    }
+
+    #[test]
+    fn what_is_pinned_is_looked_at_where_it_stands() {
+        use std::borrow::Cow;
+        let (mut settings, mut state) = (Settings::of_groups(BTreeMap::new()), State::default());
+        settings.cluster_ids[Side::Blue] = Some("X".to_owned());
+        state.pins[Side::Green] = Some("Y".to_owned());
+        let (estate, lag) = (Estate::default(), LagBook::default());
+        let context = RuleContext { settings: &settings, state: &state, estate: &estate, lag: &lag, now: At(0) };
+        for (side, by) in [(Side::Blue, "the plan"), (Side::Green, "the journal")] {
+            let pin = context.pin(side).expect("pinned");
+            assert!(pin.by.to_string() == by && matches!(pin.id, Cow::Borrowed(_)), "{pin:?}");
+        }
     }
 }

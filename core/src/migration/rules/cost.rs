@@ -1,7 +1,8 @@
 //! What a move would cost, as measured: which gates hold, and which of them its confirmation passes over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::counts;
 use super::drain::committed_offsets;
 use super::group;
 use super::group::PreflightFacts;
@@ -15,7 +16,7 @@ use crate::migration::facts::overrides;
 use crate::migration::facts::overrides::{Accepted, GateName, HeldGate, Override};
 use crate::migration::run::machine::Machine;
 use crate::offsets::strategy::{Chosen, Strategy};
-use crate::offsets::verdict::GroupTranslation;
+use crate::offsets::verdict::{GroupTranslation, Verdict};
 
 impl Machine {
     /// The newest measurement by these strategies, and its age in ms.
@@ -126,7 +127,7 @@ impl Machine {
             }
             return Err(Refusal::refused(
                 format!("measured {} ago: {why}", format_duration(age)),
-                "look at its partitions and mend that, or choose another strategy (cutover offsets apply --strategy)",
+                self.advise_impossible(plan, alone, now),
             ));
         }
         let limit = self.settings.groups.get(group).map(|g| g.max_re_read);
@@ -149,6 +150,22 @@ impl Machine {
                 Err(if h.gate.for_moves() { refusal.with_gate(h.gate) } else { refusal })
             }
         }
+    }
+
+    /// What to do where a plan can't be committed whatever anybody accepts. `alone`: offsets are only set, and by which
+    /// strategy is said with the command; a move goes by the plan's.
+    pub(in crate::migration) fn advise_impossible(&self, plan: &GroupTranslation, alone: bool, now: At) -> String {
+        let none = plan.partitions.iter().filter(|p| p.verdict == Verdict::Unmappable);
+        let topics: BTreeSet<String> = none.map(|p| p.tp.topic.clone()).collect();
+        let other = match alone {
+            // Every other one is refused there: it would be advised in vain.
+            _ if !counts::find_uneven(&self.rule_context(now), &topics).is_empty() => {
+                ": where numbers of partitions differ only `align` maps offsets"
+            }
+            true => ", or choose another strategy (cutover offsets apply --strategy)",
+            false => ", or give the group another strategy in the plan",
+        };
+        format!("look at the group's partitions and mend that{other}")
     }
 
     fn refuse_unmeasured(&self, group: &str, to: Side, chosen: Option<&Chosen>) -> Refusal {

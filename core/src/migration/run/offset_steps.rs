@@ -92,7 +92,7 @@ impl Machine {
             return refuse(format!("the translation leaves {tp} out"), "measure again");
         }
         if let Some(what) = overrides::describe_impossible(plan, to) {
-            return refuse(what, "look at the group's partitions, or choose another strategy for its offsets");
+            return refuse(what, &self.advise_impossible(plan, run.kind == RunKind::ResetOffsets, now));
         }
         for p in &plan.partitions {
             if let Some(o) = p.target.offset.filter(|o| *o < p.target.log_start || *o > p.target.end) {

@@ -247,7 +247,7 @@ fn is_mirrored(source: &LogWindow, target: &LogWindow) -> bool {
 /// What expired unread, and what can be done: no strategy makes it count less, because nothing on the source tells
 /// which of it the target holds.
 pub(super) fn describe_expired(expired: u64, strategy: Strategy) -> String {
-    let expired = format!("{expired} offsets expired on the source before the group read them: they count as missing");
+    let expired = count_expired_as_missing(expired);
     match strategy {
         Strategy::Earliest | Strategy::Timestamp => format!(
             "{expired} also where `{strategy}` delivers what the target still holds of them; `--override missing` with a \
@@ -258,6 +258,19 @@ pub(super) fn describe_expired(expired: u64, strategy: Strategy) -> String {
              delivers what the target still holds of them"
         ),
     }
+}
+
+/// The same where numbers of partitions differ: there `earliest` and `timestamp` are refused, and nobody is sent to them.
+pub(super) fn describe_expired_in_pool(expired: u64) -> String {
+    format!(
+        "{}, whatever the target still holds of them: where numbers of partitions differ only `align` maps offsets; \
+         `--override missing` with a reason goes on",
+        count_expired_as_missing(expired)
+    )
+}
+
+fn count_expired_as_missing(expired: u64) -> String {
+    format!("{expired} offsets expired on the source before the group read them: they count as missing")
 }
 
 /// What can't be known where nothing was ever committed.

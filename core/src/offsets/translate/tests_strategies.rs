@@ -104,6 +104,29 @@ fn what_expired_before_the_group_read_it_is_missing() {
     assert!(plan.target.offset <= Some(4), "{:?}", plan.target);
 }
 
+/// What is advised beside it is taken where it is chosen, and holds nothing but what it says.
+#[test]
+fn what_is_advised_for_what_expired_is_not_refused() {
+    let expired = |strategy: Strategy| {
+        let mut fake = Fake { starts: (4, 0), ..Fake::twin(40) };
+        fake.source.drain(..4);
+        fake.run(with(strategy, 2))
+    };
+    for strategy in [Strategy::Auto, Strategy::Align, Strategy::Mm2] {
+        let plan = expired(strategy);
+        let advice = "`earliest` or `timestamp` together with `--override missing` and a reason";
+        assert!(why(&plan).contains(advice), "{strategy}: {}", why(&plan));
+    }
+    for strategy in [Strategy::Earliest, Strategy::Timestamp] {
+        let plan = expired(strategy);
+        assert_eq!((plan.verdict, plan.missing), (Verdict::Bounded, Some(2)), "{strategy}: {}", why(&plan));
+        assert!(plan.target.offset <= Some(2), "{strategy} delivers what is there: {:?}", plan.target);
+        let words =
+            format!("also where `{strategy}` delivers what the target still holds of them; `--override missing`");
+        assert!(why(&plan).contains(&words) && !why(&plan).contains("together with"), "{strategy}: {}", why(&plan));
+    }
+}
+
 #[test]
 fn missing_ranges_hold_data_records_only_and_go_over_holes() {
     // 30, 31, [32 is a marker], 33 are missing on the target; 36 too

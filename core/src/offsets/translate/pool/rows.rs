@@ -5,7 +5,7 @@ use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
 use super::super::conclude::{
-    VerdictGrounds, collect_cut, describe_expired, describe_lost_metadata, describe_never_committed, join_reasons,
+    VerdictGrounds, collect_cut, describe_expired_in_pool, describe_lost_metadata, describe_never_committed, join_reasons,
 };
 use super::super::loaded_log::LoadedLog;
 use super::Pool;
@@ -142,7 +142,7 @@ impl Pool {
             unsettled: if first { a.unsettled } else { Default::default() },
             evidence: common.evidence.clone(),
             why: if expired > 0 {
-                Some(join_reasons(describe_expired(expired, Strategy::Align), common.why.clone()))
+                Some(join_reasons(describe_expired_in_pool(expired), common.why.clone()))
             } else {
                 common.why.clone()
             },
@@ -180,4 +180,47 @@ struct TopicFinding {
 
 fn unconsumed_of((side, committed): (&LoadedLog, &i64)) -> u64 {
     (side.window.len() - side.window.index_of(*committed)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator as _;
+
+    use super::super::super::Params;
+    use super::super::{PoolAnswer, PoolNeed, PoolParams};
+    use super::*;
+    use crate::base::At;
+
+    /// Two partitions on the source and three on the target, none with a record: what the first one held has expired, and
+    /// two offsets of it the group had not read.
+    fn translate_by(strategy: Strategy) -> Vec<PartitionPlan> {
+        let base = Params { strategy, ..Params::new(TopicPartition::new("t", 0), None) };
+        let (source_seen, target_seen) = (vec![Vec::new(); 2], vec![Vec::new(); 3]);
+        let mut pool = Pool::new(PoolParams { base, committed: vec![Some(2), Some(0)], source_seen, target_seen });
+        for now in (1_000..).map(|n| At(n * 1_000)) {
+            let ends = |at: i64| EndRead { log_start: at, end: at, high_watermark: at, asked: now, answered: now };
+            let answer = match pool.next_need() {
+                PoolNeed::Done(plans) => return plans,
+                PoolNeed::Ends => PoolAnswer::Ends { source: vec![ends(4), ends(0)], target: vec![ends(0); 3] },
+                PoolNeed::Times(asks) => PoolAnswer::Offsets(vec![None; asks.len()]),
+                PoolNeed::Reads(asks) => panic!("there is nothing to read: {asks:?}"),
+                PoolNeed::Wait { .. } => PoolAnswer::Waited,
+            };
+            pool.supply(answer, now);
+        }
+        unreachable!("it ends")
+    }
+
+    #[test]
+    fn what_expired_sends_nobody_to_a_strategy_that_is_refused() {
+        let plans = translate_by(Strategy::Auto);
+        let why = plans[0].why.as_deref().unwrap_or_default();
+        assert_eq!((plans[0].verdict, plans[0].missing), (Verdict::Bounded, Some(2)), "{why}");
+        assert!(why.contains("2 offsets expired on the source") && why.contains("`--override missing`"), "{why}");
+        let refused = |by: &Strategy| translate_by(*by).iter().all(|p| p.verdict == Verdict::Unmappable);
+        let refused: Vec<Strategy> = Strategy::iter().filter(refused).collect();
+        assert!(refused.contains(&Strategy::Earliest) && refused.contains(&Strategy::Timestamp), "{refused:?}");
+        let advised: Vec<_> = refused.iter().filter(|by| why.contains(&format!("`{by}`"))).collect();
+        assert!(advised.is_empty(), "{advised:?} in: {why}");
+    }
 }
