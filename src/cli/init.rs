@@ -1,16 +1,13 @@
 //! `cutover init`: looks at both clusters and writes a commented plan.
 
-use std::collections::BTreeMap;
-
 use super::args::{GlobalArgs, InitArgs};
+use super::given::GivenProperties;
 use super::{Error, Exit, print_json, print_text, runtime};
-use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{Side, Sides, Trouble};
 use crate::controller::discover::discover;
 use crate::estate::ClusterView;
-use crate::plan::secrets::{ClientValue, Secret};
-use crate::plan::{Plan, PlanError, ProblemSeverity, Problems, generate, properties as client};
+use crate::plan::{Plan, generate};
 use crate::session::export;
 
 /// `cutover init`.
@@ -22,18 +19,25 @@ pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
             "name another file with --plan, or replace it with --force",
         )));
     }
-    let mut plan = Plan::from_bootstraps(&args.blue, &args.green)?.plan;
+    let given = GivenProperties::read(args)?;
+    let mut plan =
+        Plan::from_bootstraps(&given.bootstrap(args, Side::Blue)?, &given.bootstrap(args, Side::Green)?)?.plan;
     plan.name.clone_from(&args.name);
-    plan.clusters.blue.client = parse_properties(&args.property, &args.blue_property)?;
-    plan.clusters.green.client = parse_properties(&args.property, &args.green_property)?;
-    check_properties(args, [&plan.clusters.blue.client, &plan.clusters.green.client])?;
+    for side in Side::BOTH {
+        plan.clusters[side].client = given.client(side);
+    }
+    given.check(args, &plan)?;
     let Sides { blue, green } = runtime()?.block_on(discover(&plan));
     let (blue, green) = (check_believable(Side::Blue, blue)?, check_believable(Side::Green, green)?);
     if let (Some(b), Some(g)) = (&blue.cluster_id, &green.cluster_id)
         && b == g
     {
         return Err(Error::Usage(Trouble::new(
-            format!("{} and {} are one cluster ({b})", args.blue, args.green),
+            format!(
+                "{} and {} are one cluster ({b})",
+                list_addresses(&plan, Side::Blue),
+                list_addresses(&plan, Side::Green)
+            ),
             "give the new cluster's own address",
         )));
     }
@@ -45,6 +49,10 @@ pub fn run(global: &GlobalArgs, args: &InitArgs) -> Result<Exit, Error> {
     // Readable by its owner alone, also over one that others read: it may name secrets.
     export::write_file(&global.plan, &text, args.force).map_err(Error::Failed)?;
     print_summary(global, &plan, &blue, &green)
+}
+
+fn list_addresses(plan: &Plan, side: Side) -> String {
+    visible_name(&plan.clusters[side].bootstrap.join(","))
 }
 
 /// A plan is written only from lists that can be believed: one that lacks groups because a broker was silent, or shows
@@ -70,52 +78,13 @@ fn check_believable(side: Side, view: Result<ClusterView, Trouble>) -> Result<Cl
     }
 }
 
-fn parse_properties(both: &[String], own: &[String]) -> Result<BTreeMap<String, ClientValue>, Error> {
-    let split = |text: &String| {
-        let (name, value) = text.split_once('=').ok_or_else(|| {
-            // not repeated: what stands there may be a secret without its name
-            let what = "a client property (-X, --blue-property, --green-property) has no =";
-            Error::Usage(Trouble::new(what, "write NAME=VALUE, e.g. security.protocol=SASL_SSL"))
-        })?;
-        let (name, value) = (name.trim().to_owned(), value.to_owned());
-        let value = if client::means_secret(&name) {
-            ClientValue::Secret(Secret::inline(value))
-        } else {
-            redact::learn_embedded(&value);
-            ClientValue::Plain(value)
-        };
-        Ok((name, value))
+/// The variables from which the written plan reads the secrets that were given, and that are not written down.
+fn list_variables(plan: &Plan) -> Vec<String> {
+    let of = |side: Side| {
+        let kept = plan.clusters[side].client.iter().filter(|(_, value)| generate::is_kept_out(value));
+        kept.map(move |(name, _)| generate::variable_of(side, name)).collect::<Vec<_>>()
     };
-    both.iter().chain(own).map(split).collect()
-}
-
-/// Refuses what `plan check` would refuse of these properties, and says on standard error what it would warn of, before
-/// anybody is connected to.
-fn check_properties(args: &InitArgs, both: [&BTreeMap<String, ClientValue>; 2]) -> Result<(), Error> {
-    let mut problems: Vec<PlanError> = Vec::new();
-    for (properties, own) in both.into_iter().zip(["--blue-property", "--green-property"]) {
-        let values = properties.iter().map(|(name, value)| match value {
-            ClientValue::Plain(text) => (name.as_str(), Some(text.as_str())),
-            ClientValue::Secret(_) => (name.as_str(), None),
-        });
-        for finding in client::check_properties(&values.collect()) {
-            let shared = args.property.iter().any(|p| p.split('=').next().is_some_and(|n| n.trim() == finding.name));
-            let argument = if shared { "-X" } else { own };
-            let problem = PlanError {
-                severity: if finding.refused { ProblemSeverity::Error } else { ProblemSeverity::Warning },
-                ..PlanError::without_place(argument, finding.trouble.what, Some(finding.trouble.advice))
-            };
-            // `-X` is of both clusters: what is wrong with it is said once.
-            if !problems.contains(&problem) {
-                problems.push(problem);
-            }
-        }
-    }
-    if problems.iter().any(|p| p.severity == ProblemSeverity::Error) {
-        return Err(Error::Plan(Problems(problems)));
-    }
-    problems.iter().for_each(|p| say!("{p}"));
-    Ok(())
+    Side::BOTH.into_iter().flat_map(of).collect()
 }
 
 fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &ClusterView) -> Result<Exit, Error> {
@@ -131,6 +100,7 @@ fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &C
             view.groups.len()
         )
     };
+    let variables = list_variables(plan);
     if global.json {
         let counts = |side: Side, v: &ClusterView| {
             serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(),
@@ -138,7 +108,8 @@ fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &C
         };
         let (blue, green) = (counts(Side::Blue, blue), counts(Side::Green, green));
         print_json(
-            &serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": blue, "green": green}),
+            &serde_json::json!({"ok": true, "plan": global.plan, "name": plan.name, "blue": blue, "green": green,
+            "variables": variables}),
         )?;
         return Ok(Exit::DONE);
     }
@@ -148,5 +119,8 @@ fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &C
         "wrote {}: read it, give the groups you want to move a switch, then `cutover plan check` and `cutover --read-only`\n",
         visible_path(&global.plan)
     ));
+    if !variables.is_empty() {
+        print_text(&format!("no secret is in it: before you use it, export {}\n", variables.join(", ")));
+    }
     Ok(Exit::DONE)
 }

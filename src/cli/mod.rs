@@ -28,6 +28,7 @@ mod cockpit;
 mod demo;
 mod diff;
 mod doctor;
+mod given;
 mod init;
 mod journal;
 mod log;

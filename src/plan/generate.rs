@@ -201,16 +201,30 @@ fn write_cluster(out: &mut PlanWriter, side: Side, found: FoundCluster<'_>) {
     out.push_line(&format!("\n[clusters.{side}.client]"));
     for (key, value) in &plan.client {
         let written = match value {
-            ClientValue::Plain(text) if matches!(redact::hide_cow(text), Cow::Borrowed(_)) => quote_toml(text),
+            ClientValue::Plain(text) if !is_kept_out(value) => quote_toml(text),
             ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quote_toml(name)),
             ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quote_toml(&path.to_string_lossy())),
             // a secret that was typed is not written down, under whatever name
             ClientValue::Plain(_) | ClientValue::Secret(Secret::Inline(_)) => {
-                let variable = key.replace(['.', '-'], "_").to_uppercase();
-                format!("{{ env = \"{}_{variable}\" }}", side.name().to_uppercase())
+                format!("{{ env = \"{}\" }}", variable_of(side, key))
             }
         };
         out.push_line(&format!("{} = {written}", quote_toml(key)));
+    }
+}
+
+/// The environment variable from which a written plan reads a secret that was typed.
+#[must_use]
+pub fn variable_of(side: Side, key: &str) -> String {
+    format!("{}_{}", side.name().to_uppercase(), key.replace(['.', '-'], "_").to_uppercase())
+}
+
+/// Whether a value is not written into a plan, but read from [`variable_of`] it.
+#[must_use]
+pub fn is_kept_out(value: &ClientValue) -> bool {
+    match value {
+        ClientValue::Plain(text) => matches!(redact::hide_cow(text), Cow::Owned(_)),
+        ClientValue::Secret(secret) => matches!(secret, Secret::Inline(_)),
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod calendar;
+pub(crate) mod client_config;
 mod clusters;
 mod digest;
 pub mod duration;

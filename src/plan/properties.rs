@@ -37,7 +37,7 @@ enum ValueKind {
 /// The longest setup of a connection that the control plane takes, ms.
 const SETUP_MOST: i64 = 300_000;
 /// Whether the names in certificates are checked.
-const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
+pub(super) const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 
 /// Values by property name; `None` where a value is a secret, or is not known here.
 pub(crate) type PropertyValues<'a> = BTreeMap<&'a str, Option<&'a str>>;
@@ -264,6 +264,26 @@ pub(crate) fn is_known(name: &str) -> bool {
     find_property(name).is_some()
 }
 
+/// Why a property of a file that was written for another client is no part of a connection of cutover's, and can be left
+/// out: it is the Java client's alone, or has no effect here.
+#[must_use]
+pub(super) fn explain_left_out(name: &str) -> Option<String> {
+    if let Some((_, advice)) = names::JAVA.iter().find(|(java, _)| *java == name) {
+        return Some(advice.trim_end_matches(": leave it out").to_owned());
+    }
+    find_property(name)?;
+    match fate_of(canonical_name(name)) {
+        Some(PropertyFate::Ignored(why)) => Some(why.to_owned()),
+        Some(PropertyFate::Refused(_) | PropertyFate::Only(..)) | None => None,
+    }
+}
+
+/// Whether a property names a file (or a folder).
+#[must_use]
+pub(super) fn names_file(name: &str) -> bool {
+    find_property(name).is_some_and(|row| matches!(row.kind, ValueKind::File | ValueKind::FileOrFolder))
+}
+
 /// Whether names of properties begin with this one and a dot.
 #[must_use]
 pub(crate) fn is_prefix(name: &str) -> bool {
@@ -298,7 +318,7 @@ fn name_trouble(name: &str) -> Option<Trouble> {
 }
 
 /// The property that somebody meant who wrote this.
-fn guess_meant_name(name: &str) -> Option<&'static str> {
+pub(super) fn guess_meant_name(name: &str) -> Option<&'static str> {
     let name = name.trim().to_ascii_lowercase().replace(['_', '-'], ".");
     let all = || names::KNOWN.iter().map(|row| row.name).chain(names::JAVA.iter().map(|(java, _)| *java));
     // `consumer.security.protocol`, `producer.override.acks`: what follows a prefix

@@ -179,6 +179,16 @@ impl fmt::Debug for ClientValue {
 }
 
 impl ClientValue {
+    /// A value that somebody gave as text under this name: what may be a secret is never shown.
+    #[must_use]
+    pub(crate) fn of_typed(name: &str, value: String) -> Self {
+        if properties::means_secret(name) {
+            return ClientValue::Secret(Secret::inline(value));
+        }
+        redact::learn_embedded(&value);
+        ClientValue::Plain(value)
+    }
+
     /// The value for whoever needs it. `key` names it in the error.
     ///
     /// # Errors

@@ -398,3 +398,28 @@ fn init_refuses_properties_before_it_connects() {
     }
     assert!(!path.exists());
 }
+
+#[test]
+fn init_refuses_a_file_of_properties_before_it_connects() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (plan, file) = (dir.path().join("new.toml"), dir.path().join("client.properties"));
+    let (plan, file_name) = (plan.to_str().expect("plain"), file.to_str().expect("plain"));
+    for (text, words) in [
+        ("sasl.pasword=hunter2\n", "client.properties:1:1: `sasl.pasword` is not a client property (did you mean"),
+        ("security.protocol=SASL_SSL\nsasl.mechanism=GSSAPI\n", "speaks no Kerberos"),
+        ("sasl.jaas.config=x.Y required password=hunter2\n", "sasl.username` and `sasl.password"),
+        ("client.id=x\n", "no address of green is given"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        // nobody listens there, and nobody is asked
+        let mut args = vec!["--plan", plan, "init", "--blue", "127.0.0.1:1", "--green-client-config", file_name];
+        args.extend(if words.contains("no address") { [].as_slice() } else { ["--green", "127.0.0.1:2"].as_slice() });
+        let output = cutover(&args);
+        let said = out(&output) + &err(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && !said.contains("hunter2"), "{text}: {said}");
+    }
+    let output = cutover(&["--plan", plan, "init", "--blue", &dead(), "--green-client-config", "gone.properties"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains("gone.properties can't be read"), "{}", err(&output));
+}

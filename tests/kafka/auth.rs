@@ -464,6 +464,34 @@ fn the_verbs_say_what_does_not_fit_and_no_password() {
     }
 }
 
+/// What somebody has for Java's tools becomes a plan that connects, and no secret is in it.
+#[test]
+fn a_file_of_javas_client_becomes_a_plan() {
+    let d = doors();
+    let desk = Desk::new("");
+    let file = format!(
+        "bootstrap.servers={}\nsecurity.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\n\
+         sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"both\" \\\n  \
+         password=\"{PASSWORD}\";\nssl.truststore.type=PEM\nssl.truststore.location={}\n\
+         key.deserializer=org.apache.kafka.common.serialization.StringDeserializer\n",
+        d.at("127.0.0.1", "TLS"),
+        d.file("ca.pem").display()
+    );
+    std::fs::write(desk.path().join("client.properties"), file).unwrap();
+    let green = &pair().green.bootstrap;
+    let init = desk.run(&["init", "--force", "--blue-client-config", "client.properties", "--green", green]);
+    assert_eq!(init.code, Some(0), "{}{}", init.out, init.err);
+    let plan = std::fs::read_to_string(desk.path().join("cutover.toml")).unwrap();
+    for line in ["\"sasl.username\" = \"both\"", "\"sasl.password\" = { env = \"BLUE_SASL_PASSWORD\" }"] {
+        assert!(plan.contains(line), "{plan}");
+    }
+    assert!(init.out.contains("export BLUE_SASL_PASSWORD"), "{}", init.out);
+    assert!(init.err.contains("`key.deserializer` is left out"), "{}", init.err);
+    assert!(!format!("{}{}{plan}", init.out, init.err).contains("c4nary"));
+    let lag = desk.run_with(&[("BLUE_SASL_PASSWORD", PASSWORD)], &["lag", "--json"]);
+    assert_eq!(lag.code, Some(0), "{}{}", lag.out, lag.err);
+}
+
 /// Keys of Kafka's requests (kafka.apache.org/protocol).
 const SASL_HANDSHAKE: i16 = 17;
 const API_VERSIONS: i16 = 18;

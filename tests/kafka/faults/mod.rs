@@ -57,8 +57,14 @@ impl Desk {
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(&[], args)
+    }
+
+    /// The same with variables of the environment.
+    pub fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Ran {
         let output = Command::new(env!("CARGO_BIN_EXE_cutover"))
             .args(args)
+            .envs(variables.iter().copied())
             .current_dir(self.path())
             .stdin(Stdio::null())
             .output()

@@ -5,7 +5,8 @@ use super::super::super::strategy::Strategy;
 use super::super::super::verdict::{PartitionPlan, SourcePosition, TargetPosition, TimeSpan, Times, Verdict};
 use super::super::super::window::{EndRead, LogWindow};
 use super::super::conclude::{
-    VerdictGrounds, collect_cut, describe_expired_in_pool, describe_lost_metadata, describe_never_committed, join_reasons,
+    VerdictGrounds, collect_cut, describe_expired_in_pool, describe_lost_metadata, describe_never_committed,
+    join_reasons,
 };
 use super::super::loaded_log::LoadedLog;
 use super::Pool;
