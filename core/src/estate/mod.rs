@@ -5,6 +5,7 @@ pub mod blank;
 pub mod exactly_once;
 pub mod holder;
 pub mod identity;
+pub mod inventory;
 pub mod partial;
 mod setting;
 pub mod transactions;

@@ -50,6 +50,27 @@ impl Default for Shown {
     }
 }
 
+impl Shown {
+    /// Why a topic that is not in the list may exist all the same. No broker says whether it left topics out: only who
+    /// may do everything with the cluster counts as one to whom all are shown.
+    #[must_use]
+    pub fn topics_hidden(&self, side: Side) -> Option<Trouble> {
+        const EVERYTHING: [Operation; 4] =
+            [Operation::Alter, Operation::Describe, Operation::ClusterAction, Operation::AlterConfigs];
+        match self {
+            Shown::Operations(may) if EVERYTHING.into_iter().all(|o| may.allows_operation(o)) => None,
+            Shown::Operations(_) => Some(Trouble::new(
+                format!("this principal is shown only those topics of {side} that it may DESCRIBE"),
+                "grant it DESCRIBE on the topics (`kafka-acls.sh --add --operation Describe --topic '*'`)",
+            )),
+            Shown::Unknown(why) => Some(Trouble::new(
+                format!("whether all topics of {side} are shown can't be told: {why}"),
+                why.advice.clone(),
+            )),
+        }
+    }
+}
+
 /// How brokers slowed this client down during one look, by quotas (KIP-13, KIP-124, KIP-219).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttled {
@@ -107,23 +128,10 @@ impl ClusterView {
         }
     }
 
-    /// Why a topic that is not in the list may exist all the same. No broker says whether it left topics out: only who
-    /// may do everything with the cluster counts as one to whom all are shown.
+    /// Why a topic that is not in the list may exist all the same; `None`: all there are are in it.
     #[must_use]
     pub fn topics_hidden(&self, side: Side) -> Option<Trouble> {
-        const EVERYTHING: [Operation; 4] =
-            [Operation::Alter, Operation::Describe, Operation::ClusterAction, Operation::AlterConfigs];
-        match &self.shown {
-            Shown::Operations(may) if EVERYTHING.into_iter().all(|o| may.allows_operation(o)) => None,
-            Shown::Operations(_) => Some(Trouble::new(
-                format!("this principal is shown only those topics of {side} that it may DESCRIBE"),
-                "grant it DESCRIBE on the topics (`kafka-acls.sh --add --operation Describe --topic '*'`)",
-            )),
-            Shown::Unknown(why) => Some(Trouble::new(
-                format!("whether all topics of {side} are shown can't be told: {why}"),
-                why.advice.clone(),
-            )),
-        }
+        self.shown.topics_hidden(side)
     }
 }
 

@@ -69,6 +69,9 @@ impl Unavailable {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
+            Unavailable::Before(since) if since.is_of_setup() => {
+                "that part can't be compared: look at it with `kafka-configs.sh --describe` on that cluster"
+            }
             Unavailable::Before(_) => {
                 "stop the producer, fence each of its transactional ids, and see the last stable offset meet the high \
                  watermark"
@@ -94,6 +97,18 @@ pub enum Since {
     #[serde(rename = "0.11")]
     #[strum(to_string = "0.11")]
     V0_11,
+    /// 1.1: DescribeConfigs with where a value comes from (KIP-226).
+    #[serde(rename = "1.1")]
+    #[strum(to_string = "1.1")]
+    V1_1,
+    /// 2.6: client quotas (KIP-546).
+    #[serde(rename = "2.6")]
+    #[strum(to_string = "2.6")]
+    V2_6,
+    /// 2.7: SCRAM users (KIP-554).
+    #[serde(rename = "2.7")]
+    #[strum(to_string = "2.7")]
+    V2_7,
     /// 2.8: DescribeProducers.
     #[serde(rename = "2.8")]
     #[strum(to_string = "2.8")]
@@ -102,10 +117,21 @@ pub enum Since {
     #[serde(rename = "3.0")]
     #[strum(to_string = "3.0")]
     V3_0,
+    /// 3.5: SCRAM users where there is no ZooKeeper (KIP-900).
+    #[serde(rename = "3.5")]
+    #[strum(to_string = "3.5")]
+    V3_5,
     /// 3.8: ListTransactions by how long they run (KIP-994).
     #[serde(rename = "3.8")]
     #[strum(to_string = "3.8")]
     V3_8,
+}
+
+impl Since {
+    /// Whether it brought what tells how a cluster is set up, and nothing of transactions.
+    fn is_of_setup(self) -> bool {
+        matches!(self, Since::V1_1 | Since::V2_6 | Since::V2_7 | Since::V3_5)
+    }
 }
 
 /// State of a transactional id, in Kafka's words.
@@ -384,5 +410,13 @@ mod tests {
         }
         assert!(!TransactionState::default().is_settled());
         assert_eq!(Unavailable::Before(Since::V3_0).to_string(), "not available before Kafka 3.0");
+    }
+
+    #[test]
+    fn what_an_old_cluster_can_not_tell_of_its_setup_is_no_matter_of_producers() {
+        for since in [Since::V1_1, Since::V2_6, Since::V2_7, Since::V3_5] {
+            assert!(Unavailable::Before(since).advice().contains("kafka-configs.sh"), "{since}");
+        }
+        assert!(Unavailable::Before(Since::V2_8).advice().contains("stop the producer"));
     }
 }
