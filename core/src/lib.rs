@@ -14,3 +14,5 @@ pub mod migration;
 pub mod offsets;
 /// Which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
+/// What two schema registries hold, whether they say the same, what would have to be imported.
+pub mod schemas;
