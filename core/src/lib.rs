@@ -12,6 +12,8 @@ pub mod estate;
 pub mod migration;
 /// Where a group must start on the other cluster, and the proof.
 pub mod offsets;
+/// How both clusters are set up, side by side, and what would mend green.
+pub mod parity;
 /// Which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
 /// What two schema registries hold, whether they say the same, what would have to be imported.
