@@ -22,6 +22,8 @@ pub mod net;
 pub mod notify;
 /// `cutover.toml`: the typed plan, every error in it with its place, secrets, what the machine takes from it.
 pub mod plan;
+/// Schema registries of both clusters, read over Confluent's API.
+pub mod registry;
 /// The same state as plain text, JSON, and Prometheus' families.
 pub mod report;
 /// One process on one plan: its clock, pace, names, tools, journal, lease and options.

@@ -98,6 +98,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("flags", &["base", "estate", "net", "plan"]),
     ("metrics", &["base", "net", "plan", "migration"]),
     ("notify", &["base", "net", "plan", "migration"]),
+    ("registry", &["base", "net", "plan", "schemas"]),
     ("journal", &["base", "migration"]),
     ("snapshot", &["base", "estate", "offsets", "diff", "replay", "migration", "plan"]),
     ("session", &["base", "estate", "offsets", "migration", "plan", "snapshot", "kafka", "flags", "journal"]),

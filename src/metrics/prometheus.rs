@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::MetricValue;
 use crate::base::sanitise::visible_text;
 use crate::base::{At, Trouble};
-use crate::net::http::{HttpRequest, RemoteServer};
+use crate::net::http::{HttpRequest, RemoteServer, authorize_request};
 use crate::plan::metrics::Credentials;
 
 /// Steps of a range at most: Prometheus itself refuses more than 11,000.
@@ -253,14 +253,7 @@ async fn send_query(
     form: String,
     timeout_ms: u64,
 ) -> Result<Data, Trouble> {
-    let headers = match credentials {
-        Credentials::None => Vec::new(),
-        Credentials::Basic { username, password } => {
-            let pair = format!("{username}:{}", password.resolve("password")?);
-            vec![("authorization", format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))]
-        }
-        Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
-    };
+    let headers = authorize_request(credentials)?;
     // POST: a long query does not fit every proxy's URL, and does not stand in its log.
     let body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
     let answer = server.send(HttpRequest { body, path, headers, timeout_ms, ..HttpRequest::default() }).await?;

@@ -22,6 +22,7 @@ use crate::base::redact;
 use crate::base::sanitise::visible_text;
 use crate::net::tls;
 use crate::net::tls::Tls;
+use crate::plan::metrics::Credentials;
 
 /// Largest answer that is read, bytes.
 const MAX_ANSWER: usize = 8 << 20;
@@ -196,7 +197,10 @@ impl RemoteServer {
         tcp: TcpStream,
         (connector, settings): &(SslConnector, Tls),
     ) -> Result<SslStream<TcpStream>, Trouble> {
-        let failed = |t: Trouble| Trouble::new(format!("{}: TLS failed: {}", self.visible_address(), t.what), t.advice);
+        let failed = |t: Trouble| {
+            let named = Trouble::new(format!("{}: TLS failed: {}", self.visible_address(), t.what), t.advice);
+            Trouble { lasting: t.lasting, cause: t.cause, ..named }
+        };
         tls::shake_hands(tcp, connector, settings, &self.host).await.map_err(failed)
     }
 
@@ -206,7 +210,10 @@ impl RemoteServer {
     {
         let broken = |e: hyper::Error| {
             let what = format!("{}: the exchange broke off: {}", self.visible_address(), visible_text(&e.to_string()));
-            Trouble::new(what, "check that the port speaks HTTP, and the server's log")
+            Trouble::new(
+                what,
+                "check that the port speaks HTTP without TLS (else write https://), and the server's log",
+            )
         };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -273,6 +280,21 @@ impl RemoteServer {
             )
         })
     }
+}
+
+/// The header that says who asks, if anybody in particular does; secrets are read now.
+///
+/// # Errors
+/// A secret that can't be read, by name.
+pub(crate) fn authorize_request(credentials: &Credentials) -> Result<Vec<(&'static str, String)>, Trouble> {
+    Ok(match credentials {
+        Credentials::None => Vec::new(),
+        Credentials::Basic { username, password } => {
+            let pair = format!("{username}:{}", password.resolve("password")?);
+            vec![("authorization", format!("Basic {}", openssl::base64::encode_block(pair.as_bytes())))]
+        }
+        Credentials::Bearer(token) => vec![("authorization", format!("Bearer {}", token.resolve("bearer")?.trim()))],
+    })
 }
 
 /// The first bytes of an answer whose status says what matters; one that breaks off is as long as it got.

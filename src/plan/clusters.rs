@@ -5,12 +5,16 @@ use std::path::Path;
 
 use toml::de::DeValue;
 
+use super::metrics::{self, Credentials};
 use super::model::{ClusterPlan, RegistryPlan};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::{address, properties};
 use crate::base::sanitise::{quoted_name, visible_name};
 use crate::base::{Sides, redact};
+
+/// How long a request to a schema registry may take when the plan does not say, ms.
+const REGISTRY_TIMEOUT_MS: u64 = 10_000;
 
 pub(super) fn read_clusters(root: &mut TableReader<'_>, base: &Path) -> Sides<ClusterPlan> {
     let Some(mut both) = root.table("clusters") else {
@@ -75,10 +79,18 @@ fn read_registry(mut t: TableReader<'_>, base: &Path) -> Option<RegistryPlan> {
         t.report_missing("url", "url = \"https://HOST\"");
     }
     let address = url.as_ref().and_then(self::read_url);
-    let username = t.name("username");
-    let password = t.get("password").and_then(|f| read_secret(&f, base));
+    let credentials = metrics::read_credentials(&mut t, base);
+    let client = metrics::read_tls_client(&mut t, base);
+    let timeout_ms = metrics::read_bounded_duration(&mut t, "timeout", REGISTRY_TIMEOUT_MS, 100..=300_000);
     t.report_unknown_keys();
-    address.map(|url| RegistryPlan { url, username, password })
+    if let (Some(field), Some(address)) = (&url, &address)
+        && credentials != Credentials::None
+        && address.starts_with("http://")
+    {
+        let hint = Some("write https://, if the registry has it".to_owned());
+        field.warning("everyone on the way can read these credentials: the URL is not one of TLS", hint);
+    }
+    address.map(|url| RegistryPlan { url, credentials, client, timeout_ms })
 }
 
 /// A base URL of HTTP, without credentials and without a slash at its end.

@@ -34,6 +34,9 @@ impl LoadedPlan {
     fn doubt_files(&mut self) {
         let plan = &self.plan;
         let clusters = plan.clusters.iter().map(|(side, cluster)| (format!("clusters.{side}"), &cluster.client));
+        let registries = plan.clusters.iter().filter_map(|(side, cluster)| {
+            Some((format!("clusters.{side}.registry"), &cluster.registry.as_ref()?.client))
+        });
         let metrics = plan.metrics.iter().filter_map(|m| match &m.source {
             MetricsSource::Prometheus { client, .. } | MetricsSource::NewRelic { client, .. } => {
                 Some((format!("metrics.{}", m.name), client))
@@ -41,7 +44,7 @@ impl LoadedPlan {
             MetricsSource::Command { .. } => None,
         });
         let notify = plan.notify.iter().map(|n| (format!("notify.{}", n.name), &n.client));
-        for (section, client) in clusters.into_iter().chain(metrics).chain(notify) {
+        for (section, client) in clusters.into_iter().chain(registries).chain(metrics).chain(notify) {
             for (name, value) in client {
                 // What comes from a variable or a file is judged when it is read, without being repeated.
                 if let ClientValue::Plain(path) = value

@@ -214,9 +214,16 @@ fn read_prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource
             None
         }
     };
+    let credentials = read_credentials(t, base);
+    let client = read_tls_client(t, base);
+    Some(MetricsSource::Prometheus { url: url?, credentials, client })
+}
+
+/// Who asks an HTTP server: `username` and `password`, or `bearer`.
+pub(super) fn read_credentials(t: &mut TableReader<'_>, base: &Path) -> Credentials {
     let (username, password) = (t.name("username"), t.get("password").and_then(|f| clusters::read_secret(&f, base)));
     let bearer = t.get("bearer").and_then(|f| clusters::read_secret(&f, base));
-    let credentials = match (username, password, bearer) {
+    match (username, password, bearer) {
         (None, None, None) => Credentials::None,
         (Some(username), Some(password), None) => Credentials::Basic { username, password },
         (None, None, Some(token)) => Credentials::Bearer(token),
@@ -230,9 +237,7 @@ fn read_prometheus(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource
             }
             Credentials::None
         }
-    };
-    let client = read_tls_client(t, base);
-    Some(MetricsSource::Prometheus { url: url?, credentials, client })
+    }
 }
 
 fn read_new_relic(t: &mut TableReader<'_>, base: &Path) -> Option<MetricsSource> {

@@ -30,6 +30,7 @@ mod validate;
 mod windows;
 
 pub(crate) use load::LoadedPlan;
+pub use model::RegistryPlan;
 pub use model::{Arm, Metric, Plan, Trigger, TriggerComparison, TriggerMode};
 pub(crate) use model::{ClusterPlan, GroupPlan, ProducerPlan, WindowPlan};
 pub(crate) use problem::{PlanError, ProblemSeverity, Problems};

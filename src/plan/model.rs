@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::calendar::Appointment;
-use super::metrics::MetricsPlan;
+use super::metrics::{Credentials, MetricsPlan};
 use super::notify::NotifyPlan;
 use super::provider::ProviderPlan;
-use super::secrets::{self, ClientValue, Secret};
+use super::secrets::{self, ClientValue};
 use crate::base::{At, Side, Sides, Trouble};
 use crate::migration::facts::settings::Mode;
 pub use crate::migration::soak::criteria::Metric;
@@ -140,12 +140,14 @@ impl ClusterPlan {
 /// A schema registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RegistryPlan {
-    /// Base URL, without credentials.
+    /// Base URL, without credentials: what stands before `/subjects`.
     pub url: String,
-    /// User name for basic authentication.
-    pub username: Option<String>,
-    /// Its password.
-    pub password: Option<Secret>,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// What is trusted, and a certificate of its own, under librdkafka's names.
+    pub client: BTreeMap<String, ClientValue>,
+    /// How long one request may take, ms.
+    pub timeout_ms: u64,
 }
 
 /// Success criteria of a soak.

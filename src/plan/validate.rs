@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{Metric, Plan, ProducerPlan, Selector};
 use super::problem::find_nearest;
 use super::reader::Report;
+use crate::base::Side;
 use crate::base::sanitise::quoted_name;
 use crate::migration::facts::settings::Mode;
 
@@ -93,6 +94,14 @@ fn check_clusters(plan: &Plan, report: &Report) {
         && blue == green
     {
         report.error("clusters.green.cluster_id", "blue and green have the same cluster id", None);
+    }
+    let url = |side: Side| plan.clusters[side].registry.as_ref().map(|r| r.url.to_ascii_lowercase());
+    if let (Some(blue), Some(green)) = (url(Side::Blue), url(Side::Green))
+        && blue == green
+    {
+        let message = "blue has the same registry: it is compared with itself, and nothing is copied";
+        let hint = "give green's registry, if it has one of its own".to_owned();
+        report.warning("clusters.green.registry.url", message, Some(hint));
     }
 }
 

@@ -1,5 +1,12 @@
+//! Plans, and the schema registries that they name (`tests/registry`): no Kafka, so few things to build.
+//!
 //! Bad plans as data: for each `bad/NAME.toml` what a person reads is in `bad/NAME.txt`.
 //! After a deliberate change, `CUTOVER_BLESS=1 cargo test --test plan` writes them anew: read the difference.
+
+#[path = "../support/registry/mod.rs"]
+mod fake_registry;
+#[path = "../registry/mod.rs"]
+mod registry;
 
 use std::fmt::Write as _;
 use std::path::Path;

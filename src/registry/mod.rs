@@ -1,0 +1,14 @@
+//! Schema registries over Confluent's API (<https://docs.confluent.io/platform/current/schema-registry/develop/api.html>):
+//! reading only. What is read is the pure room's ([`crate::schemas`]), which compares it.
+//!
+//! Four kinds of servers speak this API and mean different things by it, so what kind one is is told by what it answers to
+//! questions that change nothing; what only a write could tell stays unknown here. Every answer is bounded in size and time,
+//! requests run a few at a time, and a registry that stops answering is not asked a thousand times more. Redirects are not
+//! followed: credentials would go along.
+
+mod answer;
+mod client;
+mod read;
+
+pub use client::RegistryClient;
+pub use read::{read_both, read_content, read_ids};

@@ -1,0 +1,5 @@
+//! Schema registries: the fake one held to recorded ones, and the program's reading and comparing held to it.
+
+mod reading;
+mod recorded;
+mod trouble;
