@@ -1,12 +1,12 @@
 //! TLS with the OpenSSL that librdkafka brings, so that both planes and HTTP trust the same. What is trusted is said with
 //! librdkafka's names everywhere (`ssl.ca.location`).
 
+mod client_certificate;
+
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use openssl::pkcs12::{ParsedPkcs12_2, Pkcs12};
-use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslVerifyMode, SslVersion};
 use openssl::x509::{X509, X509Ref, X509VerifyResult};
 use tokio::net::TcpStream;
@@ -36,6 +36,25 @@ const SYSTEM_CAS: &[&str] = &[
     "/usr/local/share/certs/ca-root-nss.crt",
     "/etc/openssl/certs/ca-certificates.crt",
 ];
+
+/// The properties that are read here.
+const PROPERTIES: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    VERIFICATION,
+    ALGORITHM,
+];
+const VERIFICATION: &str = "enable.ssl.certificate.verification";
+const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
+/// Largest file of certificates or keys that is read, bytes: bundles of all public CAs have a quarter of a MiB.
+const MAX_FILE: u64 = 16 << 20;
 
 /// A PEM text, or a file that holds one.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,25 +105,27 @@ impl Tls {
     /// # Errors
     /// A value that can't be used, with the name of its property.
     pub(crate) fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
+        // OpenSSL's binding breaks off over one, with the value in its words, as numbers.
+        if let Some(name) = PROPERTIES.iter().find(|name| get(name).is_some_and(|value| value.contains('\0'))) {
+            return Err((*name, nul_trouble(name)));
+        }
         let ca = match pem_of(&get, "ssl.ca.pem", "ssl.ca.location") {
             // librdkafka's word for the system's CAs, and no file.
             Some(Pem::File(path)) if path == "probe" => None,
             other => other,
         };
-        let verify_hostname = match get("ssl.endpoint.identification.algorithm").unwrap_or("https") {
-            "https" => true,
+        // In whatever case, as librdkafka reads it.
+        let verify_hostname = match get(ALGORITHM).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("https") => true,
             // Java's clients turn the check off with an empty text; librdkafka's word for it is `none`.
-            "none" | "" => false,
-            other => {
-                return Err(refuse_value("ssl.endpoint.identification.algorithm", other, "`https` or `none`"));
-            }
+            Some("none" | "") => false,
+            Some(other) => return Err(refuse_value(ALGORITHM, other, "`https` or `none`")),
         };
-        let verify = "enable.ssl.certificate.verification";
         // librdkafka's words for a boolean.
-        let verify = match get(verify).map(str::to_ascii_lowercase).as_deref() {
+        let verify = match get(VERIFICATION).map(str::to_ascii_lowercase).as_deref() {
             None | Some("true" | "t" | "1") => true,
             Some("false" | "f" | "0") => false,
-            Some(other) => return Err(refuse_value(verify, other, "`true` or `false`")),
+            Some(other) => return Err(refuse_value(VERIFICATION, other, "`true` or `false`")),
         };
         Ok(Tls { ca, identity: client_certificate_of(&get)?, verify, verify_hostname })
     }
@@ -115,11 +136,22 @@ fn refuse_value(name: &'static str, value: &str, wanted: &str) -> (&'static str,
     (name, Trouble::new(what, format!("write {wanted}")))
 }
 
+/// A value with a NUL in it, which is not repeated, whatever it is.
+fn nul_trouble(name: &str) -> Trouble {
+    Trouble::new(format!("`{name}` holds a NUL character"), "check where its value comes from")
+}
+
 fn client_certificate_of<'a>(
     get: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Option<ClientCertificate>, (&'static str, Trouble)> {
-    // Before PEM: librdkafka loads the keystore last, over what it had of the others.
+    let given = |name: &&&str| get(name).is_some_and(|value| !value.is_empty());
     if let Some(file) = get("ssl.keystore.location") {
+        const PEM: &[&str] = &["ssl.certificate.location", "ssl.certificate.pem", "ssl.key.location", "ssl.key.pem"];
+        // Which of the two is sent would be each client's own choice.
+        if let Some(other) = PEM.iter().find(given) {
+            let what = format!("`ssl.keystore.location` and `{other}` are both set");
+            return Err((*other, Trouble::new(what, "leave one of them out")));
+        }
         let password = get("ssl.keystore.password").unwrap_or_default().to_owned();
         return Ok(Some(ClientCertificate::Pkcs12 { file: file.to_owned(), password }));
     }
@@ -157,6 +189,10 @@ pub(crate) fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(broken)?;
     // RFC 8996 has done with TLS 1.0 and 1.1.
     builder.set_min_proto_version(Some(SslVersion::TLS1_2)).map_err(broken)?;
+    if settings.verify && !settings.verify_hostname {
+        let whose = if settings.ca.is_none() { "any public CA" } else { "the CA that is trusted" };
+        tracing::warn!("host names are not verified: whoever has a certificate of {whose} is taken for the other side");
+    }
     match (&settings.ca, settings.verify) {
         // The CA is not even read: nothing is held against it.
         (_, false) => {
@@ -167,7 +203,7 @@ pub(crate) fn build_connector(settings: &Tls) -> Result<SslConnector, Trouble> {
         (None, true) => trust_the_system(&mut builder)?,
     }
     if let Some(identity) = &settings.identity {
-        use_certificate(&mut builder, identity)?;
+        client_certificate::use_certificate(&mut builder, identity)?;
     }
     Ok(builder.build())
 }
@@ -211,86 +247,6 @@ fn trust_the_system(builder: &mut SslConnectorBuilder) -> Result<(), Trouble> {
     ))
 }
 
-fn use_certificate(builder: &mut SslConnectorBuilder, identity: &ClientCertificate) -> Result<(), Trouble> {
-    let (leaf, chain, key) = match identity {
-        ClientCertificate::Pem { certificate, key, password } => {
-            let (name, pem) = load_pem(certificate, "ssl.certificate.location")?;
-            let mut all = X509::stack_from_pem(&pem).map_err(|e| unreadable_trouble(name, &reason_of(&e)))?.into_iter();
-            let leaf = all.next().ok_or_else(|| unreadable_trouble(name, "it holds no PEM certificate"))?;
-            let (name, pem) = load_pem(key, "ssl.key.location")?;
-            (leaf, all.collect::<Vec<_>>(), open_key(name, &pem, password.as_deref())?)
-        }
-        ClientCertificate::Pkcs12 { file, password } => {
-            let der = read_file(file, "ssl.keystore.location")?;
-            let ParsedPkcs12_2 { pkey, cert, ca } = open_keystore(file, &der, password)?;
-            let (Some(leaf), Some(key)) = (cert, pkey) else {
-                let what = "it lacks a certificate or a private key";
-                return Err(unopened_trouble(file, what, "export the client's certificate with its key into it"));
-            };
-            (leaf, ca.into_iter().flatten().collect(), key)
-        }
-    };
-    let refuse = |e: openssl::error::ErrorStack| {
-        Trouble::new(
-            format!("the client certificate can't be used: {}", reason_of(&e)),
-            "check that `ssl.key.location` is the key of `ssl.certificate.location`",
-        )
-    };
-    builder.set_certificate(&leaf).map_err(refuse)?;
-    // A broker that knows the root alone needs those between.
-    for certificate in chain {
-        builder.add_extra_chain_cert(certificate).map_err(refuse)?;
-    }
-    builder.set_private_key(&key).map_err(refuse)?;
-    builder.check_private_key().map_err(refuse)
-}
-
-/// A private key as PEM, encrypted or not.
-fn open_key(name: &str, pem: &[u8], password: Option<&str>) -> Result<PKey<Private>, Trouble> {
-    let key = match password {
-        Some(password) => PKey::private_key_from_pem_passphrase(pem, password.as_bytes()),
-        // Without a password an encrypted key must fail, not ask on the terminal.
-        None => PKey::private_key_from_pem_callback(pem, |_| Ok(0)),
-    };
-    // OpenSSL's reason is left out: for a wrong password it is `bad decrypt`, or nonsense of the padding.
-    key.map_err(|_| {
-        // `ENCRYPTED PRIVATE KEY` of PKCS#8, and `Proc-Type: 4,ENCRYPTED` of the older form.
-        let encrypted = pem.windows(9).any(|w| w == b"ENCRYPTED");
-        let (what, advice) = match (encrypted, password) {
-            (true, None) => ("the private key is encrypted, and there is no password for it", "set `ssl.key.password`"),
-            (true, Some(_)) => ("the private key is encrypted with another password", "check `ssl.key.password`"),
-            (false, _) => ("it holds no PEM private key", "it must be PEM, with a line that says BEGIN PRIVATE KEY"),
-        };
-        unopened_trouble(name, what, advice)
-    })
-}
-
-/// A key store of PKCS#12.
-fn open_keystore(file: &str, der: &[u8], password: &str) -> Result<ParsedPkcs12_2, Trouble> {
-    // The magic number of Java's own format, which `keytool` made by default until Java 9.
-    if der.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) {
-        let advice =
-            "make one of it: `keytool -importkeystore -srckeystore OLD -destkeystore NEW -deststoretype pkcs12`";
-        return Err(unopened_trouble(file, "it is a key store of Java's own format (JKS), not PKCS#12", advice));
-    }
-    let store = Pkcs12::from_der(der).map_err(|_| {
-        let advice = "PEM goes into `ssl.certificate.location` and `ssl.key.location`";
-        unopened_trouble(file, "it is not PKCS#12", advice)
-    })?;
-    store.parse2(password).map_err(|stack| {
-        // The password is tried first: what comes after it says nothing of it.
-        let has = |reason: &str| stack.errors().iter().any(|e| e.reason() == Some(reason));
-        if has("unsupported") {
-            let what = "it is encrypted in a way that OpenSSL 3 no longer opens (RC2)";
-            let advice = "make it anew with a Java of today, or: `openssl pkcs12 -legacy -nodes -in OLD | openssl pkcs12 \
-                          -export -out NEW`";
-            return unopened_trouble(file, what, advice);
-        }
-        let why = if has("mac verify failure") { "another password opens it".to_owned() } else { reason_of(&stack) };
-        unopened_trouble(file, &why, "check `ssl.keystore.password`")
-    })
-}
-
 fn load_pem<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), Trouble> {
     match pem {
         Pem::File(path) => Ok((path, read_file(path, property)?)),
@@ -299,12 +255,19 @@ fn load_pem<'a>(pem: &'a Pem, property: &'a str) -> Result<(&'a str, Vec<u8>), T
 }
 
 fn read_file(path: &str, property: &str) -> Result<Vec<u8>, Trouble> {
-    std::fs::read(path).map_err(|e| {
+    let trouble = |why: String| {
         Trouble::new(
-            format!("`{property}`: {} can't be read: {e}", visible_path(Path::new(path))),
+            format!("`{property}`: {} can't be read: {why}", visible_path(Path::new(path))),
             "check the path and its permissions (relative paths are relative to where cutover runs)",
         )
-    })
+    };
+    // Not opened: what a pipe holds goes to who reads it first, and each plane reads for itself.
+    let about = std::fs::metadata(path).map_err(|e| trouble(e.to_string()))?;
+    match () {
+        () if !about.is_file() => Err(trouble("it is no ordinary file".into())),
+        () if about.len() > MAX_FILE => Err(trouble(format!("it is larger than {} MiB", MAX_FILE >> 20))),
+        () => std::fs::read(path).map_err(|e| trouble(e.to_string())),
+    }
 }
 
 fn unreadable_trouble(name: &str, why: &str) -> Trouble {
@@ -397,7 +360,8 @@ fn explain_failure(
     if let Some(alert) = error.ssl_error().map(reason_of).filter(|r| r.contains("alert")) {
         return Trouble::new(
             format!("the other side ended the handshake: {alert}"),
-            "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`",
+            "if it wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`, or \
+             `ssl.keystore.location`; if one is set, check that the other side trusts it",
         )
         .mark_lasting();
     }
