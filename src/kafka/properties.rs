@@ -159,6 +159,12 @@ impl ClientProperties {
     }
 
     fn parse_control(&self) -> Result<ControlProperties, (&'static str, Trouble)> {
+        // librdkafka's texts end with one: it would prove another password than this plane.
+        for name in ["sasl.username", "sasl.password", "client.id"] {
+            if self.get(name).is_some_and(|value| value.contains('\0')) {
+                return Err((name, properties::nul_trouble(name)));
+            }
+        }
         let protocol = self.protocol()?;
         Ok(ControlProperties {
             client_id: self.get("client.id").unwrap_or(CLIENT_ID).to_owned(),
@@ -376,6 +382,57 @@ mod tests {
                 let made = config.create::<rdkafka::consumer::BaseConsumer>();
                 assert!(made.is_ok(), "{written}: {:?}", made.err());
             }
+        }
+    }
+
+    /// librdkafka takes its words in any case, and so do the plan's check and the control plane.
+    #[test]
+    fn whatever_case_a_word_is_written_in_both_planes_and_the_check_agree() {
+        let base = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.username", "a"),
+            ("sasl.password", "b"),
+        ];
+        let mut tried = 0;
+        for (name, words) in properties::list_word_properties() {
+            for word in words.iter().flat_map(|w| [w.to_ascii_uppercase(), w.to_ascii_lowercase()]) {
+                let mut pairs: BTreeMap<&str, &str> = base.into();
+                if name == "security.protocol" && !word.to_ascii_uppercase().starts_with("SASL") {
+                    pairs.retain(|name, _| !name.starts_with("sasl."));
+                }
+                pairs.insert(name, word.as_str());
+                let p = properties(&pairs.into_iter().collect::<Vec<_>>());
+                let values = p.entries.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
+                let refused: Vec<_> =
+                    properties::check_properties(&values.collect()).into_iter().filter(|f| f.refused).collect();
+                if refused.is_empty() {
+                    let control = p.to_control();
+                    assert!(control.is_ok(), "{name} = {word}: {:?}", control.err());
+                    let config: rdkafka::ClientConfig = p.to_rdkafka().into_iter().collect();
+                    assert!(config.create_native_config().is_ok(), "{name} = {word}");
+                    tried += 1;
+                }
+            }
+        }
+        assert!(tried > 20, "{tried}");
+        for (word, compared) in [("HTTPS", true), ("None", false), ("NONE", false)] {
+            let p = properties(&[("security.protocol", "SSL"), ("ssl.endpoint.identification.algorithm", word)]);
+            assert_eq!(p.check(), vec![], "{word}");
+            assert_eq!(p.to_control().unwrap().tls.unwrap().verify_hostname, compared, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_nul_is_refused_in_each_value_that_is_read_and_no_value_is_repeated() {
+        for name in
+            ["sasl.username", "sasl.password", "client.id", "ssl.key.password", "ssl.keystore.password", "ssl.ca.pem"]
+        {
+            let mut pairs = vec![("security.protocol", "SASL_SSL"), ("sasl.mechanism", "SCRAM-SHA-256")];
+            pairs.extend([("sasl.username", "app"), ("sasl.password", "pw")].into_iter().filter(|(n, _)| *n != name));
+            pairs.push((name, "c4na\0ry"));
+            let trouble = properties(&pairs).to_control().err().unwrap();
+            assert_eq!(trouble.what, format!("`{name}` holds a NUL character"));
         }
     }
 

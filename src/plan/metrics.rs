@@ -275,6 +275,14 @@ pub(super) fn read_tls_client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<
             t.report.error(&at, trouble.what, Some(trouble.advice));
         }
     }
+    let known = client.iter().map(|(name, value)| match value {
+        ClientValue::Plain(text) => (name.as_str(), Some(text.as_str())),
+        ClientValue::Secret(_) => (name.as_str(), None),
+    });
+    if let Some(finding) = properties::warn_of_http(&known.collect()) {
+        let at = format!("{}.{}", table.path, finding.name);
+        t.report.warning(&at, finding.trouble.what, Some(finding.trouble.advice));
+    }
     client
 }
 

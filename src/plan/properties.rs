@@ -9,6 +9,7 @@
 mod fate;
 mod names;
 mod sasl;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
 use fate::{PropertyFate, fate_of};
 pub(crate) use sasl::{SaslMechanism, parse_mechanism};
+pub(crate) use tls::warn_of_http;
 
 /// What the value of a property must be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -162,6 +164,15 @@ pub(super) fn check_elsewhere(name: &str, value: &str) -> Option<Trouble> {
     property_value_trouble(row, value, ValueOrigin::Elsewhere).or_else(mechanism).or_else(file)
 }
 
+/// The properties that take one of some words, with these.
+#[cfg(test)]
+pub(crate) fn list_word_properties() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    names::KNOWN.iter().filter_map(|row| match row.kind {
+        ValueKind::Words(words) => Some((row.name, words)),
+        _ => None,
+    })
+}
+
 /// Properties as they are meant: an empty value is as good as none, as in the Java client, whose word for "no check of
 /// host names" it is. One that its property does not take stays: [`check_properties`] refuses it.
 #[must_use]
@@ -183,8 +194,8 @@ pub(crate) fn check_value(name: &str, value: &str) -> Option<Trouble> {
     property_value_trouble(row, value, ValueOrigin::Written)
 }
 
-/// The file that a property names and that can't be read here, if so. Of a pipe nothing is said: to open one waits for
-/// who writes to it, and takes what it holds.
+/// The file that a property names and that can't be read here, if so. No pipe is opened: that waits for who writes to it,
+/// and takes what it holds. Of TLS one is refused: each client reads its files for itself.
 #[must_use]
 pub(crate) fn file_trouble(name: &str, value: &str) -> Option<Trouble> {
     check_file_from(name, value, ValueOrigin::Written)
@@ -199,6 +210,7 @@ fn check_file_from(name: &str, value: &str, from: ValueOrigin) -> Option<Trouble
     let why = match std::fs::metadata(value) {
         Ok(meta) if meta.is_dir() && folder => return None,
         Ok(meta) if meta.is_dir() => "it is a directory".to_owned(),
+        Ok(meta) if !meta.is_file() && name.starts_with("ssl.") => "it is no ordinary file".to_owned(),
         Ok(meta) if !meta.is_file() => return None,
         Ok(_) => match std::fs::File::open(value) {
             Ok(_) => return None,
@@ -354,7 +366,7 @@ fn check_known_property(name: &str, value: Option<&str>, from: ValueOrigin, foun
 /// What is wrong with a value, if anything.
 fn property_value_trouble(row: &names::KnownProperty, value: &str, from: ValueOrigin) -> Option<Trouble> {
     if value.contains('\0') {
-        return Some(Trouble::new(format!("`{}` holds a NUL character", row.name), "check where its value comes from"));
+        return Some(nul_trouble(row.name));
     }
     let hidden = from == ValueOrigin::Elsewhere || is_secret(row.name);
     let bad = |wanted: String, near: Option<&str>| {
@@ -400,6 +412,13 @@ fn property_value_trouble(row: &names::KnownProperty, value: &str, from: ValueOr
             odd.and_then(|odd| bad(format!("some of {}", words.join(",")), find_nearest(odd, words.iter().copied())))
         }
     }
+}
+
+/// A value with a NUL in it, which no client takes: it is not repeated, whatever it is.
+#[must_use]
+pub(crate) fn nul_trouble(name: &str) -> Trouble {
+    let what = format!("`{}` holds a NUL character", visible_name(name));
+    Trouble::new(what, "check where its value comes from")
 }
 
 /// A word as people write it: protocols stand in capitals.
@@ -456,42 +475,7 @@ fn check_security(
         sasl::check_sasl(is, values, origin, found);
     }
     if is.uses_tls() {
-        check_tls(values, found);
-    }
-}
-
-fn check_tls(values: &PropertyValues<'_>, found: &mut Vec<PropertyFinding>) {
-    let is_given = |name: &str| values.get(name).is_some_and(|v| v.is_none_or(|v| !v.is_empty()));
-    let one_of = |names: &[&'static str]| names.iter().copied().find(|name| is_given(name));
-    let certificate = one_of(&["ssl.certificate.location", "ssl.certificate.pem"]);
-    let key = one_of(&["ssl.key.location", "ssl.key.pem"]);
-    let store = one_of(&["ssl.keystore.location"]);
-    match (certificate, key, store) {
-        (Some(name), None, None) => {
-            let trouble =
-                Trouble::new("a client certificate is set without its private key", "set `ssl.key.location` too");
-            found.push(PropertyFinding::new_refusal(name, trouble));
-        }
-        (None, Some(name), None) => {
-            let trouble =
-                Trouble::new("a private key is set without its certificate", "set `ssl.certificate.location` too");
-            found.push(PropertyFinding::new_refusal(name, trouble));
-        }
-        (_, _, Some(name)) if !is_given("ssl.keystore.password") => {
-            let trouble = Trouble::new("a key store is set without its password", "set `ssl.keystore.password` too");
-            found.push(PropertyFinding::new_refusal(name, trouble));
-        }
-        _ => {}
-    }
-    for both in [
-        ["ssl.ca.location", "ssl.ca.pem"],
-        ["ssl.certificate.location", "ssl.certificate.pem"],
-        ["ssl.key.location", "ssl.key.pem"],
-    ] {
-        if both.into_iter().all(is_given) {
-            let what = format!("`{}` and `{}` are both set", both[0], both[1]);
-            found.push(PropertyFinding::new_refusal(both[1], Trouble::new(what, "leave one of them out")));
-        }
+        tls::check_tls(is, values, found);
     }
 }
 

@@ -205,7 +205,13 @@ impl ClientValue {
     fn resolve_property(&self, name: &str) -> Result<String, Trouble> {
         let ClientValue::Secret(secret) = self else { return self.resolve(name) };
         if !is_public(name) {
-            return secret.resolve(name);
+            let value = secret.resolve(name)?;
+            // Clients are written in C and take texts that end with one; OpenSSL's binding breaks off with the text in its
+            // words, as numbers, which nobody would know for a secret.
+            return match value.contains('\0') {
+                true => Err(properties::nul_trouble(name)),
+                false => Ok(value),
+            };
         }
         let value = secret.read_unlearned(name)?;
         learn_elsewhere(name, &value);
@@ -369,7 +375,18 @@ mod tests {
             let _ = tell.send((loaded, ca)); // who waited may have given up
         });
         let (loaded, ca) = told.recv_timeout(std::time::Duration::from_secs(20)).expect("nobody waits for the pipe");
-        assert_eq!((loaded, ca), (Ok(()), None));
+        assert_eq!(loaded, Ok(()));
+        assert!(ca.is_some_and(|t| t.what.ends_with("it is no ordinary file")), "each plane reads it for itself");
+    }
+
+    #[test]
+    fn a_secret_with_a_nul_is_refused_without_being_repeated() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem"] {
+            let client = [(name.to_owned(), kept(dir.path(), "pw", "c4na\0ry\n"))].into();
+            let refused = client_properties(&client).unwrap_err();
+            assert_eq!(refused.what, format!("`{name}` holds a NUL character"));
+        }
     }
 
     #[test]

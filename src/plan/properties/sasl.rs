@@ -1,6 +1,7 @@
 //! What can be told of SASL without a network: which mechanisms both planes speak, what each of them needs, and what a
 //! person should know of one on a line that others can read.
 
+use super::tls::Impostor;
 use super::{PropertyFinding, PropertyValues, SecurityProtocol, ValueOrigin};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
@@ -134,8 +135,6 @@ fn warn_of_listeners(
     values: &PropertyValues<'_>,
     found: &mut Vec<PropertyFinding>,
 ) {
-    let unverified = values.get("enable.ssl.certificate.verification").copied().flatten();
-    let unverified = unverified.is_some_and(|v| matches!(v.to_ascii_lowercase().as_str(), "false" | "f" | "0"));
     let plain = mechanism == SaslMechanism::Plain;
     if !is.uses_tls() {
         let risk = match plain {
@@ -145,13 +144,11 @@ fn warn_of_listeners(
         };
         let what = format!("SASL {} without TLS: {risk}", mechanism.name());
         found.push(PropertyFinding::new_warning(at, Trouble::new(what, "use a SASL_SSL listener")));
-    } else if unverified {
+    } else if let Some(impostor) = Impostor::find(values) {
         let risk = match plain {
-            true => "the password goes to whoever answers",
-            false => "whoever stands between can pass the proof on, and reads all that follows",
+            true => format!("the password goes to {}", impostor.who_answers()),
+            false => format!("{} can pass the proof on, and reads all that follows", impostor.who_listens()),
         };
-        let what = format!("no certificate is checked: {risk}");
-        let name = "enable.ssl.certificate.verification";
-        found.push(PropertyFinding::new_warning(name, Trouble::new(what, "set `ssl.ca.location` instead")));
+        found.push(impostor.warn_of(&risk));
     }
 }

@@ -278,6 +278,61 @@ fn a_connection_that_would_be_another_one_than_somebody_thinks_is_refused() {
     assert_eq!(said_of(&[("security.protocol", "?"), ("sasl.password", "?")]), "");
 }
 
+/// Of a line on which names are not compared a person hears as of one on which no certificate is.
+#[test]
+fn who_could_stand_in_for_a_broker_is_said_of_every_way_to_leave_names_unchecked() {
+    let plain = [
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "PLAIN"),
+        ("sasl.username", "a"),
+        ("sasl.password", "?"),
+    ];
+    let scram = plain.map(|(name, value)| (name, if value == "PLAIN" { "SCRAM-SHA-256" } else { value }));
+    let ssl = [("security.protocol", "SSL")];
+    for off in ["none", "None", "NONE", ""] {
+        let names = ("ssl.endpoint.identification.algorithm", off);
+        for (own, public) in
+            [(None, true), (Some(("ssl.ca.location", "probe")), true), (Some(("ssl.ca.pem", "?")), false)]
+        {
+            let said = |base: &[(&str, &str)]| {
+                let all = said(&[base, &[names], own.as_slice()].concat());
+                assert!(all.len() == 1 && !all[0].starts_with('!'), "{off:?}: {all:?}");
+                all.into_iter().next().unwrap()
+            };
+            let who = if public {
+                "whoever has a certificate of any public CA"
+            } else {
+                "whoever has a certificate of the CA that is trusted"
+            };
+            assert!(said(&plain).contains(&format!("the password goes to {who}")), "{}", said(&plain));
+            assert!(said(&scram).contains(&format!("{who} can pass the proof on")), "{}", said(&scram));
+            assert!(said(&ssl).contains(&format!("{who} reads all that passes, and can change it")), "{}", said(&ssl));
+            assert_eq!(said(&ssl).contains("and every public CA is trusted"), public, "louder: {}", said(&ssl));
+        }
+    }
+    for base in [&plain[..], &scram, &ssl] {
+        assert_eq!(said(&[base, &[("ssl.endpoint.identification.algorithm", "HTTPS")]].concat()), Vec::<String>::new());
+    }
+    let unchecked = said(&[("security.protocol", "SSL"), ("enable.ssl.certificate.verification", "F")]).join("");
+    assert!(
+        unchecked.contains("no certificate is checked: whoever stands between reads all that passes"),
+        "{unchecked}"
+    );
+    let http = warn_of_http(&[("enable.ssl.certificate.verification", Some("false"))].into()).unwrap();
+    assert!(http.trouble.what.ends_with("credentials included, goes to whoever answers") && !http.refused, "{http:?}");
+    assert_eq!(warn_of_http(&[("ssl.ca.location", Some("x.pem"))].into()), None);
+}
+
+#[test]
+fn a_key_store_beside_a_certificate_or_a_key_is_refused() {
+    let store = [("security.protocol", "SSL"), ("ssl.keystore.location", "a.p12"), ("ssl.keystore.password", "?")];
+    assert_eq!(said(&store), Vec::<String>::new());
+    for other in ["ssl.certificate.location", "ssl.certificate.pem", "ssl.key.location", "ssl.key.pem"] {
+        let refused = refused(&[&store[..], &[(other, "?")]].concat());
+        assert!(refused.contains(&format!("`ssl.keystore.location` and `{other}` are both set")), "{refused}");
+    }
+}
+
 #[test]
 fn secrets_are_known_by_their_names() {
     for name in [
