@@ -71,7 +71,8 @@ pub(super) fn run_to_end(
         ear.abort();
         ended
     });
-    ended.map_err(|e| Error::Failed(Trouble::new(format!("the diff broke off: {e}"), "report this as a bug")))
+    // Not in its own words, which may be made of what the clients were given.
+    ended.map_err(|_| Error::Failed(Trouble::new("the diff broke off", "report this as a bug")))
 }
 
 impl From<DiffFailure> for Error {

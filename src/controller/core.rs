@@ -243,9 +243,10 @@ impl Core {
                 Some(came) = self.comparing.tasks.join_next() => self.take_diff_outcome(came).await,
                 Some(murmur) = inflow.heard.recv() => self.note_progress(murmur),
                 Some(one) = inflow.sampled.recv() => self.take_sample(one),
-                Some(Err(broken)) = inflow.pollers.join_next() => {
-                    tracing::error!(%broken, "a poller broke off");
-                    let what = format!("a poller broke off ({broken}): what it looked at only grows old from here");
+                // Not in its own words, which may be made of what the clients were given.
+                Some(Err(_)) = inflow.pollers.join_next() => {
+                    tracing::error!("a poller broke off");
+                    let what = "a poller broke off: what it looked at only grows old from here";
                     let advice = "start cutover again; this is a fault of cutover";
                     self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
                 }

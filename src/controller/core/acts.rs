@@ -113,11 +113,9 @@ impl Core {
             let watch = Clock.stopwatch();
             // On a task of its own, so that one which panics still has an outcome, an unknown one.
             let effect = tokio::spawn(async move { executor.execute(issued).await });
-            let outcome = effect.await.unwrap_or_else(|e| Outcome::Unknown {
-                why: Trouble::new(
-                    format!("the effect broke off: {e}"),
-                    "look at what stands; this is a fault of cutover",
-                ),
+            // Not in its own words, which may be made of what the clients were given.
+            let outcome = effect.await.unwrap_or_else(|_| Outcome::Unknown {
+                why: Trouble::new("the effect broke off", "look at what stands; this is a fault of cutover"),
             });
             let ms = watch.elapsed_ms();
             match &outcome {

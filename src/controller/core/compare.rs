@@ -114,8 +114,9 @@ impl Core {
 
     /// A diff has ended: into the view, the journal and, where it wants reading, the notices.
     pub(super) async fn take_diff_outcome(&mut self, came: Result<DiffOutcome, JoinError>) {
+        // Not in its own words, which may be made of what the clients were given.
         let broke =
-            |e| DiffFailure::Failed(Trouble::new(format!("the diff broke off: {e}"), "this is a fault of cutover"));
+            |_: JoinError| DiffFailure::Failed(Trouble::new("the diff broke off", "this is a fault of cutover"));
         let came = came.map_err(broke).and_then(|came| came);
         let Some(view) = &mut self.comparing.view else { return };
         let (at, words, subject, actor) = (Clock.now(), view.what.describe(), view.subject(), view.actor.clone());

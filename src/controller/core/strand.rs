@@ -74,8 +74,9 @@ impl Core {
         let Some(why) = self.unwritable.clone() else { return };
         match tried {
             Ok((stranded, outcome)) => self.machine.note_stranded(&stranded, outcome, &why, Clock.now()),
-            Err(e) => {
-                let what = format!("starting again what was stopped broke off: {e}");
+            // Not in its own words, which may be made of what the clients were given.
+            Err(_) => {
+                let what = "starting again what was stopped broke off";
                 let advice = "see for every group that moved whether it runs, and start it by hand where it came from";
                 self.add_notice(Severity::Fail, Subject::Migration, Trouble::new(what, advice));
             }

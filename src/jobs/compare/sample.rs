@@ -353,7 +353,8 @@ impl Sampler {
                 }
             }
         });
-        work.await.unwrap_or_else(|e| (None, Err(Missed::Unknown(format!("the read broke off: {e}")))))
+        // Not in its own words, which may be made of what the client was given.
+        work.await.unwrap_or_else(|_| (None, Err(Missed::Unknown("the read broke off".into()))))
     }
 
     /// How the partition stands on both sides; the target is asked first.

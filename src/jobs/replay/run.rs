@@ -491,9 +491,10 @@ pub(super) async fn run_blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Halt> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        // Not in its own words, which may be made of what the clients were given.
         let advice = "nothing more is sent; this is a fault of cutover, please report it";
-        Halt::Refused(Trouble::new(format!("{what} broke off: {e}"), advice))
+        Halt::Refused(Trouble::new(format!("{what} broke off"), advice))
     })
 }
 

@@ -175,8 +175,9 @@ impl Windows {
             }
             answer
         });
-        let answer = read.await.unwrap_or_else(|e| {
-            Err(Trouble::new(format!("reading records broke: {e}"), "try again; this is a fault of cutover"))
+        // Not in its own words, which may be made of what the client was given.
+        let answer = read.await.unwrap_or_else(|_| {
+            Err(Trouble::new("reading records broke off", "try again; this is a fault of cutover"))
         });
         drop(stop);
         answer
