@@ -117,10 +117,19 @@ fn a_challenge_is_taken_only_with_our_nonce_and_a_sane_number_of_rounds() {
     let of_rounds = |rounds: &str| format!("r={NONCE}x,s=W22Z,i={rounds}");
     assert_eq!(fault_of(&of_rounds("4095")), ScramFault::TooFewRounds(4_095));
     assert_eq!(fault_of(&of_rounds("1")), ScramFault::TooFewRounds(1));
-    for many in ["200001", "4294967295", "4294967296", "99999999999999999999999999"] {
+    for many in ["1000001", "4294967295", "4294967296", "99999999999999999999999999"] {
         assert_eq!(fault_of(&of_rounds(many)), ScramFault::TooManyRounds, "{many}");
     }
-    assert_eq!(fault_of(&format!("m=x,{CHALLENGE}")), ScramFault::Extension);
+    assert_eq!(fault_of(&of_rounds("1000001,m=x")), ScramFault::Extension);
+    assert!(new_client(ScramHash::Sha256).answer_challenge(of_rounds("1000000").as_bytes()).is_ok(), "as librdkafka");
+    for mandatory in [
+        format!("m=x,{CHALLENGE}"),
+        format!("{CHALLENGE},m=x"),
+        format!("{CHALLENGE},x=y,m="),
+        CHALLENGE.replace(",s=", ",m=x,s="),
+    ] {
+        assert_eq!(fault_of(&mandatory), ScramFault::Extension, "{mandatory}");
+    }
     assert_eq!(fault_of("e=unknown-user"), ScramFault::Refused("unknown-user".into()));
 }
 
@@ -131,6 +140,9 @@ fn only_the_signature_of_the_exchange_is_taken() {
     assert_eq!(proof.verify_signature(format!("{right},x=y").as_bytes()), Ok(()));
     for wrong in ["v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "v=", "v=6rri"] {
         assert_eq!(proof.verify_signature(wrong.as_bytes()), Err(ScramFault::WrongSignature), "{wrong}");
+    }
+    for mandatory in [format!("m=x,{right}"), format!("{right},m=x"), format!("{right},x=y,m=")] {
+        assert_eq!(proof.verify_signature(mandatory.as_bytes()), Err(ScramFault::Extension), "{mandatory}");
     }
     // the right one with another end: base64 has one form of each signature
     let odd = right.replace("G4=", "G5=");
@@ -145,7 +157,7 @@ fn only_the_signature_of_the_exchange_is_taken() {
 fn each_fault_says_who_what_and_what_to_do() {
     for (fault, what, advice) in [
         (ScramFault::TooFewRounds(100), "asks for 100 rounds, fewer than 4096", "`iterations=4096`"),
-        (ScramFault::TooManyRounds, "more than 200000 rounds", "fewer `iterations`"),
+        (ScramFault::TooManyRounds, "more than 1000000 rounds", "fewer `iterations`"),
         (ScramFault::WrongSignature, "its signature is wrong", "`ssl.ca.location`"),
         (ScramFault::Refused("invalid-proof".into()), "refuses it: invalid-proof", "`sasl.password`"),
         (ScramFault::Refused("unknown-user".into()), "unknown-user", "`sasl.username`"),
