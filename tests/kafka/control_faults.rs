@@ -1,5 +1,7 @@
 //! What the control plane says when the other end is not a healthy Kafka broker: fake ports, and real brokers that die.
 
+mod login;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -347,6 +349,7 @@ fn a_session_that_is_not_renewed_ends_with_the_reason() {
         refused.what.contains("SASL_AUTHENTICATION_FAILED") && refused.advice.contains("sasl.password"),
         "{refused:?}"
     );
+    assert!(refused.advice.ends_with("so a restart reads them again"), "it worked before: {refused:?}");
     assert!(!format!("{refused:?}").contains("c4nary"));
     let seen = seen.lock().unwrap();
     let count = |of: i16| seen[0].iter().filter(|key| **key == of).count();

@@ -34,6 +34,8 @@ pub(super) struct Failure {
     pub nobody: bool,
     /// It answers a change, and the change may stand all the same: see [`Failure::of_change`].
     pub may_stand: bool,
+    /// Of what is [`Class::Final`]: not asked again at once, though waiting may mend it.
+    pub passes: bool,
 }
 
 impl Failure {
@@ -42,7 +44,7 @@ impl Failure {
     }
 
     pub(crate) fn with_trouble(class: Class, trouble: Trouble) -> Self {
-        Self { class, error: None, trouble: Box::new(trouble), nobody: false, may_stand: false }
+        Self { class, error: None, trouble: Box::new(trouble), nobody: false, may_stand: false, passes: false }
     }
 
     /// Nobody was there to be connected to.
@@ -114,8 +116,8 @@ impl<K: Ord + Clone> Doubts<K> {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Trouble {
         match failure.class {
-            Class::Final => failure.trouble.mark_lasting(),
-            Class::Unreachable | Class::Lost | Class::Retry => *failure.trouble,
+            Class::Final if !failure.passes => failure.trouble.mark_lasting(),
+            Class::Final | Class::Unreachable | Class::Lost | Class::Retry => *failure.trouble,
         }
     }
 }

@@ -169,9 +169,14 @@ impl Router {
         if settled() {
             return Ok(());
         }
+        let refusals = self.logins.count_refusals();
         let _turn = self.surveying.lock().await;
         if settled() {
             return Ok(());
+        }
+        // A login was refused while this one waited: the same would be refused to it.
+        if let Some(refused) = self.logins.refused_since(refusals) {
+            return Err(refused);
         }
         // Connections that are open lead to either cluster: none may answer while it is not known which.
         if !lock_unpoisoned(&self.identity).foreign.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! [`Cluster`] is the way in. Below it: `router` and `coordinators` (which broker to ask, and what to do when it is the
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` and `wire` (pipelining, versions; `frames`),
-//! `transport`, `sasl` (with `scram`; `relogin`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
+//! `transport` (with `trust`), `sasl` (with `scram`; `logins`, `relogin`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
 //! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `group_requests`,
 //! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked. Nothing here waits
 //! without a bound, and every failure is a [`crate::base::Trouble`].
@@ -18,6 +18,7 @@ mod group_requests;
 mod groups;
 mod guard;
 mod identity;
+mod logins;
 mod offsets;
 mod producers;
 mod relogin;
@@ -31,6 +32,7 @@ mod throttle;
 mod topics;
 mod transactions;
 mod transport;
+mod trust;
 mod wire;
 
 pub use crate::estate::identity::Unverified;

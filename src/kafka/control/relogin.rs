@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::logins::LoginBook;
 use super::router::wait_out;
 use super::wire::Wire;
 use crate::kafka::properties::Sasl;
@@ -16,13 +17,17 @@ const SPREAD: u32 = 100;
 const SOONEST: Duration = Duration::from_millis(1_100);
 
 /// Renews the session of a connection again and again, until the broker sets no time any more or the connection ends.
-pub(super) async fn keep_session(wire: Arc<Wire>, sasl: Sasl, mut lifetime: Duration) {
+pub(super) async fn keep_session(wire: Arc<Wire>, sasl: Sasl, mut lifetime: Duration, logins: Arc<LoginBook>) {
     loop {
-        wait_out(renewal_time(lifetime, draw_share())).await;
+        let (wait, renewed) = plan_renewal(lifetime, draw_share());
+        wait_out(wait).await;
         if wire.is_closed() {
             return;
         }
-        match wire.renew_session(&sasl).await {
+        if !renewed {
+            return wire.end_session().await;
+        }
+        match logins.judge(wire.renew_session(&sasl).await) {
             Ok(Some(next)) => {
                 tracing::debug!(broker = %wire.label(), ms = next.as_millis(), "session renewed");
                 lifetime = next;
@@ -37,11 +42,14 @@ pub(super) async fn keep_session(wire: Arc<Wire>, sasl: Sasl, mut lifetime: Dura
     }
 }
 
-/// How long after a login the next one begins. `share`: of its lifetime, thousandths.
-fn renewal_time(lifetime: Duration, share: u32) -> Duration {
+/// How long after a login the next one begins, and whether it does: a session that ends sooner than a broker takes the
+/// next login is let go of by then, or the broker would close it with whatever is under way. `share`: of its lifetime,
+/// thousandths.
+fn plan_renewal(lifetime: Duration, share: u32) -> (Duration, bool) {
     // Longer than a month is for ever: no timer has to count it.
     let lifetime = lifetime.min(Duration::from_secs(30 * 86_400));
-    (lifetime * share / 1_000).max(SOONEST)
+    let wait = lifetime * share / 1_000;
+    if lifetime > SOONEST { (wait.max(SOONEST), true) } else { (wait, false) }
 }
 
 fn draw_share() -> u32 {
@@ -57,10 +65,14 @@ mod tests {
 
     #[test]
     fn a_session_is_renewed_before_it_ends_and_not_too_soon_for_the_broker() {
-        let at = |ms: u64, share| renewal_time(Duration::from_millis(ms), share).as_millis();
-        assert_eq!((at(10_000, EARLIEST), at(10_000, EARLIEST + SPREAD)), (8_500, 9_500));
-        assert_eq!(at(500, EARLIEST), 1_100, "sooner it would be refused");
-        assert_eq!(at(u64::MAX, 1_000), 30 * 86_400_000);
+        let at = |ms: u64, share| {
+            let (wait, renewed) = plan_renewal(Duration::from_millis(ms), share);
+            (wait.as_millis(), renewed)
+        };
+        assert_eq!((at(10_000, EARLIEST), at(10_000, EARLIEST + SPREAD)), ((8_500, true), (9_500, true)));
+        assert_eq!(at(1_200, EARLIEST), (1_100, true), "sooner it would be refused");
+        assert_eq!(at(1_100, EARLIEST), (935, false), "it ends before a login is taken");
+        assert_eq!(at(u64::MAX, 1_000), (30 * 86_400_000, true));
         let shares: Vec<u32> = (0..200).map(|_| draw_share()).collect();
         assert!(shares.iter().all(|s| (850..=950).contains(s)) && shares.iter().any(|s| *s != shares[0]));
     }

@@ -10,14 +10,15 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use openssl::ssl::SslConnector;
 use tokio::time::timeout;
 
-use super::connection::Connection;
+use super::connection::{Connection, SharedBooks};
 use super::failure::{Class, Failure, check_message, log_retry};
 use super::identity::ClusterIdentity;
+use super::logins::LoginBook;
 use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
+use super::trust::TrustKeeper;
 use super::wire::ApiTable;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port, lock_unpoisoned};
@@ -44,7 +45,8 @@ pub(super) struct Router {
     side: Side,
     seeds: Result<Vec<(String, u16)>, Trouble>,
     properties: Result<ControlProperties, Trouble>,
-    connector: Mutex<Option<SslConnector>>,
+    trust: Arc<TrustKeeper>,
+    pub(super) logins: Arc<LoginBook>,
     pool: Mutex<HashMap<Peer, PeerSlot>>,
     topology: Mutex<Arc<Topology>>,
     pub(super) coordinators: Mutex<HashMap<(KeyType, String), i32>>,
@@ -76,7 +78,7 @@ struct PeerSlot {
     endpoint: Endpoint,
     opening: ConnectionAttempt,
     /// Why the attempt before this one failed, or its connection got stuck.
-    suspect: Option<Trouble>,
+    suspect: Option<Failure>,
 }
 
 /// What is coordinated.
@@ -111,7 +113,8 @@ impl Cluster {
                 side,
                 seeds: address::parse_hosts(bootstrap),
                 properties: properties.to_control(),
-                connector: Mutex::default(),
+                trust: Arc::new(TrustKeeper::new(side)),
+                logins: Arc::default(),
                 pool: Mutex::default(),
                 topology: Mutex::default(),
                 coordinators: Mutex::default(),
@@ -298,13 +301,24 @@ impl Router {
         let mut peers: Vec<_> = (0..seeds.len()).map(Peer::Seed).collect();
         let known = self.topology();
         peers.extend(known.brokers.keys().map(|n| Peer::Node(*n)));
+        let mut order: Vec<(usize, Peer)> = peers.into_iter().enumerate().collect();
+        let (first, one_by_one) = self.logins.plan_round();
+        let first = first.checked_rem(order.len()).unwrap_or(0);
+        order.rotate_left(first);
         let mut failures = Vec::new();
-        for some in peers.chunks(SEEDS_AT_ONCE) {
-            let mut racing: FuturesUnordered<_> = some.iter().map(|p| self.connect(*p)).collect();
-            while let Some(result) = racing.next().await {
+        for some in order.chunks(if one_by_one { 1 } else { SEEDS_AT_ONCE }) {
+            let connect = |&(place, peer): &(usize, Peer)| async move { (place, self.connect(peer).await) };
+            let mut racing: FuturesUnordered<_> = some.iter().map(connect).collect();
+            while let Some((place, result)) = racing.next().await {
                 match result {
                     // The others go on connecting behind: their slots are there when they are needed.
                     Ok(connection) => return Ok(connection),
+                    // The others would refuse as well, and each refusal counts where accounts are locked after some.
+                    Err(failure) if failure.is_refused_login() => {
+                        self.logins.pass_over(place);
+                        tracing::error!(side = %self.side, why = %failure.trouble.what, "the login is refused");
+                        return Err(failure);
+                    }
                     Err(failure) => failures.push(failure),
                 }
             }
@@ -328,7 +342,10 @@ impl Router {
             Ok(result) => result,
             Err(_) => {
                 tracing::debug!(side = %self.side, ?peer, ms = SUSPECT_WAIT.as_millis(), "connecting goes on behind");
-                Err(Failure::with_trouble(Class::Unreachable, before))
+                // A login is not asked for again at once: the attempt behind is another one already.
+                let login = before.passes || before.is_refused_login();
+                let class = if login { before.class } else { Class::Unreachable };
+                Err(Failure { class, ..before })
             }
         }
     }
@@ -341,9 +358,11 @@ impl Router {
         let suspect = match before.map(|slot| (slot, slot.opening.peek())) {
             Some((slot, None)) => return Ok(slot.clone()),
             Some((slot, Some(Ok(connection)))) if !connection.is_closed() => return Ok(slot.clone()),
-            Some((_, Some(Err(failure)))) => Some((*failure.trouble).clone()),
+            Some((_, Some(Err(failure)))) => Some(failure.clone()),
             // Closed by who was asked and said nothing: the next one may be as silent, and is waited for briefly.
-            Some((_, Some(Ok(connection)))) => connection.was_stuck(),
+            Some((_, Some(Ok(connection)))) => {
+                connection.was_stuck().map(|why| Failure::with_trouble(Class::Unreachable, why))
+            }
             None => None,
         };
         if before.is_some() {
@@ -384,12 +403,14 @@ impl Router {
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Connection, Failure>> + Send + use<> {
         let properties = self.properties.as_ref().map_err(|t| Failure::with_trouble(Class::Final, t.clone())).cloned();
-        let secured = properties.and_then(|p| Ok((self.tls_connector(&p)?, p)));
         let (identity, side, to) = (Arc::clone(&self.identity), self.side, endpoint.clone());
-        let book = Arc::clone(&self.throttling);
+        let books = SharedBooks {
+            throttling: Arc::clone(&self.throttling),
+            logins: Arc::clone(&self.logins),
+            trust: Arc::clone(&self.trust),
+        };
         async move {
-            let (connector, properties) = secured?;
-            let connection = Connection::open(&to, &properties, connector.as_ref(), &book).await?;
+            let connection = Connection::open(&to, &properties?, &books).await?;
             Self::identify(&identity, side, &connection).await?;
             Ok(connection)
         }
@@ -439,18 +460,6 @@ impl Router {
                 )),
             },
         }
-    }
-
-    /// CAs and certificates, read once; a failure is not remembered, so that a corrected file is found.
-    fn tls_connector(&self, properties: &ControlProperties) -> Result<Option<SslConnector>, Failure> {
-        let Some(settings) = &properties.tls else { return Ok(None) };
-        let mut connector = lock_unpoisoned(&self.connector);
-        if connector.is_none() {
-            let built = crate::net::tls::build_connector(settings);
-            let named = |t: Trouble| Failure::new(Class::Final, format!("{}: {}", self.side, t.what), t.advice);
-            *connector = Some(built.map_err(named)?);
-        }
-        Ok(connector.clone())
     }
 }
 

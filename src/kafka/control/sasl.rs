@@ -18,20 +18,28 @@ use crate::plan::properties::SaslMechanism;
 /// Most of the mechanisms that a broker offers which are named: Kafka knows five.
 const SHOWN: usize = 8;
 
-/// Authenticates a connection, a fresh one or one whose session is about to end (KIP-368). How long it holds; `None`: as
-/// long as the connection.
-pub(super) async fn authenticate(wire: &Wire, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
-    let authenticated = exchange_tokens(wire, sasl).await;
+/// When a login is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Occasion {
+    /// On a fresh connection.
+    Beginning,
+    /// On one whose session is about to end (KIP-368).
+    Renewal,
+}
+
+/// Authenticates a connection. How long it holds; `None`: as long as the connection.
+pub(super) async fn authenticate(wire: &Wire, sasl: &Sasl, occasion: Occasion) -> Result<Option<Duration>, Failure> {
+    let authenticated = exchange_tokens(wire, sasl, occasion).await;
     if let Err(failure) = &authenticated {
         tracing::warn!(broker = %wire.label(), why = %failure.trouble.what, "SASL failed");
     }
     authenticated
 }
 
-async fn exchange_tokens(wire: &Wire, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
+async fn exchange_tokens(wire: &Wire, sasl: &Sasl, occasion: Occasion) -> Result<Option<Duration>, Failure> {
     let mechanism = sasl.mechanism();
     let login = format!("SASL {} as `{}`", mechanism.name(), visible_name(sasl.username()));
-    greet_broker(wire, mechanism).await?;
+    greet_broker(wire, mechanism, occasion).await?;
     match sasl {
         Sasl::Plain { username, password } => {
             let answer = send_token(wire, plain_token(username, password)?, &login).await?;
@@ -55,7 +63,8 @@ async fn prove_password(
     let challenge = sent.map_err(|failure| refused_name(failure, hash, username))?;
     // 4,096 rounds take milliseconds, the most that are worked through a second: not where others wait for their turn.
     let proving = tokio::task::spawn_blocking(move || client.answer_challenge(&challenge.token));
-    let broken = |e: tokio::task::JoinError| ScramFault::Unusable(e.to_string());
+    // Not in its own words: they may be made of the password.
+    let broken = |_: tokio::task::JoinError| ScramFault::Unusable("it broke off".into());
     let mut proof = proving.await.map_err(broken).and_then(|proof| proof).map_err(odd)?;
     let sent = send_token(wire, std::mem::take(&mut proof.message).into(), login).await;
     let answer = sent.map_err(refused_proof)?;
@@ -63,7 +72,8 @@ async fn prove_password(
     Ok(answer.lifetime)
 }
 
-/// The broker refused the first message, in which there is nothing but the name.
+/// The broker refused the first message, in which there is nothing but the name. It may have other reasons (an account that
+/// is locked), or ask for the proof of a name that it does not have.
 fn refused_name(failure: Failure, hash: ScramHash, username: &str) -> Failure {
     let (mechanism, other) = match hash {
         ScramHash::Sha256 => (SaslMechanism::ScramSha256, SaslMechanism::ScramSha512),
@@ -78,12 +88,12 @@ fn refused_name(failure: Failure, hash: ScramHash, username: &str) -> Failure {
     if !username.is_ascii() {
         advice += "; Apache Kafka takes no name with other than ASCII characters";
     }
-    explain_refusal(failure, "the name was refused, before any proof of the password", &advice)
+    explain_refusal(failure, "probably the name was refused, before any proof of the password", &advice)
 }
 
-/// The broker refused the second message: it has a credential of that name.
+/// The broker refused the second message: it probably has a credential of that name.
 fn refused_proof(failure: Failure) -> Failure {
-    explain_refusal(failure, "the name was taken, the password was refused", "check `sasl.password`")
+    explain_refusal(failure, "probably the name was taken and the password was refused", "check `sasl.password`")
 }
 
 /// Puts into a refusal what is known of it here. What failed in another way stays as it is.
@@ -96,7 +106,7 @@ fn explain_refusal(failure: Failure, which: &str, advice: &str) -> Failure {
 }
 
 /// Says which mechanism follows.
-async fn greet_broker(wire: &Wire, mechanism: SaslMechanism) -> Result<(), Failure> {
+async fn greet_broker(wire: &Wire, mechanism: SaslMechanism, occasion: Occasion) -> Result<(), Failure> {
     let version = wire.need_version::<SaslHandshakeRequest>("1.0 or later")?;
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
     let answer = wire.call_in_login(version, &request).await?;
@@ -105,15 +115,26 @@ async fn greet_broker(wire: &Wire, mechanism: SaslMechanism) -> Result<(), Failu
         let offered: Vec<&str> = answer.mechanisms.iter().map(|m| m.as_str()).take(SHOWN).collect();
         return Err(Failure::with_trouble(Class::Final, unoffered_trouble(wire.label(), mechanism, &offered)));
     }
-    // A listener without SASL says so: by Kafka's name for it nobody would think of the wrong port.
     if answer.error_code == ResponseError::IllegalSaslState.code() {
-        return Err(Failure::new(
-            Class::Final,
-            format!("{} does not use SASL on this listener", wire.label()),
-            "set `security.protocol` to SSL or PLAINTEXT, or use the port of the SASL listener",
-        ));
+        return Err(illegal_state(wire.label(), occasion));
     }
     check_message(answer.error_code, None, "SASL handshake", wire.label())
+}
+
+/// A broker takes no login now. A listener without SASL says so: by Kafka's name for it nobody would think of the wrong
+/// port. One that took a login before has SASL.
+fn illegal_state(broker: &str, occasion: Occasion) -> Failure {
+    let (what, advice) = match occasion {
+        Occasion::Beginning => (
+            format!("{broker} does not use SASL on this listener"),
+            "set `security.protocol` to SSL or PLAINTEXT, or use the port of the SASL listener",
+        ),
+        Occasion::Renewal => (
+            format!("{broker} takes no second login on a connection (ILLEGAL_SASL_STATE), and ends its sessions"),
+            "look at the broker's log, and at whatever stands between",
+        ),
+    };
+    Failure::new(Class::Final, what, advice)
 }
 
 /// A broker does not take a mechanism.
@@ -188,7 +209,7 @@ mod tests {
             || check_message(58, Some("invalid credentials"), "SASL SCRAM-SHA-256 as `app`", "blue").unwrap_err();
         let name = Trouble::from(refused_name(refused(), ScramHash::Sha256, "app"));
         assert!(
-            name.what.contains("SASL_AUTHENTICATION_FAILED (invalid credentials): the name was refused"),
+            name.what.contains("SASL_AUTHENTICATION_FAILED (invalid credentials): probably the name was refused"),
             "{name:?}"
         );
         assert!(
@@ -202,6 +223,15 @@ mod tests {
         assert_eq!(password.advice, "check `sasl.password`");
         let lost = Failure::new(Class::Lost, "closed", "look");
         assert_eq!(refused_proof(lost.clone()).trouble, lost.trouble);
+    }
+
+    #[test]
+    fn who_takes_no_second_login_is_not_said_to_have_no_sasl() {
+        let first = illegal_state("blue broker 1", Occasion::Beginning);
+        assert!(first.trouble.advice.contains("PLAINTEXT"), "{first:?}");
+        let second = illegal_state("blue broker 1", Occasion::Renewal);
+        assert!(!format!("{second:?}").contains("PLAINTEXT"), "{second:?}");
+        assert!(second.trouble.what.contains("takes no second login"), "{second:?}");
     }
 
     #[test]

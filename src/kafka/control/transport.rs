@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
+use super::connection::{SetupStage, StageMark};
 use super::failure::{Class, Failure};
 use crate::base::Trouble;
 use crate::kafka::properties::Tls;
@@ -32,11 +33,13 @@ pub(super) struct Endpoint {
     pub only: Option<SocketAddr>,
 }
 
-/// Opens a stream: every address of the host in turn, then TLS if asked for. `limit` bounds the whole.
+/// Opens a stream: every address of the host in turn, then TLS if asked for. `limit` bounds the whole. `stage` is told
+/// when TLS begins.
 pub(super) async fn dial(
     endpoint: &Endpoint,
     secure: Option<(&SslConnector, &Tls)>,
     limit: Duration,
+    stage: &StageMark,
 ) -> Result<Box<dyn Stream>, Failure> {
     let addresses = match endpoint.only {
         Some(address) => vec![address],
@@ -71,6 +74,7 @@ pub(super) async fn dial(
                     let trouble = Trouble { lasting: t.lasting, ..Trouble::new(what, t.advice) };
                     Failure::with_trouble(Class::Unreachable, trouble)
                 };
+                stage.enter(SetupStage::Tls);
                 let stream = tls::shake_hands(tcp, connector, settings, &endpoint.host).await;
                 // No time limit of its own: the setup of the whole connection has one around it.
                 Ok(Box::new(stream.map_err(failed)?))

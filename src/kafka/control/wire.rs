@@ -37,6 +37,8 @@ pub(super) struct Wire {
     client_id: StrBytes,
     /// How long one request may take.
     pub limit: Duration,
+    /// How long a login may take on an open connection, all of its requests.
+    login_limit: Duration,
     pub versions: ApiTable,
     /// Held in common while a request is handed to the writer, and by itself while one authenticates: a broker takes no
     /// other request between the messages of a login (KIP-368).
@@ -112,6 +114,7 @@ impl Wire {
             client_id: StrBytes::from_string(properties.client_id.clone()),
             // Until it is ready, the limit of the whole setup is the only one.
             limit: properties.setup_timeout * 2,
+            login_limit: properties.setup_timeout,
             versions: ApiTable::new(),
             turn: RwLock::new(()),
             reader: reading.abort_handle(),
@@ -190,11 +193,46 @@ impl Wire {
         self.read_answer::<R>(version, answered).await
     }
 
-    /// Authenticates again, while nobody else sends anything; how long that holds. One that is refused ends the connection.
+    /// Authenticates again, while nobody else sends anything; how long that holds. One that is refused, or takes longer than
+    /// a whole set-up may, ends the connection.
     pub(crate) async fn renew_session(&self, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
-        let _turn = self.turn.write().await;
-        let renewed = sasl::authenticate(self, sasl).await;
-        renewed.inspect_err(|failure| self.shared.close_for(failure.clone()))
+        let mut turn = None;
+        let renewed = self.shared.gate.within(self.login_limit, async {
+            turn = Some(self.turn.write().await);
+            sasl::authenticate(self, sasl, sasl::Occasion::Renewal).await
+        });
+        let renewed = renewed.await.unwrap_or_else(|| {
+            self.shared.stuck.store(true, Ordering::Relaxed);
+            let limit = format_limit(self.login_limit);
+            let what = format!("{}: logging in again took longer than {limit}", self.label());
+            Err(Failure::new(Class::Lost, what, SLOW))
+        });
+        // While the turn is still held: nobody's request gets between the messages of a login that broke off.
+        let ended = renewed.inspect_err(|failure| self.shut(failure.clone()));
+        drop(turn);
+        ended
+    }
+
+    /// Lets go of a connection whose session is over in a moment, as soon as nothing is under way on it: what is asked next
+    /// goes over a new one.
+    pub(crate) async fn end_session(&self) {
+        let mut turn = None;
+        let all = u32::try_from(MAX_IN_FLIGHT).unwrap_or(u32::MAX);
+        let idle = self.shared.gate.within(self.limit, async {
+            turn = Some(self.turn.write().await);
+            // Each request that is unanswered holds a place.
+            self.places.acquire_many(all).await
+        });
+        // What is still unanswered after that time is lost anyway.
+        let _all_places = idle.await;
+        self.shut(Failure::new(Class::Lost, format!("{}: the session is over", self.label()), "try again"));
+        drop(turn);
+    }
+
+    /// Closes it, and lets go of the socket though the other end says nothing.
+    fn shut(&self, failure: Failure) {
+        self.shared.close_for(failure); // the writer is told
+        self.reader.abort();
     }
 
     async fn send_request<R: Request>(&self, version: i16, request: &R) -> Result<Answered, Failure> {
@@ -271,7 +309,7 @@ impl Wire {
             // Before the frame goes out: its answer may be read before `try_send` returns.
             Ok(waiting) => waiting.insert(id, Waiter { answer, _place: place }),
             // Closed before anything of it was sent: it can't have taken effect.
-            Err(reason) => return Err(Failure { class: Class::Unreachable, ..reason.clone() }),
+            Err(reason) => return Err(Failure { class: Class::Unreachable, error: None, ..reason.clone() }),
         };
         // Never full: a frame in the queue holds one of as many places. Not awaiting keeps a waiter and its frame together
         // when the caller is dropped.
@@ -348,8 +386,10 @@ impl ConnectionState {
             } else {
                 tracing::debug!(broker = %self.label, why = %failure.trouble.what, "connection closed");
             }
+            // Theirs was sent, and whether it took effect is unknown, whatever it is that ends the connection.
+            let lost = Failure { class: Class::Lost, error: None, ..failure.clone() };
             for (_, waiter) in waiters.drain() {
-                let _ = waiter.answer.send(Err(failure.clone())); // the caller may have gone
+                let _ = waiter.answer.send(Err(lost.clone())); // the caller may have gone
             }
             *waiting = Err(failure);
             self.closed.notify_one();
@@ -371,9 +411,10 @@ impl ConnectionState {
         self.waiting.lock().is_ok_and(|w| w.as_ref().is_ok_and(|w| w.contains_key(&id)))
     }
 
+    /// Why there is no answer to what was sent.
     fn reason(&self) -> Failure {
         match self.waiting.lock().as_deref() {
-            Ok(Err(reason)) => reason.clone(),
+            Ok(Err(reason)) => Failure { class: Class::Lost, error: None, ..reason.clone() },
             _ => self.closed_failure(),
         }
     }
@@ -393,8 +434,8 @@ impl ConnectionState {
             // TLS 1.3 refuses a client's certificate only after the handshake.
             (0, true, _) => (
                 format!("closed the connection right after the TLS handshake{why}"),
-                "if this listener wants a client certificate, set `ssl.certificate.location` and `ssl.key.location` to one \
-                 that it trusts; if not, look at the broker's log",
+                "if this listener wants a client certificate, set `ssl.certificate.location` and `ssl.key.location`, or \
+                 `ssl.keystore.location`, to one that it trusts; if not, look at the broker's log",
             ),
             (1, _, false) => (
                 format!("closed the connection after the first answer{why}"),
@@ -406,5 +447,28 @@ impl ConnectionState {
         let lasting = why.contains("alert") || (answers == 1 && !self.authenticated);
         let trouble = Trouble::new(format!("{} {what}", self.label), advice);
         self.close_for(Failure::with_trouble(Class::Lost, if lasting { trouble.mark_lasting() } else { trouble }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::properties::ClientProperties;
+
+    /// What ends a connection says nothing of what was sent before, which may have taken effect.
+    #[tokio::test]
+    async fn what_was_sent_is_in_doubt_whatever_ends_the_connection() {
+        let (near, _far) = tokio::io::duplex(4 << 10);
+        let properties = ClientProperties::default().to_control().unwrap();
+        let (wire, _tasks) = Wire::start_tasks(Box::new(near), "blue broker 1", &properties, &Arc::default());
+        let sent = wire.send_frame(7, Bytes::from_static(b"a change")).await.unwrap();
+        let refused = check_code(58, "SASL PLAIN as `app`", "blue broker 1").unwrap_err();
+        assert_eq!(refused.class, Class::Final);
+        wire.shut(refused);
+        let lost = wire.await_answer(sent).await.unwrap_err();
+        assert!(lost.is_in_doubt() && lost.error.is_none(), "{lost:?}");
+        assert!(lost.trouble.what.contains("SASL_AUTHENTICATION_FAILED"), "{lost:?}");
+        let unsent = wire.send_frame(8, Bytes::from_static(b"another")).await.map(drop).unwrap_err();
+        assert_eq!(unsent.class, Class::Unreachable, "nothing of it was sent");
     }
 }
