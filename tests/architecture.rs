@@ -263,6 +263,74 @@ fn one_clock_one_sleep() {
     assert!(wrong.is_empty(), "these lift the ban on clocks and sleeps: {}", wrong.join(", "));
 }
 
+/// Requests of the control plane that change something, and the methods that send them.
+const CHANGES: &[(&str, &[&str])] = &[
+    ("AlterClientQuotasRequest", &["alter_quotas"]),
+    ("CreateAclsRequest", &["create_acls"]),
+    ("CreatePartitionsRequest", &["create_partitions"]),
+    ("CreateTopicsRequest", &["create_topics"]),
+    ("DeleteAclsRequest", &["delete_acls"]),
+    ("DeleteGroupsRequest", &["delete_groups"]),
+    ("DeleteTopicsRequest", &["delete_topics"]),
+    ("IncrementalAlterConfigsRequest", &["alter_topic_settings"]),
+    ("InitProducerIdRequest", &["fence"]),
+    ("OffsetCommitRequest", &["commit_offsets", "commit_offsets_with"]),
+    ("OffsetDeleteRequest", &["delete_offsets"]),
+    ("WriteTxnMarkersRequest", &["abort_hanging"]),
+];
+
+/// A session that only looks has no way to what changes a cluster: it is called where a lease is held.
+#[test]
+fn clusters_are_changed_where_a_lease_is_held() {
+    const MAY_CHANGE: &[&str] = &["src/controller/eos/", "src/controller/executor/", "src/jobs/replay/"];
+    // `kafka` makes the requests, `sim` answers them.
+    const ITSELF: &[&str] = &["src/kafka/", "src/sim/"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut wrong = Vec::new();
+    // The pure rooms can't know `kafka`.
+    for (path, text) in sources("src").into_iter().filter(|(path, _)| !is_test(path)) {
+        let relative = path.strip_prefix(root).expect("a file of the package").display().to_string();
+        if MAY_CHANGE.iter().chain(ITSELF).any(|place| relative.starts_with(place)) {
+            continue;
+        }
+        let text = code(&text);
+        let called = CHANGES.iter().flat_map(|(_, methods)| *methods).filter(|m| text.contains(&format!(".{m}(")));
+        wrong.extend(called.map(|method| format!("{relative} calls {method}")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_request_that_changes_a_cluster_is_listed() {
+    // What asks, by the words that Kafka names requests with; `TopicRequest` is a part of one.
+    const ASKS: &[&str] = &[
+        "ApiVersions",
+        "ConsumerGroupDescribe",
+        "Describe",
+        "Fetch",
+        "Find",
+        "List",
+        "Metadata",
+        "OffsetFetch",
+        "OffsetForLeaderEpoch",
+        "Sasl",
+        "TopicRequest",
+    ];
+    let mut made = BTreeSet::new();
+    for (_, text) in room("kafka") {
+        let text = code(&text);
+        for (end, _) in text.match_indices("::default()") {
+            let begin = text[..end].rfind(|c: char| !c.is_ascii_alphanumeric()).map_or(0, |at| at + 1);
+            let name = &text[begin..end];
+            if name.ends_with("Request") && !ASKS.iter().any(|word| name.starts_with(word)) {
+                made.insert(name.to_owned());
+            }
+        }
+    }
+    let listed: BTreeSet<String> = CHANGES.iter().map(|(request, _)| (*request).to_owned()).collect();
+    assert_eq!(made, listed, "whoever may call what sends it is told by the list");
+}
+
 #[test]
 fn words_leave_by_one_door() {
     // What brokers say must not drive a terminal: every way out has a gate (core/src/base/sanitise.rs), and these are the ways.

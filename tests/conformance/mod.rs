@@ -10,6 +10,7 @@ mod acls;
 mod groups;
 mod logs;
 mod markers;
+mod setup;
 mod transactions;
 mod wire;
 
@@ -48,6 +49,10 @@ pub const CASES: &[(&str, CaseFn)] = &[
     ("lists of transactions", markers::listed),
     ("markers by hand", markers::by_hand),
     ("no authorizer", acls::no_authorizer),
+    ("settings of topics", setup::settings),
+    ("partitions that are added", setup::partitions),
+    ("quotas", setup::quotas),
+    ("SCRAM users", setup::scram_users),
 ];
 
 /// Cases for a broker with an authorizer that allows everybody what no ACL is about, in the order of their transcript.

@@ -35,6 +35,7 @@ mod eos_edge;
 mod faults;
 mod groups;
 mod init;
+mod inventory;
 mod kit;
 mod metrics;
 mod names;

@@ -41,6 +41,7 @@ mod notify;
 #[cfg(target_os = "linux")]
 mod read_only_disk;
 mod replay;
+mod setup;
 mod transactions;
 mod verify;
 

@@ -71,6 +71,15 @@ impl Failure {
         Self { class, ..self }
     }
 
+    /// The same where it is a right that is missing: which one, and on what (`DESCRIBE_CONFIGS on the cluster`). Requests
+    /// with one error code need different ones.
+    pub(super) fn naming_right(mut self, right: &str) -> Self {
+        if self.trouble.cause == Some(Cause::NotAllowed) {
+            self.trouble.advice = format!("grant this client's principal {right}");
+        }
+        self
+    }
+
     /// Whether a change that ended so may have taken effect.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.class == Class::Lost || self.may_stand
@@ -292,6 +301,7 @@ fn advice_for(error: ResponseError) -> &'static str {
             "the coordinator is moving or loading; if this stays, look at the partitions of __consumer_offsets"
         }
         E::UnstableOffsetCommit => "a transaction with offsets of this group is open: wait for it to end",
+        E::InvalidPartitions => "partitions can only be added: look at how many the topic has",
         E::InvalidReplicationFactor => "lower the replication factor, or start more brokers",
         E::TopicAlreadyExists => "use the topic that exists, or choose another name",
         E::InvalidTopicException => "names may have letters, digits, `.`, `_` and `-`, at most 249",

@@ -4,13 +4,15 @@
 //! wrong one), `scatter` (many things at once, each at its broker), `connection` and `wire` (pipelining, versions; `frames`),
 //! `transport` (with `trust`), `sasl` (with `scram`; `logins`, `relogin`), `guard` (malformed answers), `failure` (what an error code means), `identity` (whose answers these are),
 //! `throttle` (quotas), `formats` (which message sets a log holds). `snapshot`, `rights`, `groups`, `group_requests`,
-//! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked. Nothing here waits
-//! without a bound, and every failure is a [`crate::base::Trouble`].
+//! `commits`, `offsets`, `topics`, `transactions`, `producers` and `acls` say what is asked; `inventory`, with `settings`,
+//! `scram_users` and `quotas`, how a cluster is set up, which `settings`, `partitions` and `quotas` also change (`entries`).
+//! Nothing here waits without a bound, and every failure is a [`crate::base::Trouble`].
 
 mod acls;
 mod commits;
 mod connection;
 mod coordinators;
+mod entries;
 mod failure;
 mod formats;
 mod frames;
@@ -19,14 +21,19 @@ mod groups;
 mod guard;
 mod identity;
 mod logins;
+mod inventory;
 mod offsets;
+mod partitions;
 mod producers;
 mod relogin;
+mod quotas;
 mod rights;
 mod router;
 mod sasl;
 mod scatter;
 mod scram;
+mod scram_users;
+mod settings;
 mod snapshot;
 mod throttle;
 mod topics;
@@ -44,7 +51,7 @@ pub(crate) use rights::OperationsOf;
 pub use router::Cluster;
 pub(crate) use scram::ScramHash;
 pub use snapshot::{Named, SnapshotOptions, Which};
-pub(crate) use topics::ConfigValue;
+pub(crate) use settings::ConfigValue;
 pub use topics::NewTopic;
 pub use transactions::TransactionFilter;
 

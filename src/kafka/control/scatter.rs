@@ -15,6 +15,8 @@ use crate::base::sanitise::visible_name;
 
 /// Things in one request.
 const KEYS_PER_REQUEST: usize = 1_000;
+/// In the place of a node id: whichever broker is connected. Kafka's own ids are 0 and above.
+const ANY_BROKER: i32 = -1;
 
 /// Something that one broker knows.
 pub(super) trait Located: Clone + Ord + Send + Sync {
@@ -29,6 +31,34 @@ pub(super) trait Located: Clone + Ord + Send + Sync {
 /// A transactional id, which its coordinator knows.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TransactionalId(pub String);
+
+/// What any broker knows, or passes on to the controller itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Anywhere<T>(pub T);
+
+/// What the controller alone changes, before KRaft; since then any broker passes it on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct AtController<T>(pub T);
+
+impl<T: Clone + Ord + Send + Sync> Located for Anywhere<T> {
+    async fn locate(_: &Router, keys: &[Self], _: bool) -> Vec<(Self, Result<i32, Failure>)> {
+        keys.iter().map(|key| (key.clone(), Ok(ANY_BROKER))).collect()
+    }
+}
+
+impl<T: Clone + Ord + Send + Sync> Located for AtController<T> {
+    async fn locate(inner: &Router, keys: &[Self], _: bool) -> Vec<(Self, Result<i32, Failure>)> {
+        // Each time: NOT_CONTROLLER tells that it moved, and not where to.
+        if let Err(failure) = inner.refresh_metadata(Some(&[])).await {
+            return fail_all(keys, &failure);
+        }
+        let node = match inner.topology().controller {
+            node if node < 0 => ANY_BROKER,
+            node => node,
+        };
+        keys.iter().map(|key| (key.clone(), Ok(node))).collect()
+    }
+}
 
 /// A broker, which knows itself.
 impl Located for i32 {
@@ -96,6 +126,8 @@ pub(super) trait BrokerQuestion<K: Located>: Sync {
     const REPEATABLE: bool;
     /// The request, for the log.
     const API: &'static str;
+    /// Things in one request, at most.
+    const MOST: usize = KEYS_PER_REQUEST;
 
     /// Asks one broker (`node`); what it leaves out is a failure afterwards.
     fn send(
@@ -155,17 +187,28 @@ impl Router {
         done
     }
 
+    /// Asks any broker about the cluster as a whole.
+    pub(super) async fn ask_anyone<A: BrokerQuestion<Anywhere<()>>>(&self, ask: &A) -> Result<A::Told, Failure> {
+        let mut found = self.ask_each(ask, &[Anywhere(())]).await;
+        let nothing = || Err(Failure::new(Class::Retry, format!("{} did not answer {}", self.side(), A::API), ""));
+        found.remove(&Anywhere(())).unwrap_or_else(nothing)
+    }
+
     async fn ask_node<K: Located, A: BrokerQuestion<K>>(
         &self,
         ask: &A,
         node: i32,
         keys: &[K],
     ) -> Vec<(K, Result<A::Told, Failure>)> {
-        let connection = match self.connect_node(node).await {
+        let connected = match node {
+            ANY_BROKER => self.connect_any().await,
+            node => self.connect_node(node).await,
+        };
+        let connection = match connected {
             Ok(connection) => connection,
             Err(failure) => return fail_all(keys, &failure.before_change()),
         };
-        let parts: Vec<&[K]> = keys.chunks(KEYS_PER_REQUEST).collect();
+        let parts: Vec<&[K]> = keys.chunks(A::MOST).collect();
         // At once: a broker answers a connection in order, so it works on the next part while this one is decoded.
         let answers = join_all(parts.iter().map(|some| ask.send(&connection, node, some))).await;
         let mut out = Vec::with_capacity(keys.len());

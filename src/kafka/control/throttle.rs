@@ -33,11 +33,13 @@ macro_rules! answers {
 }
 
 answers! {
-    ApiVersionsResponse ConsumerGroupDescribeResponse CreateAclsResponse CreatePartitionsResponse CreateTopicsResponse
-    DeleteAclsResponse DeleteGroupsResponse DeleteTopicsResponse DescribeAclsResponse DescribeClusterResponse
-    DescribeConfigsResponse DescribeGroupsResponse DescribeProducersResponse DescribeTransactionsResponse
-    FetchResponse FindCoordinatorResponse InitProducerIdResponse ListGroupsResponse ListOffsetsResponse ListTransactionsResponse
-    MetadataResponse OffsetCommitResponse OffsetDeleteResponse OffsetFetchResponse OffsetForLeaderEpochResponse
+    AlterClientQuotasResponse ApiVersionsResponse ConsumerGroupDescribeResponse CreateAclsResponse CreatePartitionsResponse
+    CreateTopicsResponse DeleteAclsResponse DeleteGroupsResponse DeleteTopicsResponse DescribeAclsResponse
+    DescribeClientQuotasResponse DescribeClusterResponse DescribeConfigsResponse DescribeGroupsResponse
+    DescribeProducersResponse DescribeTransactionsResponse DescribeUserScramCredentialsResponse FetchResponse
+    FindCoordinatorResponse IncrementalAlterConfigsResponse InitProducerIdResponse ListGroupsResponse ListOffsetsResponse
+    ListTransactionsResponse MetadataResponse OffsetCommitResponse OffsetDeleteResponse OffsetFetchResponse
+    OffsetForLeaderEpochResponse
 }
 
 macro_rules! unthrottled {

@@ -1,15 +1,13 @@
-//! Topics: configuration, creation, deletion.
+//! Topics: names, counts, creation, deletion.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures_util::future::join_all;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
-use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, TopicName};
+use kafka_protocol::messages::{CreateTopicsRequest, DeleteTopicsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::ChangeOutcome;
@@ -19,23 +17,8 @@ use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, Router, back_off};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 
-/// DescribeConfigs' and CreateTopics' number for a topic.
-const TOPIC: i8 = 2;
-/// Where an entry comes from when it was set on the topic itself (DYNAMIC_TOPIC_CONFIG).
-const SET_ON_TOPIC: i8 = 1;
-/// Topics in one DescribeConfigs request: about 40 entries come back for each.
-const TOPICS_PER_REQUEST: usize = 200;
-/// How long a broker may take to create or delete topics, ms.
-const CHANGE_TIMEOUT_MS: i32 = 10_000;
-
-/// A topic's configuration entry.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ConfigValue {
-    /// The value in effect; `None` when the broker hides it (a secret).
-    pub value: Option<String>,
-    /// Set on the topic itself, not inherited from the broker.
-    pub overridden: bool,
-}
+/// How long a broker may take to create, grow or delete topics, ms.
+pub(super) const CHANGE_TIMEOUT_MS: i32 = 10_000;
 
 /// A topic to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,15 +76,6 @@ impl Cluster {
         Ok(topics.iter().map(|t| (t.clone(), found.get(t).cloned().unwrap_or_else(|| missing(t)))).collect())
     }
 
-    /// Configuration of topics: every entry in effect, by topic and name.
-    pub async fn describe_configs(
-        &self,
-        topics: &[String],
-    ) -> BTreeMap<String, Result<BTreeMap<String, ConfigValue>, Trouble>> {
-        let found = self.inner.fetch_configs(topics).await;
-        found.into_iter().map(|(name, r)| (name, r.map_err(Trouble::from))).collect()
-    }
-
     /// Creates topics and waits (bounded) until their partitions have leaders. `validate_only` changes nothing. One
     /// that exists already is `Refused`, unless an earlier try of this call may have made it. Errors: nothing was sent.
     pub async fn create_topics(
@@ -112,8 +86,8 @@ impl Cluster {
         let names: Vec<String> = topics.iter().map(|t| t.name.clone()).collect();
         let outcomes = self.inner.change_topics(&names, TopicChange::Create { topics, validate_only }).await?;
         if !validate_only {
-            let made: Vec<String> = outcomes.iter().filter(|(_, o)| o.is_done()).map(|(n, _)| n.clone()).collect();
-            self.inner.await_leaders(&made).await;
+            let made = topics.iter().filter(|t| outcomes.get(&t.name).is_some_and(ChangeOutcome::is_done));
+            self.inner.await_leaders(&made.map(|t| (t.name.clone(), t.partitions)).collect()).await;
         }
         Ok(outcomes)
     }
@@ -142,29 +116,6 @@ impl TopicChange<'_> {
 }
 
 impl Router {
-    pub(crate) async fn fetch_configs(
-        &self,
-        topics: &[String],
-    ) -> HashMap<String, Result<BTreeMap<String, ConfigValue>, Failure>> {
-        if topics.is_empty() {
-            return HashMap::new();
-        }
-        // Any broker knows the settings of topics; only its own settings a broker alone can tell.
-        let connection = match self.connect_any().await {
-            Ok(connection) => connection,
-            Err(f) => return topics.iter().map(|t| (t.clone(), Err(f.clone()))).collect(),
-        };
-        let asked = topics.chunks(TOPICS_PER_REQUEST).map(|some| send_describe(&connection, some));
-        let mut out = HashMap::with_capacity(topics.len());
-        for (some, answer) in topics.chunks(TOPICS_PER_REQUEST).zip(join_all(asked).await) {
-            match answer {
-                Ok(found) => out.extend(found),
-                Err(f) => out.extend(some.iter().map(|t| (t.clone(), Err(f.clone())))),
-            }
-        }
-        out
-    }
-
     /// Sends a change to the controller; again while the controller moves, never after an answer was lost.
     async fn change_topics(
         &self,
@@ -220,17 +171,20 @@ impl Router {
         }
     }
 
-    /// Waits until every partition of these topics has a leader; gives up quietly after [`ATTEMPTS`]: whoever asks for
-    /// offsets next waits, or is told.
-    async fn await_leaders(&self, topics: &[String]) {
+    /// Waits until these topics have as many partitions (-1: any number), all with leaders; gives up quietly after
+    /// [`ATTEMPTS`]: whoever asks for offsets next waits, or is told.
+    pub(super) async fn await_leaders(&self, topics: &BTreeMap<String, i32>) {
+        let names: Vec<String> = topics.keys().cloned().collect();
         for attempt in 0..ATTEMPTS {
-            if topics.is_empty() {
+            if names.is_empty() {
                 return;
             }
-            let ready = match self.refresh_metadata(Some(topics)).await {
+            let ready = match self.refresh_metadata(Some(&names)).await {
                 Ok(answer) => answer.topics.iter().all(|t| {
-                    // A broker that has not heard of the topic yet answers with an error, or without partitions.
-                    t.error_code == 0 && !t.partitions.is_empty() && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
+                    let least = t.name.as_ref().and_then(|name| topics.get(name.as_str())).copied().unwrap_or(1);
+                    let least = usize::try_from(least).unwrap_or(1).max(1);
+                    // A broker that has not heard of the topic yet answers with an error, or with fewer partitions.
+                    t.error_code == 0 && t.partitions.len() >= least && t.partitions.iter().all(|p| p.leader_id.0 >= 0)
                 }),
                 Err(failure) => {
                     tracing::warn!(side = %self.side(), why = %failure.trouble.what, "new leaders are not waited for");
@@ -361,33 +315,7 @@ async fn send_delete(connection: &Connection, names: &[&String]) -> Result<Topic
     Ok(answer.responses.into_iter().map(result).collect())
 }
 
-async fn send_describe(
-    connection: &Connection,
-    topics: &[String],
-) -> Result<Vec<(String, Result<BTreeMap<String, ConfigValue>, Failure>)>, Failure> {
-    let version = connection.need_version::<DescribeConfigsRequest>("1.1 or later")?;
-    let resource = |name: &String| {
-        DescribeConfigsResource::default()
-            .with_resource_type(TOPIC)
-            .with_resource_name(StrBytes::from_string(name.clone()))
-            .with_configuration_keys(None)
-    };
-    let request = DescribeConfigsRequest::default().with_resources(topics.iter().map(resource).collect());
-    let answer = connection.call(version, &request).await?;
-    let result = |r: kafka_protocol::messages::describe_configs_response::DescribeConfigsResult| {
-        let subject = format!("configuration of topic {}", visible_name(&r.resource_name));
-        let checked = check_message(r.error_code, r.error_message.as_deref(), subject, connection.label());
-        let entry = |c: kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult| {
-            let value = c.value.filter(|_| !c.is_sensitive).map(|v| v.to_string());
-            (c.name.to_string(), ConfigValue { value, overridden: c.config_source == SET_ON_TOPIC })
-        };
-        let entries = checked.map(|()| r.configs.into_iter().map(entry).collect());
-        (r.resource_name.to_string(), entries)
-    };
-    Ok(answer.results.into_iter().map(result).collect())
-}
-
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 

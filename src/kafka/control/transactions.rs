@@ -438,6 +438,10 @@ mod tests {
         on_any_thread(cluster.describe_producers(&[partition]));
         on_any_thread(cluster.describe_acls(&AclFilter::default()));
         on_any_thread(cluster.create_acls(&BTreeSet::new()));
+        on_any_thread(cluster.take_inventory());
+        on_any_thread(cluster.alter_topic_settings(&BTreeMap::new(), true));
+        on_any_thread(cluster.create_partitions(&BTreeMap::new(), true));
+        on_any_thread(cluster.alter_quotas(&BTreeMap::new(), true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who may do what, once an authorizer is on: Kafka's `StandardAuthorizer` with `allow.everyone.if.no.acl.found=true`.
-//! Every client is ANONYMOUS. Held to: producing, reading, looking at topics, transactions and producers, markers and
-//! ACLs themselves; groups and administration of topics are left free.
+//! Every client is ANONYMOUS. Held to: producing, reading, looking at topics, transactions and producers, markers, ACLs
+//! themselves, quotas and users; groups, administration and settings of topics are left free.
 
 use std::collections::BTreeSet;
 

@@ -12,6 +12,7 @@ pub mod log;
 mod membership;
 mod offsets;
 mod produce;
+mod quotas;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -40,6 +41,10 @@ pub use transactions::Transaction;
 pub(crate) use transactions::{MarkerAsk, TxnState};
 
 use crate::estate::acl::Acl;
+use crate::estate::inventory::{QuotaEntity, ScramCredential};
+
+/// Why a change is refused: the error and the broker's words.
+pub(crate) type SimRefusal = (ResponseError, String);
 
 /// Names a waiting request: the wire server matches replies to it.
 pub(crate) type Ticket = u64;
@@ -107,6 +112,8 @@ pub struct SimState {
     transactions: BTreeMap<String, Transaction>,
     /// `None` without an authorizer.
     acls: Option<BTreeSet<Acl>>,
+    quotas: BTreeMap<QuotaEntity, BTreeMap<String, f64>>,
+    scram_users: BTreeMap<String, BTreeSet<ScramCredential>>,
     /// Grows whenever a reader may find something new: what long polls watch.
     version: u64,
     next_producer_id: i64,
@@ -130,6 +137,8 @@ impl SimState {
             groups: BTreeMap::new(),
             transactions: BTreeMap::new(),
             acls: None,
+            quotas: BTreeMap::new(),
+            scram_users: BTreeMap::new(),
             version: 0,
             next_producer_id: 1000,
             next_member: 1,

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::group::ClassicGroupState;
 use super::*;
+use crate::estate::inventory::ScramMechanism;
 
 const T: i64 = 1_700_000_000_000;
 
@@ -169,6 +170,73 @@ fn leaders_move_when_a_broker_dies_and_come_back() {
     }
     assert_eq!((s.log("t", 0).unwrap().leader, s.controller_id()), (-1, -1));
     assert_eq!(s.check_coordinator(1, "g"), Err(ResponseError::CoordinatorNotAvailable));
+}
+
+#[test]
+fn settings_are_changed_all_or_none_and_a_check_changes_nothing() {
+    let mut s = cluster();
+    let why = s.alter_config("t", &[("retention.ms", Some("5")), ("no.such", Some("1"))], false).unwrap_err();
+    assert_eq!(why, (ResponseError::InvalidConfig, "Unknown topic config name: no.such".to_owned()));
+    let why = s.alter_config("t", &[("retention.ms", Some("soon"))], false).unwrap_err();
+    assert_eq!(why.1, "Invalid value soon for configuration retention.ms");
+    s.alter_config("t", &[("retention.ms", Some("5"))], true).unwrap();
+    assert!(s.topics()["t"].config.is_empty());
+    let of_none = s.alter_config("u", &[("retention.ms", Some("5"))], false);
+    assert_eq!(of_none.unwrap_err().0, ResponseError::UnknownTopicOrPartition);
+    s.alter_config("t", &[("retention.ms", Some("5")), ("preallocate", Some("true"))], false).unwrap();
+    s.alter_config("t", &[("preallocate", None)], false).unwrap();
+    let config = &s.topics()["t"].config;
+    assert_eq!(config.iter().collect::<Vec<_>>(), [(&"retention.ms".to_owned(), &"5".to_owned())]);
+}
+
+#[test]
+fn partitions_are_only_added_and_led_from_the_start() {
+    let mut s = cluster();
+    put(&mut s, T, 0, 4);
+    for total in [-1, 1, 2] {
+        let why = s.create_partitions("t", total, false).unwrap_err();
+        assert_eq!(why.0, ResponseError::InvalidPartitions, "{total}: {why:?}");
+    }
+    s.create_partitions("t", 5, true).unwrap();
+    assert_eq!(s.topics()["t"].partitions.len(), 2);
+    let before = s.version();
+    s.create_partitions("t", 5, false).unwrap();
+    let logs = &s.topics()["t"].partitions;
+    assert_eq!((logs.len(), logs[0].high_watermark()), (5, 4), "what was there stays");
+    assert!(logs.iter().all(|log| log.leader > 0 && log.replicas.len() == 3) && s.version() > before);
+    s.kill_broker(1);
+    assert_eq!(s.create_partitions("t", 6, false).unwrap_err().0, ResponseError::InvalidReplicationFactor);
+    assert_eq!(s.create_partitions("u", 6, false).unwrap_err().0, ResponseError::UnknownTopicOrPartition);
+}
+
+#[test]
+fn quotas_and_users_are_kept_as_kafka_keeps_them() {
+    let mut s = cluster();
+    let app = QuotaEntity::named(&[("user", Some("app")), ("client-id", None)]);
+    s.alter_quota(&app, &[("producer_byte_rate", Some(5.0)), ("request_percentage", Some(50.0))], false).unwrap();
+    s.alter_quota(&app, &[("producer_byte_rate", None)], true).unwrap();
+    assert_eq!(s.quotas()[&app].len(), 2);
+    for (parts, name, value) in [
+        (&[("user", Some("app"))][..], "nonsense", 1.0),
+        (&[("user", Some("app"))], "producer_byte_rate", 0.0),
+        (&[("user", Some(""))], "producer_byte_rate", 1.0),
+        (&[("planet", Some("mars"))], "producer_byte_rate", 1.0),
+        (&[("ip", Some("10.0.0.1"))], "producer_byte_rate", 1.0),
+        (&[("ip", Some("10.0.0.1")), ("user", None)], "connection_creation_rate", 1.0),
+        (&[], "producer_byte_rate", 1.0),
+    ] {
+        let why = s.alter_quota(&QuotaEntity::named(parts), &[(name, Some(value))], false).unwrap_err();
+        assert_eq!(why.0, ResponseError::InvalidRequest, "{parts:?} {name}");
+    }
+    s.alter_quota(&app, &[("producer_byte_rate", None), ("request_percentage", None)], false).unwrap();
+    assert!(s.quotas().is_empty(), "an entity without limits is forgotten");
+
+    let credential = |mechanism, iterations| ScramCredential { mechanism, iterations };
+    s.add_scram_user("app", credential(ScramMechanism::Sha256, 4096));
+    s.add_scram_user("app", credential(ScramMechanism::Sha512, 4096));
+    s.add_scram_user("app", credential(ScramMechanism::Sha256, 8192));
+    let kept: Vec<_> = s.scram_users()["app"].iter().map(|c| c.iterations).collect();
+    assert_eq!(kept, [8192, 4096], "one for each mechanism");
 }
 
 /// A seeded walk over everything that changes a log; what must always hold is checked at each step.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
-use super::SimState;
 use super::batch::BatchRules;
 use super::log::PartitionLog;
+use super::{SimRefusal, SimState};
 
 /// A topic.
 #[derive(Debug, Clone)]
@@ -19,13 +19,21 @@ pub struct SimTopic {
     pub partitions: Vec<PartitionLog>,
 }
 
-/// Defaults of a Kafka 4.x broker for what a migration compares.
+/// Defaults of a Kafka 4.x broker: every setting that a topic can have, but for compression levels.
 #[must_use]
 pub(crate) fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("cleanup.policy", "delete"),
         ("compression.type", "producer"),
         ("delete.retention.ms", "86400000"),
+        ("file.delete.delay.ms", "60000"),
+        ("flush.messages", "9223372036854775807"),
+        ("flush.ms", "9223372036854775807"),
+        ("follower.replication.throttled.replicas", ""),
+        ("index.interval.bytes", "4096"),
+        ("leader.replication.throttled.replicas", ""),
+        ("local.retention.bytes", "-2"),
+        ("local.retention.ms", "-2"),
         ("max.compaction.lag.ms", "9223372036854775807"),
         ("max.message.bytes", "1048588"),
         ("message.timestamp.after.max.ms", "3600000"),
@@ -34,9 +42,13 @@ pub(crate) fn topic_defaults() -> BTreeMap<&'static str, &'static str> {
         ("min.cleanable.dirty.ratio", "0.5"),
         ("min.compaction.lag.ms", "0"),
         ("min.insync.replicas", "1"),
+        ("preallocate", "false"),
+        ("remote.storage.enable", "false"),
         ("retention.bytes", "-1"),
         ("retention.ms", "604800000"),
         ("segment.bytes", "1073741824"),
+        ("segment.index.bytes", "10485760"),
+        ("segment.jitter.ms", "0"),
         ("segment.ms", "604800000"),
         ("unclean.leader.election.enable", "false"),
     ])
@@ -179,6 +191,72 @@ impl SimState {
         Ok(())
     }
 
+    /// Sets settings of a topic, all or none of them; `None` takes one back.
+    ///
+    /// # Errors
+    /// INVALID_CONFIG, UNKNOWN_TOPIC_OR_PARTITION.
+    pub(crate) fn alter_config(
+        &mut self,
+        topic: &str,
+        changes: &[(&str, Option<&str>)],
+        validate_only: bool,
+    ) -> Result<(), SimRefusal> {
+        let defaults = topic_defaults();
+        if let Some((unknown, _)) = changes.iter().find(|(key, _)| !defaults.contains_key(key)) {
+            return Err((ResponseError::InvalidConfig, format!("Unknown topic config name: {unknown}")));
+        }
+        let wrong = |(key, value): &&(&str, Option<&str>)| value.is_some_and(|value| !legal_config(key, value));
+        if let Some((key, value)) = changes.iter().find(wrong) {
+            let why = format!("Invalid value {} for configuration {key}", value.unwrap_or_default());
+            return Err((ResponseError::InvalidConfig, why));
+        }
+        let unknown = || (ResponseError::UnknownTopicOrPartition, format!("The topic '{topic}' does not exist."));
+        let found = self.topics.get_mut(topic).ok_or_else(unknown)?;
+        for (key, value) in changes.iter().filter(|_| !validate_only) {
+            match value {
+                Some(value) => drop(found.config.insert((*key).to_owned(), (*value).to_owned())),
+                None => drop(found.config.remove(*key)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a topic more partitions: `total` in all.
+    ///
+    /// # Errors
+    /// UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS, INVALID_REPLICATION_FACTOR.
+    pub(crate) fn create_partitions(&mut self, topic: &str, total: i32, validate_only: bool) -> Result<(), SimRefusal> {
+        let alive: Vec<i32> = self.brokers.values().filter(|b| b.alive).map(|b| b.id).collect();
+        let unknown =
+            || (ResponseError::UnknownTopicOrPartition, "This server does not host this topic-partition.".into());
+        let found = self.topics.get_mut(topic).ok_or_else(unknown)?;
+        let (has, total) = (found.partitions.len(), usize::try_from(total).unwrap_or(0));
+        if total <= has {
+            let why = match total == has {
+                true => format!("Topic already has {has} partition(s)."),
+                false => {
+                    format!("The topic {topic} currently has {has} partition(s); {total} would not be an increase.")
+                }
+            };
+            return Err((ResponseError::InvalidPartitions, why));
+        }
+        let first = found.partitions.first().map(|log| log.replicas.clone()).unwrap_or_default();
+        if first.len() > alive.len() {
+            let why = format!("Unable to replicate the partition {} time(s)", first.len());
+            return Err((ResponseError::InvalidReplicationFactor, why));
+        }
+        if validate_only {
+            return Ok(());
+        }
+        let shift = first.first().and_then(|node| alive.iter().position(|a| a == node)).unwrap_or(0);
+        for p in has..total {
+            let replicas = (0..first.len()).map(|r| alive[(shift + p + r) % alive.len()]).collect();
+            found.partitions.push(PartitionLog::new(replicas));
+        }
+        self.version += 1;
+        Ok(())
+    }
+
     /// Moves a log's start (DeleteRecords); -1 means the high watermark. Gives the new start.
     ///
     /// # Errors
@@ -214,9 +292,10 @@ fn legal_config(key: &str, value: &str) -> bool {
         "message.timestamp.type" => matches!(value, "CreateTime" | "LogAppendTime"),
         "cleanup.policy" => value.split(',').all(|v| matches!(v.trim(), "delete" | "compact")),
         "compression.type" => matches!(value, "producer" | "uncompressed" | "gzip" | "snappy" | "lz4" | "zstd"),
-        "unclean.leader.election.enable" | "preallocate" => matches!(value, "true" | "false"),
+        "unclean.leader.election.enable" | "preallocate" | "remote.storage.enable" => matches!(value, "true" | "false"),
         "min.cleanable.dirty.ratio" => value.parse::<f64>().is_ok_and(|v| (0.0..=1.0).contains(&v)),
-        k if k.ends_with(".ms") || k.ends_with(".bytes") || k.ends_with(".replicas") => number(),
-        k => topic_defaults().contains_key(k) || k.ends_with(".throttled.replicas") || k == "remote.storage.enable",
+        k if k.ends_with(".throttled.replicas") => true,
+        // What is left are numbers.
+        k => topic_defaults().contains_key(k) && number(),
     }
 }

@@ -48,7 +48,7 @@ impl RawAclFilter<'_> {
     }
 }
 
-fn check_cluster_permission(state: &SimState, operation: Operation) -> Result<(), ResponseError> {
+pub(super) fn check_cluster_permission(state: &SimState, operation: Operation) -> Result<(), ResponseError> {
     state.check_permission(operation, Resource::Cluster, CLUSTER)
 }
 

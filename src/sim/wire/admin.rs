@@ -190,7 +190,8 @@ pub(super) fn describe_configs(
                     result.error_code = ResponseError::UnknownTopicOrPartition.code();
                     result.error_message = Some(to_str_bytes("This server does not host this topic-partition."));
                 }
-                (BROKER_RESOURCE, _) => {
+                // A broker tells its own settings alone.
+                (BROKER_RESOURCE, _) if resource.resource_name.as_str() == context.broker.to_string() => {
                     let config = broker_config(s).into_iter().filter(|(k, _)| wanted(k));
                     // 4: from the broker's own file (STATIC_BROKER_CONFIG).
                     result.configs = config.map(|(k, v)| config_entry(k, &v, 4)).collect();

@@ -4,18 +4,19 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, ApiVersionsResponse,
-    CreateAclsRequest, CreateTopicsRequest, DeleteAclsRequest, DeleteGroupsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeAclsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeProducersRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
-    HeartbeatRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest, ListGroupsRequest,
-    ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
-    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, RequestHeader, ResponseHeader, SyncGroupRequest,
-    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterClientQuotasRequest, ApiKey, ApiVersionsRequest,
+    ApiVersionsResponse, CreateAclsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteAclsRequest,
+    DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeClientQuotasRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeProducersRequest,
+    DescribeTransactionsRequest, DescribeUserScramCredentialsRequest, EndTxnRequest, FetchRequest,
+    FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest,
+    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    RequestHeader, ResponseHeader, SyncGroupRequest, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::{ConnectionContext, acls, admin, data, groups, offsets, transactions};
+use super::{ConnectionContext, acls, admin, data, groups, offsets, setup, transactions};
 use crate::sim::state::ConnectionCut;
 
 /// Every API that is implemented, with its lowest and highest version: what ApiVersions advertises.
@@ -49,8 +50,13 @@ pub(super) const APIS: &[(ApiKey, i16, i16)] = &[
     (ApiKey::CreateAcls, 1, 3),
     (ApiKey::DeleteAcls, 1, 3),
     (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::CreatePartitions, 0, 3),
     (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
     (ApiKey::OffsetDelete, 0, 0),
+    (ApiKey::DescribeClientQuotas, 0, 1),
+    (ApiKey::AlterClientQuotas, 0, 1),
+    (ApiKey::DescribeUserScramCredentials, 0, 0),
     (ApiKey::DescribeCluster, 0, 1),
     (ApiKey::DescribeProducers, 0, 0),
     (ApiKey::DescribeTransactions, 0, 0),
@@ -162,6 +168,13 @@ fn answer_at_once(
         ApiKey::TxnOffsetCommit => serve!(TxnOffsetCommitRequest, transactions::commit_offsets),
         ApiKey::EndTxn => serve!(EndTxnRequest, transactions::end_transaction),
         ApiKey::WriteTxnMarkers => serve!(WriteTxnMarkersRequest, transactions::write_markers),
+        ApiKey::IncrementalAlterConfigs => serve!(IncrementalAlterConfigsRequest, setup::alter_configs),
+        ApiKey::CreatePartitions => serve!(CreatePartitionsRequest, setup::create_partitions),
+        ApiKey::DescribeClientQuotas => serve!(DescribeClientQuotasRequest, setup::describe_quotas),
+        ApiKey::AlterClientQuotas => serve!(AlterClientQuotasRequest, setup::alter_quotas),
+        ApiKey::DescribeUserScramCredentials => {
+            serve!(DescribeUserScramCredentialsRequest, setup::describe_scram_users)
+        }
         ApiKey::DescribeAcls => serve!(DescribeAclsRequest, acls::describe_acls),
         ApiKey::CreateAcls => serve!(CreateAclsRequest, acls::create_acls),
         ApiKey::DeleteAcls => serve!(DeleteAclsRequest, acls::delete_acls),

@@ -13,6 +13,7 @@ mod dispatch;
 mod groups;
 mod offsets;
 mod server;
+mod setup;
 mod transactions;
 
 use std::collections::HashMap;

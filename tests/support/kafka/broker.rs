@@ -128,8 +128,8 @@ impl Broker {
         broker
     }
 
-    /// Starts an old broker in ZooKeeper mode, and its ZooKeeper.
-    pub fn spawn_old(name: &str, libs: &Libs) -> Broker {
+    /// Starts an old broker in ZooKeeper mode, and its ZooKeeper. `extra` as for [`Broker::spawn`].
+    pub fn spawn_old(name: &str, libs: &Libs, extra: &[(&str, &str)]) -> Broker {
         let dir = run_dir(name);
         let zk_dir = dir.parent().expect("in the run's directory").join(format!("{name}-zookeeper"));
         fs::create_dir_all(&dir).expect("a broker directory");
@@ -153,11 +153,14 @@ impl Broker {
         let zookeeper = Jvm::start("zookeeper", &zk_dir, &args, ZOOKEEPER_STARTED);
         zookeeper.wait_ready();
         let properties = dir.join("server.properties");
-        let text = format!(
+        let mut text = format!(
             "{COMMON}broker.id=1\nzookeeper.connect=127.0.0.1:{zk}\nzookeeper.session.timeout.ms=40000\n\
              listeners=PLAINTEXT://127.0.0.1:{client}\nadvertised.listeners=PLAINTEXT://127.0.0.1:{client}\nlog.dirs={}\n",
             dir.join("log").display()
         );
+        // A later line wins in a Java properties file.
+        let fill = |value: &str| value.replace("{client}", &client.to_string());
+        text.extend(extra.iter().map(|(name, value)| format!("{name}={}\n", fill(value))));
         fs::write(&properties, text).expect("server.properties");
         let broker = Broker {
             name: name.to_owned(),

@@ -55,13 +55,16 @@ pub fn pair() -> &'static Pair {
 /// A broker of Kafka 2.8.2 in ZooKeeper mode, to move away from; shared like `pair`, started by the first caller.
 pub fn old_blue() -> &'static Broker {
     static OLD_BLUE: OnceLock<Broker> = OnceLock::new();
-    OLD_BLUE.get_or_init(|| {
-        let libs = jars::Libs::get(OLD);
-        let _turn = turns::starting();
-        let broker = Broker::spawn_old("old-blue", &libs);
-        broker.wait_ready();
-        broker
-    })
+    OLD_BLUE.get_or_init(|| throwaway_old("old-blue", &[]))
+}
+
+/// A broker of Kafka 2.8.2 in ZooKeeper mode of one's own, like `throwaway`.
+pub fn throwaway_old(name: &str, extra: &[(&str, &str)]) -> Broker {
+    let libs = jars::Libs::get(OLD);
+    let _turn = turns::starting();
+    let broker = Broker::spawn_old(name, &libs, extra);
+    broker.wait_ready();
+    broker
 }
 
 /// A broker of one's own to break: killed, stopped, frozen, restarted. Gone when dropped.

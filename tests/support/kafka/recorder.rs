@@ -13,9 +13,9 @@ use super::ports::{self, Port};
 /// The keys that ask and change nothing (kafka.apache.org/protocol: Fetch, ListOffsets, Metadata, OffsetFetch,
 /// FindCoordinator, DescribeGroups, ListGroups, SaslHandshake, ApiVersions, OffsetForLeaderEpoch, DescribeAcls,
 /// DescribeConfigs, DescribeLogDirs, SaslAuthenticate, ListPartitionReassignments, DescribeClientQuotas,
-/// DescribeCluster, DescribeProducers, DescribeTransactions, ListTransactions, ConsumerGroupDescribe,
+/// DescribeUserScramCredentials, DescribeCluster, DescribeProducers, DescribeTransactions, ListTransactions, ConsumerGroupDescribe,
 /// GetTelemetrySubscriptions, PushTelemetry, DescribeTopicPartitions).
-const ASKING: [i16; 24] = [1, 2, 3, 9, 10, 15, 16, 17, 18, 23, 29, 32, 35, 36, 46, 48, 60, 61, 65, 66, 69, 71, 72, 75];
+const ASKING: [i16; 25] = [1, 2, 3, 9, 10, 15, 16, 17, 18, 23, 29, 32, 35, 36, 46, 48, 50, 60, 61, 65, 66, 69, 71, 72, 75];
 
 type Sent = Arc<Mutex<BTreeMap<i16, u64>>>;
 
