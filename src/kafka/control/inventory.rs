@@ -37,15 +37,17 @@ impl Router {
         let (mut topics, unread) = self.list_topics(&metadata);
         let names: Vec<Anywhere<String>> = topics.keys().cloned().map(Anywhere).collect();
         let nodes: Vec<i32> = metadata.brokers.iter().map(|b| b.node_id.0).collect();
+        let mut all_brokers = list_absent(self.side(), &metadata, &nodes);
         let (settings, brokers, acls, scram_users, quotas, shown) = tokio::join!(
             self.ask_each(&SettingsQuestion, &names),
             self.ask_each(&SettingsQuestion, &nodes),
             self.fetch_acls(&nodes),
             self.fetch_scram_users(),
             self.fetch_quotas(),
-            self.ask_shown(),
+            self.ask_shown_patiently(),
         );
         let told = |result: Result<Settings, Failure>| to_answer(result, Since::V1_1);
+        all_brokers.extend(brokers.into_iter().map(|(node, result)| (node, told(result))));
         for (Anywhere(name), result) in settings {
             if let Some(topic) = topics.get_mut(&name) {
                 topic.settings = told(result);
@@ -56,7 +58,7 @@ impl Router {
             cluster_id: metadata.cluster_id.as_ref().map(ToString::to_string),
             topics,
             topics_hidden: unread.or_else(|| shown.topics_hidden(self.side())),
-            brokers: brokers.into_iter().map(|(node, result)| (node, told(result))).collect(),
+            brokers: all_brokers,
             acls,
             scram_users,
             quotas,
@@ -98,6 +100,19 @@ impl Router {
             }
         }
     }
+}
+
+/// Brokers that hold replicas and are not up (`nodes`): Metadata lists those that are, so that a dead one would be missing
+/// without a word.
+fn list_absent(side: Side, metadata: &MetadataResponse, nodes: &[i32]) -> BTreeMap<i32, Answer<Settings>> {
+    let replicas = metadata.topics.iter().flat_map(|t| &t.partitions).flat_map(|p| &p.replica_nodes);
+    let absent: BTreeSet<i32> =
+        replicas.map(|node| node.0).filter(|node| *node >= 0 && !nodes.contains(node)).collect();
+    let why = |node: i32| {
+        let what = format!("{side} broker {node} is down: it has replicas, and is not among the brokers that are up");
+        (node, Answer::Unknown(Trouble::new(what, "start it, then look again")))
+    };
+    absent.into_iter().map(why).collect()
 }
 
 fn definition_of(topic: &MetadataResponseTopic) -> TopicDefinition {

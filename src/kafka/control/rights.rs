@@ -17,6 +17,7 @@ use super::group_requests::{
 };
 use super::groups::ask_if;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
+use super::scatter::{Anywhere, BrokerQuestion, Replies};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 use crate::estate::partial::{Operations, Shown};
@@ -55,6 +56,39 @@ fn untold_operations(connection: &Connection) -> Failure {
     )
 }
 
+/// What of the cluster this principal is shown, as any broker tells.
+struct ShownQuestion;
+
+impl BrokerQuestion<Anywhere<()>> for ShownQuestion {
+    type Told = Operations;
+    const REPEATABLE: bool = true;
+    const API: &'static str = "DescribeCluster";
+
+    async fn send(&self, connection: &Connection, _: i32, _: &[Anywhere<()>]) -> Replies<Anywhere<()>, Operations> {
+        fetch_cluster_operations(connection).await.map(|operations| vec![(Anywhere(()), Ok(operations))])
+    }
+}
+
+/// What this principal may do with the cluster.
+async fn fetch_cluster_operations(connection: &Connection) -> Result<Operations, Failure> {
+    // DescribeCluster (KIP-700) took this over from Metadata, which lost it with v11.
+    let bits = if let Some(version) = connection.common_version::<DescribeClusterRequest>() {
+        let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+        let answer = connection.call(version, &request).await?;
+        check_message(answer.error_code, answer.error_message.as_deref(), "the cluster", connection.label())?;
+        answer.cluster_authorized_operations
+    } else {
+        let version = connection.need_version::<MetadataRequest>("0.10 or later")?.min(TELLS_CLUSTER);
+        if version < TELLS_TOPICS {
+            return Err(untold_operations(connection));
+        }
+        let request =
+            MetadataRequest::default().with_topics(Some(Vec::new())).with_include_cluster_authorized_operations(true);
+        connection.call(version, &request).await?.cluster_authorized_operations
+    };
+    Operations::from_bits(bits).ok_or_else(|| untold_operations(connection))
+}
+
 impl Router {
     /// What of the cluster this principal is shown.
     pub(crate) async fn ask_shown(&self) -> Shown {
@@ -65,24 +99,15 @@ impl Router {
     }
 
     async fn cluster_operations(&self) -> Result<Operations, Failure> {
-        let connection = self.connect_any().await?;
-        // DescribeCluster (KIP-700) took this over from Metadata, which lost it with v11.
-        let bits = if let Some(version) = connection.common_version::<DescribeClusterRequest>() {
-            let request = DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
-            let answer = connection.call(version, &request).await?;
-            check_message(answer.error_code, answer.error_message.as_deref(), "the cluster", connection.label())?;
-            answer.cluster_authorized_operations
-        } else {
-            let version = connection.need_version::<MetadataRequest>("0.10 or later")?.min(TELLS_CLUSTER);
-            if version < TELLS_TOPICS {
-                return Err(untold_operations(&connection));
-            }
-            let request = MetadataRequest::default()
-                .with_topics(Some(Vec::new()))
-                .with_include_cluster_authorized_operations(true);
-            connection.call(version, &request).await?.cluster_authorized_operations
-        };
-        Operations::from_bits(bits).ok_or_else(|| untold_operations(&connection))
+        fetch_cluster_operations(&*self.connect_any().await?).await
+    }
+
+    /// The same, and again (bounded) where an answer was lost: for who looks once and not with the next round.
+    pub(super) async fn ask_shown_patiently(&self) -> Shown {
+        match self.ask_anyone(&ShownQuestion).await {
+            Ok(operations) => Shown::Operations(operations),
+            Err(failure) => Shown::Unknown(failure.into()),
+        }
     }
 
     async fn topic_operations(&self, topics: &[String]) -> OperationsOf {
