@@ -156,7 +156,7 @@ fn pair_results(connection: &Connection, doing: &str, acls: &[Acl], codes: Vec<(
     }
     let result = |(acl, (code, message)): (&Acl, (i16, Option<StrBytes>))| {
         check_message(code, message.as_deref(), format_args!("{doing} an ACL ({acl})"), connection.label())
-            .map_err(Failure::of_change)
+            .map_err(|failure| failure.naming_right("ALTER on the cluster").of_change())
     };
     Ok(acls.iter().zip(codes).map(result).collect())
 }

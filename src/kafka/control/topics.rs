@@ -287,7 +287,8 @@ async fn send_create(
     let answer = connection.call(version, &request).await?;
     let result = |t: kafka_protocol::messages::create_topics_response::CreatableTopicResult| {
         let subject = format!("topic {}", visible_name(&t.name));
-        let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label());
+        let checked = check_message(t.error_code, t.error_message.as_deref(), subject, connection.label())
+            .map_err(|failure| failure.naming_right("CREATE on the topic, or on the cluster"));
         // A check alone leaves nothing behind, whatever comes of it.
         (t.name.to_string(), if validate_only { checked } else { checked.map_err(Failure::of_change) })
     };
