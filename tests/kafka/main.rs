@@ -45,6 +45,7 @@ mod planes;
 mod records;
 mod replay;
 mod rights;
+mod setup_changes;
 mod soak;
 mod traffic;
 mod verify;

@@ -17,6 +17,7 @@ use cutover::sim::{SimCluster, SimConfig};
 
 const DESCRIBE_ACLS: i16 = 29;
 const DESCRIBE_CONFIGS: i16 = 32;
+const DESCRIBE_CLUSTER: i16 = 60;
 const CREATE_PARTITIONS: i16 = 37;
 const INCREMENTAL_ALTER_CONFIGS: i16 = 44;
 const DESCRIBE_CLIENT_QUOTAS: i16 = 48;
@@ -84,12 +85,15 @@ fn own(value: &str) -> Setting {
 #[test]
 fn one_look_is_whole_and_survives_lost_answers() {
     let rig = Rig::start();
-    let acl = Acl::deny_write(Resource::Topic, "orders", "User:app");
+    // On no topic: the first ACL on one would hide it from whoever asks here.
+    let acl = Acl::deny_write(Resource::TransactionalId, "tx-1", "User:app");
     let app = QuotaEntity::named(&[("client-id", Some("app"))]);
     rig.sim.with_state(|s| s.enable_authorizer());
     assert!(rig.run(rig.cluster.create_acls(&[acl.clone()].into())).values().all(ChangeOutcome::is_done));
     assert!(rig.limit(&app, &[("request_percentage", 50.0)]).values().all(ChangeOutcome::is_done));
-    for api in [DESCRIBE_ACLS, DESCRIBE_CONFIGS, DESCRIBE_CLIENT_QUOTAS, DESCRIBE_USER_SCRAM_CREDENTIALS] {
+    for api in
+        [DESCRIBE_ACLS, DESCRIBE_CONFIGS, DESCRIBE_CLIENT_QUOTAS, DESCRIBE_USER_SCRAM_CREDENTIALS, DESCRIBE_CLUSTER]
+    {
         rig.cut(api, ConnectionCut::BeforeAnswer);
     }
     let found = rig.look();
@@ -110,6 +114,20 @@ fn one_look_is_whole_and_survives_lost_answers() {
     assert_eq!(found.quotas, Answer::Told(BTreeMap::from([(app, limits)])));
     let users = found.scram_users.as_told().unwrap();
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice"]);
+}
+
+#[test]
+fn a_dead_broker_is_told_in_its_place() {
+    let rig = Rig::start();
+    rig.sim.with_state(|s| s.kill_broker(3));
+    let found = rig.look();
+    assert_eq!(found.brokers.keys().copied().collect::<Vec<_>>(), [1, 2, 3], "it holds replicas");
+    let Answer::Unknown(why) = &found.brokers[&3] else { panic!("{:?}", found.brokers[&3]) };
+    assert!(why.what.starts_with("green broker 3 is down"), "{why:?}");
+    assert!([1, 2].iter().all(|node| found.brokers[node].as_told().is_some()), "{:?}", found.brokers);
+    assert_eq!(found.topics["__consumer_offsets"].replicas, (3, 3), "replicas are counted, dead or alive");
+    assert_eq!(setting(&found.topics["orders"], "retention.ms"), own("-1"));
+    assert_eq!(found.acls, Answer::Unavailable(Unavailable::NoAuthorizer));
 }
 
 #[test]

@@ -15,7 +15,8 @@ use super::ports::{self, Port};
 /// DescribeConfigs, DescribeLogDirs, SaslAuthenticate, ListPartitionReassignments, DescribeClientQuotas,
 /// DescribeUserScramCredentials, DescribeCluster, DescribeProducers, DescribeTransactions, ListTransactions, ConsumerGroupDescribe,
 /// GetTelemetrySubscriptions, PushTelemetry, DescribeTopicPartitions).
-const ASKING: [i16; 25] = [1, 2, 3, 9, 10, 15, 16, 17, 18, 23, 29, 32, 35, 36, 46, 48, 50, 60, 61, 65, 66, 69, 71, 72, 75];
+const ASKING: [i16; 25] =
+    [1, 2, 3, 9, 10, 15, 16, 17, 18, 23, 29, 32, 35, 36, 46, 48, 50, 60, 61, 65, 66, 69, 71, 72, 75];
 
 type Sent = Arc<Mutex<BTreeMap<i16, u64>>>;
 
