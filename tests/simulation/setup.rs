@@ -94,9 +94,13 @@ fn one_look_is_whole_and_survives_lost_answers() {
     for api in
         [DESCRIBE_ACLS, DESCRIBE_CONFIGS, DESCRIBE_CLIENT_QUOTAS, DESCRIBE_USER_SCRAM_CREDENTIALS, DESCRIBE_CLUSTER]
     {
+        // One at a time: each takes along whatever else was asked on its connection.
         rig.cut(api, ConnectionCut::BeforeAnswer);
+        is_whole(&rig, &rig.look(), &acl, &app);
     }
-    let found = rig.look();
+}
+
+fn is_whole(rig: &Rig, found: &Inventory, acl: &Acl, app: &QuotaEntity) {
     assert_eq!(found.cluster_id, Some(rig.sim.cluster_id()));
     assert_eq!((found.topics.len(), &found.topics_hidden), (2, &None));
     let orders = &found.topics["orders"];
@@ -109,9 +113,9 @@ fn one_look_is_whole_and_survives_lost_answers() {
         let settings = settings.as_told().unwrap_or_else(|| panic!("broker {node}: {settings:?}"));
         assert_eq!(settings["offsets.retention.minutes"].source, SettingSource::StaticBroker);
     }
-    assert_eq!(found.acls, Answer::Told(BTreeSet::from([acl])));
+    assert_eq!(found.acls, Answer::Told(BTreeSet::from([acl.clone()])));
     let limits = BTreeMap::from([("request_percentage".to_owned(), 50.0)]);
-    assert_eq!(found.quotas, Answer::Told(BTreeMap::from([(app, limits)])));
+    assert_eq!(found.quotas, Answer::Told(BTreeMap::from([(app.clone(), limits)])));
     let users = found.scram_users.as_told().unwrap();
     assert_eq!(users.keys().collect::<Vec<_>>(), ["alice"]);
 }
