@@ -128,7 +128,9 @@ pub(super) fn couple_topics<'a>(blue: &'a Inventory, green: &'a Inventory, scope
     let listed = matches!(scope.topics, TopicScope::Listed(_));
     let wanted: Vec<&str> = match &scope.topics {
         TopicScope::Listed(topics) => topics.keys().map(String::as_str).collect(),
-        TopicScope::All { .. } => blue.topics.keys().map(String::as_str).collect(),
+        TopicScope::All { excluded, .. } => {
+            blue.topics.keys().filter(|name| !excluded.contains(*name)).map(String::as_str).collect()
+        }
     };
     let mut by_green: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut found: Vec<(&str, Option<&TopicDefinition>)> = Vec::new();
@@ -155,7 +157,9 @@ pub(super) fn couple_topics<'a>(blue: &'a Inventory, green: &'a Inventory, scope
     // Of the scope's topics alone it is said what green lacks: what else green has is beyond it only if all were meant.
     if !listed {
         let beyond = green.topics.iter().filter(|(name, topic)| {
-            !by_green.contains_key(name.as_str()) && InternalTopic::of_topic(name, topic.internal).is_none()
+            !by_green.contains_key(name.as_str())
+                && !scope.topics.excludes_topic(name)
+                && InternalTopic::of_topic(name, topic.internal).is_none()
         });
         coupled.beyond = beyond.map(|(name, topic)| (name.as_str(), topic)).collect();
     }

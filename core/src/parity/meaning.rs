@@ -49,7 +49,7 @@ pub(super) const SETTING_RELEASES: &[SettingRelease] = &[
     since_release("local.retention.ms", 3, 6, "KIP-405"),
     since_release("max.compaction.lag.ms", 2, 3, "KIP-354"),
     in_every_release("max.message.bytes"),
-    in_every_release("message.downconversion.enable"),
+    until_release("message.downconversion.enable", 4, 0, "KIP-724"),
     until_release("message.format.version", 4, 0, "KIP-724"),
     since_release("message.timestamp.after.max.ms", 3, 6, "KIP-937"),
     since_release("message.timestamp.before.max.ms", 3, 6, "KIP-937"),

@@ -17,6 +17,7 @@ mod meaning;
 mod principals;
 mod quotas;
 mod red_flags;
+mod report;
 mod rows;
 mod scope;
 mod settings;
@@ -36,6 +37,7 @@ pub use couples::InternalTopic;
 use defaults::TopicDefaults;
 pub use principals::PrincipalMap;
 pub use red_flags::{RedFlag, RedFlagKind, RedFlagState};
+pub use report::ParityReport;
 use rows::RowBook;
 pub use rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, TopicPair};
 pub use scope::{KafkaRelease, ParityScope, TopicScope};
@@ -101,6 +103,14 @@ impl Parity {
     #[must_use]
     pub fn verdict(&self) -> ParityVerdict {
         judge_rows(self.rows.iter())
+    }
+
+    /// Whether a migration may begin: the verdict, and a red flag that blocks counts as a difference. Flags that are not known
+    /// count as little as those that only warn: some can't be told by any cluster (`super.users`).
+    #[must_use]
+    pub fn judge_readiness(&self) -> ParityVerdict {
+        let blocked = self.flags.iter().any(|flag| flag.state == RedFlagState::Raised(Gravity::Blocks));
+        if blocked { ParityVerdict::Differs } else { self.verdict() }
     }
 
     /// The verdict on one area.

@@ -35,26 +35,33 @@ impl PrincipalMap {
     /// Which rule is wrong, and how.
     pub fn new(rules: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
         let mut map = Self::default();
-        for (from, to) in rules {
-            let stars = |text: &str| text.matches('*').count();
-            let rule = format!("{} to {}", quoted_name(&from), quoted_name(&to));
-            for principal in [&from, &to] {
-                if principal.split_once(':').is_none_or(|(kind, name)| kind.is_empty() || name.is_empty()) {
-                    return Err(format!("{rule}: {} is no TYPE:NAME", quoted_name(principal)));
-                }
-            }
-            if stars(&from) > 1 || stars(&to) > 1 {
-                return Err(format!("{rule}: one * in each at most"));
-            }
-            if stars(&to) > stars(&from) {
-                return Err(format!("{rule}: a * on green's side alone stands for nothing"));
-            }
-            if map.rules.iter().any(|known| known.from == from) {
-                return Err(format!("{rule}: {} has a rule already", quoted_name(&from)));
-            }
-            map.rules.push(PrincipalRule { from, to });
-        }
+        rules.into_iter().try_for_each(|(from, to)| map.add_rule(from, to))?;
         Ok(map)
+    }
+
+    /// Adds a rule behind those that are there.
+    ///
+    /// # Errors
+    /// How it is wrong; nothing is added then.
+    pub fn add_rule(&mut self, from: String, to: String) -> Result<(), String> {
+        let stars = |text: &str| text.matches('*').count();
+        let rule = format!("{} to {}", quoted_name(&from), quoted_name(&to));
+        for principal in [&from, &to] {
+            if principal.split_once(':').is_none_or(|(kind, name)| kind.is_empty() || name.is_empty()) {
+                return Err(format!("{rule}: {} is no TYPE:NAME", quoted_name(principal)));
+            }
+        }
+        if stars(&from) > 1 || stars(&to) > 1 {
+            return Err(format!("{rule}: one * in each at most"));
+        }
+        if stars(&to) > stars(&from) {
+            return Err(format!("{rule}: a * on green's side alone stands for nothing"));
+        }
+        if self.rules.iter().any(|known| known.from == from) {
+            return Err(format!("{rule}: {} has a rule already", quoted_name(&from)));
+        }
+        self.rules.push(PrincipalRule { from, to });
+        Ok(())
     }
 
     /// Who stands on green for this principal of blue.

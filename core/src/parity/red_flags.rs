@@ -192,7 +192,7 @@ fn look_offsets_retention(compared: &Compared<'_>) -> Sight {
     let Some(planned) = compared.scope.planned_ms else {
         sight.note_unseen(Some(Trouble::new(
             "how long the migration takes is not known",
-            "give its groups dates in the plan",
+            "give its groups dates in the plan, or [parity] a duration",
         )));
         return sight;
     };
@@ -264,6 +264,18 @@ fn why_topics_untold(compared: &Compared<'_>, sides: &[Side]) -> Option<Trouble>
     hidden.or(untold)
 }
 
+/// Why a setting of a topic that both have could not be compared, though both told of its settings.
+fn why_value_untold(compared: &Compared<'_>, name: &str) -> Option<Trouble> {
+    let told = |topic: Option<&TopicDefinition>| topic.is_some_and(|topic| topic.settings.as_told().is_some());
+    let untold = compared
+        .topics
+        .couples
+        .iter()
+        .find(|couple| told(Some(couple.blue)) && told(couple.green) && values_of(couple, name).is_none())?;
+    let what = format!("brokers don't tell {name} of {} on both clusters", untold.pair);
+    Some(Trouble::new(what, "compare it by hand"))
+}
+
 fn look_retention(compared: &Compared<'_>) -> Sight {
     let mut sight = Sight::default();
     for name in ["retention.ms", "retention.bytes"] {
@@ -283,6 +295,7 @@ fn look_retention(compared: &Compared<'_>) -> Sight {
         }
     }
     sight.note_unseen(why_topics_untold(compared, &Side::BOTH));
+    ["retention.ms", "retention.bytes"].iter().for_each(|name| sight.note_unseen(why_value_untold(compared, name)));
     sight
 }
 
@@ -294,6 +307,7 @@ fn look_timestamp_types(compared: &Compared<'_>) -> Sight {
     };
     look_topics(compared, (Gravity::Warns, "with other timestamps on green"), differs, &mut sight);
     sight.note_unseen(why_topics_untold(compared, &Side::BOTH));
+    sight.note_unseen(why_value_untold(compared, NAME));
     sight
 }
 

@@ -54,6 +54,8 @@ pub enum TopicScope {
     All {
         /// Green's names of topics that are called otherwise there.
         renamed: BTreeMap<String, String>,
+        /// Topics of either cluster that nobody wants compared.
+        excluded: BTreeSet<String>,
     },
     /// These alone: blue's name to green's, also where it is the same. Whoever names a topic means it, whatever it looks
     /// like: only Kafka's own are left out.
@@ -62,7 +64,7 @@ pub enum TopicScope {
 
 impl Default for TopicScope {
     fn default() -> Self {
-        TopicScope::All { renamed: BTreeMap::new() }
+        TopicScope::All { renamed: BTreeMap::new(), excluded: BTreeSet::new() }
     }
 }
 
@@ -70,9 +72,14 @@ impl TopicScope {
     /// Blue's names with green's, where the caller gave one.
     pub(super) fn named_topics(&self) -> &BTreeMap<String, String> {
         match self {
-            TopicScope::All { renamed } => renamed,
+            TopicScope::All { renamed, .. } => renamed,
             TopicScope::Listed(topics) => topics,
         }
+    }
+
+    /// Whether nobody wants this topic of one of the clusters compared.
+    pub(super) fn excludes_topic(&self, name: &str) -> bool {
+        matches!(self, TopicScope::All { excluded, .. } if excluded.contains(name))
     }
 
     /// A topic's name on green.
@@ -159,7 +166,10 @@ mod tests {
     fn names_that_leave_their_prefix_are_told() {
         let renamed = [("loan-a", "psc-a"), ("loan-b", "loan-b2"), ("x", "y")];
         let scope = ParityScope {
-            topics: TopicScope::All { renamed: renamed.map(|(b, g)| (b.to_owned(), g.to_owned())).into() },
+            topics: TopicScope::All {
+                renamed: renamed.map(|(b, g)| (b.to_owned(), g.to_owned())).into(),
+                excluded: BTreeSet::new(),
+            },
             transactional_ids: [("loan-1".to_owned(), ["g-1".to_owned(), "g-2".to_owned()].into())].into(),
             ..ParityScope::default()
         };

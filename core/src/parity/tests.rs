@@ -133,7 +133,7 @@ fn topics_have_other_names_on_green() {
     let moved = green.topics.remove("orders").unwrap();
     green.topics.insert("shop.orders".to_owned(), TopicDefinition { partitions: 3, ..moved });
     let scope = ParityScope {
-        topics: TopicScope::All { renamed: renamed(&[("orders", "shop.orders"), ("payments", "shop.payments")]) },
+        topics: all_topics(renamed(&[("orders", "shop.orders"), ("payments", "shop.payments")])),
         ..scope()
     };
     let parity = compare_inventories(&blue, &green, &scope);
@@ -156,16 +156,40 @@ fn names_that_kafka_can_t_tell_apart_or_that_become_one_are_for_a_person() {
     let (blue, mut green) = (cluster(Side::Blue), cluster(Side::Green));
     green.topics.remove("orders");
     green.topics.insert("shop_orders".to_owned(), topic(1, 1, &[]));
-    let scope = ParityScope { topics: TopicScope::All { renamed: renamed(&[("orders", "shop.orders")]) }, ..scope() };
+    let scope = ParityScope { topics: all_topics(renamed(&[("orders", "shop.orders")])), ..scope() };
     let parity = compare_inventories(&blue, &green, &scope);
     assert!(by_hand(row(&parity, "orders (on green shop.orders)")).contains("\"shop_orders\""), "{:#?}", parity.rows);
     let scope = ParityScope {
-        topics: TopicScope::All { renamed: renamed(&[("orders", "one"), ("payments", "one")]) },
+        topics: all_topics(renamed(&[("orders", "one"), ("payments", "one")])),
         ..super::tests_kit::scope()
     };
     let parity = compare_inventories(&blue, &green, &scope);
     let merged = row(&parity, "orders (on green one)");
     assert!(merged.why.contains("orders, payments of blue would be one topic") && merged.gravity == Gravity::Blocks);
+}
+
+#[test]
+fn topics_that_nobody_wants_compared_are_left_out() {
+    let (blue, mut green) = (cluster(Side::Blue), cluster(Side::Green));
+    green.topics.remove("orders");
+    green.topics.insert("scratch".to_owned(), topic(1, 3, &[]));
+    let topics =
+        TopicScope::All { renamed: BTreeMap::new(), excluded: ["orders", "scratch"].map(str::to_owned).into() };
+    let parity = compare_inventories(&blue, &green, &ParityScope { topics, ..scope() });
+    assert_eq!(parity.rows, []);
+    assert_eq!(parity.same[&ParityArea::Topics], 2, "the other two");
+    assert_eq!(compare_inventories(&blue, &green, &scope()).rows.len(), 2);
+}
+
+#[test]
+fn a_red_flag_that_blocks_is_in_the_way_though_nothing_differs() {
+    let (blue, mut green) = (cluster(Side::Blue), cluster(Side::Green));
+    set_brokers(&mut green, "auto.create.topics.enable", "true");
+    let warned = compare_inventories(&blue, &green, &scope());
+    assert_eq!((warned.verdict(), warned.judge_readiness()), (ParityVerdict::Equal, ParityVerdict::Equal));
+    set_brokers(&mut green, "offsets.retention.minutes", "60");
+    let blocked = compare_inventories(&blue, &green, &scope());
+    assert_eq!((blocked.verdict(), blocked.judge_readiness()), (ParityVerdict::Equal, ParityVerdict::Differs));
 }
 
 #[test]
@@ -231,7 +255,7 @@ fn from_2_8_to_4_3() {
     set(&mut blue, "orders", "message.timestamp.difference.max.ms", "86400000");
     set(&mut blue, "orders", "message.format.version", "2.3-IV1");
     of_release(&mut blue, &SINCE, &[]);
-    let gone = ["message.format.version", "message.timestamp.difference.max.ms"];
+    let gone = ["message.downconversion.enable", "message.format.version", "message.timestamp.difference.max.ms"];
     of_release(&mut green, &gone, &[("message.timestamp.after.max.ms", "3600000")]);
     let inherited = defaults_of(&green, "payments");
     green.topics.remove("payments");
@@ -249,7 +273,15 @@ fn from_2_8_to_4_3() {
     );
     let notes: Vec<_> = parity.rows.iter().filter(|row| row.gravity == Gravity::Notes).collect();
     let named: Vec<_> = notes.iter().map(|row| row.subject.to_string()).collect();
-    assert_eq!(named, ["audit segment.bytes", "orders message.format.version", "message.format.version of each topic"]);
+    assert_eq!(
+        named,
+        [
+            "audit segment.bytes",
+            "orders message.format.version",
+            "message.downconversion.enable of each topic",
+            "message.format.version of each topic"
+        ]
+    );
     assert!(notes[0].why.contains("1048576"), "{:?}", notes[0]);
     plan_changes(&parity).iter().for_each(|change| apply_change(&mut green, &inherited, change));
     let after = compare_inventories(&blue, &green, &scope);

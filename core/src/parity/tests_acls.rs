@@ -31,7 +31,7 @@ fn named(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn acls_are_made_with_greens_names() {
     let scope = ParityScope {
         principals: principals(&[("User:blue-*", "User:green-*"), ("User:blue-x", "User:x")]),
-        topics: TopicScope::All { renamed: named(&[("orders", "shop.orders")]) },
+        topics: all_topics(named(&[("orders", "shop.orders")])),
         groups: named(&[("ledger", "ledger-2")]),
         transactional_ids: [("tx".to_owned(), ["g-tx-1".to_owned(), "g-tx-2".to_owned()].into())].into(),
         ..scope()
@@ -66,7 +66,7 @@ fn acls_are_made_with_greens_names() {
 
 #[test]
 fn a_prefix_that_no_longer_reaches_its_topics_is_told() {
-    let scope = ParityScope { topics: TopicScope::All { renamed: named(&[("orders", "shop.orders")]) }, ..scope() };
+    let scope = ParityScope { topics: all_topics(named(&[("orders", "shop.orders")])), ..scope() };
     let prefixed = Acl { pattern: AclPattern::Prefixed, ..allow("ord", "User:app", Operation::Write) };
     let rows = |green: &[Acl]| {
         let parity = compare_acls(std::slice::from_ref(&prefixed), green, &scope);

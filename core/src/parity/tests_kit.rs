@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Change, ParityScope, PrincipalMap};
+use super::{Change, ParityScope, PrincipalMap, TopicScope};
 use crate::base::{Side, Trouble};
 use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 use crate::estate::inventory::{
@@ -174,6 +174,11 @@ pub(super) fn cluster(side: Side) -> Inventory {
 /// A map of principals.
 pub(super) fn principals(rules: &[(&str, &str)]) -> PrincipalMap {
     PrincipalMap::new(rules.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned()))).unwrap()
+}
+
+/// All topics, some of them under other names.
+pub(super) fn all_topics(renamed: BTreeMap<String, String>) -> TopicScope {
+    TopicScope::All { renamed, excluded: BTreeSet::new() }
 }
 
 /// A scope without surprises: all of blue's topics, a migration of five days.

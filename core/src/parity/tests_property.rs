@@ -166,7 +166,7 @@ fn random_scope() -> impl Strategy<Value = ParityScope> {
     let release = prop::option::of(prop::sample::select(vec![KafkaRelease::new(2, 8), KafkaRelease::new(4, 3)]));
     (rules, renamed, factor, release).prop_map(|(rules, renamed, replication_factor, green)| ParityScope {
         principals: principals(&rules),
-        topics: TopicScope::All { renamed: renamed.into_iter().map(|(b, g)| (b.to_owned(), g.to_owned())).collect() },
+        topics: all_topics(renamed.into_iter().map(|(b, g)| (b.to_owned(), g.to_owned())).collect()),
         groups: [("a".to_owned(), "a2".to_owned())].into(),
         replication_factor,
         releases: Sides { blue: None, green },

@@ -151,6 +151,20 @@ fn what_can_not_be_seen_is_unknown_and_never_clear() {
 }
 
 #[test]
+fn a_value_that_a_broker_hides_is_not_one_that_is_the_same() {
+    for (name, kind) in [
+        ("retention.ms", RedFlagKind::RetentionShrinks),
+        ("retention.bytes", RedFlagKind::RetentionShrinks),
+        ("message.timestamp.type", RedFlagKind::TimestampTypes),
+    ] {
+        let (mut blue, green) = (cluster(Side::Blue), cluster(Side::Green));
+        settings_of(&mut blue, "orders").get_mut(name).unwrap().value = None;
+        let state = &flags(&blue, &green)[&kind].state;
+        assert!(matches!(state, RedFlagState::Unknown(why) if why.what.contains("orders")), "{name}: {state:?}");
+    }
+}
+
+#[test]
 fn what_was_found_stands_beside_what_was_not_seen() {
     let (blue, mut green) = (cluster(Side::Blue), cluster(Side::Green));
     set_brokers(&mut green, "offsets.retention.minutes", "60");
