@@ -92,7 +92,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("replay", &["base"]),
     ("schemas", &["base"]),
     ("migration", &["base", "estate", "offsets", "replay"]),
-    ("plan", &["base", "estate", "offsets", "migration"]),
+    ("plan", &["base", "estate", "parity", "offsets", "migration"]),
     ("net", &["base", "plan"]),
     ("kafka", &["base", "estate", "net", "plan"]),
     ("flags", &["base", "estate", "net", "plan"]),
@@ -102,7 +102,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("journal", &["base", "migration"]),
     ("snapshot", &["base", "estate", "offsets", "diff", "replay", "migration", "plan"]),
     ("session", &["base", "estate", "offsets", "migration", "plan", "snapshot", "kafka", "flags", "journal"]),
-    ("jobs", &["base", "estate", "offsets", "diff", "replay", "migration", "plan", "snapshot", "kafka", "session"]),
+    (
+        "jobs",
+        &["base", "estate", "parity", "offsets", "diff", "replay", "migration", "plan", "snapshot", "kafka", "session"],
+    ),
     (
         "controller",
         &[
@@ -123,13 +126,14 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("tui", &["base", "estate", "offsets", "migration", "snapshot"]),
-    ("report", &["base", "estate", "offsets", "diff", "replay", "migration", "snapshot"]),
+    ("report", &["base", "estate", "parity", "offsets", "diff", "replay", "migration", "snapshot"]),
     ("sim", &["base", "estate", "offsets"]),
     (
         "cli",
         &[
             "base",
             "estate",
+            "parity",
             "offsets",
             "diff",
             "replay",

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::metrics::MetricsSource;
 use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
+use super::parity::ParityPlan;
 use super::problem::{PlanError, ProblemSeverity, Problems};
 use super::reader::{Places, Report, TableReader, quoted_name};
 use super::secrets::ClientValue;
@@ -136,6 +137,7 @@ impl Plan {
             metrics: Vec::new(),
             notify: Vec::new(),
             controller: ControllerPlan::default(),
+            parity: ParityPlan::default(),
         };
         Ok(LoadedPlan { plan, warnings: Vec::new(), places: Places::default() })
     }

@@ -16,6 +16,7 @@ mod load;
 pub mod metrics;
 mod model;
 pub mod notify;
+pub mod parity;
 pub mod problem;
 pub mod properties;
 pub mod provider;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::calendar::Appointment;
 use super::metrics::{Credentials, MetricsPlan};
 use super::notify::NotifyPlan;
+use super::parity::ParityPlan;
 use super::provider::ProviderPlan;
 use super::secrets::{self, ClientValue};
 use crate::base::{At, Side, Sides, Trouble};
@@ -60,6 +61,8 @@ pub struct Plan {
     pub notify: Vec<NotifyPlan>,
     /// What the controller serves.
     pub controller: ControllerPlan,
+    /// How green is meant to be set up beside blue.
+    pub parity: ParityPlan,
 }
 
 /// What a controller that acts on the plan serves (`[controller]`).
