@@ -76,6 +76,10 @@ pub(crate) enum Verb {
     Calendar(CalendarArgs),
     /// Everything that a migration will need, tried once: clusters, ids, topics, groups, switches, metrics, windows, who is told
     Doctor(DoctorArgs),
+    /// How green is set up beside blue: topics, settings, ACLs, users, quotas; what is missing, and what would mend it
+    #[command(after_help = "It looks and changes nothing. docs/preflight.md has the words.\n\
+                      Exit codes: 0 parity, 3 differs (or a red flag blocks), 4 unknown, 1 failed, 2 usage or plan error.")]
+    Preflight,
     /// Lag of every group on both clusters, per partition
     Lag,
     /// Where the migration stands

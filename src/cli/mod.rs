@@ -37,6 +37,7 @@ mod offsets;
 pub mod overrides;
 pub mod pages;
 mod plan;
+mod preflight;
 mod replay;
 mod sim;
 mod watch;
@@ -125,6 +126,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Attach) => cockpit::attach(&global),
         Some(Verb::Calendar(args)) => calendar::run(&global, &args),
         Some(Verb::Doctor(args)) => doctor::run(&global, &args),
+        Some(Verb::Preflight) => preflight::run(&global),
         Some(Verb::Lag) => look::lag(&global),
         Some(Verb::Status) => look::status(&global),
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),

@@ -2,5 +2,6 @@
 //! and stops within about a second when it is told to.
 
 pub mod compare;
+pub mod preflight;
 pub mod replay;
 pub mod translate;

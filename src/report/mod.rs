@@ -6,6 +6,7 @@ pub mod json;
 pub mod log;
 pub mod offsets;
 pub mod outcome;
+pub mod preflight;
 pub mod prometheus;
 pub mod replay;
 pub mod text;

@@ -1,7 +1,10 @@
 //! Which clusters a migration is about, and whether these are they: one rule for every verb and session. The plan's
 //! `cluster_id` counts; without one, what the journal pinned when it was first seen.
 
-use crate::base::{Sides, Trouble};
+use std::sync::Arc;
+
+use super::tools::Tools;
+use crate::base::{Side, Sides, Trouble};
 use crate::estate::identity::{Pin, Unverified, find_same_cluster};
 use crate::journal::Reader;
 use crate::kafka::control::Cluster;
@@ -53,4 +56,16 @@ pub(crate) async fn check_clusters(
         }
         None => Ok(ids),
     }
+}
+
+/// The ids of both clusters, when each can be reached and is the one that is meant: for jobs without a controller.
+pub(crate) async fn identify_clusters(plan: &Arc<Plan>, tools: &Tools) -> Result<Sides<Option<String>>, Unverified> {
+    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.why_unreachable(side)) {
+        return Err(Unverified::Unknown(trouble.clone()));
+    }
+    let held = Arc::clone(plan);
+    let read = tokio::task::spawn_blocking(move || read_pins(&held)).await;
+    let read = read.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"));
+    let journalled = read.and_then(|pins| pins).map_err(Unverified::Unknown)?;
+    check_clusters(tools.clusters(), plan, &journalled).await
 }

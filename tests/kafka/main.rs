@@ -42,6 +42,7 @@ mod names;
 mod offsets;
 mod one_name;
 mod planes;
+mod preflight;
 mod records;
 mod replay;
 mod rights;

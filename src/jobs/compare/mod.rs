@@ -121,7 +121,7 @@ pub async fn run_diff(
     let watch = Clock.stopwatch();
     let names = Arc::new(TopicNames::new(&plan));
     let tools = Arc::new(Tools::new(&plan, Arc::clone(&names)));
-    let clusters = identify_clusters(&plan, &tools).await?;
+    let clusters = pins::identify_clusters(&plan, &tools).await?;
     let topics = choose_topics(&plan, &tools, &names, &request).await?;
     // Some are named by a person or by a commit alone, and only a pattern of the plan gives them another name on green.
     topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
@@ -158,17 +158,6 @@ pub async fn run_diff(
         topics: saved.done,
     };
     Ok(Ended::Done(Box::new(report)))
-}
-
-/// The ids of both clusters, when each can be reached and is the one that is meant.
-async fn identify_clusters(plan: &Arc<Plan>, tools: &Tools) -> Result<Sides<Option<String>>, DiffFailure> {
-    if let Some(trouble) = Side::BOTH.into_iter().find_map(|side| tools.why_unreachable(side)) {
-        return Err(trouble.clone().into());
-    }
-    let held = Arc::clone(plan);
-    let journalled = tokio::task::spawn_blocking(move || pins::read_pins(&held)).await;
-    let journalled = journalled.map_err(|e| Trouble::new(format!("the journal was not read: {e}"), "try again"))??;
-    Ok(pins::check_clusters(tools.clusters(), plan, &journalled).await?)
 }
 
 /// Compares a topic, or goes on with it where it was broken off; `None` when it is broken off, and saved.
