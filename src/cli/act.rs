@@ -139,7 +139,12 @@ pub(super) async fn wait_for_interrupt() -> Interrupt {
 
 /// Says that it was interrupted.
 pub(super) fn say_interrupted(global: &GlobalArgs) -> Exit {
-    let trouble = Trouble::new("interrupted", "the journal says how far it came (cutover status)");
+    say_stopped(global, "the journal says how far it came (cutover status)")
+}
+
+/// The same of what has no journal to look at.
+pub(super) fn say_stopped(global: &GlobalArgs, advice: &str) -> Exit {
+    let trouble = Trouble::new("interrupted", advice);
     say!("cutover: {}; {}", trouble.what, trouble.advice);
     if global.json {
         super::out::print_json_line(serde_json::json!({"ok": false, "errors": [trouble]}));

@@ -97,6 +97,8 @@ pub(crate) enum Verb {
     Replay(Box<ReplayArgs>),
     /// Compare both clusters record by record: missing, extra, duplicated, reordered, with exact offsets
     Diff(Box<DiffArgs>),
+    /// Compare both schema registries by meaning, ids first, and show the copy that green lacks; changes nothing
+    Schemas,
     /// What was decided and done
     #[command(subcommand)]
     Journal(JournalVerb),

@@ -39,6 +39,7 @@ pub mod pages;
 mod plan;
 mod preflight;
 mod replay;
+mod schemas;
 mod sim;
 mod watch;
 
@@ -134,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Producer(verb)) => act::run_producer_verb(&global, verb),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
         Some(Verb::Diff(args)) => diff::run(&global, &args),
+        Some(Verb::Schemas) => schemas::run(&global),
         Some(Verb::Journal(verb)) => journal::run(&global, &verb),
         Some(Verb::Completions { shell }) => pages::completions(shell),
         Some(Verb::Man) => pages::man(),

@@ -9,6 +9,7 @@ pub mod outcome;
 pub mod preflight;
 pub mod prometheus;
 pub mod replay;
+pub mod schemas;
 pub mod text;
 pub mod words;
 

@@ -3,3 +3,4 @@
 mod reading;
 mod recorded;
 mod trouble;
+mod verb;

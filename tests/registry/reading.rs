@@ -35,7 +35,7 @@ async fn compare(blue: &FakeRegistry, green: &FakeRegistry) -> (Sides<RegistryCo
     (both, parity)
 }
 
-fn avro(name: &str, field: &str, kind: &str) -> String {
+pub fn avro(name: &str, field: &str, kind: &str) -> String {
     format!(r#"{{"type":"record","name":"{name}","namespace":"n","fields":[{{"name":"{field}","type":"{kind}"}}]}}"#)
 }
 
@@ -45,7 +45,7 @@ fn seeded(manner: Manner) -> State {
 }
 
 /// The same with fewer of them: three subjects for each of `threes`, and two more.
-fn seeded_with(manner: Manner, threes: u32) -> State {
+pub fn seeded_with(manner: Manner, threes: u32) -> State {
     let mut state = State::new(manner);
     for n in 0..threes {
         let base = 1_000 + n * 10;
@@ -227,6 +227,18 @@ async fn what_the_recorded_registry_did_is_found() {
     let plan =
         plan_imports(&both.blue, &both.green, &cutover::schemas::ImportTerms { ids: Keeping::Keeps, records: None });
     assert_eq!((plan.imports.len(), plan.obstacles.len()), (0, 1), "{plan:#?}");
+}
+
+/// Apicurio lists such a subject and reads nothing of it: what id records carry of it is not known, and is said so.
+#[tokio::test]
+async fn what_a_server_hides_of_deleted_subjects_is_unknown() {
+    let [blue, green] = [(); 2].map(|()| FakeRegistry::start(seeded_with(Manner::Apicurio, 1)));
+    put(&blue, "DELETE", "/subjects/js", Value::Null);
+    put(&green, "DELETE", "/subjects/js", Value::Null);
+    let (both, parity) = compare(&blue, &green).await;
+    let why = both.blue.subjects["js"].versions[&1].content.why_unknown().expect("it is hidden");
+    assert!(why.what.contains("listed and not found") && why.advice.contains("deleted as a whole"), "{why:?}");
+    assert_eq!(parity.judge_parity(), SchemaVerdict::Unknown, "{:#?}", parity.findings);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{
     ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaText, ScopeSettings,
-    SubjectContent,
+    StoredSchema, SubjectContent,
 };
 use super::finding::{ParityCounts, SchemaFinding, SchemaParity, SettingScope};
 use super::meaning::{MeaningBook, MeaningVerdict, compare_schemas};
@@ -180,6 +180,9 @@ impl<'a> Comparison<'a> {
                 None => {
                     let versions = ours.versions.len();
                     self.findings.push(SchemaFinding::SubjectMissing { subject: subject.clone(), versions });
+                    for (number, version) in &ours.versions {
+                        self.note_content(Side::Blue, &SubjectVersion::new(subject, *number), &version.content);
+                    }
                 }
             }
         }
@@ -205,6 +208,7 @@ impl<'a> Comparison<'a> {
                 None => {
                     let id = version.content.as_told().map(|s| s.id);
                     let deleted = version.deleted == Some(true);
+                    self.note_content(Side::Blue, &at, &version.content);
                     self.findings.push(SchemaFinding::VersionMissing { at, id, deleted });
                 }
             }
@@ -229,13 +233,8 @@ impl<'a> Comparison<'a> {
         let (blue, green) = match (&ours.content, &theirs.content) {
             (RegistryAnswer::Told(blue), RegistryAnswer::Told(green)) => (blue, green),
             (content, other) => {
-                for (side, content) in [(Side::Blue, content), (Side::Green, other)] {
-                    let none = Trouble::new("it is not offered", "");
-                    if content.as_told().is_none() {
-                        let why = content.why_unknown().unwrap_or(&none).clone();
-                        self.note_one_unread(side, at.to_string(), &why);
-                    }
-                }
+                self.note_content(Side::Blue, &at, content);
+                self.note_content(Side::Green, &at, other);
                 return;
             }
         };
@@ -258,6 +257,14 @@ impl<'a> Comparison<'a> {
         }
         for what in list_lost_extras(&blue.schema, &green.schema) {
             self.findings.push(SchemaFinding::ExtrasDiffer { at: at.clone(), what: what.to_owned() });
+        }
+    }
+
+    /// What a version holds, where that is not known: then its id is not known either, and was compared with nothing.
+    fn note_content(&mut self, side: Side, at: &SubjectVersion, content: &RegistryAnswer<StoredSchema>) {
+        let none = Trouble::new("it is not offered", "");
+        if content.as_told().is_none() {
+            self.note_one_unread(side, at.to_string(), content.why_unknown().unwrap_or(&none));
         }
     }
 

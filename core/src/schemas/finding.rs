@@ -291,7 +291,8 @@ impl SchemaFinding {
                 format!("{side} says id {id} of {at}, and that id reads another schema or none")
             }
             F::SubjectMissing { subject, versions } => {
-                format!("{} is not on green ({versions} versions)", visible_name(subject))
+                let noun = if *versions == 1 { "version" } else { "versions" };
+                format!("{} is not on green ({versions} {noun})", visible_name(subject))
             }
             F::VersionMissing { at, id, deleted } => {
                 let id = id.map(|id| format!(", id {id}")).unwrap_or_default();

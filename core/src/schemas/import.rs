@@ -353,15 +353,41 @@ impl<'a> ImportPlanner<'a> {
             let theirs = green.subjects.get(subject).map(|s| &s.own);
             (SettingScope::Subject(subject.clone()), &ours.own, theirs)
         });
+        let mut unread = Vec::new();
         for (scope, ours, theirs) in std::iter::once(global).chain(contexts).chain(subjects) {
-            let told = |config: &'a RegistryAnswer<Option<RegistryConfig>>| config.as_told().and_then(Option::as_ref);
-            let config = told(&ours.config).filter(|ours| theirs.and_then(|t| told(&t.config)) != Some(*ours));
-            let mode = |mode: &'a RegistryAnswer<Option<RegistryMode>>| mode.as_told().and_then(Option::as_ref);
-            let wanted = mode(&ours.mode).filter(|m| !matches!(m, RegistryMode::Import | RegistryMode::Other(_)));
-            let wanted = wanted.filter(|ours| theirs.and_then(|t| mode(&t.mode)) != Some(*ours));
-            if config.is_some() || wanted.is_some() {
-                self.plan.settings.push(SettingWrite { scope, config: config.cloned(), mode: wanted.cloned() });
+            let config = choose_setting(&ours.config, theirs.map(|t| &t.config));
+            let mode = choose_setting(&ours.mode, theirs.map(|t| &t.mode));
+            for (what, why) in [("compatibility", config.as_ref().err()), ("mode", mode.as_ref().err())] {
+                unread.extend(why.map(|why| (format!("{what} of {scope}"), why.clone())));
+            }
+            let config = config.ok().flatten().cloned();
+            let mode = mode.ok().flatten().cloned();
+            // A mode that a migration set there, or that is not known here, is nobody's to copy.
+            let mode = mode.filter(|m| !matches!(m, RegistryMode::Import | RegistryMode::Other(_)));
+            if config.is_some() || mode.is_some() {
+                self.plan.settings.push(SettingWrite { scope, config, mode });
             }
         }
+        for (what, why) in unread {
+            self.note_unknown(Side::Green, what, &why);
+        }
+    }
+}
+
+/// What blue says for itself, where green says something else or nothing. Where green has no such setting there is
+/// nothing to set.
+///
+/// # Errors
+/// What green says is not known: then nothing is written over it.
+fn choose_setting<'a, T: PartialEq>(
+    ours: &'a RegistryAnswer<Option<T>>,
+    theirs: Option<&RegistryAnswer<Option<T>>>,
+) -> Result<Option<&'a T>, Trouble> {
+    let Some(Some(own)) = ours.as_told() else { return Ok(None) };
+    match theirs {
+        None | Some(RegistryAnswer::Told(None)) => Ok(Some(own)),
+        Some(RegistryAnswer::Told(Some(there))) => Ok(Some(own).filter(|own| *own != there)),
+        Some(RegistryAnswer::NotOffered) => Ok(None),
+        Some(RegistryAnswer::Unknown(why)) => Err(why.clone()),
     }
 }

@@ -25,6 +25,7 @@ mod obstacle;
 mod order;
 mod protobuf;
 mod subject;
+mod survey;
 mod written;
 
 pub use compare::{RecordIdFinding, compare_contents, compare_record_ids, list_ids_to_read};
@@ -39,6 +40,7 @@ pub use meaning::{MeaningLayer, MeaningVerdict, compare_schemas, identify_schema
 pub use obstacle::ImportObstacle;
 pub use order::{ImportOrder, order_by_references};
 pub use subject::{DEFAULT_CONTEXT, SchemaId, SubjectVersion, encode_subject, split_context};
+pub use survey::SchemaSurvey;
 pub use written::{WriteLoss, compare_written};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::*;
-use crate::base::{Side, Sides, Trouble};
+use crate::base::{At, Side, Sides, Trouble};
 
 const X: &str = r#"{"type":"record","name":"I","fields":[{"name":"x","type":"int"}]}"#;
 const X_REPRINTED: &str = r#"{"fields": [{"type": {"type": "int"}, "name": "x"}], "name": "I", "type": "record"}"#;
@@ -218,6 +218,22 @@ fn what_is_not_known_is_never_the_same() {
         let mut green = blue.0.clone();
         harm(&mut green);
         assert_eq!(compare_contents(&blue.0, &green).judge_parity(), SchemaVerdict::Unknown, "break {n}");
+    }
+}
+
+/// Its id is not known either: it may be in records, and was compared with nothing.
+#[test]
+fn what_blue_could_not_read_is_unknown_where_green_lacks_it_too() {
+    let mut blue = Built::confluent().with("a", 1, 1, avro(X)).with("b", 1, 1, avro(X)).with("b", 2, 2, avro(R));
+    for (subject, version) in [("a", 1), ("b", 2)] {
+        blue.subject(subject).versions.get_mut(&version).unwrap().content = RegistryAnswer::Unknown(trouble());
+    }
+    let green = Built::confluent().with("b", 1, 1, avro(X));
+    let found = blue.compared(&green).findings;
+    for version in ["a version 1", "b version 2"] {
+        let unread =
+            |f: &SchemaFinding| matches!(f, SchemaFinding::NotRead { side: Side::Blue, what, .. } if what == version);
+        assert_eq!(found.iter().filter(|f| unread(f)).count(), 1, "{version}: {found:#?}");
     }
 }
 
@@ -450,6 +466,27 @@ fn settings_that_blue_says_for_itself_are_planned() {
     let settings = blue.planned(&Built::confluent(), Keeping::Keeps).settings;
     let scope = SettingScope::Subject("a".into());
     assert_eq!(settings, [SettingWrite { scope, config: Some(config), mode: Some(RegistryMode::ReadOnly) }]);
+    // what green says and could not be read is not written over, and a server without modes has none to set
+    let mut green = blue.clone();
+    green.subject("a").own =
+        ScopeSettings { config: RegistryAnswer::Unknown(trouble()), mode: RegistryAnswer::NotOffered };
+    let plan = blue.planned(&green, Keeping::Keeps);
+    assert_eq!((plan.settings.len(), plan.obstacles.len()), (0, 1), "{plan:#?}");
+    assert!(plan.obstacles[0].describe_obstacle().contains("compatibility of a is not known"), "{plan:#?}");
+}
+
+#[test]
+fn a_survey_is_whole_only_where_nothing_is_unknown() {
+    let blue = Built::confluent().with("a", 1, 1, avro(X));
+    let survey = |green: &Built| SchemaSurvey::of_contents(At(5), &blue.0, &green.clone().asked_about(&blue).0);
+    assert!(survey(&blue).is_whole());
+    let empty = survey(&Built::confluent());
+    assert_eq!((empty.parity.judge_parity(), empty.is_whole()), (SchemaVerdict::Differs, true));
+    assert_eq!((empty.plan.imports.len(), empty.plan.probe_first), (1, true), "nothing was tried yet");
+    let mut unread = Built::confluent();
+    unread.0.global.mode = RegistryAnswer::Unknown(trouble());
+    assert!(!survey(&unread).is_whole());
+    assert_eq!(survey(&unread).list_findings(SchemaSeverity::Unknown).count(), 1);
 }
 
 #[test]
