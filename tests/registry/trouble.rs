@@ -73,7 +73,8 @@ async fn what_is_no_registry_is_told_by_what_it_answers() {
 
 #[tokio::test]
 async fn one_question_that_fails_is_unknown_in_its_place() {
-    let cases: [(&str, fn(&RegistryContent) -> bool); 6] = [
+    type Shows = fn(&RegistryContent) -> bool;
+    let cases: [(&str, Shows); 6] = [
         ("GET /config ", |c| c.global.config.why_unknown().is_some()),
         ("GET /mode/imp-value ", |c| c.subjects["imp-value"].own.mode.why_unknown().is_some()),
         ("GET /contexts ", |c| c.contexts.why_unknown().is_some()),
