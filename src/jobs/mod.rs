@@ -2,6 +2,7 @@
 //! and stops within about a second when it is told to.
 
 pub mod compare;
+mod connectivity;
 pub mod preflight;
 pub mod replay;
 pub mod translate;

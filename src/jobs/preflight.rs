@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::connectivity;
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::identity::Unverified;
 use crate::estate::inventory::Inventory;
@@ -30,6 +31,8 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
         tokio::join!(look_at_setup(tools.cluster(Side::Blue)), look_at_setup(tools.cluster(Side::Green)));
     let looks = Sides { blue: blue.map_err(Unverified::Unknown)?, green: green.map_err(Unverified::Unknown)? };
     let scope = plan.parity_scope(&looks.blue, &looks.green);
+    let advertised = Sides::from_fn(|side| tools.cluster(side).advertised_addresses());
+    let tries = connectivity::try_reach(plan, &advertised).await;
     let excluded = match &scope.topics {
         TopicScope::All { excluded, .. } => excluded.iter().cloned().collect(),
         TopicScope::Listed(_) => Vec::new(),
@@ -39,7 +42,7 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
         at: Clock.now(),
         clusters,
         excluded,
-        parity: compare_inventories(&looks.blue, &looks.green, &scope),
+        parity: compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries),
     })
 }
 

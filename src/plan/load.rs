@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::connectivity::ConnectivityPlan;
 use super::metrics::MetricsSource;
 use super::model::{ClusterPlan, ControllerPlan, DiffPlan, GroupLimits, Plan};
 use super::parity::ParityPlan;
@@ -138,6 +139,7 @@ impl Plan {
             notify: Vec::new(),
             controller: ControllerPlan::default(),
             parity: ParityPlan::default(),
+            connectivity: ConnectivityPlan::default(),
         };
         Ok(LoadedPlan { plan, warnings: Vec::new(), places: Places::default() })
     }

@@ -8,6 +8,7 @@ pub mod address;
 pub mod calendar;
 pub(crate) mod client_config;
 mod clusters;
+pub mod connectivity;
 mod digest;
 pub mod duration;
 pub mod generate;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::calendar::Appointment;
+use super::connectivity::ConnectivityPlan;
 use super::metrics::{Credentials, MetricsPlan};
 use super::notify::NotifyPlan;
 use super::parity::ParityPlan;
@@ -63,6 +64,8 @@ pub struct Plan {
     pub controller: ControllerPlan,
     /// How green is meant to be set up beside blue.
     pub parity: ParityPlan,
+    /// How green is tried from where the consumers run.
+    pub connectivity: ConnectivityPlan,
 }
 
 /// What a controller that acts on the plan serves (`[controller]`).

@@ -112,6 +112,11 @@ fn read_set_commands(field: &Field<'_>, of: SettingKind) -> Option<SetCommand> {
 
 /// A program and its arguments; no shell reads them.
 fn read_argv(field: &Field<'_>, of: SettingKind, setting: bool) -> Option<Vec<String>> {
+    read_argv_checked(field, &|item, arg| check_placeholders(item, arg, of, setting))
+}
+
+/// The same with a check of each of its words.
+pub(super) fn read_argv_checked(field: &Field<'_>, check: &dyn Fn(&Field<'_>, &str)) -> Option<Vec<String>> {
     if let DeValue::String(_) = field.value {
         let words = field.string()?;
         let parts: Vec<String> = words.split_whitespace().map(quoted_name).collect();
@@ -122,7 +127,7 @@ fn read_argv(field: &Field<'_>, of: SettingKind, setting: bool) -> Option<Vec<St
     let items = field.items("a list of the program and its arguments", false)?;
     let args: Vec<String> = items.iter().filter_map(Field::string).collect();
     for (item, arg) in items.iter().zip(&args) {
-        check_placeholders(item, arg, of, setting);
+        check(item, arg);
     }
     // One of them is no text, and was told so where it stands.
     if args.len() < items.len() {
@@ -137,19 +142,28 @@ fn read_argv(field: &Field<'_>, of: SettingKind, setting: bool) -> Option<Vec<St
 
 fn check_placeholders(field: &Field<'_>, text: &str, of: SettingKind, setting: bool) {
     for word in find_placeholders(text) {
-        let known = of.placeholders();
-        if !known.contains(&word) {
-            let near = find_nearest(word, known.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
-            let list: Vec<String> = known.iter().map(|w| format!("{{{w}}}")).collect();
-            let all = format!("known here: {}", list.join(" "));
-            field.error(format!("unknown placeholder {{{word}}}"), Some(near.unwrap_or(all)));
-        } else if !setting && matches!(word, "state" | "value" | "side") {
+        if !check_placeholder(field, word, of.placeholders()) {
+            continue;
+        }
+        if !setting && matches!(word, "state" | "value" | "side") {
             field.error(
                 format!("{{{word}}} has no value in \"get\": it is what get finds out"),
                 Some("print the state as one word".to_owned()),
             );
         }
     }
+}
+
+/// Whether a placeholder is one of those known here; if not it is said.
+pub(super) fn check_placeholder(field: &Field<'_>, word: &str, known: &[&str]) -> bool {
+    if known.contains(&word) {
+        return true;
+    }
+    let near = find_nearest(word, known.iter().copied()).map(|w| format!("did you mean {{{w}}}?"));
+    let list: Vec<String> = known.iter().map(|w| format!("{{{w}}}")).collect();
+    let all = format!("known here: {}", list.join(" "));
+    field.error(format!("unknown placeholder {{{word}}}"), Some(near.unwrap_or(all)));
+    false
 }
 
 fn check_state(state: &str, field: &Field<'_>, of: SettingKind) -> bool {

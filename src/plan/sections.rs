@@ -12,7 +12,7 @@ use super::model::{
 use super::problem::find_nearest;
 use super::provider::SettingKind;
 use super::reader::{Field, TableReader, quoted_name};
-use super::{clusters, listen, load, metrics, model, notify, parity, providers, schedule};
+use super::{clusters, connectivity, listen, load, metrics, model, notify, parity, providers, schedule};
 use crate::base::sanitise::visible_text;
 use crate::base::{At, Sides};
 use crate::migration::facts::settings::Mode;
@@ -65,6 +65,7 @@ pub(super) fn read_plan(mut root: TableReader<'_>, base: &Path, file: Option<&Pa
         notify: notify::read_notify(&mut root, base),
         controller: read_controller(&mut root),
         parity: parity::read_parity(&mut root),
+        connectivity: connectivity::read_connectivity(&mut root, base),
         clusters,
     };
     root.report_unknown_keys();

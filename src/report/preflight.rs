@@ -7,7 +7,9 @@ use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::format_plural;
 use crate::base::sanitise::{visible_name, visible_names, visible_text};
-use crate::parity::{Gravity, Mend, ParityReport, ParityRow, ParityState, ParityVerdict, RedFlag, RedFlagState};
+use crate::parity::{
+    Gravity, Mend, ParityArea, ParityReport, ParityRow, ParityState, ParityVerdict, RedFlag, RedFlagState,
+};
 
 /// A terminal's width, cells: a table that is wider is no table there.
 const WIDTH: usize = 80;
@@ -26,7 +28,8 @@ const SCHEMA: u32 = 1;
 #[must_use]
 pub fn to_json(report: &ParityReport) -> Value {
     let parity = &report.parity;
-    let areas: serde_json::Map<String, Value> = ParityReport::areas()
+    let areas: serde_json::Map<String, Value> = report
+        .areas()
         .map(|area| {
             let mut count = json!(parity.count_area(area));
             count["verdict"] = json!(parity.verdict_of(area));
@@ -160,7 +163,7 @@ fn write_headline(report: &ParityReport) -> String {
 /// A line an area: how many are the same, missing, different, beyond, unknown. A dash is none.
 fn write_counts(report: &ParityReport) -> String {
     let mut out = format!("{:<9}{:>8}{:>9}{:>9}{:>9}{:>9}\n", "", "same", "missing", "differ", "beyond", "unknown");
-    for area in ParityReport::areas() {
+    for area in report.areas() {
         let count = |word: &str| report.parity.rows_of(area).filter(|row| state_word(&row.state) == word).count();
         let same = report.parity.same.get(&area).copied().unwrap_or(0);
         let [same, missing, differs, beyond, unknown] =
@@ -254,15 +257,19 @@ fn write_left_out(report: &ParityReport) -> String {
         if more == 0 { said } else { format!("{said} and {more} more") }
     };
     let mut out = String::new();
+    if !report.parity.same.contains_key(&ParityArea::Reach) {
+        out += "\nnot tried: which brokers the consumers reach ([connectivity] in the plan)\n";
+    }
+    let mut topics = String::new();
     let internal = report.parity.internal.iter().map(|(kind, names)| (kind.to_string(), name_some(&mut names.iter())));
     let plan = (!report.excluded.is_empty()).then(|| ("plan".to_owned(), name_some(&mut report.excluded.iter())));
     for (of, names) in internal.chain(plan) {
-        if out.is_empty() {
-            out += "\ntopics that were left out, by who makes them or leaves them out\n";
+        if topics.is_empty() {
+            topics += "\ntopics that were left out, by who makes them or leaves them out\n";
         }
-        out += &wrap_words(&format!("  {of:<9}{names}"), INDENT);
+        topics += &wrap_words(&format!("  {of:<9}{names}"), INDENT);
     }
-    out
+    out + &topics
 }
 
 /// A text as lines of at most [`WIDTH`] cells, the later ones indented; a word that is longer is broken.

@@ -33,8 +33,9 @@ impl ParityReport {
         self.parity.same.values().sum()
     }
 
-    /// The areas in their order, those without anything in them too.
-    pub fn areas() -> impl Iterator<Item = ParityArea> {
-        <ParityArea as strum::IntoEnumIterator>::iter()
+    /// The areas in their order, those without anything in them too; what is reached only where it was tried.
+    pub fn areas(&self) -> impl Iterator<Item = ParityArea> {
+        let tried = |area: &ParityArea| *area != ParityArea::Reach || self.parity.same.contains_key(area);
+        <ParityArea as strum::IntoEnumIterator>::iter().filter(tried)
     }
 }

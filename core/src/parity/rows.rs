@@ -30,6 +30,8 @@ pub enum ParityArea {
     Users,
     /// Who is slowed down, and from where on.
     Quotas,
+    /// Which brokers are reached from where the consumers run.
+    Reach,
 }
 
 /// How grave a difference is. In the order in which rows are shown.
@@ -101,6 +103,13 @@ pub enum ParitySubject {
         /// Which limit.
         limit: String,
     },
+    /// A broker of green, from where a consumer runs.
+    Reach {
+        /// The pod or host.
+        pod: String,
+        /// `host:port`.
+        address: String,
+    },
 }
 
 impl fmt::Display for ParitySubject {
@@ -115,6 +124,7 @@ impl fmt::Display for ParitySubject {
             ParitySubject::Acl(acl) => write!(f, "{acl}"),
             ParitySubject::User(name) => f.write_str(&visible_name(name)),
             ParitySubject::Quota { entity, limit } => write!(f, "{entity} {}", visible_name(limit)),
+            ParitySubject::Reach { pod, address } => write!(f, "{} to {}", visible_name(pod), visible_name(address)),
         }
     }
 }
@@ -214,9 +224,13 @@ impl RowBook {
         *self.same.entry(area).or_default() += count;
     }
 
-    /// The gravest first, then by area and name: two looks at the same clusters give the same table.
     pub(super) fn into_sorted(mut self) -> (Vec<ParityRow>, BTreeMap<ParityArea, usize>) {
-        self.rows.sort_by(|a, b| (a.gravity, a.area, &a.subject).cmp(&(b.gravity, b.area, &b.subject)));
+        sort_rows(&mut self.rows);
         (self.rows, self.same)
     }
+}
+
+/// The gravest first, then by area and name: two looks at the same clusters give the same table.
+pub(super) fn sort_rows(rows: &mut [ParityRow]) {
+    rows.sort_by(|a, b| (a.gravity, a.area, &a.subject).cmp(&(b.gravity, b.area, &b.subject)));
 }

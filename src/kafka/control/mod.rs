@@ -9,6 +9,7 @@
 //! Nothing here waits without a bound, and every failure is a [`crate::base::Trouble`].
 
 mod acls;
+mod addresses;
 mod commits;
 mod connection;
 mod coordinators;
