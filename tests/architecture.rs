@@ -104,7 +104,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("session", &["base", "estate", "offsets", "migration", "plan", "snapshot", "kafka", "flags", "journal"]),
     (
         "jobs",
-        &["base", "estate", "parity", "offsets", "diff", "replay", "migration", "plan", "snapshot", "kafka", "session"],
+        &[
+            "base",
+            "estate",
+            "parity",
+            "offsets",
+            "diff",
+            "replay",
+            "migration",
+            "plan",
+            "net",
+            "snapshot",
+            "kafka",
+            "session",
+        ],
     ),
     (
         "controller",
