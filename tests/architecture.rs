@@ -87,11 +87,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("base", &[]),
     ("estate", &["base"]),
     ("parity", &["base", "estate"]),
+    ("provision", &["base", "estate", "parity"]),
     ("offsets", &["base"]),
     ("diff", &["base", "offsets"]),
     ("replay", &["base"]),
     ("schemas", &["base"]),
-    ("migration", &["base", "estate", "offsets", "replay"]),
+    ("migration", &["base", "estate", "offsets", "provision", "replay"]),
     ("plan", &["base", "estate", "parity", "offsets", "migration"]),
     ("net", &["base", "plan"]),
     ("kafka", &["base", "estate", "net", "plan"]),
@@ -100,7 +101,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("notify", &["base", "net", "plan", "migration"]),
     ("registry", &["base", "net", "plan", "schemas"]),
     ("journal", &["base", "migration"]),
-    ("snapshot", &["base", "estate", "offsets", "diff", "replay", "migration", "plan"]),
+    ("snapshot", &["base", "estate", "provision", "offsets", "diff", "replay", "migration", "plan"]),
     ("session", &["base", "estate", "offsets", "migration", "plan", "snapshot", "kafka", "flags", "journal"]),
     (
         "jobs",
@@ -108,6 +109,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "base",
             "estate",
             "parity",
+            "provision",
             "offsets",
             "diff",
             "replay",
@@ -139,7 +141,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("tui", &["base", "estate", "offsets", "migration", "snapshot"]),
-    ("report", &["base", "estate", "parity", "offsets", "diff", "replay", "schemas", "migration", "snapshot"]),
+    (
+        "report",
+        &["base", "estate", "parity", "provision", "offsets", "diff", "replay", "schemas", "migration", "snapshot"],
+    ),
     ("sim", &["base", "estate", "offsets"]),
     (
         "cli",
@@ -211,7 +216,7 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// The rooms of `core/`: Cargo keeps clients and runtimes out of them, this test what the standard library would let in.
-const PURE: &[&str] = &["base", "estate", "migration", "offsets", "diff", "parity", "replay", "schemas"];
+const PURE: &[&str] = &["base", "estate", "migration", "offsets", "diff", "parity", "provision", "replay", "schemas"];
 
 #[test]
 fn the_core_is_pure() {
@@ -301,7 +306,8 @@ const CHANGES: &[(&str, &[&str])] = &[
 /// A session that only looks has no way to what changes a cluster: it is called where a lease is held.
 #[test]
 fn clusters_are_changed_where_a_lease_is_held() {
-    const MAY_CHANGE: &[&str] = &["src/controller/eos/", "src/controller/executor/", "src/jobs/replay/"];
+    const MAY_CHANGE: &[&str] =
+        &["src/controller/eos/", "src/controller/executor/", "src/jobs/provision/", "src/jobs/replay/"];
     // `kafka` makes the requests, `sim` answers them.
     const ITSELF: &[&str] = &["src/kafka/", "src/sim/"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -14,6 +14,8 @@ pub mod migration;
 pub mod offsets;
 /// How both clusters are set up, side by side, and what would mend green.
 pub mod parity;
+/// Green set up as blue is, one change after the other: what is still to do, and what came of each.
+pub mod provision;
 /// Which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
 /// What two schema registries hold, whether they say the same, what would have to be imported.

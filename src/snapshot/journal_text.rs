@@ -18,6 +18,7 @@ use crate::migration::facts::event::{ComparedCounts, DrainProof, Event, JournalE
 use crate::migration::facts::overrides::{Accepted, GateName};
 use crate::migration::tell::edges::describe_phase_turn;
 use crate::offsets::verdict::GroupTranslation;
+use crate::provision::ProvisionStep;
 
 /// Tells entries in words. It remembers which run is about what, so entries go in by number, from the first.
 #[derive(Debug, Clone, Default)]
@@ -66,6 +67,7 @@ impl JournalText {
             Event::Resumed { subject } => format!("resume {}", bare_name(subject)),
             Event::ReplayStarted { replay, .. } => format!("replay {}", visible_name(replay)),
             Event::ReplayResumed { replay } => format!("go on with replay {}", visible_name(replay)),
+            Event::Provision { step: ProvisionStep::Started { .. }, .. } => "provision green".to_owned(),
             _ => return None,
         })
     }
@@ -125,7 +127,8 @@ impl JournalText {
             | Event::PhaseTurned { .. }
             | Event::ReplayStarted { .. }
             | Event::ReplayResumed { .. }
-            | Event::ReplayEnded { .. } => Some(Subject::Migration),
+            | Event::ReplayEnded { .. }
+            | Event::Provision { .. } => Some(Subject::Migration),
             _ => event.run().and_then(|run| self.runs.get(&run)).map(|(_, subject)| subject.clone()),
         }
     }
@@ -172,6 +175,9 @@ impl JournalText {
                 format!("compared {what}: {verdict}; {}", describe_counts(counts))
             }
             Event::Noticed { subject, what } => format!("{subject}: {what}"),
+            Event::Provision { provision, step } => {
+                format!("provisioning {}: {}", visible_name(provision), step.describe())
+            }
             Event::ReplayStarted { .. } | Event::ReplayResumed { .. } | Event::ReplayEnded { .. } => {
                 describe_replay(event)
             }

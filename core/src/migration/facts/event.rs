@@ -15,6 +15,7 @@ use crate::migration::rules::reads::{RememberedReads, RunTopics};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::trigger::Arm;
 use crate::offsets::verdict::GroupTranslation;
+use crate::provision::ProvisionStep;
 use crate::replay::spec::{ReplayEnd, ReplaySpec};
 
 /// Reads words that an earlier version wrote without looking for secrets in them.
@@ -437,6 +438,14 @@ pub enum Event {
         replay: String,
         /// How.
         end: ReplayEnd,
+    },
+    /// Green is set up as blue is: a step of that.
+    Provision {
+        /// Its id.
+        provision: String,
+        /// What happens.
+        #[serde(flatten)]
+        step: ProvisionStep,
     },
     /// Both clusters were compared record by record.
     Compared {
