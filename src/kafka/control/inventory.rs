@@ -12,9 +12,9 @@ use super::scatter::Anywhere;
 use super::settings::{Settings, SettingsQuestion};
 use super::transactions::to_answer;
 use crate::base::sanitise::visible_name;
-use crate::base::{Side, Trouble};
+use crate::base::{Cause, Side, Trouble};
 use crate::estate::acl::{Acl, AclFilter};
-use crate::estate::inventory::{Inventory, TopicDefinition};
+use crate::estate::inventory::{Inventory, QuotaEntity, TopicDefinition};
 use crate::estate::transactions::{Answer, Since};
 
 /// How often all brokers are asked for their ACLs while they show different ones: an ACL that was just made reaches them
@@ -28,6 +28,33 @@ impl Cluster {
         let found = self.inner.look_at_setup().await?;
         self.inner.check_one_cluster()?; // it may have been found out meanwhile
         Ok(found)
+    }
+}
+
+impl Cluster {
+    /// One topic as it is now; `None`: there is none of that name. Errors: it can't be told whether there is.
+    pub async fn look_at_topic(&self, topic: &str) -> Result<Option<TopicDefinition>, Trouble> {
+        let names = [topic.to_owned()];
+        let metadata = self.inner.refresh_metadata(Some(&names)).await?;
+        let (mut topics, unread) = self.inner.list_topics(&metadata);
+        let Some(mut found) = topics.remove(topic) else {
+            let untold = || {
+                let what = format!("{} did not say whether it has topic {}", self.side(), visible_name(topic));
+                Trouble::new(what, "look at the brokers' logs")
+            };
+            let why = unread.unwrap_or_else(untold);
+            return if why.cause == Some(Cause::NoSuchTopic) { Ok(None) } else { Err(why) };
+        };
+        let settings = self.inner.ask_each(&SettingsQuestion, &[Anywhere(topic.to_owned())]).await.into_values().next();
+        if let Some(settings) = settings {
+            found.settings = to_answer(settings, Since::V1_1);
+        }
+        Ok(Some(found))
+    }
+
+    /// Every client quota, as [`Cluster::take_inventory`] has them.
+    pub async fn describe_quotas(&self) -> Answer<BTreeMap<QuotaEntity, BTreeMap<String, f64>>> {
+        self.inner.fetch_quotas().await
     }
 }
 
