@@ -96,6 +96,8 @@ pub(crate) enum Verb {
     /// A producer
     #[command(subcommand)]
     Producer(ProducerVerb),
+    /// Set green up as blue is: topics, settings, ACLs, quotas; shows what it would do, and does it with --apply
+    Provision(super::provision::ProvisionArgs),
     /// Carry missing records to the other cluster, each exactly once
     Replay(Box<ReplayArgs>),
     /// Compare both clusters record by record: missing, extra, duplicated, reordered, with exact offsets
@@ -114,7 +116,7 @@ pub(crate) enum Verb {
     Man,
     /// An embedded pair of clusters until standard input closes (tests)
     #[command(hide = true)]
-    Sim(SimArgs),
+    Sim(super::sim::SimArgs),
 }
 
 /// `cutover demo`.
@@ -575,18 +577,4 @@ pub(crate) enum JournalVerb {
     Verify,
     /// Every entry as a line of JSON
     Export,
-}
-
-/// `cutover sim`.
-#[derive(Debug, Args)]
-pub(crate) struct SimArgs {
-    /// Directory for the flag file and the plan
-    #[arg(long)]
-    pub dir: PathBuf,
-    /// Traffic; 0 is two empty clusters
-    #[arg(long, default_value_t = 1.0)]
-    pub scale: f64,
-    /// Seed
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
 }

@@ -38,6 +38,7 @@ pub mod overrides;
 pub mod pages;
 mod plan;
 mod preflight;
+mod provision;
 mod replay;
 mod schemas;
 mod sim;
@@ -133,6 +134,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Offsets(verb)) => offsets::run(&global, verb),
         Some(Verb::Group(verb)) => act::run_group_verb(&global, verb),
         Some(Verb::Producer(verb)) => act::run_producer_verb(&global, verb),
+        Some(Verb::Provision(args)) => provision::run(&global, &args),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
         Some(Verb::Diff(args)) => diff::run(&global, &args),
         Some(Verb::Schemas) => schemas::run(&global),

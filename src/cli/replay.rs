@@ -248,7 +248,7 @@ async fn watch_for_interrupt(stop: Arc<Stop>, asking: Arc<AtomicBool>) {
 }
 
 /// Shows what is going to happen, and takes `--yes` or what is typed.
-fn ask_confirmation(question: &ReplayQuestion, yes: Option<&str>) -> ReplayAnswer {
+pub(super) fn ask_confirmation(question: &ReplayQuestion, yes: Option<&str>) -> ReplayAnswer {
     question.lines.iter().for_each(|line| say!("{}", visible_text(line)));
     if let Some(yes) = yes {
         return ReplayAnswer::Yes(yes.to_owned());

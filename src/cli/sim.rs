@@ -1,8 +1,25 @@
 //! `cutover sim` (hidden): an embedded pair as a process of its own, for tests that kill the cockpit.
 
-use super::args::SimArgs;
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::{Error, Exit};
 use crate::sim::serve::{ServeConfig, serve_pair};
+
+/// `cutover sim`.
+#[derive(Debug, Args)]
+pub(crate) struct SimArgs {
+    /// Directory for the flag file and the plan
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// Traffic; 0 is two empty clusters
+    #[arg(long, default_value_t = 1.0)]
+    pub scale: f64,
+    /// Seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
 
 /// Serves until standard input closes.
 pub fn run(args: &SimArgs) -> Result<Exit, Error> {

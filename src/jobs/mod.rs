@@ -4,5 +4,6 @@
 pub mod compare;
 mod connectivity;
 pub mod preflight;
+pub mod provision;
 pub mod replay;
 pub mod translate;

@@ -27,9 +27,7 @@ const LOOK: Duration = Duration::from_secs(120);
 pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified> {
     let tools = Tools::new(plan, Arc::new(TopicNames::new(plan)));
     let clusters = pins::identify_clusters(plan, &tools).await?;
-    let (blue, green) =
-        tokio::join!(look_at_setup(tools.cluster(Side::Blue)), look_at_setup(tools.cluster(Side::Green)));
-    let looks = Sides { blue: blue.map_err(Unverified::Unknown)?, green: green.map_err(Unverified::Unknown)? };
+    let looks = look_at_both(&tools).await?;
     let scope = plan.parity_scope(&looks.blue, &looks.green);
     let advertised = Sides::from_fn(|side| tools.cluster(side).advertised_addresses());
     let tries = connectivity::try_reach(plan, &advertised).await;
@@ -44,6 +42,13 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
         excluded,
         parity: compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries),
     })
+}
+
+/// How both clusters are set up. Errors: one of them could not be looked at.
+pub(super) async fn look_at_both(tools: &Tools) -> Result<Sides<Inventory>, Unverified> {
+    let (blue, green) =
+        tokio::join!(look_at_setup(tools.cluster(Side::Blue)), look_at_setup(tools.cluster(Side::Green)));
+    Ok(Sides { blue: blue.map_err(Unverified::Unknown)?, green: green.map_err(Unverified::Unknown)? })
 }
 
 async fn look_at_setup(cluster: &Cluster) -> Result<Inventory, Trouble> {

@@ -8,6 +8,7 @@ pub mod offsets;
 pub mod outcome;
 pub mod preflight;
 pub mod prometheus;
+pub mod provision;
 pub mod replay;
 pub mod schemas;
 pub mod text;

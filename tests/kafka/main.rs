@@ -43,6 +43,7 @@ mod offsets;
 mod one_name;
 mod planes;
 mod preflight;
+mod provision;
 mod reach;
 mod records;
 mod replay;
