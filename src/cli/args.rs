@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use strum::VariantNames as _;
 
 use super::overrides::OverrideArgs;
+use super::schemas::SchemasArgs;
 use crate::base::Side;
 use crate::offsets::Strategy;
 pub(crate) use init::InitArgs;
@@ -102,8 +103,8 @@ pub(crate) enum Verb {
     Replay(Box<ReplayArgs>),
     /// Compare both clusters record by record: missing, extra, duplicated, reordered, with exact offsets
     Diff(Box<DiffArgs>),
-    /// Compare both schema registries by meaning, ids first, and show the copy that green lacks; changes nothing
-    Schemas,
+    /// Compare both schema registries by meaning, ids first, and show the copy that green lacks, or make it
+    Schemas(SchemasArgs),
     /// What was decided and done
     #[command(subcommand)]
     Journal(JournalVerb),

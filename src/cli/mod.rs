@@ -137,7 +137,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Provision(args)) => provision::run(&global, &args),
         Some(Verb::Replay(args)) => replay::run(&global, &args),
         Some(Verb::Diff(args)) => diff::run(&global, &args),
-        Some(Verb::Schemas) => schemas::run(&global),
+        Some(Verb::Schemas(args)) => schemas::run(&global, &args),
         Some(Verb::Journal(verb)) => journal::run(&global, &verb),
         Some(Verb::Completions { shell }) => pages::completions(shell),
         Some(Verb::Man) => pages::man(),

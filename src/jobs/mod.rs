@@ -6,4 +6,5 @@ mod connectivity;
 pub mod preflight;
 pub mod provision;
 pub mod replay;
+pub mod schemas;
 pub mod translate;

@@ -50,6 +50,8 @@ pub(crate) struct HttpRequest<'a> {
     pub body: Option<(&'a str, Vec<u8>)>,
     /// `PUT` instead of `POST`.
     pub put: bool,
+    /// `DELETE` instead of `GET`.
+    pub delete: bool,
     /// Path and query, from the slash.
     pub path: &'a str,
     /// Headers besides `Host`, `Content-Type` and `User-Agent`. Never shown.
@@ -267,7 +269,10 @@ impl RemoteServer {
             builder = builder.header(name, value);
         }
         let request = match request.body {
-            None => builder.method(Method::GET).body(Full::default()),
+            None => {
+                let method = if request.delete { Method::DELETE } else { Method::GET };
+                builder.method(method).body(Full::default())
+            }
             Some((kind, body)) => {
                 let method = if request.put { Method::PUT } else { Method::POST };
                 builder.method(method).header("content-type", kind).body(Full::new(Bytes::from(body)))

@@ -160,6 +160,7 @@ impl NotifyTarget {
         let request = HttpRequest {
             body: Some((&self.plan.content_type, body)),
             put: self.plan.put,
+            delete: false,
             path: &line.path,
             headers: line.headers.iter().map(|(name, value)| (name.as_str(), value.clone())).collect(),
             timeout_ms: self.plan.timeout_ms,

@@ -36,6 +36,17 @@ pub(super) enum RegistryReply {
     NotOffered,
 }
 
+/// How something is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChangeKind {
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+    /// `DELETE`.
+    Delete,
+}
+
 impl RegistryClient {
     /// Reads secrets and certificates; connects to nothing.
     ///
@@ -71,6 +82,36 @@ impl RegistryClient {
         }
     }
 
+    /// Changes something. That it is changed only a look afterwards tells. Where there was nothing to delete, that is told.
+    ///
+    /// # Errors
+    /// It can't be reached, or refuses: with what to do.
+    pub(super) async fn change(
+        &self,
+        kind: ChangeKind,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<RegistryReply, Trouble> {
+        let body = body.map(|body| ("application/vnd.schemaregistry.v1+json", body.to_string().into_bytes()));
+        let (put, delete) = (kind == ChangeKind::Put, kind == ChangeKind::Delete);
+        let answer = self.send_request(HttpRequest { path, body, put, delete, ..HttpRequest::default() }).await?;
+        let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        match (answer.status, json) {
+            (200, Some(json)) => Ok(RegistryReply::Told(json)),
+            (204, _) => Ok(RegistryReply::NotOffered),
+            (404, Some(json)) if delete && json.get("error_code").is_some_and(says_absent) => Ok(RegistryReply::Absent),
+            (status, json) => {
+                let why = self.explain_refusal(&answer, json.as_ref());
+                let advice = match status {
+                    401 | 500.. => why.advice.clone(),
+                    403 => "let this user write subjects, modes and compatibility".to_owned(),
+                    _ => "the registry refuses this change: see its words".to_owned(),
+                };
+                Err(name_trouble(self.side, Trouble { advice, ..why }))
+            }
+        }
+    }
+
     /// An answer as it is, for telling kinds of servers apart; no answer is one too.
     pub(super) async fn probe(&self, path: &str) -> ProbeAnswer {
         let Ok(answer) = self.send(path).await else { return ProbeAnswer::default() };
@@ -80,6 +121,10 @@ impl RegistryClient {
     }
 
     async fn send(&self, path: &str) -> Result<HttpResponse, Trouble> {
+        self.send_request(HttpRequest { path, ..HttpRequest::default() }).await
+    }
+
+    async fn send_request(&self, request: HttpRequest<'_>) -> Result<HttpResponse, Trouble> {
         if self.unanswered.load(Ordering::Relaxed) >= GIVEN_UP {
             let what = format!(
                 "{} did not answer {GIVEN_UP} requests in a row: nothing more is asked",
@@ -87,8 +132,7 @@ impl RegistryClient {
             );
             return Err(name_trouble(self.side, Trouble::new(what, "see whether it runs, and look again")));
         }
-        let headers = self.headers.clone();
-        let request = HttpRequest { path, headers, timeout_ms: self.timeout_ms, ..HttpRequest::default() };
+        let request = HttpRequest { headers: self.headers.clone(), timeout_ms: self.timeout_ms, ..request };
         match self.server.send(request).await {
             Ok(answer) => {
                 self.unanswered.store(0, Ordering::Relaxed);

@@ -1,5 +1,5 @@
 //! Schema registries over Confluent's API (<https://docs.confluent.io/platform/current/schema-registry/develop/api.html>):
-//! reading only. What is read is the pure room's ([`crate::schemas`]), which compares it.
+//! what is read is the pure room's ([`crate::schemas`]), which compares it.
 //!
 //! Four kinds of servers speak this API and mean different things by it, so what kind one is is told by what it answers to
 //! questions that change nothing; what only a write could tell stays unknown here. Every answer is bounded in size and time,
@@ -9,6 +9,9 @@
 mod answer;
 mod client;
 mod read;
+mod write;
 
 pub use client::RegistryClient;
+pub(crate) use read::{find_numbers, find_schema, find_stored, read_settings_of};
 pub use read::{read_both, read_content, read_ids};
+pub(crate) use write::RegistryWriter;

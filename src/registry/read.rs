@@ -12,8 +12,8 @@ use crate::base::sanitise::visible_name;
 use crate::base::{Sides, Trouble};
 use crate::schemas::{
     DEFAULT_CONTEXT, ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryEvidence, RegistryMode,
-    SchemaId, SchemaText, ScopeSettings, StoredSchema, SubjectContent, SubjectVersion, detect_kind, encode_subject,
-    list_ids_to_read,
+    SchemaId, SchemaText, ScopeSettings, SettingScope, StoredSchema, SubjectContent, SubjectVersion, detect_kind,
+    encode_subject, list_ids_to_read,
 };
 
 /// Requests under way at a time.
@@ -236,10 +236,35 @@ async fn read_versions(client: &RegistryClient, content: &mut RegistryContent) {
     }
 }
 
-async fn read_stored(client: &RegistryClient, at: &SubjectVersion) -> RegistryAnswer<StoredSchema> {
+/// What a version holds, a soft-deleted one too; `None`: there is none.
+pub(crate) async fn find_stored(client: &RegistryClient, at: &SubjectVersion) -> RegistryAnswer<Option<StoredSchema>> {
     let path = format!("/subjects/{}/versions/{}?deleted=true", encode_part(&at.subject), at.version);
-    let answer = take_reply(client, client.ask(&path).await, |v| read_version(v, &at.subject, at.version));
-    expect_told(answer, || {
+    take_reply(client, client.ask(&path).await, |v| read_version(v, &at.subject, at.version))
+}
+
+/// Numbers of a subject's versions; `deleted`: soft-deleted ones too. `None`: there are none.
+pub(crate) async fn find_numbers(
+    client: &RegistryClient,
+    subject: &str,
+    deleted: bool,
+) -> RegistryAnswer<Option<Vec<u32>>> {
+    let deleted = if deleted { "?deleted=true" } else { "" };
+    let path = format!("/subjects/{}/versions{deleted}", encode_part(subject));
+    take_reply(client, client.ask(&path).await, read_numbers)
+}
+
+/// What a scope says for itself.
+pub(crate) async fn read_settings_of(client: &RegistryClient, scope: &SettingScope) -> ScopeSettings {
+    let path = match scope {
+        SettingScope::Global => String::new(),
+        SettingScope::Context(context) => format!("/:{}:", encode_part(context)),
+        SettingScope::Subject(subject) => format!("/{}", encode_part(subject)),
+    };
+    read_settings(client, &path).await
+}
+
+async fn read_stored(client: &RegistryClient, at: &SubjectVersion) -> RegistryAnswer<StoredSchema> {
+    expect_told(find_stored(client, at).await, || {
         // Apicurio does so with every version of a subject that is soft-deleted as a whole: their ids stay readable, and
         // nothing says which they are.
         let advice = "look again; if it stays so, the server hides versions of a subject that is deleted as a whole: \
@@ -249,11 +274,16 @@ async fn read_stored(client: &RegistryClient, at: &SubjectVersion) -> RegistryAn
 }
 
 async fn read_id(client: &RegistryClient, id: SchemaId) -> (SchemaId, RegistryAnswer<Option<SchemaText>>) {
+    let answer = find_schema(client, &id).await;
+    (id, answer)
+}
+
+/// What an id reads; `None`: it is not found.
+pub(crate) async fn find_schema(client: &RegistryClient, id: &SchemaId) -> RegistryAnswer<Option<SchemaText>> {
     // Ids of a context are found beside a name of it; the context alone will do.
     let path = match id.context.as_str() {
         DEFAULT_CONTEXT => format!("/schemas/ids/{}", id.id),
         context => format!("/schemas/ids/{}?subject=:{}:", id.id, encode_part(context)),
     };
-    let answer = take_reply(client, client.ask(&path).await, read_schema);
-    (id, answer)
+    take_reply(client, client.ask(&path).await, read_schema)
 }

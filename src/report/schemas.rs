@@ -8,8 +8,8 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides};
 use crate::schemas::{
-    ImportObstacle, Keeping, ModeSwitch, RegistryKind, SchemaFinding, SchemaImport, SchemaImportPlan, SchemaSeverity,
-    SchemaSurvey, SchemaVerdict, SettingWrite,
+    ImportObstacle, Keeping, ModeSwitch, RegistryKind, SchemaCopyReport, SchemaFinding, SchemaImport, SchemaImportPlan,
+    SchemaSeverity, SchemaSurvey, SchemaVerdict, SettingWrite,
 };
 
 /// Version of the JSON.
@@ -143,13 +143,13 @@ fn write_plan(out: &mut String, plan: &SchemaImportPlan) {
     }
     if !obstacles.is_empty() {
         write_words(out, "", 2, &format!("Not copied ({}):", obstacles.len()));
-        let rows = obstacles.iter().map(|o| AdvisedRow {
-            kind: discriminant(o),
-            words: o.describe_obstacle(),
-            advice: o.describe_advice(),
-        });
-        write_advised(out, rows.collect());
+        write_advised(out, obstacles.iter().map(advise_obstacle).collect());
     }
+}
+
+fn advise_obstacle(obstacle: &ImportObstacle) -> AdvisedRow<ImportObstacle> {
+    let (words, advice) = (obstacle.describe_obstacle(), obstacle.describe_advice());
+    AdvisedRow { kind: discriminant(obstacle), words, advice }
 }
 
 fn count_of(n: usize, noun: &str) -> String {
@@ -202,6 +202,47 @@ fn write_words(out: &mut String, head: &str, hang: usize, words: &str) {
     out.push('\n');
 }
 
+/// What a copy came to, and what was found afterwards.
+#[must_use]
+pub fn copy_to_text(report: &SchemaCopyReport) -> String {
+    let mut out = String::new();
+    let done = format!(
+        "Imported {}, soft-deleted {} of them as on blue; {} back in their own mode, {} set.",
+        count_of(report.imported.len(), "version"),
+        report.deleted.len(),
+        count_of(report.restored.len(), "subject"),
+        count_of(report.set.len(), "setting"),
+    );
+    write_words(&mut out, "", 2, &done);
+    if !report.left_out.is_empty() {
+        write_words(&mut out, "", 2, &format!("Left out at the last moment ({}):", report.left_out.len()));
+        write_advised(&mut out, report.left_out.iter().map(advise_obstacle).collect());
+    }
+    match &report.after {
+        Some(after) => out += &to_text(after),
+        None => write_words(&mut out, "", 2, "Not looked at afterwards: `cutover schemas` does."),
+    }
+    out
+}
+
+/// The JSON of a copy (docs/json.md).
+#[must_use]
+pub fn copy_to_json(report: &SchemaCopyReport, exit_code: u8) -> Value {
+    let left_out = report.left_out.iter().map(obstacle_to_json);
+    json!({
+        "schema": SCHEMA,
+        "exit_code": exit_code,
+        "imported": report.imported,
+        "deleted": report.deleted,
+        "restored": report.restored,
+        "set": report.set,
+        "left_out": left_out.collect::<Vec<Value>>(),
+        "trouble": report.trouble,
+        "before": report.before.as_ref().map(to_json),
+        "after": report.after.as_ref().map(to_json),
+    })
+}
+
 /// The JSON of a survey (docs/json.md). Schemas themselves are left out: each is read by its id.
 #[must_use]
 pub fn to_json(survey: &SchemaSurvey) -> Value {
@@ -243,10 +284,7 @@ fn plan_to_json(plan: &SchemaImportPlan) -> Value {
             "leave_deleted": i.leave_deleted,
         })
     });
-    let obstacles = plan
-        .obstacles
-        .iter()
-        .map(|o: &ImportObstacle| add_words(json!(o), [], (o.describe_obstacle(), o.describe_advice())));
+    let obstacles = plan.obstacles.iter().map(obstacle_to_json);
     json!({
         "probe_first": plan.probe_first,
         "modes": plan.modes,
@@ -254,6 +292,10 @@ fn plan_to_json(plan: &SchemaImportPlan) -> Value {
         "settings": plan.settings,
         "obstacles": obstacles.collect::<Vec<Value>>(),
     })
+}
+
+fn obstacle_to_json(obstacle: &ImportObstacle) -> Value {
+    add_words(json!(obstacle), [], (obstacle.describe_obstacle(), obstacle.describe_advice()))
 }
 
 /// An object with the words for it.

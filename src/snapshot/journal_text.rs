@@ -128,7 +128,8 @@ impl JournalText {
             | Event::ReplayStarted { .. }
             | Event::ReplayResumed { .. }
             | Event::ReplayEnded { .. }
-            | Event::Provision { .. } => Some(Subject::Migration),
+            | Event::Provision { .. }
+            | Event::SchemaCopy { .. } => Some(Subject::Migration),
             _ => event.run().and_then(|run| self.runs.get(&run)).map(|(_, subject)| subject.clone()),
         }
     }
@@ -174,6 +175,7 @@ impl JournalText {
             Event::Compared { what, verdict, counts, .. } => {
                 format!("compared {what}: {verdict}; {}", describe_counts(counts))
             }
+            Event::SchemaCopy { fact } => format!("schemas: {}", fact.describe_fact()),
             Event::Noticed { subject, what } => format!("{subject}: {what}"),
             Event::Provision { provision, step } => {
                 format!("provisioning {}: {}", visible_name(provision), step.describe())

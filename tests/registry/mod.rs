@@ -1,5 +1,6 @@
 //! Schema registries: the fake one held to recorded ones, and the program's reading and comparing held to it.
 
+mod apply;
 mod reading;
 mod recorded;
 mod trouble;

@@ -14,6 +14,7 @@
 mod avro;
 mod compare;
 mod content;
+mod copying;
 mod finding;
 mod forms;
 mod import;
@@ -33,6 +34,7 @@ pub use content::{
     ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaFormat, SchemaReference,
     SchemaText, ScopeSettings, StoredSchema, SubjectContent,
 };
+pub use copying::{SchemaCopyFact, SchemaCopyReport, UnfinishedCopy};
 pub use finding::{ParityCounts, SchemaFinding, SchemaParity, SchemaSeverity, SchemaVerdict, SettingScope};
 pub use import::{ImportTerms, ModeSwitch, SchemaImport, SchemaImportPlan, SettingWrite, plan_imports};
 pub use kind::{Keeping, ProbeAnswer, RegistryAbilities, RegistryEvidence, RegistryKind, RegistryServer, detect_kind};

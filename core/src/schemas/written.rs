@@ -30,6 +30,23 @@ pub enum WriteLoss {
     Unread(Trouble),
 }
 
+impl WriteLoss {
+    /// One sentence.
+    #[must_use]
+    pub fn describe_loss(&self) -> String {
+        match self {
+            WriteLoss::NotThere => "it is not there".to_owned(),
+            WriteLoss::OtherId(id) => format!("it has another id: {id}"),
+            WriteLoss::OtherMeaning(layer) => format!("it is another schema ({layer})"),
+            WriteLoss::References => "it references other versions".to_owned(),
+            WriteLoss::Extras(what) => format!("its {what} are not those that were sent"),
+            WriteLoss::IdUnreadable => "its id is not found".to_owned(),
+            WriteLoss::IdReadsOther(layer) => format!("its id reads another schema ({layer})"),
+            WriteLoss::Unread(why) => format!("it could not be read back: {}", why.what),
+        }
+    }
+}
+
 /// What was lost of an import, by the version and by the id as both are read back. Empty: all of it is there.
 #[must_use]
 pub fn compare_written(

@@ -18,6 +18,9 @@ pub use state::{Asked, Manner, State};
 /// Answers a request instead of the registry: a whole HTTP answer.
 pub type Instead = Box<dyn Fn(&str) -> Option<String> + Send>;
 
+/// Told of each request before it is answered, and with `true` after it.
+pub type Watch = Arc<dyn Fn(&str, bool) + Send + Sync>;
+
 /// Runs until the process ends; an idle thread costs nothing.
 #[derive(Clone)]
 pub struct FakeRegistry {
@@ -32,6 +35,7 @@ struct Inside {
     /// What the `Authorization` header must be.
     authorization: Option<String>,
     instead: Option<Instead>,
+    watch: Option<Watch>,
 }
 
 impl FakeRegistry {
@@ -49,7 +53,8 @@ impl FakeRegistry {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://127.0.0.1:{}", listener.local_addr().expect("bound").port());
-        let inside = Arc::new(Mutex::new(Inside { state, asked: Vec::new(), authorization: None, instead: None }));
+        let inside =
+            Arc::new(Mutex::new(Inside { state, asked: Vec::new(), authorization: None, instead: None, watch: None }));
         let (serves, acceptor) = (Arc::clone(&inside), acceptor.map(Arc::new));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -72,6 +77,12 @@ impl FakeRegistry {
     /// Answers some requests (`GET /path`) with something else.
     pub fn answer_instead(&self, instead: impl Fn(&str) -> Option<String> + Send + 'static) {
         self.inside.lock().expect("nobody panics with it").instead = Some(Box::new(instead));
+    }
+
+    /// Is told of each request, outside of the registry's lock: before it is answered, and with `true` when it has acted and
+    /// nobody has read the answer.
+    pub fn watch(&self, watch: impl Fn(&str, bool) + Send + Sync + 'static) {
+        self.inside.lock().expect("nobody panics with it").watch = Some(Arc::new(watch));
     }
 
     /// Looks at or changes what it holds.
@@ -101,6 +112,9 @@ fn answer_one(mut stream: impl Read + Write, inside: &Mutex<Inside>) {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let said =
         head.lines().find_map(|l| l.to_ascii_lowercase().starts_with("authorization: ").then(|| l[15..].to_owned()));
+    let watch = inside.lock().expect("nobody panics with it").watch.clone();
+    let tell = |done: bool| watch.iter().for_each(|watch| watch(&format!("{method} {target}"), done));
+    tell(false);
     let mut inside = inside.lock().expect("nobody panics with it");
     inside.asked.push(format!("{method} {target}"));
     let other = inside.instead.as_ref().and_then(|instead| instead(&format!("{method} {target}")));
@@ -118,6 +132,7 @@ fn answer_one(mut stream: impl Read + Write, inside: &Mutex<Inside>) {
         }
     };
     drop(inside);
+    tell(true);
     let _ = stream.write_all(answer.as_bytes());
     let _ = stream.flush();
 }

@@ -17,6 +17,7 @@ use crate::migration::soak::trigger::Arm;
 use crate::offsets::verdict::GroupTranslation;
 use crate::provision::ProvisionStep;
 use crate::replay::spec::{ReplayEnd, ReplaySpec};
+use crate::schemas::SchemaCopyFact;
 
 /// Reads words that an earlier version wrote without looking for secrets in them.
 fn read_hidden<'de, D: serde::Deserializer<'de>>(words: D) -> Result<String, D::Error> {
@@ -446,6 +447,12 @@ pub enum Event {
         /// What happens.
         #[serde(flatten)]
         step: ProvisionStep,
+    },
+    /// A step of a copy of schemas to green's registry.
+    SchemaCopy {
+        /// What was meant, or what came of it.
+        #[serde(flatten)]
+        fact: SchemaCopyFact,
     },
     /// Both clusters were compared record by record.
     Compared {

@@ -1,0 +1,39 @@
+//! A copy of schemas to green's registry: what `schemas` plans, carried out.
+//!
+//! The order of things: put back what an earlier copy left, look at both, ask, try whether green keeps ids, let subjects take
+//! imports, import (each read before and after), soft-delete again what blue has soft-deleted, give subjects their modes back,
+//! set what blue says of compatibility, look again. Each is in the journal before it is tried. A registry is believed by
+//! what it reads back: so a copy that died anywhere is gone on with by starting it again, and a second one sends nothing.
+//!
+//! Nothing that was there before is deleted: only the throw-away subject of the trial, and versions that a copy itself
+//! imported are soft-deleted where blue has them so.
+
+mod copier;
+mod run;
+
+use crate::base::Trouble;
+use crate::schemas::SchemaSurvey;
+
+pub use run::run_schema_copy;
+
+/// What has to be confirmed before anything is sent.
+#[derive(Debug, Clone)]
+pub struct SchemaCopyQuestion<'a> {
+    /// What was found, and the plan.
+    pub survey: &'a SchemaSurvey,
+    /// Versions that an earlier copy imported, and that are to be soft-deleted as on blue.
+    pub deletes: usize,
+    /// The migration's name: what `--yes=NAME` takes.
+    pub name: &'a str,
+}
+
+/// The one who asked.
+pub struct CopyScreen<'a> {
+    /// A line of words.
+    pub say: &'a mut (dyn FnMut(&str) + Send),
+    /// Asks for a confirmation: what was typed.
+    ///
+    /// # Errors
+    /// Not confirmed, and why.
+    pub confirm: &'a mut (dyn FnMut(&SchemaCopyQuestion<'_>) -> Result<String, Trouble> + Send),
+}
