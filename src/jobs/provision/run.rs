@@ -173,6 +173,8 @@ impl ProvisionSession<'_> {
         report: &mut ProvisionReport,
     ) -> Result<(), Halt> {
         let confirmed = self.ask_confirmation(ui, report)?;
+        // A person may have taken an hour over it: what the addresses lead to by now is what counts.
+        pins::identify_clusters(self.plan, self.tools).await?;
         let pending: Vec<(usize, Change)> = report
             .changes
             .iter()
