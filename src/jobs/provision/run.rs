@@ -1,7 +1,6 @@
 //! One provisioning from the look to the outcome.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::apply::{look_again, send_change};
 use super::{ProvisionRequest, ProvisionUi};
@@ -29,8 +28,8 @@ use crate::snapshot::Arming;
 /// How often green is looked at afterwards while it does not show yet what it confirmed: the controller's word reaches
 /// brokers one by one.
 const LOOKS_AFTER: u32 = 10;
-/// Between two of these looks. With the looks themselves that is several seconds; a quota shows within one.
-const BETWEEN: Duration = Duration::from_millis(300);
+/// Between two of these looks, ms. With the looks themselves that is several seconds; a quota shows within one.
+const BETWEEN_MS: u64 = 300;
 /// What a crash point names a change by, before its number from 0 (tests only).
 pub(super) const CRASH_KEY: &str = "provision/";
 
@@ -179,7 +178,8 @@ impl ProvisionSession<'_> {
             .changes
             .iter()
             .enumerate()
-            .filter_map(|(at, c)| c.held.is_none().then(|| (at, c.change.clone())))
+            .filter(|(_, c)| c.held.is_none())
+            .map(|(at, c)| (at, c.change.clone()))
             .collect();
         let changes = pending.iter().map(|(_, change)| change.clone()).collect();
         journalled.append_step(ProvisionStep::Started { changes, confirmed }).await?;
@@ -280,7 +280,7 @@ impl ProvisionSession<'_> {
                 report.warnings.push(format!("{unseen} changes were confirmed, and green does not show them yet"));
                 return;
             }
-            tokio::time::sleep(BETWEEN).await;
+            Clock.sleep(BETWEEN_MS).await;
         }
     }
 }
