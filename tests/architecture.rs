@@ -101,7 +101,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("notify", &["base", "net", "plan", "migration"]),
     ("registry", &["base", "net", "plan", "schemas"]),
     ("journal", &["base", "migration"]),
-    ("snapshot", &["base", "estate", "provision", "offsets", "diff", "replay", "migration", "plan"]),
+    ("snapshot", &["base", "estate", "parity", "provision", "offsets", "diff", "replay", "migration", "plan"]),
     ("session", &["base", "estate", "offsets", "migration", "plan", "snapshot", "kafka", "flags", "journal"]),
     (
         "jobs",
@@ -128,6 +128,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "base",
             "estate",
+            "parity",
             "offsets",
             "diff",
             "replay",
@@ -142,7 +143,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "jobs",
         ],
     ),
-    ("tui", &["base", "estate", "offsets", "migration", "snapshot"]),
+    ("tui", &["base", "estate", "parity", "offsets", "migration", "snapshot"]),
     (
         "report",
         &["base", "estate", "parity", "provision", "offsets", "diff", "replay", "schemas", "migration", "snapshot"],

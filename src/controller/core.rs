@@ -11,6 +11,7 @@ mod export;
 mod fidelity;
 mod follow;
 mod look;
+mod setup;
 mod start;
 mod strand;
 mod tell;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 
 use compare::CurrentDiff;
 use fidelity::Fidelities;
+use setup::SetupLook;
 use start::{Inflow, open_core};
 use strand::StrandedRuns;
 
@@ -156,6 +158,7 @@ struct Core {
     progress: BTreeMap<String, String>,
     watching: Option<WatchedDialog>,
     comparing: CurrentDiff,
+    setup: SetupLook,
     fidelities: Fidelities,
     turns: Edges,
     herald: Notifier,
@@ -241,6 +244,7 @@ impl Core {
                 },
                 Some(measured) = self.measurements.join_next() => self.take_measurements(measured),
                 Some(came) = self.comparing.tasks.join_next() => self.take_diff_outcome(came).await,
+                Some(came) = self.setup.tasks.join_next() => self.take_setup(came),
                 Some(murmur) = inflow.heard.recv() => self.note_progress(murmur),
                 Some(one) = inflow.sampled.recv() => self.take_sample(one),
                 // Not in its own words, which may be made of what the clients were given.
@@ -417,6 +421,11 @@ impl Core {
                 self.publish();
                 Reply::Diff { id, result }
             }
+            Ask::LookAtSetup => {
+                self.look_at_setup();
+                self.publish();
+                return;
+            }
             Ask::StopDiff { id } => Reply::Diff { id, result: self.stop_diff() },
         };
         if self.ends.replies.try_send(reply).is_err() {
@@ -459,6 +468,7 @@ impl Core {
             lines: &self.lines,
             notices: &self.notices,
             diff: self.diff_view(),
+            parity: self.parity_view(),
             fidelity: self.fidelity_by_producer(),
             calendar: self.dates.at(&self.plan, now),
             unsound: self.unsound.as_ref(),
@@ -472,6 +482,8 @@ impl Core {
     async fn end(mut self, heard: &mut mpsc::Receiver<EffectProgress>) {
         self.stopping = true;
         self.measurements.abort_all();
+        // It only reads: nothing of it is worth waiting for.
+        self.setup.tasks.abort_all();
         if let Some(executor) = &self.executor {
             executor.wind_up();
         }

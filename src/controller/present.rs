@@ -18,7 +18,7 @@ use crate::migration::run::machine::{Machine, SessionMode};
 use crate::plan::calendar::Calendar;
 use crate::plan::{Plan, ProviderPlan};
 use crate::session::options::{Options, Want};
-use crate::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, Snapshot};
+use crate::snapshot::{Arming, DiffView, Fidelity, Header, JournalLine, Notice, ParityView, Snapshot};
 
 /// Why a session that has just started changes nothing yet.
 pub(crate) const OPENING: &str = "the journal is being opened";
@@ -38,6 +38,7 @@ pub(super) struct Scene<'a> {
     pub notices: &'a VecDeque<Notice>,
     /// The diff under way, or the last one.
     pub diff: Option<DiffView>,
+    pub parity: Option<ParityView>,
     /// What samples say of producers.
     pub fidelity: BTreeMap<String, Fidelity>,
     /// What the plan moves when.
@@ -127,6 +128,7 @@ pub(super) fn skeleton(plan: &Plan, options: &Options, now: At) -> Snapshot {
         lines: &VecDeque::new(),
         notices: &VecDeque::new(),
         diff: None,
+        parity: None,
         fidelity: BTreeMap::new(),
         calendar: CalendarCache::default().at(plan, now),
         unsound: None,
@@ -167,6 +169,7 @@ pub(super) fn build_snapshot(scene: &Scene<'_>) -> Snapshot {
         countdowns: scene.machine.countdowns(),
         journal: scene.lines.iter().cloned().collect(),
         diff: scene.diff.clone(),
+        parity: scene.parity.clone(),
         calendar: scene.calendar.clone(),
     };
     if let Some(why) = scene.unsound {

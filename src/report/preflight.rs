@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::base::format_plural;
 use crate::base::sanitise::{visible_name, visible_names, visible_text};
+use crate::base::{Sides, format_plural};
 use crate::parity::{
-    Gravity, Mend, ParityArea, ParityReport, ParityRow, ParityState, ParityVerdict, RedFlag, RedFlagState,
+    Gravity, Mend, ParityArea, ParityClass, ParityReport, ParityRow, ParityState, ParityVerdict, RedFlag, RedFlagState,
 };
 
 /// A terminal's width, cells: a table that is wider is no table there.
@@ -70,7 +70,7 @@ fn row_to_json(row: &ParityRow) -> Value {
         "green": row.green,
         "why": row.why,
         "advice": advice,
-        "do": describe_mend(row),
+        "do": row.describe_mend(),
         "change": change,
     })
 }
@@ -98,16 +98,6 @@ fn state_word(state: &ParityState) -> &'static str {
     }
 }
 
-/// What to do about a row, in words; `None`: nothing.
-fn describe_mend(row: &ParityRow) -> Option<String> {
-    match (&row.mend, &row.state) {
-        (Some(Mend::Change(change)), _) => Some(change.to_string()),
-        (Some(Mend::ByHand(words)), _) => Some(words.clone()),
-        (None, ParityState::Unknown(trouble)) if !trouble.advice.is_empty() => Some(trouble.advice.clone()),
-        (None, _) => None,
-    }
-}
-
 /// The page that answers what is missing, and what to do: the verdict and counts by kind, then the rows, the gravest
 /// first, then the red flags. 80 cells wide.
 #[must_use]
@@ -127,12 +117,12 @@ pub fn to_text(report: &ParityReport) -> String {
 
 /// Rows as people go through them: what blocks, what is unknown, what warns, what is good to know.
 fn sort_rows(rows: &[ParityRow]) -> [(&'static str, Vec<&ParityRow>); 4] {
-    let of = |gravity: Gravity| rows.iter().filter(|row| !row.is_unknown() && row.gravity == gravity).collect();
+    let of = |class: ParityClass| rows.iter().filter(|row| row.classify() == class).collect();
     [
-        ("BLOCKS: nothing moves with these", of(Gravity::Blocks)),
-        ("UNKNOWN: this could not be compared", rows.iter().filter(|row| row.is_unknown()).collect()),
-        ("WARNS: green behaves otherwise than blue", of(Gravity::Warns)),
-        ("good to know", of(Gravity::Notes)),
+        ("BLOCKS: nothing moves with these", of(ParityClass::Blocks)),
+        ("UNKNOWN: this could not be compared", of(ParityClass::Unknown)),
+        ("WARNS: green behaves otherwise than blue", of(ParityClass::Warns)),
+        ("good to know", of(ParityClass::Notes)),
     ]
 }
 
@@ -184,40 +174,20 @@ fn write_heading() -> String {
 /// One row: kind, name, what each side has, then why and what to do.
 fn write_row(row: &ParityRow) -> String {
     let name = row.subject.to_string();
-    let sides = describe_sides(row, &name);
-    let mut out = if name.width() <= NAME && sides.iter().all(|value| value.width() <= VALUE) {
-        let [blue, green] = &sides;
+    let Sides { blue, green } = row.describe_sides();
+    let mut out = if name.width() <= NAME && [&blue, &green].into_iter().all(|value| value.width() <= VALUE) {
         let pad = |text: &str, to: usize| " ".repeat(to.saturating_sub(text.width()) + 1);
-        let line = format!("  {:<9}{name}{}{blue}{}{green}", row.area, pad(&name, NAME), pad(blue, VALUE));
+        let line = format!("  {:<9}{name}{}{blue}{}{green}", row.area, pad(&name, NAME), pad(&blue, VALUE));
         format!("{}\n", line.trim_end())
     } else {
-        let [blue, green] = &sides;
         wrap_words(&format!("  {:<9}{name}", row.area), INDENT)
             + &wrap_words(&format!("{:INDENT$}blue {blue}, green {green}", ""), INDENT)
     };
     out += &wrap_words(&format!("{:INDENT$}{}", "", row.why), INDENT);
-    if let Some(what) = describe_mend(row) {
+    if let Some(what) = row.describe_mend() {
         out += &wrap_words(&format!("{:INDENT$}do: {what}", ""), INDENT + 4);
     }
     out
-}
-
-/// What blue and green have, in a word where the name says it already.
-fn describe_sides(row: &ParityRow, name: &str) -> [String; 2] {
-    let none = |is_blue: bool| match (&row.state, is_blue) {
-        (ParityState::Missing, false) => "missing",
-        (ParityState::Missing, true) => "has it",
-        (ParityState::Beyond, true) => "none",
-        (ParityState::Beyond, false) => "has it",
-        (ParityState::Unknown(_), _) => "?",
-        (ParityState::Differs, _) => "-",
-    };
-    let words = |value: &Option<String>, is_blue: bool| match value.as_deref() {
-        Some(value) if value == name => "has it".to_owned(),
-        Some(value) => visible_text(value),
-        None => none(is_blue).to_owned(),
-    };
-    [words(&row.blue, true), words(&row.green, false)]
 }
 
 fn write_flags(flags: &[RedFlag]) -> String {

@@ -133,6 +133,7 @@ fn snapshot() -> Snapshot {
         journal: Vec::new(),
         calendar: Calendar::default(),
         diff: None,
+        parity: None,
     }
 }
 

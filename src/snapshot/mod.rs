@@ -1,6 +1,7 @@
 //! What screens and reports see, and how they ask: plain values that serialise, so that a socket
 //! between controller and screens is no redesign.
 
+mod parity;
 mod place;
 mod verify;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod journal_text;
 
+pub use parity::*;
 pub(crate) use place::GroupPlace;
 pub use verify::*;
 
@@ -66,6 +68,9 @@ pub struct Snapshot {
     /// The diff that is under way, or the last one of this session.
     #[serde(default)]
     pub diff: Option<DiffView>,
+    /// How green is set up beside blue, when somebody has asked.
+    #[serde(default)]
+    pub parity: Option<ParityView>,
 }
 
 /// The migration and its controller.
@@ -441,6 +446,8 @@ pub enum Ask {
         /// Who asks.
         actor: Person,
     },
+    /// Look at how both clusters are set up, and compare; what comes of it is seen in the snapshots. One look at a time.
+    LookAtSetup,
     /// Stop the diff that is under way; what it has read is kept, so that it can go on.
     StopDiff {
         /// Number chosen by the screen; the reply carries it.
@@ -459,7 +466,7 @@ impl Ask {
             | Ask::Export { id, .. }
             | Ask::StartDiff { id, .. }
             | Ask::StopDiff { id } => Some(*id),
-            Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
+            Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::LookAtSetup => None,
         }
     }
 
@@ -473,7 +480,7 @@ impl Ask {
             | Ask::Export { id, .. }
             | Ask::StartDiff { id, .. }
             | Ask::StopDiff { id } => *id = number,
-            Ask::Watch { .. } | Ask::WatchChoice { .. } => {}
+            Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::LookAtSetup => {}
         }
         self
     }
@@ -487,7 +494,7 @@ impl Ask {
             Ask::Records { id, .. } => Some(Reply::Records { id: *id, result: Err(refusal) }),
             Ask::Export { id, .. } => Some(Reply::Exported { id: *id, result: Err(refusal) }),
             Ask::StartDiff { id, .. } | Ask::StopDiff { id } => Some(Reply::Diff { id: *id, result: Err(refusal) }),
-            Ask::Watch { .. } | Ask::WatchChoice { .. } => None,
+            Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::LookAtSetup => None,
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod hosting;
 pub mod model;
 pub mod palette;
+pub(crate) mod parity;
 pub mod partitions;
 pub mod picture;
 pub mod plain;

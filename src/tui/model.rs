@@ -83,6 +83,8 @@ pub enum Screen {
     Verify,
     /// The migration calendar.
     Calendar,
+    /// How green is set up beside blue.
+    Parity,
 }
 
 /// The values of the records on a partition's screen.
@@ -277,6 +279,8 @@ pub struct Model {
     pub values: RecordValues,
     /// The row under the cursor of the diff's screen.
     pub diff_at: usize,
+    /// The line under the cursor of the parity screen.
+    pub parity_at: usize,
     /// What the cursor of the calendar stands on.
     pub planned: Option<Subject>,
     /// The screen that the diff's or the calendar was opened from, or the calendar, from which another was.
@@ -323,6 +327,7 @@ impl Model {
             scroll: 0,
             values: RecordValues::Hidden,
             diff_at: 0,
+            parity_at: 0,
             planned: None,
             came_from: None,
             focus: ScreenFocus::Partitions,
@@ -408,7 +413,9 @@ impl Model {
     pub fn table(&self) -> Table {
         match self.screen {
             Screen::Group(_) | Screen::Partition(_) => Table::Partitions,
-            Screen::Cockpit | Screen::Producer(_) | Screen::Verify | Screen::Calendar => Table::Pane(self.pane),
+            Screen::Cockpit | Screen::Producer(_) | Screen::Verify | Screen::Calendar | Screen::Parity => {
+                Table::Pane(self.pane)
+            }
         }
     }
 

@@ -488,7 +488,7 @@ fn on_unsent(m: &mut Model, ask: &Ask) {
         (Ask::Records { .. }, _) => {
             m.values = RecordValues::Failed("The controller does not keep up: try again.".to_owned());
         }
-        (Ask::StartDiff { .. } | Ask::StopDiff { .. }, _) => {
+        (Ask::StartDiff { .. } | Ask::StopDiff { .. } | Ask::LookAtSetup, _) => {
             m.show_message(Tone::Fail, "The controller does not keep up: nothing was sent. Try again.")
         }
         (Ask::Export { .. }, _) => {

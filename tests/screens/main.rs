@@ -13,6 +13,7 @@ mod hard;
 mod hostile;
 mod keys;
 mod looks;
+mod parity;
 mod pictures;
 mod plain;
 mod scenes;

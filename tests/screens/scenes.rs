@@ -328,6 +328,7 @@ pub fn all() -> Vec<(&'static str, Model)> {
     partitions(&mut out);
     crate::soaks::scenes(&mut out);
     crate::calendars::scenes(&mut out);
+    crate::parity::scenes(&mut out);
     crate::diffs::scenes(&mut out);
     crate::hard::scenes(&mut out);
     offsets(&mut out);

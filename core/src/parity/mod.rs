@@ -27,7 +27,7 @@ mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::inventory::Inventory;
@@ -39,7 +39,7 @@ use defaults::TopicDefaults;
 pub use principals::PrincipalMap;
 pub use reach::{ReachOutcome, ReachTry};
 pub use red_flags::{RedFlag, RedFlagKind, RedFlagState};
-pub use report::ParityReport;
+pub use report::{ParityClass, ParityLine, ParityReport, ParityTable};
 use rows::RowBook;
 pub use rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, TopicPair};
 pub use scope::{KafkaRelease, ParityScope, TopicScope};
@@ -58,7 +58,7 @@ mod tests_property;
 mod tests_red_flags;
 
 /// Whether green is set up as blue is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, strum::Display)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "UPPERCASE")]
 pub enum ParityVerdict {

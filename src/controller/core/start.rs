@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::behind::Behind;
 use super::compare::CurrentDiff;
 use super::fidelity::Fidelities;
+use super::setup::SetupLook;
 use super::strand::StrandedRuns;
 use super::{ControllerEnds, Core, EffectProgress};
 use crate::controller::eos::look::WatchedProducer as EosWatched;
@@ -97,6 +98,7 @@ pub(super) async fn open_core(plan: Arc<Plan>, mut options: Options, ends: Contr
         progress: BTreeMap::new(),
         watching: None,
         comparing: CurrentDiff::default(),
+        setup: SetupLook::default(),
         fidelities: aims.fidelities,
         turns: Edges::default(),
         ends,

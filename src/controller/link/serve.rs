@@ -296,7 +296,9 @@ fn changes_anything(ask: &Ask) -> bool {
     match ask {
         Ask::Execute { command, .. } => !matches!(command, Command::Estimate { .. }),
         Ask::StartDiff { .. } | Ask::StopDiff { .. } | Ask::Export { .. } => true,
-        Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::Records { .. } => false,
+        Ask::Prepare { .. } | Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::Records { .. } | Ask::LookAtSetup => {
+            false
+        }
     }
 }
 

@@ -141,6 +141,39 @@ fn scripts_get_names_states_and_changes() {
 }
 
 #[test]
+fn a_table_has_the_gravest_first_and_says_what_it_leaves_out() {
+    use crate::parity::ParityClass::{Blocks, Notes, Unknown, Warns};
+    let table = make_drift().to_table(500);
+    let classes: Vec<_> = table.lines.iter().map(|line| (line.class, line.kind.as_str())).collect();
+    assert_eq!(
+        classes,
+        [
+            (Blocks, "topics"),
+            (Blocks, "topics"),
+            (Blocks, "settings"),
+            (Blocks, "acls"),
+            (Blocks, "users"),
+            (Blocks, "flag"),
+            (Unknown, "quotas"),
+            (Warns, "topics"),
+            (Notes, "users"),
+            (Unknown, "flag"),
+            (Unknown, "flag"),
+        ],
+        "flags that are not known come last"
+    );
+    assert_eq!(table.counts, [(Blocks, 6), (Unknown, 3), (Warns, 1), (Notes, 1)].into());
+    assert_eq!((table.verdict, table.left_out), (crate::parity::ParityVerdict::Differs, 0));
+    let short = make_drift().to_table(2);
+    assert_eq!(
+        (short.lines.len(), short.left_out, short.counts),
+        (2, 9, table.counts.clone()),
+        "the counts are of all"
+    );
+    assert!(table.lines.iter().all(|line| !line.name.contains('\u{1b}')), "{table:?}");
+}
+
+#[test]
 fn words_are_wrapped_and_only_a_longer_one_than_the_page_is_broken() {
     let text = wrap_words(&format!("  a {} {}", "b".repeat(78), "c".repeat(100)), 2);
     let lines: Vec<_> = text.lines().collect();

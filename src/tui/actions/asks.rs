@@ -5,6 +5,7 @@ use tui_input::Input;
 use super::super::choose::Choose;
 use super::super::dialog::{self, AskPurpose, Dialog};
 use super::super::model::{Model, Overlay, ROUTES, RecordValues, Saying, Tone};
+use super::super::parity;
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::words;
@@ -150,6 +151,14 @@ pub(super) fn stop_diff(m: &mut Model) -> Vec<Cmd> {
 pub(super) fn continue_diff(m: &mut Model) -> Vec<Cmd> {
     let Some((what, span)) = m.diff().map(|d| (d.what.clone(), d.span)) else { return Vec::new() };
     verify::start_diff(m, what, span, true)
+}
+
+pub(super) fn show_parity(m: &mut Model) -> Vec<Cmd> {
+    parity::go_to_parity(m)
+}
+
+pub(super) fn look_at_setup(m: &mut Model) -> Vec<Cmd> {
+    parity::look_again(m)
 }
 
 pub(super) fn copy_next(m: &mut Model) -> Vec<Cmd> {

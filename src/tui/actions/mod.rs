@@ -51,6 +51,8 @@ pub enum Scope {
     Verify,
     /// The calendar.
     Calendar,
+    /// The screen of how green is set up.
+    Parity,
     /// Choosing a flag state.
     Route,
     /// Choosing which records are compared.
@@ -86,6 +88,7 @@ impl Scope {
             Scope::Confirm => "In the confirm dialog",
             Scope::Verify => "On the diff's screen",
             Scope::Calendar => "In the calendar",
+            Scope::Parity => "On the parity screen",
             Scope::Route => "Choosing a flag state",
             Scope::Range => "Choosing which records are compared",
             Scope::Choose => "Choosing how offsets are found",
@@ -184,6 +187,7 @@ pub(crate) fn list_scopes(m: &Model) -> Vec<Scope> {
         (None, Screen::Producer(_), _) => vec![Scope::Producer, Scope::Global],
         (None, Screen::Verify, _) => vec![Scope::Verify, Scope::Global],
         (None, Screen::Calendar, _) => vec![Scope::Calendar, Scope::Global],
+        (None, Screen::Parity, _) => vec![Scope::Parity, Scope::Global],
         (None, Screen::Cockpit, Pane::Groups) => vec![Scope::Groups, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Producers) => vec![Scope::Producers, Scope::Cockpit, Scope::Global],
         (None, Screen::Cockpit, Pane::Journal) => vec![Scope::Journal, Scope::Cockpit, Scope::Global],

@@ -6,6 +6,7 @@ use super::super::calendar;
 use super::super::choose;
 use super::super::model::{Model, Overlay, Pane, ROUTES, RecordValues, Screen, ScreenFocus, Table};
 use super::super::palette;
+use super::super::parity;
 use super::super::update::Cmd;
 use super::super::verify;
 use super::super::view;
@@ -139,7 +140,7 @@ pub(super) fn go_back(m: &mut Model) -> Vec<Cmd> {
         Screen::Partition(id) => (m.screen, m.values) = (Screen::Group(id.clone()), RecordValues::Hidden),
         // One step at a time: the filter goes before the screen does.
         _ if m.filters.remove(&m.table()).is_some() => {}
-        Screen::Verify | Screen::Calendar => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
+        Screen::Verify | Screen::Calendar | Screen::Parity => m.screen = m.came_from.take().unwrap_or(Screen::Cockpit),
         Screen::Cockpit => m.back = 0,
         // From the calendar one goes back to it.
         Screen::Group(_) | Screen::Producer(_) => {
@@ -221,7 +222,7 @@ fn step_rows(m: &mut Model, by: i64) {
         (Screen::Partition(_) | Screen::Producer(_), _) => {
             m.scroll = scroll_first_line(m.scroll, by, view::count_hidden(m))
         }
-        (Screen::Verify | Screen::Calendar, _) if m.focus == ScreenFocus::Top => {
+        (Screen::Verify | Screen::Calendar | Screen::Parity, _) if m.focus == ScreenFocus::Top => {
             m.scroll = scroll_first_line(m.scroll, by, view::count_hidden(m));
         }
         (Screen::Verify, _) => {
@@ -230,6 +231,10 @@ fn step_rows(m: &mut Model, by: i64) {
                 _ => 0,
             });
             m.diff_at = move_index(m.diff_at, by, rows);
+        }
+        (Screen::Parity, _) => {
+            let rows = parity::newest_table(m).map_or(0, |table| table.lines.len());
+            m.parity_at = move_index(m.parity_at, by, rows);
         }
         (Screen::Calendar, _) => {
             let lines = calendar::list_lines(m);

@@ -4,6 +4,7 @@ use super::super::calendar;
 use super::super::dialog::{self, Dialog, Phase};
 use super::super::hosting;
 use super::super::model::{Model, Overlay, Pane, Screen};
+use super::super::parity;
 use super::super::verify;
 use super::super::view;
 use super::super::words;
@@ -161,6 +162,10 @@ pub(super) fn can_continue_diff(m: &Model) -> Readiness {
     if stopped { Readiness::Now } else { Readiness::No }
 }
 
+pub(super) fn can_look_at_setup(m: &Model) -> Readiness {
+    if parity::is_looking(m) { Readiness::NotNow("A look is under way.".to_owned()) } else { Readiness::Now }
+}
+
 pub(super) fn can_copy_next(m: &Model) -> Readiness {
     if m.diff().and_then(verify::replay_command).is_some() { Readiness::Now } else { Readiness::No }
 }
@@ -189,6 +194,7 @@ pub(super) fn can_switch_detail(m: &Model) -> Readiness {
             m.diff().is_some_and(|d| matches!(&d.state, DiffState::Done { result, .. } if !result.rows.is_empty()))
         }
         Screen::Calendar => !calendar::list_lines(m).is_empty(),
+        Screen::Parity => parity::line_under_cursor(m).is_some(),
         _ => false,
     };
     if there { Readiness::Now } else { Readiness::No }

@@ -34,6 +34,7 @@ const ROWS: &[Scope] = &[
     Scope::Producer,
     Scope::Verify,
     Scope::Calendar,
+    Scope::Parity,
     Scope::Help,
     Scope::Route,
     Scope::Range,
@@ -52,7 +53,7 @@ const SUBJECT: &[Scope] = &[Scope::Groups, Scope::Group, Scope::Partition, Scope
 
 /// Every screen, whatever is chosen on it.
 const SCREENS: &[Scope] =
-    &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Verify, Scope::Calendar];
+    &[Scope::Cockpit, Scope::Group, Scope::Partition, Scope::Producer, Scope::Verify, Scope::Calendar, Scope::Parity];
 
 /// Where there is something to compare.
 const COMPARED: &[Scope] =
@@ -122,6 +123,8 @@ actions! {
         "Stops the diff, after `stop` was typed; what was read is kept.";
     "continue-diff" "go on" ["g"], &[Scope::Verify], Reads, 20, ready::can_continue_diff, asks::continue_diff,
         "Goes on with a diff that was stopped.";
+    "look-at-setup" "look" ["g"], &[Scope::Parity], Reads, 20, ready::can_look_at_setup, asks::look_at_setup,
+        "Looks at how both clusters are set up, and compares; changes nothing.";
     "copy-next" "copy" ["y"], &[Scope::Verify], None, 21, ready::can_copy_next, asks::copy_next,
         "Copies the replay that carries what is missing (through the terminal, OSC 52).";
     "export" "export" ["ctrl-x"], EXPORT, Writes, 31, ready::can_export, asks::export,
@@ -138,7 +141,7 @@ actions! {
         "Ends a hold, after `resume` was typed: what was held goes on by itself.";
     "switch-focus" "steps" ["tab"], &[Scope::Group], None, 22, ready::can_switch_focus, places::switch_focus,
         "Switches between the partition table, the steps of the run, and what has no room above them.";
-    "switch-detail" "all of it" ["tab"], &[Scope::Verify, Scope::Calendar], None, 28, ready::can_switch_detail,
+    "switch-detail" "all of it" ["tab"], &[Scope::Verify, Scope::Calendar, Scope::Parity], None, 28, ready::can_switch_detail,
         places::switch_detail, "Shows all that the row under the cursor says in the place of the table, or the \
          table again.";
     "filter" "filter" ["/"], &[Scope::Cockpit, Scope::Group], None, 40, ready::always_ready, places::open_filter,
@@ -156,6 +159,8 @@ actions! {
         "The diff that is under way, or the last one.";
     "show-calendar" "calendar" ["6"], &[Scope::Global], None, 0, ready::always_ready, places::show_calendar,
         "The migration calendar: who moves next and when, what was missed, what contradicts what.";
+    "show-parity" "parity" ["7"], &[Scope::Global], None, 0, ready::always_ready, asks::show_parity,
+        "How green is set up beside blue: what is missing, what differs, what would mend it. Looks when nobody has yet.";
     "down" "down" ["down", "j"], ROWS, None, 0, ready::always_ready, places::step_down, "One row down.";
     "up" "up" ["up", "k"], ROWS, None, 0, ready::always_ready, places::step_up, "One row up.";
     "page-down" "page down" ["pagedown", "ctrl-d"], ROWS, None, 0, ready::always_ready, places::page_down, "A page down.";

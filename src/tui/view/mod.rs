@@ -15,6 +15,7 @@ mod help;
 mod journal;
 mod line;
 mod palette;
+mod parity;
 mod partition;
 mod partitions;
 mod producer;
@@ -59,6 +60,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
         Screen::Producer(name) => producer::draw(m, name, body, buf),
         Screen::Verify => verify::draw(m, body, buf),
         Screen::Calendar => calendar::draw(m, body, buf),
+        Screen::Parity => parity::draw(m, body, buf),
     }
     match &m.overlay {
         None | Some(Overlay::Filter { .. }) => {}
@@ -100,6 +102,7 @@ pub(crate) fn count_hidden(m: &Model) -> usize {
         (None, Screen::Producer(name)) => producer::count_hidden(m, name, footer::area_above_message(m, body)),
         (None, Screen::Verify) => verify::count_hidden(m, footer::area_above_message(m, body)),
         (None, Screen::Calendar) => calendar::count_hidden(m, footer::area_above_message(m, body)),
+        (None, Screen::Parity) => parity::count_hidden(m, footer::area_above_message(m, body)),
         _ => 0,
     }
 }
