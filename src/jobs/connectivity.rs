@@ -25,8 +25,12 @@ pub(crate) async fn try_reach(plan: &Plan, advertised: &Sides<Vec<(String, u16)>
     }
     let targets = advertised.blue.iter().take(1).map(|a| (Side::Blue, a));
     let targets: Vec<(Side, &(String, u16))> = targets.chain(green.iter().map(|a| (Side::Green, a))).collect();
-    let pods = plan.connectivity.pods.iter();
-    let tries = pods.flat_map(|pod| targets.iter().map(move |(side, address)| try_address(plan, pod, *side, address)));
+    let mut tries = Vec::new();
+    for pod in &plan.connectivity.pods {
+        for (side, address) in &targets {
+            tries.push(try_address(plan, pod, *side, address));
+        }
+    }
     stream::iter(tries).buffered(AT_ONCE).collect().await
 }
 

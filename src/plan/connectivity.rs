@@ -142,7 +142,7 @@ mod tests {
             ("command = [\"nc\", \"{hots}\"]\npods = [\"a\"]", "did you mean {host}?"),
             ("timeout = \"1s\"", "pods"),
             ("pods = [\"-it\"]", "can't begin with -"),
-            ("pods = [\"a\"]\nalso = [\"x\"]", "also"),
+            ("pods = [\"a\"]\nalso = [\"x\"]", "has no port"),
         ] {
             let said = parse(&format!("[connectivity]\n{text}\n")).unwrap_err();
             assert!(said.contains(words), "{text}: {said}");

@@ -80,7 +80,7 @@ async fn cockpit(story: &str) -> ExitReason {
                 }
                 Ask::Execute { .. } if panics => panic!("the controller fell over"),
                 Ask::Execute { id, .. } => Reply::Executed { id, result: Ok(None) },
-                Ask::Watch { .. } | Ask::WatchChoice { .. } => continue,
+                Ask::Watch { .. } | Ask::WatchChoice { .. } | Ask::LookAtSetup => continue,
                 Ask::Records { id, .. } => Reply::Records { id, result: Err(Refusal::refused("none here", "")) },
                 Ask::StartDiff { id, .. } | Ask::StopDiff { id } => {
                     Reply::Diff { id, result: Err(Refusal::refused("none here", "")) }
