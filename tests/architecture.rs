@@ -118,6 +118,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "plan",
             "net",
             "registry",
+            "metrics",
             "snapshot",
             "kafka",
             "session",

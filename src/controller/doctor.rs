@@ -12,7 +12,6 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Serialize;
 
-use super::meter::{about_group, list_providers};
 use crate::base::format_duration;
 use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
@@ -20,7 +19,7 @@ use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
 use crate::journal::{Reader, check_writable};
 use crate::kafka::control::SnapshotOptions;
-use crate::metrics::{MetricsProvider, WRONG_QUERY};
+use crate::metrics::{MetricSubject, MetricsProvider, WRONG_QUERY, list_providers};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::tell::notifications::Notification;
 use crate::notify::queue::Message;
@@ -243,7 +242,7 @@ async fn check_metric(
     plan: &Plan,
     (provider, metric, group, side): (&MetricsProvider, Metric, &str, Side),
 ) -> (String, Option<i64>, Check) {
-    let about = about_group(plan, group, side);
+    let about = MetricSubject::of_group(plan, group, side);
     let what =
         format!("{metric} of {group} on {side} ({})", visible_name(provider.name()), group = visible_name(group));
     let now = Clock.now();

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::observe::{Observation, ObservationSender, TimedObservation};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side};
-use crate::metrics::{MetricSubject, MetricsProvider};
+use crate::metrics::{MetricSubject, MetricsProvider, list_providers};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::soaking::{MetricQuestion, PastSpan};
 use crate::plan::Plan;
@@ -35,19 +35,6 @@ pub(crate) fn ask_all(
     for provider in list_providers(plan) {
         tasks.spawn(poll_provider(provider, Arc::clone(plan), questions.clone(), to.clone()));
     }
-}
-
-/// The providers of a plan. No I/O.
-pub(crate) fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvider> {
-    plan.metrics.iter().map(|m| MetricsProvider::from_plan(m, &plan.name))
-}
-
-/// Whom a question about a group is about.
-#[must_use]
-pub(crate) fn about_group(plan: &Plan, group: &str, side: Side) -> MetricSubject {
-    let planned = plan.group(group);
-    let id = planned.map_or(group, |g| g.id_on(side)).to_owned();
-    MetricSubject { group: id, team: planned.map(|g| g.team.clone()).unwrap_or_default(), side }
 }
 
 async fn poll_provider(
@@ -90,7 +77,7 @@ async fn poll_provider(
 /// an answer about now: until then it grows.
 async fn ask_provider(provider: &MetricsProvider, plan: &Plan, q: MetricQuestion) -> Vec<TimedObservation> {
     let MetricQuestion { group, side, metric, past } = q;
-    let (at, about) = (Clock.now(), about_group(plan, &group, side));
+    let (at, about) = (Clock.now(), MetricSubject::of_group(plan, &group, side));
     let answer = provider.ask(metric, &about, at).await.map(|a| a.value);
     let range = match past {
         _ if !provider.knows_the_past() => None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::applications::look_at_applications;
 use super::connectivity;
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::identity::Unverified;
@@ -30,7 +31,8 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
     let looks = look_at_both(&tools).await?;
     let scope = plan.parity_scope(&looks.blue, &looks.green);
     let advertised = Sides::from_fn(|side| tools.cluster(side).advertised_addresses());
-    let tries = connectivity::try_reach(plan, &advertised).await;
+    let (tries, applications) =
+        tokio::join!(connectivity::try_reach(plan, &advertised), look_at_applications(plan, &tools, &looks.green));
     let excluded = match &scope.topics {
         TopicScope::All { excluded, .. } => excluded.iter().cloned().collect(),
         TopicScope::Listed(_) => Vec::new(),
@@ -40,7 +42,11 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
         at: Clock.now(),
         clusters,
         excluded,
-        parity: compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries),
+        parity: compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries).with_applications(
+            &applications,
+            &looks.blue,
+            &looks.green,
+        ),
     })
 }
 

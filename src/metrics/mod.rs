@@ -12,6 +12,7 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, Trouble};
 use crate::migration::soak::criteria::Metric;
 use crate::net::http::RemoteServer;
+use crate::plan::Plan;
 use crate::plan::metrics::{MetricsPlan, MetricsSource};
 use crate::plan::secrets::client_properties;
 
@@ -35,6 +36,21 @@ pub struct MetricSubject {
     pub team: String,
     /// Which side.
     pub side: Side,
+}
+
+impl MetricSubject {
+    /// Whom a question about a group of the plan is about; `group` is its name in the plan.
+    #[must_use]
+    pub(crate) fn of_group(plan: &Plan, group: &str, side: Side) -> Self {
+        let planned = plan.group(group);
+        let id = planned.map_or(group, |g| g.id_on(side)).to_owned();
+        Self { group: id, team: planned.map(|g| g.team.clone()).unwrap_or_default(), side }
+    }
+}
+
+/// The providers of a plan. No I/O.
+pub(crate) fn list_providers(plan: &Plan) -> impl Iterator<Item = MetricsProvider> {
+    plan.metrics.iter().map(|m| MetricsProvider::from_plan(m, &plan.name))
 }
 
 /// A number with what a person should see of it.

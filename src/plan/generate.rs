@@ -9,8 +9,8 @@ use super::secrets::{ClientValue, Secret};
 use crate::base::redact;
 use crate::base::sanitise::{is_inert, is_legible, visible_name, visible_text};
 use crate::base::{Side, format_plural};
+use crate::estate::application;
 use crate::estate::{ClusterView, GroupKind, GroupView, TopicView};
-use crate::migration::rules::app;
 
 /// Members of a group that are named in a comment; the rest is counted.
 const MEMBERS_SHOWN: usize = 8;
@@ -320,7 +320,7 @@ fn write_groups(out: &mut PlanWriter, blue: &ClusterView, green: &ClusterView) {
                 Some("of another protocol, such as Kafka Connect's workers: its offsets are not a consumer's")
             }
         };
-        let streams = app::streams_evidence(name, group);
+        let streams = application::streams_evidence(name, group);
         if let Some(why) = refused {
             left_out.push(format!("{} ({why})", shorten_name(name)));
         } else if let Some(why) = streams {
@@ -357,14 +357,14 @@ fn write_group(out: &mut PlanWriter, name: &str, group: &GroupView, (blue, green
     if let Some(trouble) = &group.trouble {
         out.push_comment(&format!("could not be read as a whole: {}", trouble.what));
     }
-    let made = app::streams_topics(name, blue);
+    let made = application::streams_topics(name, blue.topics.keys());
     if !made.is_empty() {
         out.push_comment(&format!(
             "looks like a Kafka Streams application, whose state does not move: {}",
             made.into_iter().map(shorten_name).collect::<Vec<_>>().join(", ")
         ));
     }
-    if app::only_commits(group) {
+    if application::only_commits(group) {
         out.push_line(
             "# only commits (assign()): nobody is in it who could be seen to stop, so say how often it commits",
         );

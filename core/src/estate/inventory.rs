@@ -7,6 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::acl::Acl;
+use super::release::KafkaRelease;
 use super::transactions::Answer;
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
@@ -16,6 +17,9 @@ use crate::base::sanitise::visible_name;
 pub struct Inventory {
     /// The cluster's own id (Metadata).
     pub cluster_id: Option<String>,
+    /// What its brokers run, the oldest of them; `None` where one does not say (ZooKeeper's, other products).
+    #[serde(default)]
+    pub release: Option<KafkaRelease>,
     /// Topics by name, internal ones too.
     pub topics: BTreeMap<String, TopicDefinition>,
     /// Why more topics may exist than are listed; `None`: these are all.
@@ -169,6 +173,7 @@ mod tests {
         let credential = ScramCredential { mechanism: ScramMechanism::Sha512, iterations: 4096 };
         let look = Inventory {
             cluster_id: Some("c".to_owned()),
+            release: Some(KafkaRelease::new(3, 9)),
             topics: BTreeMap::new(),
             topics_hidden: Some(Trouble::new("some may be hidden", "")),
             brokers: BTreeMap::from([(1, Answer::Hidden(Trouble::new("not allowed", "")))]),

@@ -1,12 +1,14 @@
 //! What was observed of both clusters, each fact with its age: fresh, stale, or absent with a reason.
 
 pub mod acl;
+pub mod application;
 pub mod blank;
 pub mod exactly_once;
 pub mod holder;
 pub mod identity;
 pub mod inventory;
 pub mod partial;
+pub mod release;
 mod setting;
 pub mod transactions;
 

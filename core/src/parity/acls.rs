@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::principals::EVERYBODY;
 use super::rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, RowBook};
-use super::scope::KafkaRelease;
 use super::settings::name_some;
 use super::{Change, Compared, why_untold};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble};
 use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
+use crate::estate::release::KafkaRelease;
 use crate::estate::transactions::{Answer, Unavailable};
 
 const AREA: ParityArea = ParityArea::Acls;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::brokers::{BrokerSettings, BrokerValue};
 use super::meaning::{SETTING_RELEASES, SettingRelease, TIERED};
-use super::scope::KafkaRelease;
 use crate::base::Side;
 use crate::estate::inventory::Inventory;
+use crate::estate::release::KafkaRelease;
 
 /// A broker setting that a topic setting falls back to, and what its number is multiplied by.
 type Fallback = (&'static str, i64);

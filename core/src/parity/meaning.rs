@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::rows::Gravity;
-use super::scope::KafkaRelease;
 use crate::base::sanitise::visible_name;
+use crate::estate::release::KafkaRelease;
 
 /// In which releases of Kafka topics have a setting.
 #[derive(Debug)]

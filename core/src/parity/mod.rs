@@ -8,6 +8,7 @@
 //! - A change says what is to be. When all are done, a second comparison plans none (`tests_property.rs`).
 
 mod acls;
+mod applications;
 mod brokers;
 mod change;
 mod couples;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::inventory::Inventory;
 use crate::estate::transactions::{Answer, Unavailable};
+pub use applications::{ApplicationLook, Measured, PlannedApplications};
 pub use change::{Change, plan_changes};
 use couples::Coupled;
 pub use couples::InternalTopic;
@@ -42,12 +44,14 @@ pub use red_flags::{RedFlag, RedFlagKind, RedFlagState};
 pub use report::{ParityClass, ParityLine, ParityReport, ParityTable};
 use rows::RowBook;
 pub use rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, TopicPair};
-pub use scope::{KafkaRelease, ParityScope, TopicScope};
+pub use scope::{ParityScope, TopicScope};
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_acls;
+#[cfg(test)]
+mod tests_applications;
 #[cfg(test)]
 mod tests_drift;
 #[cfg(test)]

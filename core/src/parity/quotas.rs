@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, RowBook};
-use super::scope::KafkaRelease;
 use super::{Change, Compared, why_untold};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 use crate::estate::inventory::QuotaEntity;
+use crate::estate::release::KafkaRelease;
 
 const AREA: ParityArea = ParityArea::Quotas;
 

@@ -1,5 +1,5 @@
 //! What goes wrong in a migration though both clusters may be set up the same: each is looked for on every comparison, and is
-//! raised, clear, or not known. Groups, producers and clients have flags of their own, which are raised where those are known.
+//! raised, clear, or not known. Flags of groups, producers and clients are raised in `applications`.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,22 @@ pub enum RedFlagKind {
     OpenWithoutAcl,
     /// Brokers of one cluster don't agree on a setting.
     BrokersDisagree,
+    /// Transactional ids of blue that the plan does not name.
+    TransactionalIds,
+    /// Groups of blue that are Kafka Streams applications.
+    StreamsGroups,
+    /// Groups of blue that are workers of Kafka Connect or of a schema registry.
+    ConnectGroups,
+    /// Groups of blue speak a protocol that green does not take (KIP-848).
+    ConsumerProtocol,
+    /// Share groups of blue (KIP-932).
+    ShareGroups,
+    /// Groups of blue with members that stay for a while after they stop (KIP-345).
+    StaticMembers,
+    /// Clients of blue that green may be too new for.
+    OldClients,
+    /// Consumers of a cluster that nobody measures.
+    Unmeasured,
 }
 
 /// Whether it is so.
@@ -86,17 +102,17 @@ impl RedFlag {
 
 /// What a look for one flag found. What was found stands, whatever could not be seen besides.
 #[derive(Default)]
-struct Sight {
+pub(super) struct Sight {
     found: Vec<(Gravity, String)>,
     unknown: Option<Trouble>,
 }
 
 impl Sight {
-    fn note_found(&mut self, gravity: Gravity, what: String) {
+    pub(super) fn note_found(&mut self, gravity: Gravity, what: String) {
         self.found.push((gravity, what));
     }
 
-    fn note_unseen(&mut self, why: Option<Trouble>) {
+    pub(super) fn note_unseen(&mut self, why: Option<Trouble>) {
         self.unknown = self.unknown.take().or(why);
     }
 }
@@ -154,7 +170,7 @@ pub(super) fn raise_flags(compared: &Compared<'_>) -> Vec<RedFlag> {
     LOOKS.iter().map(|(kind, look, advice)| conclude_sight(*kind, look(compared), advice)).collect()
 }
 
-fn conclude_sight(kind: RedFlagKind, sight: Sight, advice: &str) -> RedFlag {
+pub(super) fn conclude_sight(kind: RedFlagKind, sight: Sight, advice: &str) -> RedFlag {
     let gravest = sight.found.iter().map(|(gravity, _)| *gravity).min();
     let state = match (gravest, sight.unknown) {
         (Some(gravity), _) => RedFlagState::Raised(gravity),

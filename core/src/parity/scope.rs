@@ -2,49 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::principals::PrincipalMap;
 use crate::base::Sides;
 use crate::estate::acl::{Acl, Resource};
-
-/// A feature release of Apache Kafka, `3.9`: what settings, quotas and ACLs a broker knows goes by these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct KafkaRelease {
-    /// The first number.
-    pub major: u16,
-    /// The second.
-    pub minor: u16,
-}
-
-impl KafkaRelease {
-    /// One by its two numbers.
-    #[must_use]
-    pub const fn new(major: u16, minor: u16) -> Self {
-        Self { major, minor }
-    }
-}
-
-impl fmt::Display for KafkaRelease {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
-    }
-}
-
-impl FromStr for KafkaRelease {
-    type Err = String;
-
-    /// Reads `3.9`, `3.9.2` and `3.9-IV0`: what comes behind the second number changes nothing that is compared here.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("no release of Kafka: {}", crate::base::sanitise::quoted_name(text));
-        let mut parts = text.split(['.', '-']);
-        let mut number = || parts.next().and_then(|part| part.parse().ok()).ok_or_else(wrong);
-        Ok(Self { major: number()?, minor: number()? })
-    }
-}
+use crate::estate::release::KafkaRelease;
 
 /// Which of blue's topics are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -149,18 +113,6 @@ impl ParityScope {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn releases_are_read_as_brokers_and_people_write_them() {
-        for (text, release) in [("3.9", (3, 9)), ("3.9.2", (3, 9)), ("3.0-IV1", (3, 0)), ("10.12", (10, 12))] {
-            assert_eq!(text.parse(), Ok(KafkaRelease::new(release.0, release.1)), "{text}");
-        }
-        for text in ["", "3", "x.1", "3.x", "-3.1"] {
-            assert!(text.parse::<KafkaRelease>().is_err(), "{text}");
-        }
-        assert!(KafkaRelease::new(3, 10) > KafkaRelease::new(3, 9), "numbers, and no decimals");
-        assert_eq!(KafkaRelease::new(3, 10).to_string(), "3.10");
-    }
 
     #[test]
     fn names_that_leave_their_prefix_are_told() {

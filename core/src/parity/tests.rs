@@ -7,6 +7,7 @@ use super::tests_kit::*;
 use super::*;
 use crate::estate::acl::Operation;
 use crate::estate::inventory::{SettingSource, TopicDefinition};
+use crate::estate::release::KafkaRelease;
 
 fn renamed(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(blue, green)| ((*blue).to_owned(), (*green).to_owned())).collect()

@@ -6,6 +6,7 @@ use super::tests_kit::*;
 use super::*;
 use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 use crate::estate::inventory::QuotaEntity;
+use crate::estate::release::KafkaRelease;
 
 /// Both clusters with these ACLs and nothing else that differs.
 fn compare_acls(blue: &[Acl], green: &[Acl], scope: &ParityScope) -> Parity {

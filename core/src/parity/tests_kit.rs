@@ -154,6 +154,7 @@ pub(super) fn cluster(side: Side) -> Inventory {
     let client = QuotaEntity([("client-id".to_owned(), Some("batch".to_owned()))].into());
     let limits = |pairs: &[(&str, f64)]| pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
     Inventory {
+        release: None,
         cluster_id: Some(side.name().to_owned()),
         topics: topics.into_iter().map(|(name, topic)| (name.to_owned(), topic)).collect(),
         topics_hidden: None,

@@ -9,6 +9,7 @@ use super::tests_kit::*;
 use super::*;
 use crate::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 use crate::estate::inventory::{QuotaEntity, SettingSource, TopicDefinition};
+use crate::estate::release::KafkaRelease;
 
 /// Settings with values that they may have.
 const VALUES: &[(&str, &[&str])] = &[

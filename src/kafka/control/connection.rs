@@ -118,7 +118,7 @@ impl Connection {
             Class::Lost => Failure { class: Class::Unreachable, ..f },
             _ => f,
         };
-        wire.versions = wire.negotiate().await.map_err(unsent)?;
+        wire.speech = wire.negotiate().await.map_err(unsent)?;
         stage.enter(SetupStage::Login);
         let session = match &properties.sasl {
             Some(sasl) => {

@@ -11,10 +11,12 @@ use super::router::{Cluster, Router, back_off};
 use super::scatter::Anywhere;
 use super::settings::{Settings, SettingsQuestion};
 use super::transactions::to_answer;
+use super::wire::Speech;
 use crate::base::sanitise::visible_name;
 use crate::base::{Cause, Side, Trouble};
 use crate::estate::acl::{Acl, AclFilter};
 use crate::estate::inventory::{Inventory, QuotaEntity, TopicDefinition};
+use crate::estate::release::KafkaRelease;
 use crate::estate::transactions::{Answer, Since};
 
 /// How often all brokers are asked for their ACLs while they show different ones: an ACL that was just made reaches them
@@ -65,13 +67,14 @@ impl Router {
         let names: Vec<Anywhere<String>> = topics.keys().cloned().map(Anywhere).collect();
         let nodes: Vec<i32> = metadata.brokers.iter().map(|b| b.node_id.0).collect();
         let mut all_brokers = list_absent(self.side(), &metadata, &nodes);
-        let (settings, brokers, acls, scram_users, quotas, shown) = tokio::join!(
+        let (settings, brokers, acls, scram_users, quotas, shown, speech) = tokio::join!(
             self.ask_each(&SettingsQuestion, &names),
             self.ask_each(&SettingsQuestion, &nodes),
             self.fetch_acls(&nodes),
             self.fetch_scram_users(),
             self.fetch_quotas(),
             self.ask_shown_patiently(),
+            self.ask_speech(&nodes),
         );
         let told = |result: Result<Settings, Failure>| to_answer(result, Since::V1_1);
         all_brokers.extend(brokers.into_iter().map(|(node, result)| (node, told(result))));
@@ -83,6 +86,7 @@ impl Router {
         Ok(Inventory {
             // As it is: it is held against pins.
             cluster_id: metadata.cluster_id.as_ref().map(ToString::to_string),
+            release: tell_release(speech.values()),
             topics,
             topics_hidden: unread.or_else(|| shown.topics_hidden(self.side())),
             brokers: all_brokers,
@@ -127,6 +131,14 @@ impl Router {
             }
         }
     }
+}
+
+/// The oldest release among a cluster's brokers; `None` where one of them does not say what it runs.
+fn tell_release<'a>(speech: impl Iterator<Item = &'a Result<Speech, Trouble>>) -> Option<KafkaRelease> {
+    let level = |said: &'a Result<Speech, Trouble>| said.as_ref().ok().and_then(|speech| speech.metadata_level);
+    let releases: Option<Vec<KafkaRelease>> =
+        speech.map(|said| level(said).and_then(KafkaRelease::of_metadata_level)).collect();
+    releases?.into_iter().min()
 }
 
 /// Brokers that hold replicas and are not up (`nodes`): Metadata lists those that are, so that a dead one would be missing

@@ -19,7 +19,7 @@ use super::logins::LoginBook;
 use super::throttle::{ThrottleBook, ThrottleMark};
 use super::transport::Endpoint;
 use super::trust::TrustKeeper;
-use super::wire::ApiTable;
+use super::wire::Speech;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Trouble, host_port, lock_unpoisoned};
 use crate::estate::partial::Throttled;
@@ -151,13 +151,11 @@ impl Cluster {
         self.inner.throttled()
     }
 
-    /// Which requests each broker speaks, by node id.
-    pub async fn api_versions(&self) -> Result<BTreeMap<i32, Result<ApiTable, Trouble>>, Trouble> {
+    /// What each broker says of itself: by node id.
+    pub(crate) async fn ask_speech(&self) -> Result<BTreeMap<i32, Result<Speech, Trouble>>, Trouble> {
         self.inner.refresh_metadata(Some(&[])).await?;
-        let ask = |node| async move {
-            (node, self.inner.connect_node(node).await.map(|c| c.versions().clone()).map_err(Trouble::from))
-        };
-        Ok(join_all(self.inner.topology().brokers.keys().map(|n| ask(*n))).await.into_iter().collect())
+        let nodes: Vec<i32> = self.inner.topology().brokers.keys().copied().collect();
+        Ok(self.inner.ask_speech(&nodes).await)
     }
 }
 
@@ -329,6 +327,14 @@ impl Router {
     }
 
     /// The connection to a broker.
+    /// What these brokers said of themselves when they were connected to.
+    pub(super) async fn ask_speech(&self, nodes: &[i32]) -> BTreeMap<i32, Result<Speech, Trouble>> {
+        let ask = |node| async move {
+            (node, self.connect_node(node).await.map(|c| c.speech().clone()).map_err(Trouble::from))
+        };
+        join_all(nodes.iter().map(|node| ask(*node))).await.into_iter().collect()
+    }
+
     pub(crate) async fn connect_node(&self, id: i32) -> Result<Arc<Connection>, Failure> {
         self.lead_to_one().await?;
         self.connect(Peer::Node(id)).await

@@ -28,6 +28,17 @@ const MAX_IN_FLIGHT: usize = 256;
 /// The versions of each request that a broker speaks: API key to (least, greatest).
 pub(crate) type ApiTable = HashMap<i16, (i16, i16)>;
 
+/// What a broker says of itself before anything else.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Speech {
+    /// The requests that it knows.
+    pub versions: ApiTable,
+    /// Up to which level it knows `metadata.version` (KIP-584): it tells its release.
+    pub metadata_level: Option<i16>,
+    /// The level of `group.version` that the cluster has agreed on: from 1 on its groups may be of KIP-848.
+    pub group_level: Option<i16>,
+}
+
 /// What sends requests and waits for answers, also for the task that authenticates again.
 pub(super) struct Wire {
     shared: Arc<ConnectionState>,
@@ -39,7 +50,7 @@ pub(super) struct Wire {
     pub limit: Duration,
     /// How long a login may take on an open connection, all of its requests.
     login_limit: Duration,
-    pub versions: ApiTable,
+    pub speech: Speech,
     /// Held in common while a request is handed to the writer, and by itself while one authenticates: a broker takes no
     /// other request between the messages of a login (KIP-368).
     turn: RwLock<()>,
@@ -115,7 +126,7 @@ impl Wire {
             // Until it is ready, the limit of the whole setup is the only one.
             limit: properties.setup_timeout * 2,
             login_limit: properties.setup_timeout,
-            versions: ApiTable::new(),
+            speech: Speech::default(),
             turn: RwLock::new(()),
             reader: reading.abort_handle(),
             shared: Arc::clone(&shared),
@@ -129,7 +140,12 @@ impl Wire {
     }
 
     pub fn versions(&self) -> &ApiTable {
-        &self.versions
+        &self.speech.versions
+    }
+
+    /// What the broker said of itself.
+    pub fn speech(&self) -> &Speech {
+        &self.speech
     }
 
     pub fn is_closed(&self) -> bool {
@@ -148,7 +164,7 @@ impl Wire {
 
     /// The greatest version of a request that both sides speak, request and answer alike.
     pub(crate) fn common_version<R: Request>(&self) -> Option<i16> {
-        let (least, greatest) = *self.versions.get(&R::KEY)?;
+        let (least, greatest) = *self.speech.versions.get(&R::KEY)?;
         let answer = <R::Response as Message>::VERSIONS;
         let least = least.max(R::VERSIONS.min).max(answer.min);
         let greatest = greatest.min(R::VERSIONS.max).min(answer.max);
@@ -332,7 +348,7 @@ impl Wire {
     }
 
     /// Asks which versions the broker speaks: v3, or v0 where that is unknown (before Kafka 2.4).
-    pub(crate) async fn negotiate(&self) -> Result<ApiTable, Failure> {
+    pub(crate) async fn negotiate(&self) -> Result<Speech, Failure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("cutover"))
@@ -354,10 +370,18 @@ impl Wire {
                 }
             }
         };
-        let ApiVersionsResponse { error_code, api_keys, throttle_time_ms, .. } = response;
+        let ApiVersionsResponse {
+            error_code, api_keys, throttle_time_ms, supported_features, finalized_features, ..
+        } = response;
         self.shared.gate.note_throttle(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
         check_code(error_code, "ApiVersions", self.label())?;
-        Ok(api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect())
+        let supported = |name: &str| supported_features.iter().find(|f| f.name == name).map(|f| f.max_version);
+        let agreed = |name: &str| finalized_features.iter().find(|f| f.name == name).map(|f| f.max_version_level);
+        Ok(Speech {
+            versions: api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect(),
+            metadata_level: supported("metadata.version"),
+            group_level: agreed("group.version"),
+        })
     }
 }
 

@@ -44,6 +44,7 @@ fn make_cluster(side: Side) -> Inventory {
         brokers.iter().map(|(k, v)| ((*k).to_owned(), make_setting(v, SettingSource::Default))).collect();
     let credential = BTreeSet::from([ScramCredential { mechanism: ScramMechanism::Sha512, iterations: 4096 }]);
     Inventory {
+        release: None,
         cluster_id: Some(side.name().to_owned()),
         topics: [("audit".to_owned(), make_topic(1, "-1")), ("orders".to_owned(), make_topic(6, "259200000"))].into(),
         topics_hidden: None,

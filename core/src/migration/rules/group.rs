@@ -11,6 +11,7 @@ use super::writers::check_producers;
 use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, TopicPartition};
+use crate::estate::application;
 use crate::estate::{ClusterView, GroupState, GroupView, SwitchState};
 use crate::migration::facts::command::{Refusal, Subject};
 use crate::migration::facts::event::RunKind;
@@ -374,7 +375,7 @@ fn check_commits_alone(
 #[must_use]
 pub fn commit_interval(sight: &RuleContext<'_>, group: &str, settings: &GroupSettings, from: Side) -> Option<u64> {
     // Commits that were made from here say nothing of how often the group makes its own.
-    let there = sight.latest_look(group, from).and_then(|s| s.view).filter(|view| app::only_commits(view));
+    let there = sight.latest_look(group, from).and_then(|s| s.view).filter(|view| application::only_commits(view));
     let ours = there.is_some_and(|view| !app::is_alone(sight, group, from, view));
     let seen = sight.lag.commit_interval_ms(from, sight.id_on(group, from)).filter(|_| !ours);
     let state = sight.state.groups.get(group);

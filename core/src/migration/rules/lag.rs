@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::app;
 use super::ends::EndHistory;
 use super::held;
 use super::held::{HeldPartition, StableOffsetWatch, TransactionWait};
@@ -14,6 +13,7 @@ use super::unread;
 use super::unread::Commits;
 pub(crate) use super::unread::{Astray, Unread};
 use crate::base::{At, Side, Sides, TopicPartition};
+use crate::estate::application;
 use crate::estate::blank::Blanks;
 use crate::estate::{ClusterView, Estate, GroupKind, GroupState, GroupView, TopicView};
 
@@ -379,7 +379,7 @@ impl GroupBook {
             offsets(a) == offsets(b)
         };
         let moved = self.last.as_ref().is_some_and(|last| !same(last, &group.offsets));
-        let alone = app::only_commits(group);
+        let alone = application::only_commits(group);
         if self.alone && !alone {
             // Members have joined: how often offsets were set there before says nothing of them.
             self.intervals.clear();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::app;
 use super::context::RuleContext;
 use crate::base::format_duration;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
+use crate::estate::application;
 use crate::estate::{FlagState, GroupState, GroupView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::overrides::{GateName, HeldGate};
@@ -164,12 +164,12 @@ pub(in crate::migration) fn reads_on(
         Some(true) => ReaderStatus::Yes,
         None => ReaderStatus::Hidden,
         // Nobody is in it, and it reads all the same as long as its commits move.
-        Some(false) if app::only_commits(seen) => match seen.offsets.contains_key(topic) {
+        Some(false) if application::only_commits(seen) => match seen.offsets.contains_key(topic) {
             true => commits_move(sight, side, id),
             false => ReaderStatus::No,
         },
         // Nobody ever joined it, and what it commits can't be seen.
-        Some(false) if seen.trouble.is_some() && !app::was_joined(seen) => ReaderStatus::Hidden,
+        Some(false) if seen.trouble.is_some() && !application::was_joined(seen) => ReaderStatus::Hidden,
         Some(false) => ReaderStatus::No,
     }
 }
@@ -249,7 +249,7 @@ fn reads_topic(group: &GroupView, topic: &str) -> Option<bool> {
     if group.members.is_empty() && matches!(group.state, GroupState::Empty | GroupState::Dead) {
         return Some(false);
     }
-    if app::reads_nothing(group) {
+    if application::reads_nothing(group) {
         return Some(group.offsets.contains_key(topic));
     }
     let members = || group.members.iter();

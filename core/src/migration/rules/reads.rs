@@ -13,6 +13,7 @@ use super::counts;
 use super::group::{PreflightFacts, list_partitions};
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::base::{At, Side};
+use crate::estate::application;
 use crate::estate::{ClusterView, GroupState, GroupView, TopicView};
 use crate::migration::facts::command::Refusal;
 use crate::migration::facts::event::{Event, RunId};
@@ -435,7 +436,7 @@ fn observe_reads(sight: &RuleContext<'_>, group: &str, side: Side, view: &GroupV
     RememberedReads {
         topics: assigned.union(&named).copied().cloned().collect(),
         only_named: named.difference(&assigned).copied().cloned().collect(),
-        streams: app::streams_evidence(sight.id_on(group, side), view),
+        streams: application::streams_evidence(sight.id_on(group, side), view),
     }
 }
 

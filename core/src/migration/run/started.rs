@@ -7,6 +7,7 @@ use super::runbook::Step;
 use super::steps::{StepProgress, fail_step};
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side};
+use crate::estate::application;
 use crate::estate::{GroupState, SwitchState};
 use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::{Event, RunId};
@@ -63,7 +64,7 @@ impl Machine {
     /// Whether a group is seen on a side to be one that members join, whatever it was elsewhere.
     fn has_joined_members(&self, group: &str, side: Side, since: At, now: At) -> bool {
         let seen = self.rule_context(now).latest_look(group, side).filter(|s| s.at > since);
-        seen.and_then(|s| s.view).is_some_and(app::was_joined)
+        seen.and_then(|s| s.view).is_some_and(application::was_joined)
     }
 
     /// A group that only commits is never Stable: commits that move are what shows that it runs.

@@ -5,6 +5,7 @@ use super::{HardGateRow, ProducerCut, RowId, shorten_list};
 use crate::base::Side;
 use crate::base::format_duration;
 use crate::base::sanitise::visible_name;
+use crate::estate::application;
 use crate::estate::{FlagState, GroupState, GroupView};
 use crate::migration::eos;
 use crate::migration::facts::command::Subject;
@@ -130,7 +131,7 @@ impl ProducerCut<'_> {
     /// knows that it was left is nobody's work.
     fn reads_topics(&self, side: Side, id: &str, seen: &GroupView) -> ReaderStatus {
         let left = |(group, _): (&String, _)| app::stands_as_left(self.sight, group, side, seen);
-        if app::only_commits(seen) && self.planned_group(side, id).is_some_and(left) {
+        if application::only_commits(seen) && self.planned_group(side, id).is_some_and(left) {
             return ReaderStatus::No;
         }
         let of = |topic: &String| producer::reads_on(self.sight, (side, id), seen, topic);
@@ -185,7 +186,7 @@ impl ProducerCut<'_> {
         if self.to == Side::Green && seen.is_some_and(|v| v.trouble.is_some()) {
             return ReaderStatus::Hidden;
         }
-        let seen = seen.filter(|v| app::only_commits(v));
+        let seen = seen.filter(|v| application::only_commits(v));
         match seen.map_or(ReaderStatus::No, |v| self.reads_topics(self.to, self.sight.id_on(group, self.to), v)) {
             ReaderStatus::Watched { .. } if self.to == Side::Blue => ReaderStatus::No,
             reads => reads,
