@@ -184,3 +184,147 @@ fn green_is_shown_killed_made_and_not_touched_again() {
     assert!(journal.contains("will create topic orders with 6 partitions of 1 replica"), "{journal}");
     assert!(journal.contains("there already") || journal.contains(": done"), "{journal}");
 }
+
+/// 200 topics with one or two odd settings each, names of every kind that Kafka allows.
+fn list_odd_topics() -> Vec<NewTopic> {
+    const SETTINGS: [(&str, &str); 24] = [
+        ("cleanup.policy", "compact"),
+        ("cleanup.policy", "compact,delete"),
+        ("compression.type", "zstd"),
+        ("compression.zstd.level", "7"),
+        ("compression.gzip.level", "3"),
+        ("compression.lz4.level", "12"),
+        ("delete.retention.ms", "3600000"),
+        ("file.delete.delay.ms", "1000"),
+        ("flush.messages", "10000"),
+        ("flush.ms", "60000"),
+        ("index.interval.bytes", "8192"),
+        ("max.compaction.lag.ms", "86400000"),
+        ("max.message.bytes", "5242880"),
+        ("message.timestamp.after.max.ms", "3600000"),
+        ("message.timestamp.before.max.ms", "604800000"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("min.cleanable.dirty.ratio", "0.1"),
+        ("min.compaction.lag.ms", "60000"),
+        ("retention.bytes", "1073741824"),
+        ("retention.ms", "-1"),
+        ("segment.bytes", "16777216"),
+        ("segment.jitter.ms", "30000"),
+        ("segment.ms", "7200000"),
+        ("unclean.leader.election.enable", "true"),
+    ];
+    let name = |n: usize| match n % 5 {
+        0 => format!("payments.v{n}.events"),
+        1 => format!("UPPER-{n}"),
+        2 => format!("snake_case_{n}"),
+        3 => format!("{n}"),
+        _ => format!("{}{n:03}", "l".repeat(246)),
+    };
+    let topic = |n: usize| {
+        let [(first, value), (second, other)] = [SETTINGS[n % 24], SETTINGS[(n * 7 + 3) % 24]];
+        let partitions = i32::try_from(n % 3 + 1).expect("few");
+        let topic = NewTopic::new(name(n), partitions, 1).with(first, value);
+        if first == second { topic } else { topic.with(second, other) }
+    };
+    (0..200).map(topic).collect()
+}
+
+/// 300 ACLs of every kind of resource, pattern, permission and host.
+fn list_odd_acls() -> BTreeSet<Acl> {
+    use {Operation as O, Resource as R};
+    let principal = |n: usize| match n % 3 {
+        0 => format!("User:app-{n}"),
+        1 => format!("User:CN=app {n},OU=Zahlungen,O=Bank"),
+        _ => "User:*".to_owned(),
+    };
+    let acl = |n: usize| {
+        let (resource, name, operation) = match n % 6 {
+            0 => (R::Topic, format!("payments.v{n}.events"), O::Write),
+            1 => (R::Group, format!("group-{n}"), O::Read),
+            2 => (R::TransactionalId, format!("tx-{n}"), O::Describe),
+            3 => {
+                (R::Cluster, "kafka-cluster".to_owned(), [O::IdempotentWrite, O::Describe, O::AlterConfigs][n / 6 % 3])
+            }
+            4 => (R::DelegationToken, format!("owner-{n}"), O::Describe),
+            _ => (R::Topic, "*".to_owned(), O::DescribeConfigs),
+        };
+        let prefixed = n % 4 == 1 && resource != R::Cluster && name != "*";
+        Acl {
+            permission: if n % 11 == 0 { Permission::Deny } else { Permission::Allow },
+            operation,
+            pattern: if prefixed { AclPattern::Prefixed } else { AclPattern::Literal },
+            host: if n % 5 == 0 { "*".to_owned() } else { format!("10.1.{}.{}", n / 250, n % 250) },
+            ..Acl::deny_write(resource, &name, &principal(n))
+        }
+    };
+    let acls: BTreeSet<Acl> = (0..300).map(acl).collect();
+    assert_eq!(acls.len(), 300, "no two are the same");
+    acls
+}
+
+fn list_odd_quotas() -> BTreeMap<QuotaEntity, BTreeMap<String, f64>> {
+    let quota = |n: usize| {
+        let (user, client) = (format!("user {n}%=&"), format!("client-{n}"));
+        let entity = match n % 4 {
+            0 => QuotaEntity::named(&[("user", Some(&user))]),
+            1 => QuotaEntity::named(&[("client-id", Some(&client))]),
+            2 => QuotaEntity::named(&[("user", Some(&user)), ("client-id", Some(&client))]),
+            _ => QuotaEntity::named(&[("user", Some(&user)), ("client-id", None)]),
+        };
+        let value = 1e8 + f64::from(u8::try_from(n).expect("few"));
+        (entity, BTreeMap::from([("producer_byte_rate".to_owned(), value), ("request_percentage".to_owned(), 500.5)]))
+    };
+    (0..40).map(quota).collect()
+}
+
+#[test]
+fn an_estate_of_200_topics_is_made_in_one_go_and_once() {
+    let (blue, green) = (start_watched("estate-blue"), start_watched("estate-green"));
+    let b = plain_cluster(Side::Blue, &blue.broker);
+    all_done(&run(b.create_topics(&list_odd_topics(), false)).unwrap());
+    all_done(&run(b.create_acls(&list_odd_acls())));
+    run(b.alter_quotas(&list_odd_quotas(), false)).values().for_each(all_done);
+    look_until(&b, |found| {
+        found.acls.as_told().is_some_and(|acls| acls.len() == 300)
+            && found.quotas.as_told().is_some_and(|quotas| quotas.len() == 40)
+    });
+    let dir = tempfile::tempdir().expect("a directory");
+    let plan = format!(
+        "migration.name = \"loans\"\nclusters.blue.bootstrap = \"{}\"\nclusters.green.bootstrap = \"{}\"\n",
+        blue.recorder.bootstrap, green.recorder.bootstrap
+    );
+    std::fs::write(dir.path().join("cutover.toml"), plan).unwrap();
+
+    let (_, shown) = provision_json(dir.path(), &[]);
+    let planned = shown["changes"].as_array().expect("changes").len();
+    // 200 topics with their settings, 300 ACLs, 40 entities of two limits each.
+    assert_eq!(planned, 200 + 300 + 80, "{:#}", shown["changes"]);
+    // Once through the middle, so that what is there already and what is not meet in one run.
+    let killed = provision(dir.path(), &["--apply", "--yes", "loans", "--crash-at", "after-effect:provision/301"]);
+    assert_eq!(killed.code, -1, "{}{}", killed.out, killed.err);
+    let (code, made) = provision_json(dir.path(), &["--apply", "--yes", "loans"]);
+    assert_eq!((code, &made["after"]), (0, &"equal".into()), "{made:#}");
+    let left = made["changes"].as_array().expect("changes").len();
+    assert!(left < planned && left > 0, "{left} of {planned} were left");
+
+    let g = plain_cluster(Side::Green, &green.broker);
+    let (on_blue, on_green) = (run(b.take_inventory()).unwrap(), run(g.take_inventory()).unwrap());
+    assert_eq!(on_blue.acls.as_told(), on_green.acls.as_told());
+    assert_eq!(on_blue.quotas.as_told(), on_green.quotas.as_told());
+    let topics = |found: &cutover::estate::inventory::Inventory| {
+        let chosen = |t: &cutover::estate::inventory::TopicDefinition| {
+            let settings = t.settings.as_told().expect("told").iter().filter(|(_, s)| s.source.is_explicit());
+            let settings: BTreeMap<String, Option<String>> =
+                settings.map(|(name, setting)| (name.clone(), setting.value.clone())).collect();
+            (t.partitions, settings)
+        };
+        found.topics.iter().map(|(name, t)| (name.clone(), chosen(t))).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(topics(&on_blue), topics(&on_green));
+
+    [&blue, &green].iter().for_each(|side| side.recorder.forget());
+    let again = provision(dir.path(), &["--apply", "--yes", "loans"]);
+    assert_eq!(again.code, 0, "{}{}", again.out, again.err);
+    let changed = (blue.recorder.changing(), green.recorder.changing());
+    assert_eq!(changed, (BTreeMap::new(), BTreeMap::new()), "a second run sends nothing that changes anything");
+}
