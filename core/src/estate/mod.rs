@@ -7,6 +7,7 @@ pub mod exactly_once;
 pub mod holder;
 pub mod identity;
 pub mod inventory;
+pub mod listing;
 pub mod partial;
 pub mod release;
 mod setting;
