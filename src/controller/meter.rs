@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::observe::{Observation, ObservationSender, TimedObservation};
+use crate::base::At;
 use crate::base::sanitise::visible_name;
-use crate::base::{At, Side};
 use crate::metrics::{MetricSubject, MetricsProvider, list_providers};
 use crate::migration::soak::criteria::Metric;
 use crate::migration::soak::soaking::{MetricQuestion, PastSpan};

@@ -11,7 +11,7 @@ use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
 use crate::estate::inventory::Inventory;
 use crate::estate::release::KafkaRelease;
-use crate::estate::transactions::{Answer, Unavailable};
+use crate::estate::transactions::Answer;
 use crate::kafka::control::{Cluster, SnapshotOptions, TransactionFilter, Which};
 use crate::metrics::{MetricSubject, MetricsProvider, list_providers};
 use crate::parity::{ApplicationLook, Measured, PlannedApplications};

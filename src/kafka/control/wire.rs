@@ -375,8 +375,8 @@ impl Wire {
         } = response;
         self.shared.gate.note_throttle(throttle_time_ms); // of the second answer, if there were two, 0: v0 has no such field
         check_code(error_code, "ApiVersions", self.label())?;
-        let supported = |name: &str| supported_features.iter().find(|f| f.name == name).map(|f| f.max_version);
-        let agreed = |name: &str| finalized_features.iter().find(|f| f.name == name).map(|f| f.max_version_level);
+        let supported = |name: &str| supported_features.iter().find(|f| *f.name == *name).map(|f| f.max_version);
+        let agreed = |name: &str| finalized_features.iter().find(|f| *f.name == *name).map(|f| f.max_version_level);
         Ok(Speech {
             versions: api_keys.into_iter().map(|k| (k.api_key, (k.min_version, k.max_version))).collect(),
             metadata_level: supported("metadata.version"),
