@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::base::format_plural;
-use crate::base::sanitise::{visible_name, visible_text};
-use crate::parity::{ParityRow, ParityState, ParityVerdict};
+use crate::base::sanitise::visible_text;
+use crate::parity::{ParityRow, ParityVerdict};
 use crate::provision::{AppliedChange, ProvisionReport};
 
 /// The version of the document that [`to_json`] makes (docs/json.md).
@@ -46,13 +46,7 @@ pub fn to_text(report: &ProvisionReport) -> String {
         let _ = writeln!(out, "{}", visible_text(&text)); // writing to a String can't fail
     };
     report.list_lines().into_iter().for_each(&mut line);
-    let added = report.mended.iter().filter(|row| row.state == ParityState::Missing).count();
-    let (changed, by_hand, unknown) = (report.mended.len() - added, report.by_hand.len(), report.unknown.len());
-    line(format!(
-        "{}: {added} to add, {changed} to change, {by_hand} by hand, {unknown} unknown, in {}",
-        visible_name(&report.migration),
-        format_plural(report.changes.len(), "change")
-    ));
+    line(format!("{}, in {}", report.summarise(), format_plural(report.changes.len(), "change")));
     if report.run.is_some() {
         let there = report.changes.iter().filter(|c| c.end.as_ref().is_some_and(|end| end.is_there())).count();
         line(format!("made: {there} of {}", format_plural(report.changes.len(), "change")));
@@ -89,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::base::Trouble;
-    use crate::parity::{Change, Gravity, Mend, ParityArea, ParitySubject, TopicPair};
+    use crate::parity::{Change, Gravity, Mend, ParityArea, ParityState, ParitySubject, TopicPair};
     use crate::provision::ChangeEnd;
 
     fn pair(name: &str) -> TopicPair {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::ChangeEnd;
-use crate::base::sanitise::visible_text;
+use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{Trouble, TroubleClass};
 use crate::parity::{Change, Gravity, Mend, Parity, ParityRow, ParityState, ParityVerdict};
 
@@ -102,6 +102,15 @@ impl ProvisionReport {
             lines.extend(row.describe_mend().map(|what| format!("    do: {what}")));
         }
         lines.iter().map(|line| visible_text(line)).collect()
+    }
+
+    /// `loans: 2 to add, 1 to change, 1 by hand, 0 unknown`.
+    #[must_use]
+    pub fn summarise(&self) -> String {
+        let added = self.mended.iter().filter(|row| row.state == ParityState::Missing).count();
+        let (changed, by_hand, unknown) = (self.mended.len() - added, self.by_hand.len(), self.unknown.len());
+        let migration = visible_name(&self.migration);
+        format!("{migration}: {added} to add, {changed} to change, {by_hand} by hand, {unknown} unknown")
     }
 
     /// Changes that are made when somebody confirms: those that nobody has to agree to by themselves.

@@ -97,7 +97,6 @@ impl Core {
             level: Level::Typed(format!("provision {}", visible_name(&self.plan.name))),
             diff: plan.lines.clone(),
             way_back: "none: it adds and sets, and takes nothing away again".to_owned(),
-            warnings: vec![describe_work(plan)],
             by_hand: list_verbs(plan),
             facts: format!("look={}", plan.at.0),
             ..dialog
@@ -182,18 +181,6 @@ impl Core {
         }
         self.look_at_setup();
     }
-}
-
-/// `3 changes of green, 3 schema versions with their ids`.
-fn describe_work(plan: &SetupPlan) -> String {
-    let changes = (!plan.changes.is_empty()).then(|| format_plural(plan.changes.len(), "change"));
-    let imports = &plan.schemas.imports;
-    let schemas =
-        (!imports.is_empty()).then(|| format!("{} with their ids", format_plural(imports.len(), "schema version")));
-    let settings = &plan.schemas.settings;
-    let settings = (!settings.is_empty()).then(|| format_plural(settings.len(), "registry setting"));
-    let parts: Vec<String> = changes.into_iter().chain(schemas).chain(settings).collect();
-    format!("of green: {}. + adds, ~ sets; ! and ? are left to a person", parts.join(", "))
 }
 
 /// The verbs that do the same.

@@ -44,7 +44,8 @@ impl SetupPlan {
         shown.set_plan(&report.parity, plan_changes(&report.parity), false);
         let changes = shown.pending().map(|c| c.change.clone()).collect();
         let schemas = report.schemas.clone().unwrap_or_default();
-        Self { at: report.at, changes, schemas, lines: shown.list_lines() }
+        let lines = std::iter::once(shown.summarise()).chain(shown.list_lines()).collect();
+        Self { at: report.at, changes, schemas, lines }
     }
 
     /// Whether the copy of schemas would write something.

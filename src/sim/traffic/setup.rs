@@ -214,10 +214,11 @@ pub(crate) fn try_reach(egress: &Path, pod: &str, (host, port): (&str, u16)) -> 
     let text = std::fs::read_to_string(egress).unwrap_or_default();
     let denied = format!("deny {pod} {host}:{port}");
     if text.lines().any(|line| line.trim() == denied) {
-        let what = format!("{host}:{port} can't be reached: the network policy of {pod} denies it");
-        return Err(Trouble::new(what, format!("take the line \"{denied}\" out of {}", egress.display())));
+        // One line: who runs this shows the last one that it says.
+        let what = format!("the network policy denies it ({}: {denied})", egress.display());
+        return Err(Trouble::new(what, ""));
     }
-    let unreached = |e: std::io::Error| Trouble::new(format!("{host}:{port} can't be reached: {e}"), "start the demo");
+    let unreached = |e: std::io::Error| Trouble::new(format!("{host}:{port} can't be reached: {e}"), "");
     let address = std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map_err(unreached)?.next();
     let address = address.ok_or_else(|| unreached(std::io::ErrorKind::NotFound.into()))?;
     std::net::TcpStream::connect_timeout(&address, std::time::Duration::from_secs(3)).map_err(unreached).map(drop)

@@ -173,7 +173,8 @@ fn diff_lines<'t>(m: &'t Model, diff: &[String], cells: usize) -> Vec<Row<'t>> {
             Some('~') => Role::Hold,
             Some('!') => Role::Fail,
             Some('?') => Role::Unknown,
-            _ => Role::Dim,
+            Some(' ') => Role::Dim,
+            _ => Role::Strong,
         };
         let body = line.trim_start();
         let indent = line.len() - body.len();
