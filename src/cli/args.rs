@@ -118,6 +118,9 @@ pub(crate) enum Verb {
     /// An embedded pair of clusters until standard input closes (tests)
     #[command(hide = true)]
     Sim(super::sim::SimArgs),
+    /// Whether a pod of the demo reaches a broker (the demo's plan runs it)
+    #[command(hide = true)]
+    SimReach(super::sim_reach::SimReachArgs),
 }
 
 /// `cutover demo`.

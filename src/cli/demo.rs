@@ -1,5 +1,7 @@
 //! `cutover demo`: the cockpit over two embedded clusters with live traffic; `--headless` plays the story and proves it.
 
+mod setup;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +31,8 @@ use crate::snapshot::{GroupRow, Snapshot, Witnessed};
 const GROUP: &str = "loan-audit";
 /// The producer that the headless story routes.
 const PRODUCER: &str = "doc-scanner";
+/// Chapters of the whole story.
+const CHAPTERS: usize = 6;
 /// How long the moved group may take to read past what the prediction covers.
 const CATCH_UP: Duration = Duration::from_secs(60);
 
@@ -46,6 +50,7 @@ pub fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Exit, Error> {
     let mut config = DemoConfig::new(dir.path());
     config.seed = args.seed;
     config.estate = EstateSpec::bank(args.scale);
+    config.program = std::env::current_exe().ok();
     let estate = Arc::new(DemoEstate::start(config).map_err(Error::Failed)?);
     let file = dir.path().join("cutover.toml");
     let written = std::fs::write(&file, estate.plan_toml());
@@ -111,7 +116,7 @@ fn run_headless(
         chapters
     })?;
     // A story that broke off is shorter, and all of what there is of it may be well.
-    let ok = chapters.iter().all(|c| c.ok) && chapters.len() == 3;
+    let ok = chapters.iter().all(|c| c.ok) && chapters.len() == CHAPTERS;
     print_json(&serde_json::json!({ "ok": ok, "group": GROUP, "producer": PRODUCER, "story": chapters }))?;
     Ok(if ok { Exit::DONE } else { Exit::FAILED })
 }
@@ -124,9 +129,13 @@ async fn play_story(
 ) -> Result<Vec<Chapter>, Error> {
     wait_until_seen(handle).await?;
     let mut say = |line: &str| say!("{}", crate::base::sanitise::visible_text(line));
+    let mut chapters = setup::play_setup(handle, estate, actor, &mut say).await;
+    if !chapters.iter().all(|c| c.ok) {
+        return Ok(chapters);
+    }
     let route = Command::route(PRODUCER, FlagState::Dual);
     let report = execute(handle, route, actor, Some(PRODUCER), &mut say).await;
-    let mut chapters = vec![plain_chapter("route a producer to dual", &report)];
+    chapters.push(plain_chapter("route a producer to dual", &report));
     for (step, command, to) in [
         ("cut a group over", Command::cut_over(GROUP), Side::Green),
         ("roll it back", Command::roll_back(GROUP), Side::Blue),
@@ -141,17 +150,24 @@ async fn play_story(
     Ok(chapters)
 }
 
-fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
-    Chapter {
-        step: step.into(),
-        ok: report.class.is_none(),
-        promised_re_read: None,
-        witnessed_re_read: None,
-        witnessed_lost: None,
-        lost_by_the_logs: None,
-        why: report.class.map(|_| report.summary.clone()),
-        report: super::act::outcome_json(report),
+impl Chapter {
+    /// One without promises. `why`: what is not well.
+    fn plain(step: &str, why: Option<String>, report: Value) -> Self {
+        Self {
+            step: step.into(),
+            ok: why.is_none(),
+            promised_re_read: None,
+            witnessed_re_read: None,
+            witnessed_lost: None,
+            lost_by_the_logs: None,
+            why,
+            report,
+        }
     }
+}
+
+fn plain_chapter(step: &str, report: &RunReport) -> Chapter {
+    Chapter::plain(step, report.class.map(|_| report.summary.clone()), super::act::outcome_json(report))
 }
 
 /// Holds a move against what was promised, once the group has read past everything the prediction covers.

@@ -42,6 +42,7 @@ mod provision;
 mod replay;
 mod schemas;
 mod sim;
+mod sim_reach;
 mod watch;
 
 use args::{Cli, GlobalArgs, Verb};
@@ -142,6 +143,7 @@ fn dispatch(cli: Cli) -> Result<Exit, Error> {
         Some(Verb::Completions { shell }) => pages::completions(shell),
         Some(Verb::Man) => pages::man(),
         Some(Verb::Sim(args)) => sim::run(&args),
+        Some(Verb::SimReach(args)) => sim_reach::run(&args),
     }
 }
 

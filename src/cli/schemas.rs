@@ -10,15 +10,15 @@ use super::args::GlobalArgs;
 use super::replay::ask_confirmation;
 use super::{Error, Exit, build_options, load_plan, print_json, print_text, runtime, tell};
 use crate::base::sanitise::{quoted_name, visible_name, visible_text};
-use crate::base::{Side, Sides, Trouble};
+use crate::base::{Sides, Trouble};
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, Stop};
-use crate::jobs::schemas::{CopyScreen, SchemaCopyQuestion, run_schema_copy};
+use crate::jobs::schemas::{
+    CopyScreen, SchemaCopyQuestion, find_registries, open_clients, read_survey, run_schema_copy,
+};
 use crate::migration::facts::command::shell_word;
 use crate::plan::{Plan, RegistryPlan};
-use crate::registry::{RegistryClient, read_both};
 use crate::report;
-use crate::schemas::{RegistryContent, SchemaCopyReport, SchemaSurvey, SchemaVerdict};
-use crate::session::clock::Clock;
+use crate::schemas::{SchemaCopyReport, SchemaSurvey, SchemaVerdict};
 use crate::session::options::Want;
 
 /// `cutover schemas`.
@@ -35,26 +35,30 @@ pub(crate) struct SchemasArgs {
 /// Runs the verb.
 pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
     let plan = load_plan(global)?;
-    let plans = find_registries(&plan)?;
+    let plans = find_registries(&plan).map_err(Error::Usage)?;
     if args.apply && build_options(global)?.want == Want::Armed {
         return apply(global, args, &plan, plans);
     }
-    let at = Clock.now();
     let read = runtime()?.block_on(async {
         tokio::select! {
-            read = read_contents(plans) => Some(read),
+            read = read_whole(plans) => Some(read),
             _ = wait_for_interrupt() => None,
         }
     });
     let Some(read) = read else { return Ok(say_stopped(global, "nothing was changed: this only reads")) };
-    let Sides { blue, green } = read?;
-    let survey = SchemaSurvey::of_contents(at, &blue, &green);
+    let survey = read?;
     if global.json {
         print_json(&report::schemas::to_json(&survey))?;
     } else {
         print_text(&report::schemas::to_text(&survey));
     }
     Ok(exit_of_survey(&survey))
+}
+
+/// A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
+async fn read_whole(plans: Sides<&RegistryPlan>) -> Result<SchemaSurvey, Error> {
+    let clients = open_clients(plans).await.map_err(Error::Failed)?;
+    read_survey(clients.as_ref()).await.map_err(Error::Unknown)
 }
 
 fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
@@ -70,7 +74,7 @@ fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&Reg
     let options = build_options(global)?;
     let (stop, asking) = (Arc::new(Stop::default()), Arc::new(AtomicBool::new(false)));
     let report = runtime()?.block_on(async {
-        let clients = open_clients(plans).await?;
+        let clients = open_clients(plans).await.map_err(Error::Failed)?;
         let ear = tokio::spawn(stop_on_interrupt(Arc::clone(&stop), Arc::clone(&asking)));
         let mut screen = CopyScreen {
             say: &mut |line| say!("{}", visible_text(line)),
@@ -134,40 +138,4 @@ fn confirm_copy(question: &SchemaCopyQuestion<'_>, yes: Option<&str>) -> Result<
         )),
         ReplayAnswer::No => Err(Trouble::new("not confirmed", format!("add --yes={} to confirm it", shell_word(name)))),
     }
-}
-
-/// The registries of both clusters; without one of them there is nothing to compare.
-fn find_registries(plan: &Plan) -> Result<Sides<&RegistryPlan>, Error> {
-    let find = |side: Side| {
-        plan.clusters[side].registry.as_ref().ok_or_else(|| {
-            let what = format!("the plan names no schema registry of {side}");
-            let advice = format!("add [clusters.{side}.registry] with its url (docs/plan.md)");
-            Error::Usage(Trouble::new(what, advice))
-        })
-    };
-    Ok(Sides { blue: find(Side::Blue)?, green: find(Side::Green)? })
-}
-
-/// Secrets and certificates are read here; nothing is connected to.
-async fn open_clients(plans: Sides<&RegistryPlan>) -> Result<Sides<RegistryClient>, Error> {
-    let open = async |side: Side| RegistryClient::open(plans[side], side).await.map_err(Error::Failed);
-    Ok(Sides { blue: open(Side::Blue).await?, green: open(Side::Green).await? })
-}
-
-/// Both registries whole. A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
-async fn read_contents(plans: Sides<&RegistryPlan>) -> Result<Sides<RegistryContent>, Error> {
-    let clients = open_clients(plans).await?;
-    let read = read_both(clients.as_ref()).await;
-    match (read.blue, read.green) {
-        (Ok(blue), Ok(green)) => Ok(Sides { blue, green }),
-        (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(Error::Unknown(why)),
-        (Err(blue), Err(green)) => Err(Error::Unknown(join_troubles(&blue, &green))),
-    }
-}
-
-/// Both, so that nobody mends one to be told of the other.
-fn join_troubles(one: &Trouble, other: &Trouble) -> Trouble {
-    let advice =
-        if one.advice == other.advice { one.advice.clone() } else { format!("{}; {}", one.advice, other.advice) };
-    Trouble::new(format!("{}; {}", one.what, other.what), advice)
 }

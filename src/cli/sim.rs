@@ -23,8 +23,13 @@ pub(crate) struct SimArgs {
 
 /// Serves until standard input closes.
 pub fn run(args: &SimArgs) -> Result<Exit, Error> {
-    let config =
-        ServeConfig { dir: args.dir.clone(), scale: args.scale, seed: args.seed, ports: [Vec::new(), Vec::new()] };
+    let config = ServeConfig {
+        dir: args.dir.clone(),
+        scale: args.scale,
+        seed: args.seed,
+        ports: [Vec::new(), Vec::new()],
+        program: std::env::current_exe().ok(),
+    };
     serve_pair(config, std::io::stdin().lock(), std::io::stdout().lock()).map_err(Error::Failed)?;
     Ok(Exit::DONE)
 }

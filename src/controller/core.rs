@@ -11,6 +11,7 @@ mod export;
 mod fidelity;
 mod follow;
 mod look;
+mod provision;
 mod setup;
 mod start;
 mod strand;
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 
 use compare::CurrentDiff;
 use fidelity::Fidelities;
+use provision::Provisioning;
 use setup::SetupLook;
 use start::{Inflow, open_core};
 use strand::StrandedRuns;
@@ -159,6 +161,7 @@ struct Core {
     watching: Option<WatchedDialog>,
     comparing: CurrentDiff,
     setup: SetupLook,
+    provisioning: Provisioning,
     fidelities: Fidelities,
     turns: Edges,
     herald: Notifier,
@@ -201,6 +204,7 @@ impl Core {
         history.set_seams(&self.machine.state().seams);
         drop(history);
         self.fidelities.note_entry(entry);
+        self.provisioning.note_entry(entry);
         let line = self.teller.entry_line(entry);
         self.turns.take_entry(entry);
         self.herald.take_entry(entry, &line.text);
@@ -245,6 +249,8 @@ impl Core {
                 Some(measured) = self.measurements.join_next() => self.take_measurements(measured),
                 Some(came) = self.comparing.tasks.join_next() => self.take_diff_outcome(came).await,
                 Some(came) = self.setup.tasks.join_next() => self.take_setup(came),
+                Some(lent) = self.provisioning.desk.recv() => self.write_lent(lent).await,
+                Some(came) = self.provisioning.tasks.join_next() => self.take_provision(came),
                 Some(murmur) = inflow.heard.recv() => self.note_progress(murmur),
                 Some(one) = inflow.sampled.recv() => self.take_sample(one),
                 // Not in its own words, which may be made of what the clients were given.
@@ -380,6 +386,9 @@ impl Core {
     async fn answer_ask(&mut self, ask: Ask) {
         let now = Clock.now();
         let reply = match ask {
+            Ask::Prepare { id, command: Command::Provision } => {
+                Reply::Prepared { id, result: self.prepare_provision(now).map(Box::new) }
+            }
             Ask::Prepare { id, command } => {
                 let room = self.check_room(&command).await;
                 let result = room.and_then(|()| self.machine.prepare(&command, now)).map(Box::new);
@@ -447,6 +456,9 @@ impl Core {
                 "use the session that holds the journal",
             ));
         }
+        if matches!(command, Command::Provision) {
+            return self.start_provision(actor, typed, facts, now).map(|()| None);
+        }
         self.machine.handle_command(command, &actor.into(), typed, facts, now)
     }
 
@@ -484,14 +496,20 @@ impl Core {
         self.measurements.abort_all();
         // It only reads: nothing of it is worth waiting for.
         self.setup.tasks.abort_all();
+        self.provisioning.stop();
         if let Some(executor) = &self.executor {
             executor.wind_up();
         }
         let watch = Clock.stopwatch();
-        while !(self.effects.is_empty() && self.stranding.tried.is_empty()) && watch.elapsed_ms() < LAST_EFFECT_MS {
+        let is_idle = |core: &Self| {
+            core.effects.is_empty() && core.stranding.tried.is_empty() && core.provisioning.tasks.is_empty()
+        };
+        while !is_idle(&self) && watch.elapsed_ms() < LAST_EFFECT_MS {
             tokio::select! {
                 Some(ended) = self.effects.join_next() => self.effect_ended(ended),
                 Some(tried) = self.stranding.tried.join_next() => self.tell_stranded(tried),
+                Some(lent) = self.provisioning.desk.recv() => self.write_lent(lent).await,
+                Some(came) = self.provisioning.tasks.join_next() => self.take_provision(came),
                 Some(murmur) = heard.recv() => self.note_progress(murmur),
                 () = Clock.sleep(SNAPSHOT_LONGEST_MS) => {}
             }

@@ -197,7 +197,7 @@ impl CommandDriver<'_> {
             }
             let typed = match &prepared.level {
                 Level::None | Level::Key => String::new(),
-                Level::Typed(phrase) => match (yes, subject_name(&command.subject())) {
+                Level::Typed(phrase) => match (yes, self.name_of(&command.subject())) {
                     // as it is, or as it is shown
                     (Some(yes), name) if yes == name || yes == visible_name(&name) => phrase.clone(),
                     (given, name) => return Err((refuse_unconfirmed(given, &name, &prepared.title), Some(prepared))),
@@ -215,6 +215,14 @@ impl CommandDriver<'_> {
             }
         }
         Err(last.unwrap_or_else(|| (Refusal::unknown("the facts did not hold still", "try again"), None)))
+    }
+
+    /// What confirms a command about it.
+    fn name_of(&self, subject: &Subject) -> String {
+        match subject {
+            Subject::Migration => self.handle.snapshot().header.migration.clone(),
+            other => subject_name(other),
+        }
     }
 
     /// The gate of a hard cutover, as it was seen last.

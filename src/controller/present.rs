@@ -160,7 +160,7 @@ pub(super) fn build_snapshot(scene: &Scene<'_>) -> Snapshot {
         seq: scene.seq,
         now: scene.now,
         header: header(scene),
-        phases: scene.machine.phases(scene.now),
+        phases: scene.machine.phases(&ParityView::setup_seen(scene.parity.as_ref()), scene.now),
         blue: sides::side_view(scene, &sight, Side::Blue),
         green: sides::side_view(scene, &sight, Side::Green),
         groups: groups::rows(scene, &sight),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::applications::look_at_applications;
 use super::connectivity;
+use super::schemas::survey_registries;
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::identity::Unverified;
 use crate::estate::inventory::Inventory;
@@ -28,7 +29,8 @@ const LOOK: Duration = Duration::from_secs(120);
 pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified> {
     let tools = Tools::new(plan, Arc::new(TopicNames::new(plan)));
     let clusters = pins::identify_clusters(plan, &tools).await?;
-    let looks = look_at_both(&tools).await?;
+    let (looks, schemas) = tokio::join!(look_at_both(&tools), survey_registries(plan));
+    let looks = looks?;
     let scope = plan.parity_scope(&looks.blue, &looks.green);
     let advertised = Sides::from_fn(|side| tools.cluster(side).advertised_addresses());
     let (tries, applications) =
@@ -37,16 +39,18 @@ pub async fn run_preflight(plan: &Arc<Plan>) -> Result<ParityReport, Unverified>
         TopicScope::All { excluded, .. } => excluded.iter().cloned().collect(),
         TopicScope::Listed(_) => Vec::new(),
     };
+    let parity = compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries);
+    let mut parity = parity.with_applications(&applications, &looks.blue, &looks.green);
+    if let Some(looked) = &schemas {
+        parity = parity.with_schemas(looked);
+    }
     Ok(ParityReport {
         migration: plan.name.clone(),
         at: Clock.now(),
         clusters,
         excluded,
-        parity: compare_inventories(&looks.blue, &looks.green, &scope).with_reach(&tries).with_applications(
-            &applications,
-            &looks.blue,
-            &looks.green,
-        ),
+        parity,
+        schemas: schemas.and_then(Result::ok).map(|survey| survey.plan),
     })
 }
 

@@ -39,11 +39,13 @@ pub async fn read_content(client: &RegistryClient) -> Result<RegistryContent, Tr
     let contexts = read_context_names(client).await;
     let (subjects, unlisted) = list_subjects(client, listed, &contexts).await;
     let global = read_settings(client, "").await;
-    let others = contexts.as_told().into_iter().flatten().filter(|c| *c != DEFAULT_CONTEXT);
+    // Owned: a stream that borrows can't be awaited in a task of its own.
+    let mut others: Vec<String> = contexts.as_told().into_iter().flatten().cloned().collect();
+    others.retain(|context| context != DEFAULT_CONTEXT);
     let by_context: BTreeMap<String, ScopeSettings> = iter(others)
         .map(|context| async move {
-            let own = read_settings(client, &format!("/:{}:", encode_part(context))).await;
-            (context.clone(), own)
+            let own = read_settings(client, &format!("/:{}:", encode_part(&context))).await;
+            (context, own)
         })
         .buffer_unordered(AT_A_TIME)
         .collect()

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::base::format_plural;
-use crate::base::sanitise::{visible_name, visible_text};
-use crate::parity::{Mend, ParityRow, ParityState, ParityVerdict};
+use crate::base::sanitise::visible_text;
+use crate::parity::{ParityRow, ParityVerdict};
 use crate::provision::{AppliedChange, ProvisionReport};
 
 /// The version of the document that [`to_json`] makes (docs/json.md).
@@ -19,7 +19,7 @@ pub fn to_json(report: &ProvisionReport, exit_code: u8) -> Value {
         |c: &AppliedChange| json!({"do": c.change.to_string(), "change": c.change, "held": c.held, "end": c.end});
     let row = |row: &ParityRow| {
         json!({"area": row.area, "name": row.subject.to_string(), "blue": row.blue, "green": row.green,
-            "why": row.why, "do": describe_mend(row)})
+            "why": row.why, "do": row.describe_mend()})
     };
     json!({
         "schema": SCHEMA,
@@ -45,28 +45,8 @@ pub fn to_text(report: &ProvisionReport) -> String {
     let mut line = |text: String| {
         let _ = writeln!(out, "{}", visible_text(&text)); // writing to a String can't fail
     };
-    for row in &report.mended {
-        line(describe_mended(row));
-    }
-    for c in &report.changes {
-        if let Some(why) = c.held {
-            line(format!("! {} waits for --add-partitions: {why}", c.change));
-        }
-    }
-    let by_hand = report.by_hand.iter().map(|row| ('!', row));
-    for (sign, row) in by_hand.chain(report.unknown.iter().map(|row| ('?', row))) {
-        line(format!("{sign} {} {}: {}", row.area, row.subject, row.why));
-        if let Some(what) = describe_mend(row) {
-            line(format!("    do: {what}"));
-        }
-    }
-    let added = report.mended.iter().filter(|row| row.state == ParityState::Missing).count();
-    let (changed, by_hand, unknown) = (report.mended.len() - added, report.by_hand.len(), report.unknown.len());
-    line(format!(
-        "{}: {added} to add, {changed} to change, {by_hand} by hand, {unknown} unknown, in {}",
-        visible_name(&report.migration),
-        format_plural(report.changes.len(), "change")
-    ));
+    report.list_lines().into_iter().for_each(&mut line);
+    line(format!("{}, in {}", report.summarise(), format_plural(report.changes.len(), "change")));
     if report.run.is_some() {
         let there = report.changes.iter().filter(|c| c.end.as_ref().is_some_and(|end| end.is_there())).count();
         line(format!("made: {there} of {}", format_plural(report.changes.len(), "change")));
@@ -97,36 +77,13 @@ fn name_verdict(verdict: ParityVerdict) -> &'static str {
     }
 }
 
-/// `+ topics orders: 12 partitions`, `~ settings orders retention.ms: 604800000 -> -1`.
-fn describe_mended(row: &ParityRow) -> String {
-    let name = row.subject.to_string();
-    let blue = row.blue.as_deref().filter(|words| *words != name);
-    match (&row.state, &row.green, blue) {
-        (ParityState::Differs, Some(green), Some(blue)) => format!("~ {} {name}: {green} -> {blue}", row.area),
-        (ParityState::Differs, _, Some(blue)) => format!("~ {} {name}: {blue}", row.area),
-        (ParityState::Differs, ..) => format!("~ {} {name}", row.area),
-        (_, _, Some(blue)) => format!("+ {} {name}: {blue}", row.area),
-        _ => format!("+ {} {name}", row.area),
-    }
-}
-
-/// What to do about a row, in words; `None`: nothing.
-fn describe_mend(row: &ParityRow) -> Option<String> {
-    match (&row.mend, &row.state) {
-        (Some(Mend::Change(change)), _) => Some(change.to_string()),
-        (Some(Mend::ByHand(words)), _) => Some(words.clone()),
-        (None, ParityState::Unknown(trouble)) if !trouble.advice.is_empty() => Some(trouble.advice.clone()),
-        (None, _) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
     use crate::base::Trouble;
-    use crate::parity::{Change, Gravity, ParityArea, ParitySubject, TopicPair};
+    use crate::parity::{Change, Gravity, Mend, ParityArea, ParityState, ParitySubject, TopicPair};
     use crate::provision::ChangeEnd;
 
     fn pair(name: &str) -> TopicPair {

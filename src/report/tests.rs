@@ -108,7 +108,8 @@ fn snapshot() -> Snapshot {
         at: Some(JUST),
         ..GroupSide::unseen(None)
     };
-    let phase = PhaseView { number: 2, name: "Producers".into(), done: Some(1), total: 1, checked: None, note: None };
+    let phase =
+        PhaseView { number: 2, name: "Producers".into(), done: Some(1), total: 1, checked: None, note: None, at: None };
     Snapshot {
         schema: 1,
         seq: 7,

@@ -203,7 +203,10 @@ fn write_phases(out: &mut String, snapshot: &Snapshot, untrusted: Option<&String
         let note = phase.note.as_ref().or(untrusted);
         let progress = match (phase.total, phase.done, note) {
             (0, ..) => "–".to_owned(),
-            (total, Some(done), None) => format!("{done}/{total}"),
+            (total, Some(done), None) => {
+                let age = |at| format!(", looked {} ago", format_duration(snapshot.now.since(at)));
+                format!("{done}/{total}{}", phase.at.map_or_else(String::new, age))
+            }
             (total, Some(done), Some(note)) => format!("{done}/{total}, {}", visible_text(note)),
             (total, None, _) => format!("?/{total}: {}", visible_text(&phase.describe_progress())),
         };

@@ -11,4 +11,5 @@ pub mod options;
 pub mod pace;
 pub(crate) mod pins;
 pub(crate) mod planes;
+pub(crate) mod scribe;
 pub mod tools;

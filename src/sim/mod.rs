@@ -10,6 +10,7 @@
 //! ```
 
 mod cluster;
+pub mod registry;
 pub mod serve;
 pub mod state;
 pub mod traffic;

@@ -10,6 +10,7 @@
 //! | `flag KEY VARIANT` | sets a flag by hand |
 //! | `slow GROUP` | that group's consumers on green crawl |
 //! | `kill SIDE BROKER`, `recover` | a broker dies; every incident ends |
+//! | `open-egress` | every pod may connect to everything |
 //! | `drop-topic SIDE TOPIC`, `drop-group SIDE GROUP` | vanish |
 //! | `group SIDE GROUP` | its state and committed offsets |
 
@@ -32,6 +33,8 @@ pub(crate) struct ServeConfig {
     pub seed: u64,
     /// Ports of the brokers of blue and of green; missing or 0 takes any.
     pub ports: [Vec<u16>; 2],
+    /// `cutover` itself; without it no pod is tried.
+    pub program: Option<PathBuf>,
 }
 
 /// Serves a pair until `input` ends.
@@ -41,7 +44,13 @@ pub(crate) struct ServeConfig {
 pub(crate) fn serve_pair(config: ServeConfig, input: impl BufRead, mut output: impl Write) -> Result<(), Trouble> {
     let estate = if config.scale > 0.0 { EstateSpec::bank(config.scale) } else { EstateSpec::default() };
     let plan = config.dir.join("cutover.toml");
-    let demo = DemoEstate::start(DemoConfig { dir: config.dir, estate, seed: config.seed, ports: config.ports })?;
+    let demo = DemoEstate::start(DemoConfig {
+        dir: config.dir,
+        estate,
+        seed: config.seed,
+        ports: config.ports,
+        program: config.program,
+    })?;
     std::fs::write(&plan, demo.plan_toml())
         .map_err(|e| Trouble::new(format!("{} can't be written: {e}", plan.display()), "give a writable directory"))?;
     let place = |side| {
@@ -89,6 +98,10 @@ fn run_command(demo: &DemoEstate, line: &str) -> Option<Value> {
             demo.start_incident(&Incident::BrokerDown { side: parse_side(side)?, broker: broker.parse().ok()? });
             done
         }
+        ["open-egress"] => match demo.open_egress() {
+            Ok(()) => done,
+            Err(e) => Some(json!({ "error": e.to_string() })),
+        },
         ["recover"] => {
             demo.recover();
             done
@@ -125,7 +138,13 @@ mod tests {
     #[test]
     fn it_says_where_it_is_obeys_and_ends_with_its_input() {
         let dir = tempfile::tempdir().unwrap();
-        let config = ServeConfig { dir: dir.path().to_owned(), scale: 1.0, seed: 1, ports: [Vec::new(), Vec::new()] };
+        let config = ServeConfig {
+            dir: dir.path().to_owned(),
+            scale: 1.0,
+            seed: 1,
+            ports: [Vec::new(), Vec::new()],
+            program: None,
+        };
         let input = b"mark payments-settle\nwitness payments-settle\nflag fx-feed-cluster dual\nflag nope on\n\
             group blue audit-archive\nkill blue 2\nrecover\ndance\n";
         let mut output = Vec::new();

@@ -8,7 +8,7 @@ use super::update::Cmd;
 use crate::migration::facts::command::{Command, Subject};
 use crate::migration::facts::stage::{RunView, Stage, StepState};
 use crate::migration::soak::trigger::Arm;
-use crate::snapshot::{Arming, Ask, Countdown, GroupRow, ProducerRow};
+use crate::snapshot::{Arming, Ask, Countdown, GroupRow, ParityView, ProducerRow};
 
 /// Commands whose effect no picture shows yet. From the moment that one is sent to the first picture after its answer the
 /// picture says that nothing is under way, and something may be.
@@ -59,6 +59,8 @@ pub struct Hosted<'a> {
     pub soaks: Vec<&'a GroupRow>,
     /// Exactly-once producers that soak: who writes on the side they left is watched.
     pub producers: Vec<&'a ProducerRow>,
+    /// Green is being set up.
+    pub provisions: bool,
     /// A command is on its way, and no picture shows yet what came of it.
     pub sent: bool,
 }
@@ -67,7 +69,7 @@ impl Hosted<'_> {
     /// Whether to leave has to be typed: something is half done, or about to be done.
     #[must_use]
     pub(crate) fn is_grave(&self) -> bool {
-        !self.runs.is_empty() || !self.countdowns.is_empty() || self.sent
+        !self.runs.is_empty() || !self.countdowns.is_empty() || self.provisions || self.sent
     }
 }
 
@@ -86,6 +88,7 @@ pub(crate) fn find_hosted(m: &Model) -> Option<Hosted<'_>> {
         countdowns: s.countdowns.iter().filter(acts).collect(),
         soaks: Vec::new(),
         producers: Vec::new(),
+        provisions: s.parity.as_ref().is_some_and(ParityView::is_provisioning),
         sent: false,
     };
     // A dry run keeps no clocks, and its commands change nothing.

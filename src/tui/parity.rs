@@ -50,6 +50,12 @@ pub(crate) fn is_looking(m: &Model) -> bool {
     newest_look(m).is_some_and(|look| look.looking)
 }
 
+/// Whether green is being set up.
+#[must_use]
+pub(crate) fn is_provisioning(m: &Model) -> bool {
+    newest_look(m).is_some_and(ParityView::is_provisioning)
+}
+
 /// Why nothing is known of it, where a look came to nothing.
 #[must_use]
 pub(crate) fn why_not_seen(m: &Model) -> Option<&crate::base::Trouble> {

@@ -370,14 +370,17 @@ fn on_executed(m: &mut Model, id: u64, result: Result<Option<u64>, Refusal>) -> 
     {
         return match result {
             Ok(run) => {
-                let subject = d.command.subject();
+                let (subject, begins) = (d.command.subject(), d.command == Command::Provision);
                 let cmds = actions::close_overlay(m);
                 m.be_deaf();
                 actions::open(m, &subject);
                 m.focus = if run.is_some() { ScreenFocus::Run } else { m.focus };
                 m.show_message(
                     Tone::Plain,
-                    run.map_or_else(|| "done".to_owned(), |r| format!("run {r} started; its steps are below")),
+                    run.map_or_else(
+                        || if begins { "begun: its lines are here" } else { "done" }.to_owned(),
+                        |r| format!("run {r} started; its steps are below"),
+                    ),
                 );
                 cmds
             }

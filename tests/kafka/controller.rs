@@ -48,6 +48,7 @@ impl World {
             producers: (0..8).map(writer).collect(),
             ledgers: Vec::new(),
             groups: vec![reader],
+            ..EstateSpec::default()
         };
         for broker in [blue, green] {
             create_topic(broker, &events, estate.topics[0].partitions, &[]);

@@ -41,6 +41,7 @@ fn estate() -> EstateSpec {
         producers,
         ledgers: vec![ledger],
         groups: vec![group("reader", &events), group("enrich", &postings)],
+        ..EstateSpec::default()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_registry::state::{Asked, Manner, State};
+use crate::fake_registry::{Asked, Manner, State};
 
 const CONFLUENT: [&str; 2] =
     [include_str!("recorded/confluent-7.9.10-a.jsonl"), include_str!("recorded/confluent-7.9.10-b.jsonl")];

@@ -198,6 +198,7 @@ fn prepared() -> Prepared {
         warnings: vec!["nobody writes ledger for about 20s: drain, 10s of standing still, the switch".into()],
         gates: Vec::new(),
         rows: passing(),
+        diff: Vec::new(),
         by_hand: vec!["kafka-transactions.sh --bootstrap-server blue-1.legacy:9092 describe".into()],
         facts: "facts".into(),
     }

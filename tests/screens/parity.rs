@@ -1,7 +1,12 @@
 //! How green is set up beside blue, on the screen.
 
-use cutover::base::{Observed, Trouble};
-use cutover::snapshot::{Ask, ParityClass, ParityLine, ParityTable, ParityVerdict, ParityView, Snapshot};
+use cutover::base::{At, Observed, Trouble, TroubleClass};
+use cutover::migration::facts::command::{Command, Level, Prepared, Refusal};
+use cutover::parity::ParityTally;
+use cutover::snapshot::{
+    Arming, Ask, ParityClass, ParityLine, ParityTable, ParityVerdict, ParityView, ProvisionState, ProvisionView, Reply,
+    Snapshot,
+};
 use cutover::tui::model::{Model, Screen};
 use cutover::tui::theme::Glyphs;
 use cutover::tui::update::{Cmd, Msg, update};
@@ -11,7 +16,8 @@ use crate::scenes::press;
 
 fn line(class: ParityClass, words: [&str; 6]) -> ParityLine {
     let [kind, name, blue, green, why, todo] = words.map(str::to_owned);
-    ParityLine { class, kind, name, blue, green, why, todo }
+    let makes = class == ParityClass::Blocks;
+    ParityLine { class, kind, name, blue, green, why, todo, makes }
 }
 
 /// A table as a preflight makes it, with drift of each kind.
@@ -101,20 +107,53 @@ fn drifted() -> ParityTable {
         ),
     ];
     let counts = [(Blocks, 3), (Unknown, 2), (Warns, 2), (Notes, 1)].into();
-    ParityTable { verdict: ParityVerdict::Differs, counts, same: 412, lines, left_out: 0 }
+    ParityTable { verdict: ParityVerdict::Differs, counts, same: 412, tally: tally(5, 1), lines, left_out: 0 }
+}
+
+fn tally(differ: usize, unknown: usize) -> ParityTally {
+    ParityTally { same: 412, differ, unknown }
 }
 
 fn equal() -> ParityTable {
-    ParityTable { verdict: ParityVerdict::Equal, counts: [].into(), same: 412, lines: Vec::new(), left_out: 0 }
+    ParityTable {
+        verdict: ParityVerdict::Equal,
+        counts: [].into(),
+        same: 412,
+        tally: tally(0, 0),
+        lines: Vec::new(),
+        left_out: 0,
+    }
 }
 
 fn seen(table: ParityTable, age_ms: u64) -> ParityView {
     let at = cutover::base::At(NOW.0 - i64::try_from(age_ms).expect("an age"));
-    ParityView { looking: false, seen: Observed::seen_at(table, at) }
+    ParityView { looking: false, seen: Observed::seen_at(table, at), provision: None }
 }
 
 fn estate(parity: Option<ParityView>) -> Snapshot {
-    Snapshot { parity, ..fixture::estate() }
+    let mut s = Snapshot { parity, ..fixture::estate() };
+    if let Some(Observed::Known { value, at, .. }) = s.parity.as_ref().map(|p| &p.seen) {
+        // As the controller has it: an old look proves nothing.
+        let total = u32::try_from(value.tally.same + value.tally.differ + value.tally.unknown).expect("a few");
+        let same = Some(u32::try_from(value.tally.same).expect("a few"));
+        let old = NOW.since(*at) > cutover::snapshot::PARITY_OLD_MS;
+        let phase = &mut s.phases[0];
+        (phase.done, phase.checked) = if old { (None, same) } else { (same, None) };
+        (phase.total, phase.at) = (total, Some(*at));
+        phase.note = old.then(|| "last looked 60 min ago: 7 shows it, g looks again".to_owned());
+    }
+    s
+}
+
+#[test]
+fn the_rail_has_a_tick_for_a_young_look_only_and_says_its_age() {
+    let rail = |parity| page(&shown(Some(parity), (120, 40))).lines().next().unwrap_or_default().to_owned();
+    let proven = rail(seen(equal(), 4_000));
+    assert!(proven.contains("1 Provision ✓ 5s"), "{proven}");
+    let short = rail(seen(drifted(), 32_000));
+    assert!(short.contains("1 Provision 412/418 33s"), "{short}");
+    let old = rail(seen(equal(), 3_600_000));
+    assert!(old.contains("1 Provision 412/412 OLD"), "{old}");
 }
 
 fn shown(parity: Option<ParityView>, size: (u16, u16)) -> Model {
@@ -125,7 +164,67 @@ fn shown(parity: Option<ParityView>, size: (u16, u16)) -> Model {
 
 fn failed() -> ParityView {
     let why = Trouble::new("blue: no broker answers", "check the bootstrap addresses in the plan");
-    ParityView { looking: false, seen: Observed::Absent { why } }
+    ParityView { looking: false, seen: Observed::Absent { why }, provision: None }
+}
+
+/// What the controller answers to `p`.
+fn prepared() -> Prepared {
+    let diff = [
+        "loans-psc: 3 to add, 1 to change, 1 by hand, 1 unknown",
+        "+ topics loan-audit: 6 partitions of 3 replicas",
+        "+ acls allow read on group loan-audit (literal) to User:green-app from *",
+        "~ settings loan-events retention.ms: 86400000 -> 604800000",
+        "+ schemas money: 1 version",
+        "! reach doc-search-0 to green-1:9092: the network policy of doc-search-0 denies it",
+        "    do: let doc-search-0 through to green-1:9092: name, route, network policy, firewall",
+        "? quotas green: this principal may not see quotas of green",
+    ];
+    Prepared {
+        command: Command::Provision,
+        title: "Set GREEN up as blue is".to_owned(),
+        steps: Vec::new(),
+        no_return_after: None,
+        level: Level::Typed("provision loans-psc".to_owned()),
+        max_re_read: None,
+        way_back: "none: it adds and sets, and takes nothing away again".to_owned(),
+        warnings: Vec::new(),
+        gates: Vec::new(),
+        rows: Vec::new(),
+        diff: diff.map(str::to_owned).to_vec(),
+        by_hand: vec!["cutover provision --apply".to_owned(), "cutover schemas --apply".to_owned()],
+        facts: "look=7".to_owned(),
+    }
+}
+
+/// The dialog of `p` once the controller has answered.
+fn asked(size: (u16, u16)) -> Model {
+    let mut m = shown(Some(seen(drifted(), 32_000)), size);
+    let id = number_of(&press(&mut m, &["p"]));
+    let at = m.now;
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Ok(Box::new(prepared())) }, at));
+    update(&mut m, Msg::Tick(at.plus(1_000)));
+    m
+}
+
+/// The number of the question that asks what a provisioning would do.
+fn number_of(cmds: &[Cmd]) -> u64 {
+    let asked = cmds.iter().find_map(|cmd| match cmd {
+        Cmd::Ask(Ask::Prepare { id, command: Command::Provision }) => Some(*id),
+        _ => None,
+    });
+    asked.unwrap_or_else(|| panic!("nothing was asked: {cmds:?}"))
+}
+
+fn provisioned(state: ProvisionState) -> ParityView {
+    let said = vec!["1/3 create topic loan-audit with 6 partitions of 3 replicas: done".to_owned()];
+    let one = ProvisionView { began: NOW, actor: "ada@bastion".into(), said, state };
+    ParityView { provision: Some(one), ..seen(drifted(), 4_000) }
+}
+
+fn ended(class: Option<TroubleClass>) -> ProvisionState {
+    let trouble = class.map(|_| Trouble::new("add ACL: refused: no rights", "give the principal ALTER on the cluster"));
+    let words = "2 of 3 changes are on green".to_owned();
+    ProvisionState::Ended { at: At(NOW.0 - 9_000), words, class, trouble }
 }
 
 /// Every picture of the screen.
@@ -143,6 +242,11 @@ pub fn scenes(out: &mut Vec<(&'static str, Model)>) {
     let mut ascii = fixture::model_in(estate(Some(seen(drifted(), 32_000))), small, "mono", Glyphs::Ascii);
     press(&mut ascii, &["7", "end"]);
     out.push(("parity_ascii_mono", ascii));
+    out.push(("parity_provision_80x24", asked(small)));
+    out.push(("parity_provision_120x40", asked(wide)));
+    out.push(("parity_provision_60x16", asked(least)));
+    out.push(("parity_provisioning_80x24", shown(Some(provisioned(ProvisionState::Running)), small)));
+    out.push(("parity_provisioned_80x24", shown(Some(provisioned(ended(Some(TroubleClass::Refused)))), small)));
 }
 
 fn page(m: &Model) -> String {
@@ -195,4 +299,55 @@ fn what_is_old_or_failed_is_no_fresh_parity() {
     let m = shown(Some(failed()), (80, 24));
     let said = page(&m);
     assert!(said.contains("UNKNOWN") && said.contains("no broker answers") && !said.contains("PARITY"), "{said}");
+}
+
+#[test]
+fn p_shows_the_diff_and_only_the_phrase_sends_it() {
+    let mut m = asked((80, 24));
+    let said = page(&m);
+    for piece in ["Set GREEN up as blue is", "+ topics loan-audit", "~ settings loan-events", "provision loans-psc"] {
+        assert!(said.contains(piece), "{piece} in\n{said}");
+    }
+    let sent =
+        |cmds: &[Cmd]| cmds.iter().any(|cmd| matches!(cmd, Cmd::Ask(Ask::Execute { command: Command::Provision, .. })));
+    assert!(!sent(&press(&mut m, &["enter"])) && !sent(&press(&mut m, &["p", "enter"])), "{}", page(&m));
+    press(&mut m, &["backspace"]);
+    let keys: Vec<String> =
+        "provision loans-psc".chars().map(|c| if c == ' ' { "space".into() } else { c.to_string() }).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    press(&mut m, &keys);
+    assert!(sent(&press(&mut m, &["enter"])), "{}", page(&m));
+}
+
+#[test]
+fn what_may_not_change_anything_says_so() {
+    let refused = |change: fn(&mut Snapshot), words: &str| {
+        let mut s = estate(Some(seen(drifted(), 32_000)));
+        change(&mut s);
+        let mut m = fixture::model(s, (80, 24));
+        press(&mut m, &["7"]);
+        assert_eq!(press(&mut m, &["p"]).len(), 0, "nothing is asked");
+        assert!(m.overlay.is_none() && page(&m).contains(words), "{words} in\n{}", page(&m));
+    };
+    refused(|s| s.header.arming = Arming::ReadOnly { why: "asked for".to_owned() }, "Read-only: asked for");
+    refused(|s| s.header.arming = Arming::DryRun, "A dry run does not rehearse this");
+    refused(|s| s.parity = Some(provisioned(ProvisionState::Running)), "Green is being set up");
+    refused(|s| s.parity = Some(failed()), "Nobody has looked yet");
+    // And the controller's own word is shown in the dialog.
+    let mut m = shown(Some(seen(drifted(), 32_000)), (80, 24));
+    let id = number_of(&press(&mut m, &["p"]));
+    let why = Refusal::holds("the cutover of loan-audit is under way (run 7)", "let it end first");
+    let at = m.now;
+    update(&mut m, Msg::Reply(Reply::Prepared { id, result: Err(why) }, at));
+    assert!(page(&m).contains("the cutover of loan-audit is under way"), "{}", page(&m));
+}
+
+#[test]
+fn how_far_it_is_and_what_came_of_it_stand_above_the_table() {
+    let said = page(&shown(Some(provisioned(ProvisionState::Running)), (80, 24)));
+    assert!(said.contains("Setting green up: 1/3 create topic loan-audit"), "{said}");
+    let said = page(&shown(Some(provisioned(ended(None))), (80, 24)));
+    assert!(said.contains("2 of 3 changes are on green") && !said.contains("refused"), "{said}");
+    let said = page(&shown(Some(provisioned(ended(Some(TroubleClass::Refused)))), (80, 24)));
+    assert!(said.contains("refused: no rights"), "{said}");
 }

@@ -90,6 +90,7 @@ pub fn completing(m: &mut Model) {
         ],
         gates: Vec::new(),
         rows: Vec::new(),
+        diff: Vec::new(),
         by_hand: Vec::new(),
         facts: "f00d".into(),
     };

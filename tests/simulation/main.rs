@@ -38,6 +38,7 @@ mod hostile;
 mod kill;
 mod link;
 mod notify;
+mod provision;
 #[cfg(target_os = "linux")]
 mod read_only_disk;
 mod replay;

@@ -136,7 +136,7 @@ pub fn plan_changes(parity: &Parity) -> Vec<Change> {
                 quotas_of.entry(entity).or_default().extend(quotas.clone());
             }
             Some(Mend::Change(change)) => changes.push(change.clone()),
-            Some(Mend::ByHand(_)) | None => {}
+            Some(Mend::Import | Mend::ByHand(_)) | None => {}
         }
     }
     let settings = settings_of.into_iter();

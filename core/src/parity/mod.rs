@@ -21,6 +21,7 @@ mod reach;
 mod red_flags;
 mod report;
 mod rows;
+mod schemas;
 mod scope;
 mod settings;
 mod topics;
@@ -41,9 +42,10 @@ use defaults::TopicDefaults;
 pub use principals::PrincipalMap;
 pub use reach::{ReachOutcome, ReachTry};
 pub use red_flags::{RedFlag, RedFlagKind, RedFlagState};
-pub use report::{ParityClass, ParityLine, ParityReport, ParityTable};
+pub use report::{PARITY_OLD_MS, ParityClass, ParityLine, ParityReport, ParityTable};
 use rows::RowBook;
 pub use rows::{Gravity, Mend, ParityArea, ParityRow, ParityState, ParitySubject, TopicPair};
+pub use schemas::SCHEMAS_VERB;
 pub use scope::{ParityScope, TopicScope};
 
 #[cfg(test)]
@@ -91,6 +93,17 @@ pub struct ParityCount {
     pub mendable: usize,
 }
 
+/// What was compared, in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ParityTally {
+    /// Compared, and nothing that a client would notice.
+    pub same: usize,
+    /// Differs, or must not be as it is.
+    pub differ: usize,
+    /// Could not be compared.
+    pub unknown: usize,
+}
+
 /// Two clusters' set-up side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Parity {
@@ -117,6 +130,26 @@ impl Parity {
     pub fn judge_readiness(&self) -> ParityVerdict {
         let blocked = self.flags.iter().any(|flag| flag.state == RedFlagState::Raised(Gravity::Blocks));
         if blocked { ParityVerdict::Differs } else { self.verdict() }
+    }
+
+    /// All that counts for [`Parity::judge_readiness`], in figures: it is parity where nothing differs and nothing is unknown.
+    #[must_use]
+    pub fn tally(&self) -> ParityTally {
+        let blocking = |flag: &&RedFlag| flag.state == RedFlagState::Raised(Gravity::Blocks);
+        let mut tally = ParityTally {
+            same: self.same.values().sum(),
+            differ: self.flags.iter().filter(blocking).count(),
+            unknown: 0,
+        };
+        for row in &self.rows {
+            match row.gravity {
+                _ if row.is_unknown() => tally.unknown += 1,
+                Gravity::Blocks | Gravity::Warns => tally.differ += 1,
+                // What nobody would notice is neither.
+                Gravity::Notes => {}
+            }
+        }
+        tally
     }
 
     /// The verdict on one area.

@@ -4,9 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Gravity, Mend, Parity, ParityArea, ParityRow, ParityState, ParityVerdict, RedFlag, RedFlagState};
+use super::{
+    Gravity, Mend, Parity, ParityArea, ParityRow, ParityState, ParityTally, ParityVerdict, RedFlag, RedFlagState,
+    SCHEMAS_VERB,
+};
 use crate::base::sanitise::visible_text;
 use crate::base::{At, Sides};
+use crate::schemas::SchemaImportPlan;
+
+/// A look at both clusters' set-up older than this is old, ms: who changes a topic looks again. What is old proves nothing.
+pub const PARITY_OLD_MS: u64 = 600_000;
 
 /// What a look at both clusters' set-up came to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -21,6 +28,9 @@ pub struct ParityReport {
     pub excluded: Vec<String>,
     /// The comparison.
     pub parity: Parity,
+    /// The copy of schemas that would be made; `None`: nothing of registries is known, or the plan names none.
+    #[serde(skip)]
+    pub schemas: Option<SchemaImportPlan>,
 }
 
 /// What a row asks of whoever reads it. In the order in which people go through them.
@@ -57,6 +67,9 @@ pub struct ParityLine {
     pub why: String,
     /// What to do about it; empty: nothing.
     pub todo: String,
+    /// Whether cutover does that, once a person has confirmed it.
+    #[serde(default)]
+    pub makes: bool,
 }
 
 /// A comparison in words and in a bounded form, for screens.
@@ -68,6 +81,8 @@ pub struct ParityTable {
     pub counts: BTreeMap<ParityClass, usize>,
     /// How much was compared and the same.
     pub same: usize,
+    /// What counts for the verdict, in figures.
+    pub tally: ParityTally,
     /// The gravest first; red flags behind what differs, and those that are not known last.
     pub lines: Vec<ParityLine>,
     /// Lines that were left out.
@@ -87,9 +102,10 @@ impl ParityReport {
         self.parity.same.values().sum()
     }
 
-    /// The areas in their order, those without anything in them too; what is reached only where it was tried.
+    /// The areas in their order, those without anything in them too; what is reached and schemas only where that was looked at.
     pub fn areas(&self) -> impl Iterator<Item = ParityArea> {
-        let tried = |area: &ParityArea| *area != ParityArea::Reach || self.parity.same.contains_key(area);
+        let optional = |area: &ParityArea| matches!(area, ParityArea::Reach | ParityArea::Schemas);
+        let tried = move |area: &ParityArea| !optional(area) || self.parity.same.contains_key(area);
         <ParityArea as strum::IntoEnumIterator>::iter().filter(tried)
     }
 
@@ -106,7 +122,8 @@ impl ParityReport {
         lines.iter().for_each(|line| *counts.entry(line.class).or_default() += 1);
         let left_out = lines.len().saturating_sub(most);
         lines.truncate(most);
-        ParityTable { verdict: self.parity.judge_readiness(), counts, same: self.count_same(), lines, left_out }
+        let (verdict, tally) = (self.parity.judge_readiness(), self.parity.tally());
+        ParityTable { verdict, counts, same: self.count_same(), tally, lines, left_out }
     }
 }
 
@@ -127,6 +144,7 @@ impl ParityRow {
     pub fn describe_mend(&self) -> Option<String> {
         match (&self.mend, &self.state) {
             (Some(Mend::Change(change)), _) => Some(change.to_string()),
+            (Some(Mend::Import), _) => Some(format!("import it with its id: {SCHEMAS_VERB}")),
             (Some(Mend::ByHand(words)), _) => Some(visible_text(words)),
             (None, ParityState::Unknown(trouble)) if !trouble.advice.is_empty() => Some(visible_text(&trouble.advice)),
             (None, _) => None,
@@ -162,6 +180,12 @@ impl ParityRow {
             green,
             why: visible_text(&self.why),
             todo: self.describe_mend().unwrap_or_default(),
+            // More partitions take a word that no screen asks for.
+            makes: match &self.mend {
+                Some(Mend::Change(change)) => change.needs_consent().is_none(),
+                Some(Mend::Import) => true,
+                Some(Mend::ByHand(_)) | None => false,
+            },
         }
     }
 }
@@ -184,6 +208,7 @@ impl RedFlag {
             green: String::new(),
             why: visible_text(&why),
             todo: visible_text(todo),
+            makes: false,
         })
     }
 }

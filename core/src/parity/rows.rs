@@ -30,6 +30,8 @@ pub enum ParityArea {
     Users,
     /// Who is slowed down, and from where on.
     Quotas,
+    /// What the schema registries hold.
+    Schemas,
     /// Which brokers are reached from where the consumers run.
     Reach,
 }
@@ -103,6 +105,8 @@ pub enum ParitySubject {
         /// Which limit.
         limit: String,
     },
+    /// A subject of the schema registry; `None`: the registry as a whole.
+    Schemas(Option<String>),
     /// A broker of green, from where a consumer runs.
     Reach {
         /// The pod or host.
@@ -124,6 +128,8 @@ impl fmt::Display for ParitySubject {
             ParitySubject::Acl(acl) => write!(f, "{acl}"),
             ParitySubject::User(name) => f.write_str(&visible_name(name)),
             ParitySubject::Quota { entity, limit } => write!(f, "{entity} {}", visible_name(limit)),
+            ParitySubject::Schemas(None) => f.write_str("the registry"),
+            ParitySubject::Schemas(Some(subject)) => f.write_str(&visible_name(subject)),
             ParitySubject::Reach { pod, address } => write!(f, "{} to {}", visible_name(pod), visible_name(address)),
         }
     }
@@ -149,6 +155,8 @@ pub enum ParityState {
 pub enum Mend {
     /// This can be done for a person who confirms it.
     Change(Change),
+    /// The copy of schemas does it, with the ids of blue.
+    Import,
     /// A person has to do it: how.
     ByHand(String),
 }

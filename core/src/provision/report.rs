@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::ChangeEnd;
+use crate::base::sanitise::{visible_name, visible_text};
 use crate::base::{Trouble, TroubleClass};
-use crate::parity::{Change, Gravity, Mend, Parity, ParityRow, ParityVerdict};
+use crate::parity::{Change, Gravity, Mend, Parity, ParityRow, ParityState, ParityVerdict};
 
 /// A change, and how it ended.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -77,12 +78,39 @@ impl ProvisionReport {
         for row in &parity.rows {
             match &row.mend {
                 _ if row.is_unknown() => self.unknown.push(row.clone()),
-                Some(Mend::Change(_)) => self.mended.push(row.clone()),
+                Some(Mend::Change(_) | Mend::Import) => self.mended.push(row.clone()),
                 // What is only good to know and can't be otherwise is no part of a plan.
                 None if row.gravity == Gravity::Notes => {}
                 Some(Mend::ByHand(_)) | None => self.by_hand.push(row.clone()),
             }
         }
+    }
+
+    /// What is to be done, a line each, as terraform shows it: `+` is added, `~` is changed, `!` can't be done from here, `?` is
+    /// not known; what to do about a line is indented below it.
+    #[must_use]
+    pub fn list_lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.mended.iter().map(describe_mended).collect();
+        for c in &self.changes {
+            if let Some(why) = c.held {
+                lines.push(format!("! {} waits for --add-partitions: {why}", c.change));
+            }
+        }
+        let by_hand = self.by_hand.iter().map(|row| ('!', row));
+        for (sign, row) in by_hand.chain(self.unknown.iter().map(|row| ('?', row))) {
+            lines.push(format!("{sign} {} {}: {}", row.area, row.subject, row.why));
+            lines.extend(row.describe_mend().map(|what| format!("    do: {what}")));
+        }
+        lines.iter().map(|line| visible_text(line)).collect()
+    }
+
+    /// `loans: 2 to add, 1 to change, 1 by hand, 0 unknown`.
+    #[must_use]
+    pub fn summarise(&self) -> String {
+        let added = self.mended.iter().filter(|row| row.state == ParityState::Missing).count();
+        let (changed, by_hand, unknown) = (self.mended.len() - added, self.by_hand.len(), self.unknown.len());
+        let migration = visible_name(&self.migration);
+        format!("{migration}: {added} to add, {changed} to change, {by_hand} by hand, {unknown} unknown")
     }
 
     /// Changes that are made when somebody confirms: those that nobody has to agree to by themselves.
@@ -93,5 +121,18 @@ impl ProvisionReport {
     /// Changes that were tried and did not come to what was to be.
     pub fn failed(&self) -> impl Iterator<Item = (&Change, &ChangeEnd)> {
         self.changes.iter().filter_map(|c| Some((&c.change, c.end.as_ref().filter(|end| !end.is_there())?)))
+    }
+}
+
+/// `+ topics orders: 12 partitions`, `~ settings orders retention.ms: 604800000 -> -1`.
+fn describe_mended(row: &ParityRow) -> String {
+    let name = row.subject.to_string();
+    let blue = row.blue.as_deref().filter(|words| *words != name);
+    match (&row.state, &row.green, blue) {
+        (ParityState::Differs, Some(green), Some(blue)) => format!("~ {} {name}: {green} -> {blue}", row.area),
+        (ParityState::Differs, _, Some(blue)) => format!("~ {} {name}: {blue}", row.area),
+        (ParityState::Differs, ..) => format!("~ {} {name}", row.area),
+        (_, _, Some(blue)) => format!("+ {} {name}: {blue}", row.area),
+        _ => format!("+ {} {name}", row.area),
     }
 }

@@ -277,6 +277,42 @@ impl SchemaFinding {
         }
     }
 
+    /// The subjects that it is about; none: it is about more than subjects.
+    #[must_use]
+    pub fn list_subjects(&self) -> Vec<&str> {
+        use SchemaFinding as F;
+        match self {
+            F::IdReadsOther { used_by, .. } | F::IdUnreadable { used_by, .. } => {
+                used_by.iter().map(|at| at.subject.as_str()).collect()
+            }
+            F::IdDisagrees { at, .. }
+            | F::VersionMissing { at, .. }
+            | F::OtherId { at, .. }
+            | F::OtherMeaning { at, .. }
+            | F::MeaningUnknown { at, .. }
+            | F::SoftDeleted { at, .. }
+            | F::ReferenceMissing { at, .. }
+            | F::ReferencesDiffer { at }
+            | F::ExtrasDiffer { at, .. } => vec![&at.subject],
+            F::SubjectMissing { subject, .. } | F::OnlyOnGreen { subject, .. } => vec![subject],
+            F::CompatibilityDiffers { scope, .. } | F::ConfigDiffers { scope, .. } | F::ModeDiffers { scope, .. } => {
+                match scope {
+                    SettingScope::Subject(subject) => vec![subject],
+                    SettingScope::Global | SettingScope::Context(_) => Vec::new(),
+                }
+            }
+            F::IdUnknown { .. } | F::ContextMissing { .. } | F::NotRead { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether green lacks something that blue has.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        use SchemaFinding as F;
+        let missing = matches!(self, F::SubjectMissing { .. } | F::VersionMissing { .. } | F::IdUnreadable { .. });
+        missing || matches!(self, F::ContextMissing { .. })
+    }
+
     /// One sentence with its names made visible.
     #[must_use]
     pub fn describe_finding(&self) -> String {

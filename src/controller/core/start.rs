@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use super::behind::Behind;
 use super::compare::CurrentDiff;
 use super::fidelity::Fidelities;
+use super::provision::Provisioning;
 use super::setup::SetupLook;
 use super::strand::StrandedRuns;
 use super::{ControllerEnds, Core, EffectProgress};
@@ -99,6 +100,7 @@ pub(super) async fn open_core(plan: Arc<Plan>, mut options: Options, ends: Contr
         watching: None,
         comparing: CurrentDiff::default(),
         setup: SetupLook::default(),
+        provisioning: Provisioning::default(),
         fidelities: aims.fidelities,
         turns: Edges::default(),
         ends,

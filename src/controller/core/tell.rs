@@ -6,7 +6,7 @@ use crate::migration::facts::command::Subject;
 use crate::migration::facts::event::Event;
 use crate::migration::run::machine::CONTROLLER;
 use crate::session::clock::Clock;
-use crate::snapshot::{Arming, Notice, Severity};
+use crate::snapshot::{Arming, Notice, ParityView, Severity};
 
 impl Core {
     /// Something a person should read, on every screen.
@@ -35,7 +35,8 @@ impl Core {
         }
         let sight = self.machine.rule_context(now);
         let seen = Side::BOTH.into_iter().all(|side| sight.fresh_cluster(side).is_ok());
-        let mut turned: Vec<Event> = self.turns.phase_turns(&self.machine.phases(now), seen, now);
+        let setup = ParityView::setup_seen(self.parity_view().as_ref());
+        let mut turned: Vec<Event> = self.turns.phase_turns(&self.machine.phases(&setup, now), seen, now);
         for group in self.machine.settings().groups.keys() {
             turned.extend(self.turns.gate_turns(group, &self.machine.gate_rows(group, now), now));
         }

@@ -9,6 +9,7 @@ mod apply;
 mod run;
 
 pub use run::run_provision;
+pub(crate) use run::run_provision_with;
 
 use super::replay::{ReplayAnswer, ReplayQuestion};
 

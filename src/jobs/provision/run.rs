@@ -18,12 +18,11 @@ use crate::provision::{ChangeEnd, ProvisionReport, ProvisionStep, Standing, Verd
 use crate::session::clock::Clock;
 use crate::session::crash::{Boundary, abort_if_at};
 use crate::session::lease::WriteLease;
-use crate::session::ledger::{Access, Ledger, build_opened_event};
 use crate::session::names::TopicNames;
 use crate::session::options::{Options, Want};
 use crate::session::pins;
+use crate::session::scribe::{JournalSource, Scribe, WorkJournal};
 use crate::session::tools::Tools;
-use crate::snapshot::Arming;
 
 /// How often green is looked at afterwards while it does not show yet what it confirmed: the controller's word reaches
 /// brokers one by one.
@@ -42,6 +41,18 @@ pub async fn run_provision(
     ui: &mut ProvisionUi<'_>,
     stop: &Stop,
 ) -> ProvisionReport {
+    run_provision_with(JournalSource::Open, plan, options, request, ui, stop).await
+}
+
+/// The same, with the journal of a session that runs already.
+pub(crate) async fn run_provision_with(
+    journal: JournalSource,
+    plan: &Arc<Plan>,
+    options: &Options,
+    request: ProvisionRequest,
+    ui: &mut ProvisionUi<'_>,
+    stop: &Stop,
+) -> ProvisionReport {
     let dry_run = !request.apply || options.want != Want::Armed;
     let mut report = ProvisionReport::new(plan.name.clone(), dry_run);
     let tools = Tools::new(plan, Arc::new(TopicNames::new(plan)));
@@ -52,7 +63,7 @@ pub async fn run_provision(
             if dry_run || report.pending().next().is_none() {
                 Ok(())
             } else {
-                work.apply_changes(ui, &mut report).await
+                work.apply_changes(journal, ui, &mut report).await
             }
         }
         Err(halt) => Err(halt),
@@ -101,7 +112,7 @@ struct ProvisionSession<'a> {
 
 /// What is written while changes are made.
 struct Journalled<'a> {
-    ledger: Ledger,
+    scribe: Scribe,
     options: &'a Options,
     lease: WriteLease,
     /// Id of this provisioning.
@@ -110,8 +121,7 @@ struct Journalled<'a> {
 
 impl Journalled<'_> {
     async fn append(&mut self, event: Event) -> Result<(), Halt> {
-        let written = self.ledger.append(Clock.now(), self.options.actor.clone(), event).await;
-        written.map(drop).map_err(Halt::Refused)
+        self.scribe.append(self.options.actor.clone(), event).await.map_err(Halt::Refused)
     }
 
     async fn append_step(&mut self, step: ProvisionStep) -> Result<(), Halt> {
@@ -125,44 +135,26 @@ impl ProvisionSession<'_> {
         self.tools.cluster(Side::Green)
     }
 
-    async fn apply_changes(&self, ui: &mut ProvisionUi<'_>, report: &mut ProvisionReport) -> Result<(), Halt> {
-        let mut journalled = self.open_journal(report, ui).await?;
-        let opened = build_opened_event(self.plan, self.options);
-        journalled.append(opened).await?;
-        let ended = self.run_to_end(&mut journalled, ui, report).await;
-        let closed = Event::Closed { actor: self.options.actor.to_string() };
-        if let Err(Halt::Refused(why)) = journalled.append(closed).await {
-            report.warnings.push(why.what);
+    async fn apply_changes(
+        &self,
+        journal: JournalSource,
+        ui: &mut ProvisionUi<'_>,
+        report: &mut ProvisionReport,
+    ) -> Result<(), Halt> {
+        let opened = WorkJournal::open(journal, self.plan, self.options, "provisioned").await;
+        let WorkJournal { scribe, lease, entries, troubles } = opened.map_err(Halt::Refused)?;
+        report.warnings.extend(troubles.into_iter().map(|t| t.what));
+        if let Some(earlier) = find_unfinished(&entries) {
+            (ui.say)(&format!("provisioning {} was cut off: what it left is among these", visible_name(&earlier)));
         }
-        journalled.ledger.close().await;
+        let mut journalled = Journalled { scribe, options: self.options, lease, run: provision_id() };
+        let ended = self.run_to_end(&mut journalled, ui, report).await;
+        report.warnings.extend(journalled.scribe.close(self.options).await.map(|why| why.what));
         ended?;
         if report.run.is_some() {
             self.look_afterwards(report).await;
         }
         Ok(())
-    }
-
-    /// The journal, to write. Errors: somebody else holds it, or it can't be written.
-    async fn open_journal(
-        &self,
-        report: &mut ProvisionReport,
-        ui: &mut ProvisionUi<'_>,
-    ) -> Result<Journalled<'_>, Halt> {
-        let access = Ledger::open(self.plan, self.options, Clock.now()).await;
-        let Access { ledger, entries, arming, troubles, .. } = access;
-        let Some(lease) = ledger.lease() else {
-            let why = match arming {
-                Arming::ReadOnly { why } => why,
-                Arming::Armed | Arming::DryRun => "the journal can't be written".to_owned(),
-            };
-            let advice = troubles.first().map_or("end the session that holds it first", |t| t.advice.as_str());
-            return Err(Halt::Refused(Trouble::new(format!("nothing can be provisioned: {why}"), advice)));
-        };
-        report.warnings.extend(troubles.into_iter().map(|t| t.what));
-        if let Some(earlier) = find_unfinished(&entries) {
-            (ui.say)(&format!("provisioning {} was cut off: what it left is among these", visible_name(&earlier)));
-        }
-        Ok(Journalled { ledger, options: self.options, lease, run: provision_id() })
     }
 
     async fn run_to_end(

@@ -14,8 +14,8 @@ use crate::schemas::{
 };
 use crate::session::clock::Clock;
 use crate::session::lease::WriteLease;
-use crate::session::ledger::Ledger;
 use crate::session::options::Options;
+use crate::session::scribe::Scribe;
 
 /// What throw-away subjects begin with.
 const PROBE: &str = "cutover-probe-";
@@ -26,7 +26,7 @@ pub(super) struct SchemaCopier<'a> {
     writer: RegistryWriter<'a>,
     /// Nothing is written without it.
     _lease: &'a WriteLease,
-    ledger: &'a mut Ledger,
+    scribe: &'a mut Scribe,
     options: &'a Options,
     stop: &'a Stop,
     pub report: &'a mut SchemaCopyReport,
@@ -40,20 +40,20 @@ impl<'a> SchemaCopier<'a> {
     pub(super) fn new(
         green: &'a RegistryClient,
         lease: &'a WriteLease,
-        ledger: &'a mut Ledger,
+        scribe: &'a mut Scribe,
         options: &'a Options,
         stop: &'a Stop,
         report: &'a mut SchemaCopyReport,
     ) -> Self {
         let (open, left_out) = (BTreeMap::new(), BTreeSet::new());
         let writer = RegistryWriter::new(green);
-        Self { green, writer, _lease: lease, ledger, options, stop, report, open, left_out }
+        Self { green, writer, _lease: lease, scribe, options, stop, report, open, left_out }
     }
 
     /// Into the journal. Errors: it could not be written; nothing may be done then.
     pub(super) async fn note(&mut self, fact: SchemaCopyFact) -> Result<(), Halt> {
         let event = Event::SchemaCopy { fact };
-        self.ledger.append(Clock.now(), self.options.actor.clone(), event).await.map(drop).map_err(Halt::Refused)
+        self.scribe.append(self.options.actor.clone(), event).await.map_err(Halt::Refused)
     }
 
     /// Removes throw-away subjects and gives modes back that an earlier copy left.

@@ -9,12 +9,15 @@
 //! imported are soft-deleted where blue has them so.
 
 mod copier;
+mod look;
 mod run;
 
 use crate::base::Trouble;
 use crate::schemas::SchemaSurvey;
 
+pub(crate) use look::{find_registries, open_clients, read_survey, survey_registries};
 pub use run::run_schema_copy;
+pub(crate) use run::run_schema_copy_with;
 
 /// What has to be confirmed before anything is sent.
 #[derive(Debug, Clone)]

@@ -12,9 +12,8 @@ use crate::plan::Plan;
 use crate::registry::{RegistryClient, read_both};
 use crate::schemas::{RegistryContent, SchemaCopyFact, SchemaCopyReport, SchemaSurvey, SubjectVersion, UnfinishedCopy};
 use crate::session::clock::Clock;
-use crate::session::ledger::{Access, Ledger, build_opened_event};
 use crate::session::options::Options;
-use crate::snapshot::Arming;
+use crate::session::scribe::{JournalSource, WorkJournal};
 
 /// Copies what green's registry lacks. Never fails: what stood in the way is in the report. `stop` ends it in order after
 /// the request that is under way: modes come back all the same.
@@ -25,27 +24,29 @@ pub async fn run_schema_copy(
     screen: &mut CopyScreen<'_>,
     stop: Arc<Stop>,
 ) -> SchemaCopyReport {
+    run_schema_copy_with(JournalSource::Open, plan, options, clients, screen, stop).await
+}
+
+/// The same, with the journal of a session that runs already.
+pub(crate) async fn run_schema_copy_with(
+    journal: JournalSource,
+    plan: &Plan,
+    options: &Options,
+    clients: Sides<&RegistryClient>,
+    screen: &mut CopyScreen<'_>,
+    stop: Arc<Stop>,
+) -> SchemaCopyReport {
     let mut report = SchemaCopyReport::default();
-    let Access { mut ledger, entries, arming, troubles, .. } = Ledger::open(plan, options, Clock.now()).await;
-    let Some(lease) = ledger.lease() else {
-        let why = match arming {
-            Arming::ReadOnly { why } => why,
-            Arming::Armed | Arming::DryRun => "the journal can't be written".to_owned(),
-        };
-        let advice = troubles.first().map_or("end the session that holds it", |t| t.advice.as_str());
-        return end_report(report, Halt::Refused(Trouble::new(format!("nothing can be copied: {why}"), advice)));
+    let WorkJournal { mut scribe, lease, entries, .. } = match WorkJournal::open(journal, plan, options, "copied").await
+    {
+        Ok(journal) => journal,
+        Err(why) => return end_report(report, Halt::Refused(why)),
     };
-    let opened = build_opened_event(plan, options);
-    if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), opened).await {
-        return end_report(report, Halt::Refused(why));
-    }
-    let copier = SchemaCopier::new(clients.green, &lease, &mut ledger, options, &stop, &mut report);
+    let copier = SchemaCopier::new(clients.green, &lease, &mut scribe, options, &stop, &mut report);
     let ended = SchemaCopy { plan, clients, copier }.copy_schemas(&entries, screen).await;
-    let closed = Event::Closed { actor: options.actor.to_string() };
-    if let Err(why) = ledger.append(Clock.now(), options.actor.clone(), closed).await {
+    if let Some(why) = scribe.close(options).await {
         (screen.say)(&why.what);
     }
-    ledger.close().await;
     match ended {
         Ok(()) => report,
         Err(halt) => end_report(report, halt),

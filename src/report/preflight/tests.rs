@@ -65,6 +65,7 @@ fn compare_clusters(blue: &Inventory, green: &Inventory) -> ParityReport {
         clusters: Sides { blue: blue.cluster_id.clone(), green: green.cluster_id.clone() },
         excluded: vec!["scratch".to_owned()],
         parity: compare_inventories(blue, green, &scope),
+        schemas: None,
     }
 }
 

@@ -53,8 +53,8 @@ families! {
     JOURNAL Counter "cutover_journal_entries_total" [] "Entries of the journal.";
     NOTICES Gauge "cutover_notices" ["severity"] "Notices on the screens now, by severity; at most 50 in all.";
     PHASE_STEPS Gauge "cutover_phase_steps" ["phase"] "Steps of a phase.";
-    PHASE_PROVEN Gauge "cutover_phase_steps_proven" ["phase"] "Steps of a phase that are proven; absent while that can't be told, and of Provision, of which only partition counts are looked at.";
-    PHASE_CHECKED Gauge "cutover_phase_steps_checked" ["phase"] "Steps of which all that is looked at agrees, where that is not enough to prove them (Provision: partition counts).";
+    PHASE_PROVEN Gauge "cutover_phase_steps_proven" ["phase"] "Steps of a phase that are proven; absent while that can't be told: of Provision while no look at how both clusters are set up is young.";
+    PHASE_CHECKED Gauge "cutover_phase_steps_checked" ["phase"] "Steps of which all that is looked at agrees, where that is not enough to prove them (Provision: partition counts, or an old look).";
 
     CLUSTER_STATE Gauge "cutover_cluster_state" ["side", "state"] "1 for reachable, stale, unreachable or another_cluster (its id is not the plan's).";
     CLUSTER_AGE Gauge "cutover_cluster_age_seconds" ["side"] "Age of the last whole look at a cluster.";

@@ -112,6 +112,8 @@ pub struct SimState {
     transactions: BTreeMap<String, Transaction>,
     /// `None` without an authorizer.
     acls: Option<BTreeSet<Acl>>,
+    /// Whether every client is a super user.
+    all_super: bool,
     quotas: BTreeMap<QuotaEntity, BTreeMap<String, f64>>,
     scram_users: BTreeMap<String, BTreeSet<ScramCredential>>,
     /// Grows whenever a reader may find something new: what long polls watch.
@@ -137,6 +139,7 @@ impl SimState {
             groups: BTreeMap::new(),
             transactions: BTreeMap::new(),
             acls: None,
+            all_super: false,
             quotas: BTreeMap::new(),
             scram_users: BTreeMap::new(),
             version: 0,

@@ -10,6 +10,7 @@ mod ledger;
 mod plan;
 mod prefill;
 mod producers;
+pub mod setup;
 pub mod spec;
 mod witness;
 
@@ -22,10 +23,13 @@ use std::time::Duration;
 pub(crate) use flags::FlagFile;
 pub use flags::{set_flag, write_flags};
 pub use plan::{Addresses, demo_plan_toml};
+pub(crate) use setup::try_reach;
+pub use setup::{EGRESS_FILE, SetupSpec};
 pub use spec::{EstateSpec, GroupSpec, LedgerSpec, ProducerSpec, TopicSpec};
 pub use witness::{ID_HEADER, Witness, WitnessReport};
 
 use super::cluster::{SimCluster, SimConfig};
+use super::registry::SimRegistry;
 use super::wire::now_ms;
 use crate::base::{Side, Trouble, lock_unpoisoned};
 
@@ -198,13 +202,15 @@ pub struct DemoConfig {
     pub seed: u64,
     /// Ports of the brokers of blue and of green; missing or 0 takes any.
     pub ports: [Vec<u16>; 2],
+    /// `cutover` itself, by which the plan tries what pods reach; without it none is tried.
+    pub program: Option<PathBuf>,
 }
 
 impl DemoConfig {
     /// The bank, at its usual pace.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), estate: EstateSpec::bank(1.0), seed: 7, ports: [Vec::new(), Vec::new()] }
+        Self { dir: dir.into(), estate: EstateSpec::bank(1.0), seed: 7, ports: [Vec::new(), Vec::new()], program: None }
     }
 }
 
@@ -215,8 +221,10 @@ pub struct DemoEstate {
     traffic: Traffic,
     blue: SimCluster,
     green: SimCluster,
+    registries: Vec<(Side, SimRegistry)>,
     flags: PathBuf,
     estate: EstateSpec,
+    program: Option<PathBuf>,
 }
 
 impl DemoEstate {
@@ -239,9 +247,17 @@ impl DemoEstate {
         }
         let next = prefill::fill_clusters(&config.estate, [&blue, &green], &witness, config.seed, now_ms())?;
         let bootstraps = [blue.bootstrap(), green.bootstrap()];
+        let setup = &config.estate.setup;
+        setup.set_up(&blue)?;
+        setup.set_up(&green)?;
+        setup.write_egress(&config.dir, &bootstraps[1])?;
+        let mut registries = Vec::new();
+        for side in Side::BOTH {
+            registries.extend(setup.start_registry(side)?.map(|registry| (side, registry)));
+        }
         let traffic =
             Traffic::start(&config.estate, [&bootstraps[0], &bootstraps[1]], &flags, witness, config.seed, next)?;
-        Ok(Self { traffic, blue, green, flags, estate: config.estate })
+        Ok(Self { traffic, blue, green, registries, flags, estate: config.estate, program: config.program })
     }
 
     /// A cluster.
@@ -272,7 +288,23 @@ impl DemoEstate {
         let (blue_id, green_id) = (self.blue.cluster_id(), self.green.cluster_id());
         let addresses = Addresses { blue: (&blue, &blue_id), green: (&green, &green_id) };
         let name = self.flags.file_name().map_or_else(|| self.flags.clone(), PathBuf::from);
-        demo_plan_toml(&self.estate, &name, &addresses)
+        let urls: Vec<(Side, &str)> = self.registries.iter().map(|(side, r)| (*side, r.url.as_str())).collect();
+        let about_setup = self.estate.setup.plan_sections(&urls, self.program.as_ref());
+        demo_plan_toml(&self.estate, &name, &addresses) + &about_setup
+    }
+
+    /// The schema registry of a cluster, where the estate has schemas.
+    #[must_use]
+    pub fn registry(&self, side: Side) -> Option<&SimRegistry> {
+        self.registries.iter().find(|(of, _)| *of == side).map(|(_, registry)| registry)
+    }
+
+    /// Lets every pod connect to everything: what a person does who takes the lines out of [`EGRESS_FILE`].
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn open_egress(&self) -> Result<(), Trouble> {
+        SetupSpec::default().write_egress(self.flags.parent().unwrap_or(Path::new(".")), "")
     }
 
     /// The referee.

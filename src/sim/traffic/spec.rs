@@ -1,6 +1,7 @@
 //! What the demo's bank runs: topics, producers of several teams, consumer groups. Plain data, so that a test can
 //! run another estate with the same engine.
 
+use super::setup::SetupSpec;
 use crate::base::Side;
 
 /// A topic.
@@ -117,6 +118,8 @@ pub struct EstateSpec {
     pub ledgers: Vec<LedgerSpec>,
     /// Consumer groups.
     pub groups: Vec<GroupSpec>,
+    /// What else is set up on the clusters, and what of it green lacks.
+    pub setup: SetupSpec,
 }
 
 fn topic_spec(name: &str, partitions: i32, prehistory: u32, expired: u32, dual_history: u32) -> TopicSpec {
@@ -204,6 +207,7 @@ impl EstateSpec {
                 group_spec("fx-cache", "markets", &["fx-rates"], None, 500),
                 group_spec("ledger-enrich", "ledger", &["ledger-postings"], None, 500),
             ],
+            setup: SetupSpec::bank(),
         };
         for p in &mut estate.producers {
             p.per_second *= scale;

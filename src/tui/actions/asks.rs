@@ -161,6 +161,10 @@ pub(super) fn look_at_setup(m: &mut Model) -> Vec<Cmd> {
     parity::look_again(m)
 }
 
+pub(super) fn provision_green(m: &mut Model) -> Vec<Cmd> {
+    open_confirm(m, Command::Provision)
+}
+
 pub(super) fn copy_next(m: &mut Model) -> Vec<Cmd> {
     let Some(command) = m.diff().and_then(verify::replay_command).map(ToOwned::to_owned) else { return Vec::new() };
     m.show_message(Tone::Plain, "copied the command (if your terminal allows OSC 52)");

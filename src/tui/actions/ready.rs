@@ -166,6 +166,20 @@ pub(super) fn can_look_at_setup(m: &Model) -> Readiness {
     if parity::is_looking(m) { Readiness::NotNow("A look is under way.".to_owned()) } else { Readiness::Now }
 }
 
+/// A look comes first: what would be made is what it showed.
+pub(super) fn can_provision(m: &Model) -> Readiness {
+    let not_now = |why: &str| Readiness::NotNow(why.to_owned());
+    match m.snapshot.as_ref().map(|s| &s.header.arming) {
+        None => Readiness::No,
+        Some(_) if m.read_only() => Readiness::NotNow(read_only_why(m)),
+        Some(Arming::DryRun) => not_now("A dry run does not rehearse this: the table shows what would be made."),
+        Some(_) if parity::is_provisioning(m) => not_now("Green is being set up: its lines are above the table."),
+        Some(_) if parity::is_looking(m) => not_now("A look is under way."),
+        Some(_) if parity::newest_table(m).is_none() => not_now("Nobody has looked yet: g looks."),
+        Some(_) => Readiness::Now,
+    }
+}
+
 pub(super) fn can_copy_next(m: &Model) -> Readiness {
     if m.diff().and_then(verify::replay_command).is_some() { Readiness::Now } else { Readiness::No }
 }

@@ -125,6 +125,9 @@ actions! {
         "Goes on with a diff that was stopped.";
     "look-at-setup" "look" ["g"], &[Scope::Parity], Reads, 20, ready::can_look_at_setup, asks::look_at_setup,
         "Looks at how both clusters are set up, and compares; changes nothing.";
+    "provision" "provision" ["p"], &[Scope::Parity], Changes, 21, ready::can_provision, asks::provision_green,
+        "Makes on green what it lacks and what may be made: topics, settings, ACLs, quotas, schemas with their ids. Adds and \
+         sets, takes nothing away; what is left to a person is shown.";
     "copy-next" "copy" ["y"], &[Scope::Verify], None, 21, ready::can_copy_next, asks::copy_next,
         "Copies the replay that carries what is missing (through the terminal, OSC 52).";
     "export" "export" ["ctrl-x"], EXPORT, Writes, 31, ready::can_export, asks::export,

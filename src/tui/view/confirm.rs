@@ -87,7 +87,7 @@ fn moves_exactly_once(c: &Command) -> bool {
 fn side_of(c: &Command) -> Option<Side> {
     match c {
         Command::Route { to: FlagState::Blue, .. } => Some(Side::Blue),
-        Command::Route { to: FlagState::Green, .. } | Command::HardCut { .. } => Some(Side::Green),
+        Command::Route { to: FlagState::Green, .. } | Command::HardCut { .. } | Command::Provision => Some(Side::Green),
         Command::HardBack { .. } => Some(Side::Blue),
         c => estimate_shown_for(c).map(|(_, side)| side),
     }
@@ -105,6 +105,7 @@ fn describe_command(c: &Command) -> String {
         Command::Complete { .. } => format!("Declare the soak of {subject} done"),
         Command::HardCut { .. } => format!("Cut {subject} over to GREEN"),
         Command::HardBack { .. } => format!("Roll {subject} back to BLUE"),
+        Command::Provision => "Set GREEN up as blue is".to_owned(),
         Command::Approve { .. } => format!("Agree to the hard cutover of {subject}"),
         _ => subject,
     }
@@ -139,6 +140,7 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         }
         rows.push(step_line(m, i + 1, step, columns));
     }
+    rows.extend(diff_lines(m, &p.diff, cells));
     // Whoever asked has read the gate on the producer's screen: the steps come first, the values below them.
     rows.extend(eos::gate_rows(m, &p.rows, cells, false));
     for warning in &p.warnings {
@@ -157,6 +159,29 @@ fn upper_lines<'t>(m: &'t Model, d: &Dialog, cells: usize) -> Vec<Row<'t>> {
         let row = Row::new(theme).put(Role::Dim, "by hand: ");
         let left = cells.saturating_sub(row.width() + text::width(&more) + 2);
         rows.push(row.left(Role::Dim, first, left).gap(2).put(Role::Dim, more));
+    }
+    rows
+}
+
+/// What would be changed and what would not, as the verb prints it: nothing of it is cut.
+fn diff_lines<'t>(m: &'t Model, diff: &[String], cells: usize) -> Vec<Row<'t>> {
+    let theme = m.theme();
+    let mut rows = Vec::new();
+    for line in diff {
+        let role = match line.chars().next() {
+            Some('+') => Role::Ok,
+            Some('~') => Role::Hold,
+            Some('!') => Role::Fail,
+            Some('?') => Role::Unknown,
+            Some(' ') => Role::Dim,
+            _ => Role::Strong,
+        };
+        let body = line.trim_start();
+        let indent = line.len() - body.len();
+        let lines = text::wrap(body, cells.saturating_sub(indent + 2), WHOLE, theme.glyph(Glyph::Ellipsis));
+        for (i, line) in lines.into_iter().enumerate() {
+            rows.push(Row::new(theme).gap(indent + if i == 0 { 0 } else { 2 }).put(role, line));
+        }
     }
     rows
 }

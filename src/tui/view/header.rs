@@ -190,14 +190,26 @@ fn phase_line<'t>(m: &'t Model, p: &PhaseView, names: PhaseNames, now: bool) -> 
     let role = if now { Role::PhaseNow } else { Role::Text };
     match (p.done, p.checked, p.total) {
         (_, _, 0) => row.glyph(Role::Dim, Glyph::Dash),
-        _ if p.is_complete() && m.why_untrusted().is_none() => row.glyph(Role::Ok, Glyph::Check),
-        (Some(done), _, total) => row.put(role, format!("{done}/{total}")),
+        _ if p.is_complete() && m.why_untrusted().is_none() => put_age(m, row.glyph(Role::Ok, Glyph::Check), p, names),
+        (Some(done), _, total) => put_age(m, row.put(role, format!("{done}/{total}")), p, names),
         // What is looked at agrees, and that is not all: no tick.
         (None, Some(checked), total) if m.why_untrusted().is_none() => {
-            let of = if matches!(names, PhaseNames::Whole) { " counts" } else { "?" };
+            let of = match (names, p.at) {
+                (PhaseNames::Whole, None) => " counts",
+                (PhaseNames::Whole, Some(_)) => " OLD",
+                _ => "?",
+            };
             row.put(role, format!("{checked}/{total}{of}"))
         }
         (None, _, total) => row.put(Role::Unknown, format!("?/{total}")),
+    }
+}
+
+/// The age of the look that it rests on, where it takes one.
+fn put_age<'t>(m: &Model, row: Row<'t>, p: &PhaseView, names: PhaseNames) -> Row<'t> {
+    match (p.at, names) {
+        (None, _) | (_, PhaseNames::None) => row,
+        (Some(at), _) => row.gap(1).put(Role::Dim, text::format_age(m.clock().since(at))),
     }
 }
 

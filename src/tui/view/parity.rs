@@ -8,7 +8,9 @@ use super::line::{self, Row};
 use super::table::ColumnWidth::{Fixed, Rest, Steps};
 use super::table::{TableColumn, TableView, in_role};
 use crate::base::{Cause, Trouble};
-use crate::snapshot::{PARITY_OLD_MS, ParityClass, ParityLine, ParityTable, ParityVerdict};
+use crate::snapshot::{
+    PARITY_OLD_MS, ParityClass, ParityLine, ParityTable, ParityVerdict, ProvisionState, ProvisionView,
+};
 use crate::tui::model::{Model, ScreenFocus};
 use crate::tui::parity;
 use crate::tui::theme::{Glyph, Role};
@@ -115,7 +117,11 @@ fn saying_lines(m: &Model, area: Rect) -> Vec<Row<'_>> {
         return said(Role::Dim, "Nothing is known yet: the controller has not answered.");
     }
     let looking = parity::is_looking(m);
-    match (parity::why_not_seen(m), parity::newest_table(m)) {
+    let mut rows = parity::newest_look(m).and_then(|l| l.provision.as_ref()).map_or_else(Vec::new, |one| {
+        let (role, words) = describe_provision(m, one);
+        said(role, &words)
+    });
+    rows.extend(match (parity::why_not_seen(m), parity::newest_table(m)) {
         (Some(why), _) if !(looking && why.has_cause(Cause::NotYet)) => said(Role::Fail, &describe_failure(why)),
         (_, Some(table)) if table.lines.is_empty() => {
             said(Role::Ok, "Green is set up as blue is: topics, settings, ACLs, users, quotas. No red flag is up.")
@@ -124,6 +130,24 @@ fn saying_lines(m: &Model, area: Rect) -> Vec<Row<'_>> {
         (_, None) if looking => said(Role::Text, "Looking at how both clusters are set up."),
         (_, None) => {
             said(Role::Hold, "Nobody has looked yet: g looks at how both clusters are set up, and changes nothing.")
+        }
+    });
+    rows
+}
+
+/// How far a provisioning is, or what came of the last one.
+fn describe_provision(m: &Model, one: &ProvisionView) -> (Role, String) {
+    match &one.state {
+        ProvisionState::Running => {
+            let line = one.said.last().map_or("looking at what is on green", String::as_str);
+            (Role::Strong, format!("Setting green up: {line}"))
+        }
+        ProvisionState::Ended { at, words, class, trouble } => {
+            let ago = text::format_age(m.clock().since(*at));
+            let short =
+                trouble.as_ref().map_or(String::new(), |t| format!(" {}", words::to_sentence(&t.what, &t.advice)));
+            let role = if class.is_some() { Role::Fail } else { Role::Ok };
+            (role, format!("Provisioned {ago} ago: {words}.{short}"))
         }
     }
 }
@@ -184,6 +208,9 @@ fn detail_lines<'t>(m: &'t Model, one: &ParityLine, width: usize) -> Vec<Row<'t>
     rows.extend(said("why", role_of(one.class), &one.why));
     if !one.todo.is_empty() {
         rows.extend(said("do", Role::Strong, &one.todo));
+        if one.makes && !m.read_only() {
+            rows.extend(said("", Role::Key, "p makes it, with all else that may be made"));
+        }
     }
     rows
 }

@@ -213,6 +213,18 @@ fn describe_leaving(h: &Hosted<'_>) -> (&'static str, [(Role, &'static str); 3])
                 ),
             ],
         )
+    } else if h.provisions {
+        (
+            "Green is being set up",
+            [
+                (
+                    Role::Hold,
+                    "It ends after the change that is under way; what is left can be made when a cockpit runs again.",
+                ),
+                (Role::Text, "Instead: wait for its end: the parity screen (7) shows it."),
+                (Role::Dim, "Type leave and enter to leave all the same, or press ctrl-c once more."),
+            ],
+        )
     } else if h.sent {
         (
             "A command is on its way",

@@ -195,7 +195,7 @@ impl Scripted for World {
             "switch" => w.switch.to_string(),
             "flag" => w.flag.to_string(),
             "phases" => {
-                let all = d.machine.phases(w.now);
+                let all = d.machine.phases(&Observed::not_yet(), w.now);
                 let done = |p: &PhaseView| match (p.done, p.checked) {
                     (Some(done), _) if p.note.is_some() => format!("{done}!"),
                     (Some(done), _) => done.to_string(),

@@ -118,6 +118,8 @@ pub enum Command {
         /// Producer name.
         producer: String,
     },
+    /// Set green up as blue is, as far as that adds and sets only: topics, settings, ACLs, quotas, schemas.
+    Provision,
 }
 
 /// What a command, an event or a notice is about.
@@ -259,6 +261,7 @@ impl Command {
             | Command::HardCut { producer, .. }
             | Command::HardBack { producer, .. }
             | Command::Approve { producer } => Subject::Producer(producer.clone()),
+            Command::Provision => Subject::Migration,
         }
     }
 }
@@ -311,6 +314,9 @@ pub struct Prepared {
     /// The gate of a hard cutover, row by row with the measured values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<HardGateRow>,
+    /// What would be changed, what is left to a person, what is not known: a line each, as `cutover provision` prints it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<String>,
     /// The same by hand: `kafka-consumer-groups` commands, without secrets.
     pub by_hand: Vec<String>,
     /// A digest of the facts that the dialog rests on; execution is refused when they changed since.

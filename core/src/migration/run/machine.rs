@@ -333,6 +333,8 @@ impl Machine {
                 self.record_approval(producer, actor, now);
                 None
             }
+            // Whoever runs the controller makes it, and journals it.
+            Command::Provision => None,
             Command::CutOver { .. } => Some(self.start_run(start(RunKind::CutOver), now)),
             Command::ResetOffsets { .. } => Some(self.start_run(start(RunKind::ResetOffsets), now)),
             Command::Route { producer, .. } => match self.state.open_run(&command.subject()) {

@@ -49,7 +49,7 @@ impl Machine {
             Command::Continue { .. } => goes_on(),
             // Back to blue rests on no record of green, and must not wait for a plane of it.
             Command::Route { to, .. } => matches!(to, FlagState::Dual | FlagState::Green),
-            Command::Complete { .. } | Command::Approve { .. } => false,
+            Command::Complete { .. } | Command::Approve { .. } | Command::Provision => false,
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => false,
         }
     }

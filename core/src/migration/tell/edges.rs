@@ -321,8 +321,15 @@ mod tests {
     fn a_phase_is_told_when_it_stands_and_never_because_nothing_is_seen() {
         let mut turns = Edges::default();
         let at = |s: i64| At(s * 1_000);
-        let of =
-            |done, total| PhaseView { number: 2, name: "Producers".into(), done, total, checked: None, note: None };
+        let of = |done, total| PhaseView {
+            number: 2,
+            name: "Producers".into(),
+            done,
+            total,
+            checked: None,
+            note: None,
+            at: None,
+        };
         let phase = |done, total| [of(Some(done), total)];
         let unknown = [PhaseView { checked: Some(3), note: Some("not compared".into()), ..of(None, 3) }];
         assert_eq!(turns.phase_turns(&unknown, true, at(0)), []);

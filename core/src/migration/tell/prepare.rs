@@ -90,9 +90,29 @@ impl Machine {
                 "only a group or a producer moves: nothing else can be continued or declared complete",
                 "name one of them",
             )),
+            Command::Provision => self.prepare_provision(command, now),
             Command::Estimate { .. } | Command::Hold { .. } | Command::Resume { .. } => {
                 Ok(plain_dialog(command, String::new()))
             }
+        }
+    }
+
+    /// Green is set up by whoever runs the controller: what would be made is no fact of the machine. Here stands whether it may
+    /// be now.
+    fn prepare_provision(&self, command: &Command, now: At) -> Result<Prepared, Refusal> {
+        self.rule_context(now).check_trusted()?;
+        if self.session.dry_run {
+            return Err(Refusal::refused(
+                "this session is a dry run, and how green is set up is not rehearsed",
+                "this screen and `cutover provision` show what would be made; a session that is no dry run makes it",
+            ));
+        }
+        match self.state.runs.values().find(|run| run.is_open()) {
+            Some(run) => Err(Refusal::holds(
+                format!("the {} of {} is under way (run {})", run.kind, run.subject.short_name(), run.id),
+                "let it end first: nothing else changes green meanwhile",
+            )),
+            None => Ok(plain_dialog(command, "Set GREEN up as blue is".to_owned())),
         }
     }
 
@@ -123,7 +143,8 @@ impl Machine {
             | Command::RollBack { .. }
             | Command::Route { .. }
             | Command::HardCut { .. }
-            | Command::HardBack { .. } => false,
+            | Command::HardBack { .. }
+            | Command::Provision => false,
         };
         if !(self.session.dry_run && mark) {
             return Ok(());
@@ -332,6 +353,7 @@ pub(in crate::migration) fn plain_dialog(command: &Command, title: String) -> Pr
         warnings: Vec::new(),
         gates: Vec::new(),
         rows: Vec::new(),
+        diff: Vec::new(),
         by_hand: Vec::new(),
         facts: String::new(),
     }

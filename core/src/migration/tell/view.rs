@@ -11,7 +11,7 @@ use crate::migration::facts::state::{Run, State};
 use crate::migration::rules::group;
 use crate::migration::rules::lag::LagBook;
 use crate::migration::rules::phase;
-use crate::migration::rules::phase::PhaseView;
+use crate::migration::rules::phase::{PhaseView, SetupSeen};
 use crate::migration::rules::producer;
 use crate::migration::rules::producer::ObservedWriting;
 use crate::migration::rules::rollback;
@@ -336,10 +336,10 @@ impl Machine {
         producer::find_disagreement(&self.rule_context(now), name, self.settings.producers.get(name)?)
     }
 
-    /// The phase rail.
+    /// The phase rail. `setup`: what the newest look at how green is set up came to.
     #[must_use]
-    pub fn phases(&self, now: At) -> Vec<PhaseView> {
-        phase::list_phases(&self.rule_context(now))
+    pub fn phases(&self, setup: &SetupSeen, now: At) -> Vec<PhaseView> {
+        phase::list_phases(&self.rule_context(now), setup)
     }
 
     /// A side is not the cluster it should be.

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 /// `%41` as `A`.
-pub fn decode(text: &str) -> String {
+pub(super) fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::new();
     let mut at = 0;
@@ -25,7 +25,7 @@ pub fn decode(text: &str) -> String {
 }
 
 /// As Confluent's prints it; `None`: it is no schema of that kind.
-pub fn reprint(kind: &str, schema: &str) -> Option<String> {
+pub(super) fn reprint(kind: &str, schema: &str) -> Option<String> {
     match kind {
         "PROTOBUF" => Some(reprint_protobuf(schema)),
         "JSON" => serde_json::from_str::<Value>(schema).ok().map(|v| v.to_string()),
@@ -34,7 +34,7 @@ pub fn reprint(kind: &str, schema: &str) -> Option<String> {
 }
 
 /// As Karapace prints it.
-pub fn sort_keys(schema: &str) -> Option<String> {
+pub(super) fn sort_keys(schema: &str) -> Option<String> {
     fn sorted(value: &Value) -> Value {
         match value {
             Value::Object(members) => {
@@ -113,7 +113,7 @@ fn reprint_protobuf(schema: &str) -> String {
 }
 
 /// The first field of `new` that `old` has not and that has no default, with its place.
-pub fn field_without_default(old: &str, new: &str) -> Option<(String, usize)> {
+pub(super) fn field_without_default(old: &str, new: &str) -> Option<(String, usize)> {
     let (old, new): (Value, Value) = (serde_json::from_str(old).ok()?, serde_json::from_str(new).ok()?);
     let known = |name: &Value| old["fields"].as_array().is_some_and(|f| f.iter().any(|f| f["name"] == *name));
     let fields = new["fields"].as_array()?;
