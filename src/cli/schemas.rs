@@ -12,12 +12,12 @@ use super::{Error, Exit, build_options, load_plan, print_json, print_text, runti
 use crate::base::sanitise::{quoted_name, visible_name, visible_text};
 use crate::base::{Side, Sides, Trouble};
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, Stop};
-use crate::jobs::schemas::{CopyScreen, SchemaCopyQuestion, run_schema_copy};
+use crate::jobs::schemas::{CopyScreen, SchemaCopyQuestion, USUAL_RECORDS, read_record_ids, run_schema_copy};
 use crate::migration::facts::command::shell_word;
 use crate::plan::{Plan, RegistryPlan};
 use crate::registry::{RegistryClient, read_both};
 use crate::report;
-use crate::schemas::{RegistryContent, SchemaCopyReport, SchemaSurvey, SchemaVerdict};
+use crate::schemas::{RecordLook, RegistryContent, SchemaCopyReport, SchemaSurvey, SchemaVerdict, list_record_ids};
 use crate::session::clock::Clock;
 use crate::session::options::Want;
 
@@ -27,6 +27,10 @@ pub(crate) struct SchemasArgs {
     /// Make the copy, with ids and version numbers as on blue; without this nothing is changed
     #[arg(long)]
     pub apply: bool,
+    /// How many records of each cluster are read for the schema ids that they carry, the oldest and the newest of each
+    /// partition of the plan's topics; 0 reads none
+    #[arg(long, value_name = "N", default_value_t = USUAL_RECORDS)]
+    pub records: u64,
     /// Instead of typing the confirmation: the migration's name, --yes=migration
     #[arg(long, value_name = "NAME", requires = "apply")]
     pub yes: Option<String>,
@@ -42,13 +46,13 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
     let at = Clock.now();
     let read = runtime()?.block_on(async {
         tokio::select! {
-            read = read_contents(plans) => Some(read),
+            read = read_contents(&plan, plans, args.records) => Some(read),
             _ = wait_for_interrupt() => None,
         }
     });
     let Some(read) = read else { return Ok(say_stopped(global, "nothing was changed: this only reads")) };
-    let Sides { blue, green } = read?;
-    let survey = SchemaSurvey::of_contents(at, &blue, &green);
+    let (Sides { blue, green }, looks) = read?;
+    let survey = SchemaSurvey::of_contents(at, &blue, &green, looks);
     if global.json {
         print_json(&report::schemas::to_json(&survey))?;
     } else {
@@ -58,7 +62,7 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
 }
 
 fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
-    match survey.parity.judge_parity() {
+    match survey.judge_survey() {
         SchemaVerdict::Same => Exit::DONE,
         SchemaVerdict::Differs => Exit::HOLDS,
         SchemaVerdict::Unknown => Exit::UNKNOWN,
@@ -81,7 +85,7 @@ fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&Reg
                 answer
             },
         };
-        let report = run_schema_copy(plan, &options, clients.as_ref(), &mut screen, stop).await;
+        let report = run_schema_copy(plan, &options, clients.as_ref(), args.records, &mut screen, stop).await;
         ear.abort();
         Ok::<_, Error>(report)
     })?;
@@ -154,12 +158,17 @@ async fn open_clients(plans: Sides<&RegistryPlan>) -> Result<Sides<RegistryClien
     Ok(Sides { blue: open(Side::Blue).await?, green: open(Side::Green).await? })
 }
 
-/// Both registries whole. A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
-async fn read_contents(plans: Sides<&RegistryPlan>) -> Result<Sides<RegistryContent>, Error> {
+/// What records carry, and both registries whole. A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
+async fn read_contents(
+    plan: &Plan,
+    plans: Sides<&RegistryPlan>,
+    records: u64,
+) -> Result<(Sides<RegistryContent>, Sides<RecordLook>), Error> {
     let clients = open_clients(plans).await?;
-    let read = read_both(clients.as_ref()).await;
+    let looks = read_record_ids(plan, records).await;
+    let read = read_both(clients.as_ref(), &list_record_ids(&looks)).await;
     match (read.blue, read.green) {
-        (Ok(blue), Ok(green)) => Ok(Sides { blue, green }),
+        (Ok(blue), Ok(green)) => Ok((Sides { blue, green }, looks)),
         (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(Error::Unknown(why)),
         (Err(blue), Err(green)) => Err(Error::Unknown(join_troubles(&blue, &green))),
     }

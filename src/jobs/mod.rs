@@ -3,6 +3,7 @@
 
 pub mod compare;
 mod connectivity;
+mod identities;
 pub mod preflight;
 pub mod provision;
 pub mod replay;

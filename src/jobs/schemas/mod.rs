@@ -9,11 +9,13 @@
 //! imported are soft-deleted where blue has them so.
 
 mod copier;
+mod record_ids;
 mod run;
 
 use crate::base::Trouble;
 use crate::schemas::SchemaSurvey;
 
+pub use record_ids::{USUAL_RECORDS, read_record_ids};
 pub use run::run_schema_copy;
 
 /// What has to be confirmed before anything is sent.
