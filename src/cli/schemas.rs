@@ -13,7 +13,8 @@ use crate::base::sanitise::{quoted_name, visible_name, visible_text};
 use crate::base::{Sides, Trouble};
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, Stop};
 use crate::jobs::schemas::{
-    CopyScreen, SchemaCopyQuestion, find_registries, open_clients, read_survey, run_schema_copy,
+    CopyScreen, SchemaCopyQuestion, USUAL_RECORDS, find_registries, open_clients, read_record_ids, read_survey,
+    run_schema_copy,
 };
 use crate::migration::facts::command::shell_word;
 use crate::plan::{Plan, RegistryPlan};
@@ -27,6 +28,10 @@ pub(crate) struct SchemasArgs {
     /// Make the copy, with ids and version numbers as on blue; without this nothing is changed
     #[arg(long)]
     pub apply: bool,
+    /// How many records of each cluster are read for the schema ids that they carry, the oldest and the newest of each
+    /// partition of the plan's topics; 0 reads none
+    #[arg(long, value_name = "N", default_value_t = USUAL_RECORDS)]
+    pub records: u64,
     /// Instead of typing the confirmation: the migration's name, --yes=migration
     #[arg(long, value_name = "NAME", requires = "apply")]
     pub yes: Option<String>,
@@ -41,7 +46,7 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
     }
     let read = runtime()?.block_on(async {
         tokio::select! {
-            read = read_whole(plans) => Some(read),
+            read = read_whole(&plan, plans, args.records) => Some(read),
             _ = wait_for_interrupt() => None,
         }
     });
@@ -56,13 +61,14 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
 }
 
 /// A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
-async fn read_whole(plans: Sides<&RegistryPlan>) -> Result<SchemaSurvey, Error> {
+async fn read_whole(plan: &Plan, plans: Sides<&RegistryPlan>, records: u64) -> Result<SchemaSurvey, Error> {
     let clients = open_clients(plans).await.map_err(Error::Failed)?;
-    read_survey(clients.as_ref()).await.map_err(Error::Unknown)
+    let looks = read_record_ids(plan, records).await;
+    read_survey(clients.as_ref(), looks).await.map_err(Error::Unknown)
 }
 
 fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
-    match survey.parity.judge_parity() {
+    match survey.judge_survey() {
         SchemaVerdict::Same => Exit::DONE,
         SchemaVerdict::Differs => Exit::HOLDS,
         SchemaVerdict::Unknown => Exit::UNKNOWN,
@@ -85,7 +91,7 @@ fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&Reg
                 answer
             },
         };
-        let report = run_schema_copy(plan, &options, clients.as_ref(), &mut screen, stop).await;
+        let report = run_schema_copy(plan, &options, clients.as_ref(), args.records, &mut screen, stop).await;
         ear.abort();
         Ok::<_, Error>(report)
     })?;

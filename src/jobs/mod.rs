@@ -4,6 +4,7 @@
 mod applications;
 pub mod compare;
 mod connectivity;
+mod identities;
 pub mod preflight;
 pub mod provision;
 pub mod replay;

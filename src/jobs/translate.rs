@@ -31,6 +31,7 @@ use windows::Windows;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, Sides, TopicPartition, Trouble, lock_unpoisoned};
 use crate::estate::ClusterView;
+use crate::jobs::identities::RecordIdentities;
 use crate::kafka::control::{Cluster, SnapshotOptions, StableOffsets, Which};
 use crate::migration::facts::command::shell_word;
 use crate::offsets::strategy::SeamOffsets;
@@ -83,6 +84,7 @@ struct TranslatorCore {
     names: Arc<TopicNames>,
     clusters: Sides<Cluster>,
     windows: Sides<Windows>,
+    identities: RecordIdentities,
     history: Arc<Mutex<History>>,
     runs: TranslationTurns,
     measurements: TranslationTurns,
@@ -143,9 +145,11 @@ impl Translator {
             // Only for its error: a side whose secrets can't be read is never asked for records.
             client_properties(plan.cluster(side))?;
         }
-        let windows = clusters.as_ref().map(Windows::new);
+        let identities = RecordIdentities::of_plan(&plan);
+        let windows = clusters.as_ref().map(|cluster| Windows::new(cluster, identities.clone()));
         let (runs, measurements) = (TranslationTurns::new(), TranslationTurns::new());
-        Ok(Self { inner: Arc::new(TranslatorCore { plan, names, clusters, windows, history, runs, measurements }) })
+        let core = TranslatorCore { plan, names, clusters, windows, identities, history, runs, measurements };
+        Ok(Self { inner: Arc::new(core) })
     }
 
     /// Translates every partition of a group (its id on blue) to `to`. A partition of which nothing can be said comes

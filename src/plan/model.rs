@@ -103,6 +103,13 @@ impl Plan {
         &self.clusters[side]
     }
 
+    /// The schema registries of both clusters, where both have one: with one of them nothing can be compared.
+    #[must_use]
+    pub fn both_registries(&self) -> Option<Sides<&RegistryPlan>> {
+        let Sides { blue, green } = self.clusters.as_ref().map(|c| c.registry.as_ref());
+        Some(Sides { blue: blue?, green: green? })
+    }
+
     /// A group of the plan by its id on blue.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&GroupPlan> {

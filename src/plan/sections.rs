@@ -214,11 +214,11 @@ fn read_topic(mut t: TableReader<'_>) -> TopicPlan {
         match text.parse::<IdentityRule>() {
             Ok(rule) => Some(rule),
             Err(_) => {
-                let near = find_nearest(&text, ["content", "key", "header:"]);
+                let near = find_nearest(&text, ["content", "bytes", "key", "header:"]);
                 let near = near.map(|w| format!("did you mean {:?}?", if w == "header:" { "header:NAME" } else { w }));
                 f.error(
                     format!(
-                        "{text} is not an identity (known: \"content\", \"key\" or \"header:NAME\")",
+                        "{text} is not an identity (known: \"content\", \"bytes\", \"key\" or \"header:NAME\")",
                         text = quoted_name(&text)
                     ),
                     near,

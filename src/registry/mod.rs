@@ -8,10 +8,12 @@
 
 mod answer;
 mod client;
+mod lookup;
 mod read;
 mod write;
 
 pub use client::RegistryClient;
+pub(crate) use lookup::RegistryLookup;
 pub(crate) use read::{find_numbers, find_schema, find_stored, read_settings_of};
 pub use read::{read_both, read_content, read_ids};
 pub(crate) use write::RegistryWriter;

@@ -88,11 +88,14 @@ pub async fn read_ids(client: &RegistryClient, content: &mut RegistryContent, id
     content.ids.extend(read);
 }
 
-/// Both registries, and on green every id of blue.
-pub async fn read_both(clients: Sides<&RegistryClient>) -> Sides<Result<RegistryContent, Trouble>> {
-    let (blue, mut green) = join(read_content(clients.blue), read_content(clients.green)).await;
-    if let (Ok(blue), Ok(green)) = (&blue, &mut green) {
-        let ids = list_ids_to_read(blue, green);
+/// Both registries, on green every id of blue, and on both every id of `more`.
+pub async fn read_both(clients: Sides<&RegistryClient>, more: &[SchemaId]) -> Sides<Result<RegistryContent, Trouble>> {
+    let (mut blue, mut green) = join(read_content(clients.blue), read_content(clients.green)).await;
+    if let (Ok(blue), Ok(green)) = (&mut blue, &mut green) {
+        let left = |of: &RegistryContent| more.iter().filter(|id| !of.ids.contains_key(*id)).cloned().collect();
+        let (of_blue, of_green): (BTreeSet<SchemaId>, BTreeSet<SchemaId>) = (left(blue), left(green));
+        read_ids(clients.blue, blue, of_blue).await;
+        let ids = list_ids_to_read(blue, green).into_iter().chain(of_green).collect();
         read_ids(clients.green, green, ids).await;
     }
     Sides { blue, green }
@@ -140,7 +143,7 @@ fn encode_part(name: &str) -> String {
     encode_subject(name).unwrap_or_default()
 }
 
-async fn read_context_names(client: &RegistryClient) -> RegistryAnswer<BTreeSet<String>> {
+pub(super) async fn read_context_names(client: &RegistryClient) -> RegistryAnswer<BTreeSet<String>> {
     let answer = take_reply(client, client.ask("/contexts").await, read_contexts);
     match answer {
         RegistryAnswer::Told(Some(names)) => RegistryAnswer::Told(names.into_iter().collect()),

@@ -1,9 +1,13 @@
 //! Two schema registries compared, for people (at most 80 columns where names let it) and for scripts.
 
+mod records;
+
 use std::mem::{Discriminant, discriminant};
 
 use serde_json::{Map, Value, json};
 use unicode_width::UnicodeWidthStr as _;
+
+use records::{record_ids_to_json, write_record_ids};
 
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides};
@@ -43,8 +47,8 @@ pub fn to_text(survey: &SchemaSurvey) -> String {
             write_advised(&mut out, rows.collect());
         }
     }
+    write_record_ids(&mut out, survey);
     write_plan(&mut out, &survey.plan);
-    write_words(&mut out, "", 2, "Not looked at: which ids the records of the topics carry.");
     out
 }
 
@@ -66,7 +70,7 @@ fn write_verdict(out: &mut String, survey: &SchemaSurvey) {
     let counts = survey.parity.counts;
     let compared = format!("{} subjects, {} versions and {} ids", counts.subjects, counts.versions, counts.ids);
     let part = if survey.is_whole() { "" } else { " Not all of it is known." };
-    let words = match survey.parity.judge_parity() {
+    let words = match survey.judge_survey() {
         SchemaVerdict::Same => format!("SAME: green has all of blue's {compared}, and they mean the same."),
         SchemaVerdict::Differs => format!("DIFFERS: green does not stand in for blue ({compared} compared).{part}"),
         SchemaVerdict::Unknown => {
@@ -264,11 +268,12 @@ pub fn to_json(survey: &SchemaSurvey) -> Value {
     json!({
         "schema": SCHEMA,
         "at_ms": survey.at,
-        "verdict": parity.judge_parity(),
+        "verdict": survey.judge_survey(),
         "known": survey.is_whole(),
         "servers": { "blue": of_server(Side::Blue), "green": of_server(Side::Green) },
         "compared": parity.counts,
         "findings": findings.collect::<Vec<Value>>(),
+        "records": record_ids_to_json(survey),
         "copy": plan_to_json(&survey.plan),
     })
 }

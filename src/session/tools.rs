@@ -12,8 +12,6 @@ use crate::estate::{FlagState, SwitchState};
 use crate::flags::{Provider, ProviderReading, SetResult};
 use crate::kafka::control::{Cluster, ConfigValue, Named};
 use crate::kafka::properties::ClientProperties;
-use crate::kafka::records::RecordRef;
-use crate::offsets::identity::{Identity, IdentityRule, NoSchemas, identify_record};
 use crate::plan::{ClusterPlan, PlaceholderValues, Plan, ProviderPlan};
 
 /// How often a switch or flag is read: a file costs nothing, a command (kubectl) starts a process, ms.
@@ -27,11 +25,6 @@ pub(crate) enum NotSet {
     Refused(Trouble),
     /// It may or may not have happened: a command ran out of time, or another state is read back.
     Unknown(Trouble),
-}
-
-/// A record's identity: the one place where a schema registry will say which framed payloads are the same.
-pub(crate) fn identity_of(rule: &IdentityRule, record: &RecordRef<'_>) -> Identity {
-    identify_record(rule, record.key, record.value, record.headers(), &NoSchemas)
 }
 
 /// How far ahead of its clock a topic takes records' timestamps, ms; `None` for no limit, or where it stamps them itself.

@@ -15,6 +15,9 @@ mod kill_support;
 #[path = "../support/exposition.rs"]
 mod exposition;
 
+#[path = "../support/registry/mod.rs"]
+mod fake_registry;
+
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "each binary needs a part of it")]
 mod receiver;

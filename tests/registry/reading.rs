@@ -30,7 +30,7 @@ async fn read(registry: &FakeRegistry, side: Side) -> RegistryContent {
 
 async fn compare(blue: &FakeRegistry, green: &FakeRegistry) -> (Sides<RegistryContent>, SchemaParity) {
     let clients = Sides { blue: open(Side::Blue, &blue.url, "").await, green: open(Side::Green, &green.url, "").await };
-    let both = read_both(clients.as_ref()).await.map(|read| read.unwrap_or_else(|e| panic!("{e}")));
+    let both = read_both(clients.as_ref(), &[]).await.map(|read| read.unwrap_or_else(|e| panic!("{e}")));
     let parity = compare_contents(&both.blue, &both.green);
     (both, parity)
 }

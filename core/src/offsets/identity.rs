@@ -28,6 +28,9 @@ pub enum IdentityRule {
     /// Key and value.
     #[default]
     Content,
+    /// Key and value byte for byte, whatever schema registries say: for bytes that only look as if a registry's id stood
+    /// in front of them.
+    Bytes,
     /// The key alone: never gets a plan beyond BOUNDED, as many records share a key.
     Key,
     /// A header that carries a dual-write id. A record without it falls back to its content.
@@ -36,13 +39,14 @@ pub enum IdentityRule {
 
 /// A word that is not an identity rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("identity {0:?} is not one of: content, key, header:NAME")]
+#[error("identity {0:?} is not one of: content, bytes, key, header:NAME")]
 pub struct UnknownIdentityRule(pub String);
 
 impl fmt::Display for IdentityRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             IdentityRule::Content => f.write_str("content"),
+            IdentityRule::Bytes => f.write_str("bytes"),
             IdentityRule::Key => f.write_str("key"),
             IdentityRule::Header(name) => write!(f, "header:{name}"),
         }
@@ -55,6 +59,7 @@ impl FromStr for IdentityRule {
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         match (word, word.strip_prefix("header:")) {
             ("content", _) => Ok(IdentityRule::Content),
+            ("bytes", _) => Ok(IdentityRule::Bytes),
             ("key", _) => Ok(IdentityRule::Key),
             (_, Some(name)) if !name.is_empty() => Ok(IdentityRule::Header(name.to_owned())),
             _ => Err(UnknownIdentityRule(word.to_owned())),
@@ -100,6 +105,20 @@ impl<F: Fn(u32) -> Option<u128>> SchemaIds for F {
     }
 }
 
+/// The schema id in front of a key or a value, and what follows it, where it is framed as Confluent's serialisers do (a zero
+/// byte, 4 bytes big-endian): or only looks so, as any other bytes may. No registry gives the id 0, and it is what a small
+/// number of 8 bytes begins with.
+#[must_use]
+pub fn split_frame(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    match bytes {
+        [0, a, b, c, d, payload @ ..] => match u32::from_be_bytes([*a, *b, *c, *d]) {
+            0 => None,
+            id => Some((id, payload)),
+        },
+        _ => None,
+    }
+}
+
 /// Up to this many bytes are gathered on the stack and hashed in one go, which is several times faster than
 /// the streaming state; longer records are streamed without a copy. All give the same hash.
 const INLINE: usize = 1024;
@@ -121,6 +140,7 @@ pub fn identify_record<'a>(
 ) -> Identity {
     match rule {
         IdentityRule::Content => content_identity(key, value, schemas),
+        IdentityRule::Bytes => content_identity(key, value, &NoSchemas),
         // The rule's letter goes into the hash: the key "a" by one rule must not equal the header "a" by another.
         IdentityRule::Key => hash_fields(b'k', &[identity_field(key, schemas)]),
         IdentityRule::Header(name) => match headers.into_iter().filter(|(n, _)| n == name).last() {
@@ -151,8 +171,8 @@ struct IdentityField<'a> {
 
 fn identity_field<'a>(field: Option<&'a [u8]>, schemas: &impl SchemaIds) -> IdentityField<'a> {
     let Some(bytes) = field else { return IdentityField { tag: ABSENT, schema: 0, bytes: &[] } };
-    if let [0, a, b, c, d, payload @ ..] = bytes
-        && let Some(schema) = schemas.canonical_id(u32::from_be_bytes([*a, *b, *c, *d]))
+    if let Some((id, payload)) = split_frame(bytes)
+        && let Some(schema) = schemas.canonical_id(id)
     {
         return IdentityField { tag: FRAMED, schema, bytes: payload };
     }
@@ -287,6 +307,9 @@ mod tests {
         assert_eq!(id(&[0, 0, 0, 0, 8, 1], &blue), id(&[0, 0, 0, 0, 8, 1], &green));
         assert_eq!(id(&[0, 0, 0], &blue), id(&[0, 0, 0], &green));
         assert_ne!(id(&[0, 0, 0, 0, 7], &blue), of(None, Some(b"")));
+        // where a topic's bytes only look framed, no registry has a say
+        let raw = |bytes: &[u8]| identify_record(&IdentityRule::Bytes, None, Some(bytes), [], &blue);
+        assert_eq!(raw(&[0, 0, 0, 0, 7, 1, 2]), of(None, Some(&[0, 0, 0, 0, 7, 1, 2])));
     }
 
     /// One frame in a hundred is broken: cut short, without its magic byte, or with an id that no registry knows. Those
@@ -323,7 +346,7 @@ mod tests {
 
     #[test]
     fn rules_are_words() {
-        for word in ["content", "key", "header:x-dual-id"] {
+        for word in ["content", "bytes", "key", "header:x-dual-id"] {
             let rule: IdentityRule = word.parse().unwrap();
             assert_eq!(rule.to_string(), word);
             assert_eq!(serde_json::to_string(&rule).unwrap(), format!("\"{word}\""));

@@ -6,14 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-
 use super::content::{
     ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaText, ScopeSettings,
     StoredSchema, SubjectContent,
 };
 use super::finding::{ParityCounts, SchemaFinding, SchemaParity, SettingScope};
 use super::meaning::{MeaningBook, MeaningVerdict, compare_schemas};
+use super::records::IdReading;
 use super::subject::{DEFAULT_CONTEXT, SchemaId, SubjectVersion};
 use super::written::list_lost_extras;
 use crate::base::sanitise::visible_name;
@@ -45,31 +44,33 @@ pub fn compare_contents(blue: &RegistryContent, green: &RegistryContent) -> Sche
     SchemaParity { servers: Sides { blue: blue.server.clone(), green: green.server.clone() }, counts, findings }
 }
 
-/// What was found of an id that records carry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecordIdFinding {
-    /// Records that carry it, as far as they were read.
-    pub records: u64,
-    /// What was found.
-    pub finding: SchemaFinding,
-}
-
-/// The proof that matters to consumers: the ids that really occur in records of blue (with how many carry each), read on
-/// both sides. Empty: each reads the same. Ids are those of the default context, which is what a record's five bytes say.
-#[must_use]
-pub fn compare_record_ids(
-    blue: &RegistryContent,
-    green: &RegistryContent,
-    ids: &BTreeMap<u32, u64>,
-) -> Vec<RecordIdFinding> {
-    let mut comparison = Comparison::new(blue, green);
-    let mut found = Vec::new();
-    for (id, records) in ids {
-        comparison.compare_id(&SchemaId::of_default(*id), true);
-        found.extend(comparison.findings.drain(..).map(|finding| RecordIdFinding { records: *records, finding }));
+/// What an id reads on both sides.
+pub(super) fn read_id_on_both<'a>(
+    both: Sides<&'a RegistryContent>,
+    book: &mut MeaningBook<'a>,
+    id: &SchemaId,
+) -> IdReading {
+    let unknown = |what: &str, advice: &str| Trouble::new(what.to_owned(), advice.to_owned());
+    let read = |side: Side| match both[side].ids.get(id) {
+        Some(RegistryAnswer::Told(schema)) => Ok(schema.as_ref()),
+        Some(RegistryAnswer::Unknown(why)) => Err(why.clone()),
+        Some(RegistryAnswer::NotOffered) => Err(unknown(&format!("{side} reads no ids"), "")),
+        None => Err(unknown(&format!("{side} was not asked for it"), "read it on both sides")),
+    };
+    match (read(Side::Blue), read(Side::Green)) {
+        (Ok(Some(blue)), Ok(Some(green))) => match book.compare_deeply((&id.context, blue), (&id.context, green)) {
+            MeaningVerdict::Same => IdReading::Same,
+            MeaningVerdict::Different(layer) => IdReading::Other { layer },
+            MeaningVerdict::Unknown(why) => {
+                let why = Trouble::new(why, "compare the two texts by hand: `GET /schemas/ids/ID` on both");
+                IdReading::Unknown { why }
+            }
+        },
+        (Ok(Some(_)), Ok(None)) => IdReading::OnBlue,
+        (Ok(None), Ok(Some(_))) => IdReading::OnGreen,
+        (Ok(None), Ok(None)) => IdReading::Nowhere,
+        (Err(why), _) | (_, Err(why)) => IdReading::Unknown { why },
     }
-    found.sort_by_key(|f| (f.finding.severity_of(), std::cmp::Reverse(f.records)));
-    found
 }
 
 struct Comparison<'a> {
@@ -119,7 +120,7 @@ impl<'a> Comparison<'a> {
     fn compare_ids(&mut self) {
         let ids: BTreeSet<SchemaId> = self.both.blue.ids.keys().chain(self.used_by.keys()).cloned().collect();
         for id in &ids {
-            self.compare_id(id, false);
+            self.compare_id(id);
         }
         let both = self.both;
         for (side, content) in both.iter() {
@@ -135,37 +136,18 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What an id reads on both sides. `in_records`: records carry it, so that blue does not know it is no comfort.
-    fn compare_id(&mut self, id: &SchemaId, in_records: bool) {
-        let unknown = |what: &str, advice: &str| Trouble::new(what.to_owned(), advice.to_owned());
-        let read = |content: &'a RegistryContent, side: Side| match content.ids.get(id) {
-            Some(RegistryAnswer::Told(schema)) => Ok(schema.as_ref()),
-            Some(RegistryAnswer::Unknown(why)) => Err(why.clone()),
-            Some(RegistryAnswer::NotOffered) => Err(unknown(&format!("{side} reads no ids"), "")),
-            None => Err(unknown(&format!("{side} was not asked for it"), "read it on both sides")),
-        };
-        let (blue, green) = (read(self.both.blue, Side::Blue), read(self.both.green, Side::Green));
-        let used_by = self.used_by.get(id).cloned().unwrap_or_default();
-        let id = id.clone();
-        let finding = match (blue, green) {
-            (Ok(Some(blue)), Ok(Some(green))) => {
-                match self.book.compare_deeply((&id.context, blue), (&id.context, green)) {
-                    MeaningVerdict::Same => return,
-                    MeaningVerdict::Different(layer) => SchemaFinding::IdReadsOther { id, layer, used_by },
-                    MeaningVerdict::Unknown(why) => {
-                        let why = Trouble::new(why, "compare the two texts by hand: `GET /schemas/ids/ID` on both");
-                        SchemaFinding::IdUnknown { id, why }
-                    }
-                }
-            }
-            (Ok(Some(_)), Ok(None)) => SchemaFinding::IdUnreadable { id, used_by },
-            // Blue can't read it itself: nothing can be lost, unless records carry it.
-            (Ok(None), _) if !in_records => return,
-            (Ok(None), _) => {
-                let what = "blue does not know it: it was deleted for good, or these bytes are no id";
-                SchemaFinding::IdUnknown { id, why: unknown(what, "see whether its consumers read these records") }
-            }
-            (Err(why), _) | (_, Err(why)) => SchemaFinding::IdUnknown { id, why },
+    /// What an id reads on both sides.
+    fn compare_id(&mut self, id: &SchemaId) {
+        // Blue can't read it itself: nothing can be lost.
+        if self.both.blue.ids.get(id) == Some(&RegistryAnswer::Told(None)) {
+            return;
+        }
+        let used_by = || self.used_by.get(id).cloned().unwrap_or_default();
+        let finding = match read_id_on_both(self.both, &mut self.book, id) {
+            IdReading::Same | IdReading::OnGreen | IdReading::Nowhere => return,
+            IdReading::Other { layer } => SchemaFinding::IdReadsOther { id: id.clone(), layer, used_by: used_by() },
+            IdReading::OnBlue => SchemaFinding::IdUnreadable { id: id.clone(), used_by: used_by() },
+            IdReading::Unknown { why } => SchemaFinding::IdUnknown { id: id.clone(), why },
         };
         self.findings.push(finding);
     }

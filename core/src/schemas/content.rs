@@ -43,6 +43,20 @@ impl<T> RegistryAnswer<T> {
     }
 }
 
+impl<T> RegistryAnswer<Option<T>> {
+    /// What was found; a server that has no such thing has none.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn into_found(self) -> Result<Option<T>, Trouble> {
+        match self {
+            RegistryAnswer::Told(found) => Ok(found),
+            RegistryAnswer::NotOffered => Ok(None),
+            RegistryAnswer::Unknown(why) => Err(why),
+        }
+    }
+}
+
 /// The whole content of one registry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegistryContent {
@@ -107,15 +121,11 @@ impl RegistryContent {
         self.subjects.get(&at.subject)?.versions.get(&at.version)
     }
 
-    /// Which version a reference of a schema in `context` means: a plain name is one of the same context (Confluent), and
-    /// version -1 is the latest. `None`: the registry lists no such version.
+    /// Which version a reference of a schema in `context` means: version -1 is the latest. `None`: the registry lists no
+    /// such version.
     #[must_use]
     pub fn resolve_reference(&self, context: &str, reference: &SchemaReference) -> Option<SubjectVersion> {
-        let plain = split_context(&reference.subject).is_none();
-        let subject = match plain && context != DEFAULT_CONTEXT {
-            true => format!(":{context}:{}", reference.subject),
-            false => reference.subject.clone(),
-        };
+        let subject = reference.name_subject(context);
         let versions = &self.subjects.get(&subject)?.versions;
         let version = match u32::try_from(reference.version) {
             Ok(number) => versions.contains_key(&number).then_some(number)?,
@@ -189,6 +199,18 @@ pub struct SchemaReference {
     pub subject: String,
     /// Its version; -1 is the latest.
     pub version: i32,
+}
+
+impl SchemaReference {
+    /// The subject that it means where a schema in `context` uses it: a plain name is one of the same context (Confluent).
+    #[must_use]
+    pub fn name_subject(&self, context: &str) -> String {
+        let plain = split_context(&self.subject).is_none();
+        match plain && context != DEFAULT_CONTEXT {
+            true => format!(":{context}:{}", self.subject),
+            false => self.subject.clone(),
+        }
+    }
 }
 
 impl fmt::Display for SchemaReference {

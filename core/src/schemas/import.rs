@@ -18,6 +18,7 @@ use super::kind::Keeping;
 use super::meaning::{MeaningBook, MeaningVerdict};
 use super::obstacle::ImportObstacle;
 use super::order::order_by_references;
+use super::records::RecordLook;
 use super::subject::{DEFAULT_CONTEXT, SchemaId, SubjectVersion};
 use crate::base::{Side, Sides, Trouble};
 
@@ -35,6 +36,17 @@ impl ImportTerms {
     #[must_use]
     pub fn before_probe(green: &RegistryContent) -> Self {
         Self { ids: green.server.kind.look_up_abilities().ids, records: None }
+    }
+
+    /// With what records were found to carry, on both clusters; none where neither was read.
+    #[must_use]
+    pub fn with_records(self, looks: &Sides<RecordLook>) -> Self {
+        let mut records: Option<BTreeMap<u32, u64>> = None;
+        for read in looks.iter().filter_map(|(_, look)| look.as_read()) {
+            let all = records.get_or_insert_default();
+            read.ids.iter().for_each(|(id, of)| *all.entry(*id).or_default() += of.records);
+        }
+        Self { records, ..self }
     }
 }
 

@@ -11,11 +11,11 @@ use super::content::{RegistryContent, SchemaFormat, SchemaReference, SchemaText}
 use super::forms::CanonicalForms;
 use super::json_schema::canonicalise_json_schema;
 use super::protobuf::canonicalise_protobuf;
-use super::subject::{SchemaId, SubjectVersion};
+use super::subject::SubjectVersion;
 use crate::base::Sides;
 
 /// How many references deep schemas are compared: a hostile registry must not take the stack.
-const DEEPEST: usize = 64;
+pub(super) const DEEPEST: usize = 64;
 
 /// In which layer two schemas differ; the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, strum::Display)]
@@ -64,9 +64,9 @@ pub fn compare_schemas(one: &SchemaText, other: &SchemaText) -> MeaningVerdict {
     compare_forms(one, &canonicalise_schema(one), other, &canonicalise_schema(other))
 }
 
-type FormsOrWhy = Result<CanonicalForms, String>;
+pub(super) type FormsOrWhy = Result<CanonicalForms, String>;
 
-fn canonicalise_schema(schema: &SchemaText) -> FormsOrWhy {
+pub(super) fn canonicalise_schema(schema: &SchemaText) -> FormsOrWhy {
     match &schema.format {
         SchemaFormat::Avro => canonicalise_avro(&schema.text, &schema.references),
         SchemaFormat::Json => canonicalise_json_schema(&schema.text),
@@ -180,7 +180,7 @@ impl<'a> MeaningBook<'a> {
     }
 }
 
-fn by_name_of(schema: &SchemaText) -> BTreeMap<&str, &SchemaReference> {
+pub(super) fn by_name_of(schema: &SchemaText) -> BTreeMap<&str, &SchemaReference> {
     schema.references.iter().map(|r| (r.name.as_str(), r)).collect()
 }
 
@@ -193,59 +193,4 @@ fn hash_source(schema: &SchemaText) -> u128 {
         hash.update(part.as_bytes());
     }
     hash.digest128()
-}
-
-/// An identity of each id's schema that is the same on every registry that holds it: by what decides on values, with all
-/// that it references. For comparing records that two registries framed with different ids. An id whose schema, or one
-/// that it references, could not be read has none.
-#[must_use]
-pub fn identify_schemas(content: &RegistryContent) -> BTreeMap<SchemaId, u128> {
-    let mut finder = IdentityFinder { content, known: BTreeMap::new(), depth: 0 };
-    let told = content.ids.iter().filter_map(|(id, read)| Some((id, read.as_told()?.as_ref()?)));
-    told.filter_map(|(id, schema)| Some((id.clone(), finder.identify_deeply(&id.context, schema)?))).collect()
-}
-
-struct IdentityFinder<'a> {
-    content: &'a RegistryContent,
-    /// `None`: it has none, or is not known yet.
-    known: BTreeMap<SubjectVersion, Option<u128>>,
-    depth: usize,
-}
-
-impl IdentityFinder<'_> {
-    fn identify_deeply(&mut self, context: &str, schema: &SchemaText) -> Option<u128> {
-        // Without a form the text counts: the same text is the same schema.
-        let (tag, own) = match canonicalise_schema(schema) {
-            Ok(forms) => (1_u8, forms.reading),
-            Err(_) => (0, xxh3_128(schema.text.as_bytes())),
-        };
-        let mut hash = Xxh3::new();
-        hash.update(&[tag]);
-        hash.update(String::from(schema.format.clone()).as_bytes());
-        hash.update(&own.to_le_bytes());
-        for (name, reference) in by_name_of(schema) {
-            let at = self.content.resolve_reference(context, reference)?;
-            let identity = self.identify_version(&at)?;
-            hash.update(&(name.len() as u64).to_le_bytes());
-            hash.update(name.as_bytes());
-            hash.update(&identity.to_le_bytes());
-        }
-        Some(hash.digest128())
-    }
-
-    fn identify_version(&mut self, at: &SubjectVersion) -> Option<u128> {
-        if let Some(known) = self.known.get(at) {
-            return *known;
-        }
-        if self.depth >= DEEPEST {
-            return None;
-        }
-        self.known.insert(at.clone(), None);
-        let schema = &self.content.find_version(at)?.content.as_told()?.schema;
-        self.depth += 1;
-        let identity = self.identify_deeply(self.content.context_of(&at.subject), schema);
-        self.depth -= 1;
-        self.known.insert(at.clone(), identity);
-        identity
-    }
 }

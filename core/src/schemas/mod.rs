@@ -17,6 +17,7 @@ mod content;
 mod copying;
 mod finding;
 mod forms;
+mod identity;
 mod import;
 mod json;
 mod json_schema;
@@ -25,22 +26,28 @@ mod meaning;
 mod obstacle;
 mod order;
 mod protobuf;
+mod records;
 mod subject;
 mod survey;
 mod written;
 
-pub use compare::{RecordIdFinding, compare_contents, compare_record_ids, list_ids_to_read};
+pub use compare::{compare_contents, list_ids_to_read};
 pub use content::{
     ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaFormat, SchemaReference,
     SchemaText, ScopeSettings, StoredSchema, SubjectContent,
 };
 pub use copying::{SchemaCopyFact, SchemaCopyReport, UnfinishedCopy};
 pub use finding::{ParityCounts, SchemaFinding, SchemaParity, SchemaSeverity, SchemaVerdict, SettingScope};
+pub use identity::{IdMeaning, IdPlace, identify_id, identify_schemas, place_id};
 pub use import::{ImportTerms, ModeSwitch, SchemaImport, SchemaImportPlan, SettingWrite, plan_imports};
 pub use kind::{Keeping, ProbeAnswer, RegistryAbilities, RegistryEvidence, RegistryKind, RegistryServer, detect_kind};
-pub use meaning::{MeaningLayer, MeaningVerdict, compare_schemas, identify_schemas};
+pub use meaning::{MeaningLayer, MeaningVerdict, compare_schemas};
 pub use obstacle::ImportObstacle;
 pub use order::{ImportOrder, order_by_references};
+pub use records::{
+    IdReading, IdUse, MOST_IDS, RecordIdFinding, RecordIds, RecordLook, RecordShare, compare_record_ids,
+    list_record_ids,
+};
 pub use subject::{DEFAULT_CONTEXT, SchemaId, SubjectVersion, encode_subject, split_context};
 pub use survey::SchemaSurvey;
 pub use written::{WriteLoss, compare_written};

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::compare::compare_contents;
 use super::content::RegistryContent;
-use super::finding::{SchemaFinding, SchemaParity, SchemaSeverity};
+use super::finding::{SchemaFinding, SchemaParity, SchemaSeverity, SchemaVerdict};
 use super::import::{ImportTerms, SchemaImportPlan, plan_imports};
-use crate::base::At;
+use super::records::{RecordIdFinding, RecordLook, compare_record_ids};
+use crate::base::{At, Sides};
 
 /// Both registries in one look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,20 +18,43 @@ pub struct SchemaSurvey {
     pub parity: SchemaParity,
     /// What a copy to green would do, and what it would not.
     pub plan: SchemaImportPlan,
+    /// What was read of both clusters' records.
+    pub looks: Sides<RecordLook>,
+    /// What the ids of those records read, the gravest first.
+    pub record_ids: Vec<RecordIdFinding>,
 }
 
 impl SchemaSurvey {
     /// Compares, and plans before anything was tried: whether green keeps ids is what its kind is known for.
     #[must_use]
-    pub fn of_contents(at: At, blue: &RegistryContent, green: &RegistryContent) -> Self {
-        let plan = plan_imports(blue, green, &ImportTerms::before_probe(green));
-        Self { at, parity: compare_contents(blue, green), plan }
+    pub fn of_contents(at: At, blue: &RegistryContent, green: &RegistryContent, looks: Sides<RecordLook>) -> Self {
+        let plan = plan_imports(blue, green, &ImportTerms::before_probe(green).with_records(&looks));
+        let record_ids = compare_record_ids(blue, green, &looks);
+        Self { at, parity: compare_contents(blue, green), plan, looks, record_ids }
     }
 
-    /// Whether everything could be found out, whatever it was.
+    /// Whether everything could be found out, whatever it was. Records that were not to be read, or of which a part was read,
+    /// say so by themselves.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.list_findings(SchemaSeverity::Unknown).next().is_none()
+        let unread = self.looks.iter().any(|(_, look)| matches!(look, RecordLook::Unknown(_)));
+        let mut all = self.record_ids.iter().map(RecordIdFinding::severity_of);
+        !unread
+            && self.list_findings(SchemaSeverity::Unknown).next().is_none()
+            && !all.any(|s| s == SchemaSeverity::Unknown)
+    }
+
+    /// Whether green stands in for blue, by what the registries hold and by what the records carry. Unknown never passes.
+    #[must_use]
+    pub fn judge_survey(&self) -> SchemaVerdict {
+        let worst = self.record_ids.iter().map(RecordIdFinding::severity_of).min();
+        match (self.parity.judge_parity(), worst) {
+            (SchemaVerdict::Differs, _) | (_, Some(SchemaSeverity::Grave | SchemaSeverity::Differs)) => {
+                SchemaVerdict::Differs
+            }
+            (SchemaVerdict::Same, _) if self.is_whole() => SchemaVerdict::Same,
+            _ => SchemaVerdict::Unknown,
+        }
     }
 
     /// The findings of one weight, in their order.

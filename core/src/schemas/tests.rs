@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::*;
-use crate::base::{At, Side, Sides, Trouble};
+use crate::base::{At, Side, Sides, TopicPartition, Trouble};
 
 const X: &str = r#"{"type":"record","name":"I","fields":[{"name":"x","type":"int"}]}"#;
 const X_REPRINTED: &str = r#"{"fields": [{"type": {"type": "int"}, "name": "x"}], "name": "I", "type": "record"}"#;
@@ -301,9 +301,29 @@ fn ids_of_records_are_read_on_both_sides() {
     let blue = Built::confluent().with("a", 1, 1, avro(X)).with("a", 2, 2, avro(R));
     let green = Built::confluent().with("a", 1, 1, avro(X)).reading(2, None).reading(77, None);
     let blue = blue.reading(77, None);
-    let found = compare_record_ids(&blue.0, &green.0, &[(1, 500), (2, 30), (77, 4), (78, 1)].into());
-    let ids: Vec<(u64, SchemaSeverity)> = found.iter().map(|f| (f.records, f.finding.severity_of())).collect();
-    assert_eq!(ids, [(30, SchemaSeverity::Grave), (4, SchemaSeverity::Unknown), (1, SchemaSeverity::Unknown)]);
+    let green = green.reading(9, Some(avro(X)));
+    let looked = |all: &[(u32, u64)]| {
+        let mut ids = RecordIds::default();
+        for (id, records) in all {
+            (0..*records).for_each(|offset| ids.count_id(*id, &TopicPartition::new("t", 3), 7 + offset.cast_signed()));
+        }
+        RecordLook::Read(ids)
+    };
+    let looks = Sides { blue: looked(&[(1, 500), (2, 30), (77, 4), (78, 1)]), green: looked(&[(1, 5), (9, 2)]) };
+    assert_eq!(list_record_ids(&looks).len(), 6);
+    let found = compare_record_ids(&blue.reading(9, None).0, &green.0, &looks);
+    let ids: Vec<(u32, u64, SchemaSeverity)> =
+        found.iter().map(|f| (f.id, f.count_records(), f.severity_of())).collect();
+    use SchemaSeverity as S;
+    assert_eq!(ids, [(2, 30, S::Grave), (78, 1, S::Unknown), (77, 4, S::Note), (9, 2, S::Note), (1, 505, S::Note)]);
+    assert_eq!(
+        found[0].describe_finding(),
+        "id 2 is not found on green; keys and values that carry it: 30 of blue (first at t-3 offset 7)"
+    );
+    // what records of blue carry and only green knows is no comfort
+    let looks = Sides { blue: looked(&[(9, 1)]), green: RecordLook::NotLooked("no topics".into()) };
+    let found = compare_record_ids(&Built::confluent().reading(9, None).0, &green.0, &looks);
+    assert_eq!(found[0].severity_of(), S::Unknown);
 }
 
 /// Rules 4, 8 and 9: deleted ones too and left so, references first, and the mode that is to be restored.
@@ -478,7 +498,9 @@ fn settings_that_blue_says_for_itself_are_planned() {
 #[test]
 fn a_survey_is_whole_only_where_nothing_is_unknown() {
     let blue = Built::confluent().with("a", 1, 1, avro(X));
-    let survey = |green: &Built| SchemaSurvey::of_contents(At(5), &blue.0, &green.clone().asked_about(&blue).0);
+    let looks = || Sides::from_fn(|_| RecordLook::NotLooked("no topics".into()));
+    let survey =
+        |green: &Built| SchemaSurvey::of_contents(At(5), &blue.0, &green.clone().asked_about(&blue).0, looks());
     assert!(survey(&blue).is_whole());
     let empty = survey(&Built::confluent());
     assert_eq!((empty.parity.judge_parity(), empty.is_whole()), (SchemaVerdict::Differs, true));

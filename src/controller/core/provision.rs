@@ -249,7 +249,7 @@ impl ProvisionWork {
                     let mut screen = CopyScreen { say: &mut say, confirm };
                     let journal = JournalSource::Lent(schemas);
                     let copy =
-                        run_schema_copy_with(journal, &plan, &options, clients.as_ref(), &mut screen, stop).await;
+                        run_schema_copy_with(journal, &plan, &options, clients.as_ref(), 0, &mut screen, stop).await;
                     end.copy = Some(copy);
                 }
                 Err(why) => end.trouble = Some(why),

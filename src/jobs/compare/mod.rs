@@ -24,7 +24,7 @@ use crate::diff::asked::{DiffProgress, DiffScope, Span};
 use crate::diff::{DiffReport, TopicDiff};
 use crate::estate::identity::Unverified;
 use crate::kafka::control::StableOffsets;
-use crate::plan::Plan;
+use crate::plan::{Plan, RegistryPlan};
 use crate::replay::Ranges;
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
@@ -125,7 +125,7 @@ pub async fn run_diff(
     let topics = choose_topics(&plan, &tools, &names, &request).await?;
     // Some are named by a person or by a commit alone, and only a pattern of the plan gives them another name on green.
     topics.iter().for_each(|topic| names.learn_topic(&plan, topic));
-    let mark = fingerprint_request(&clusters, &topics, &request);
+    let mark = fingerprint_request(&clusters, &topics, &request, plan.both_registries());
     let at = plan.diff.dir.clone().unwrap_or_else(|| plan.journal.with_file_name("diff"));
     let mut place = DiffDirectory::open(&at, &mark)?;
     let mut saved = if request.resume { place.load()? } else { place.clear().map(|()| Saved::default())? };
@@ -243,12 +243,17 @@ fn fingerprint_request(
     Sides { blue, green }: &Sides<Option<String>>,
     topics: &[String],
     request: &DiffRequest,
+    registries: Option<Sides<&RegistryPlan>>,
 ) -> String {
     let DiffRequest { span, source, replayed, carried, .. } = request;
     let asked = (blue, green, topics, span, source, replayed, carried);
     // Held against what an earlier version may have left: what `Debug` prints may change with the compiler. Plain data, so
     // this can't fail; if it could, no two requests may look the same for it.
-    let words = serde_json::to_vec(&asked).unwrap_or_else(|_| format!("{asked:?}").into_bytes());
+    let mut words = serde_json::to_vec(&asked).unwrap_or_else(|_| format!("{asked:?}").into_bytes());
+    // Identities that other registries made, or none, are not comparable: such a diff is another one.
+    if let Some(Sides { blue, green }) = registries {
+        words.extend(format!("{:?} {:?}", blue.url, green.url).into_bytes());
+    }
     let mut digest = format!("{:x}", Sha256::digest(&words));
     // Enough to tell the diffs of one plan apart, in a name that can be read.
     digest.truncate(16);
@@ -273,7 +278,7 @@ mod tests {
         };
         let mark = |clusters: [Option<&str>; 2], request: &DiffRequest| {
             let [blue, green] = clusters.map(|id| id.map(str::to_owned));
-            fingerprint_request(&Sides { blue, green }, &["t".to_owned()], request)
+            fingerprint_request(&Sides { blue, green }, &["t".to_owned()], request, None)
         };
         // SHA-256 of ["b",null,["t"],{"times":{"from":5,"to":null}},"blue",false,[]]
         assert_eq!(mark([Some("b"), None], &request), "0cf95d14a9c5e2ce");

@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::pace::ReadPace;
 use crate::base::{TopicPartition, ignore_poison, lock_unpoisoned};
 use crate::diff::{DiffRecord, index_of_log};
+use crate::jobs::identities::{NoIdentity, RecordIdentifier};
 use crate::kafka::records::{ReadError, ReadGate, ReadRange, RecordReader};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::translate::Log;
-use crate::session::tools::identity_of;
 
 /// Records handed over in one go.
 const BATCH: usize = 192;
@@ -49,7 +49,29 @@ pub(super) enum ReadEvent {
     /// Records of a partition, in offset order.
     Batch { log: Log, partition: u32, records: Vec<DiffRecord>, bytes: u64 },
     /// A side has come to its end.
-    End(Result<(), ReadError>),
+    End(Result<(), ReadBroken>),
+}
+
+/// Why a side is not read on.
+pub(super) enum ReadBroken {
+    Read(ReadError),
+    /// A record has no identity.
+    Unidentified(NoIdentity),
+}
+
+impl ReadBroken {
+    fn describe_break(&self) -> String {
+        match self {
+            ReadBroken::Read(error) => error.to_string(),
+            ReadBroken::Unidentified(why) => why.clone().into_trouble().what,
+        }
+    }
+}
+
+impl From<ReadError> for ReadBroken {
+    fn from(error: ReadError) -> Self {
+        ReadBroken::Read(error)
+    }
 }
 
 /// What both readers look at.
@@ -152,12 +174,13 @@ impl ReadGate for LockstepGate<'_> {
 /// setting `halt`. Gives the first error of a side.
 pub(super) fn read_both(
     readers: &mut [RecordReader; 2],
+    identifiers: [RecordIdentifier; 2],
     stretches: &[LogRanges; 2],
     rule: &IdentityRule,
     over_topic: bool,
     (pace, stop, halt): (&ReadPace, &AtomicBool, &AtomicBool),
     mut take: impl FnMut(Log, u32, Vec<DiffRecord>, u64),
-) -> Result<(), ReadError> {
+) -> Result<(), ReadBroken> {
     let places = if over_topic { 1 } else { stretches.iter().flat_map(LogRanges::partition_end).max().unwrap_or(0) };
     let mut all = [vec![0; places], vec![0; places]];
     for stretch in stretches {
@@ -178,10 +201,10 @@ pub(super) fn read_both(
     };
     let (out, batches) = sync_channel(BATCHES);
     std::thread::scope(|scope| {
-        for (reader, stretch) in readers.iter_mut().zip(stretches) {
+        for ((reader, identifier), stretch) in readers.iter_mut().zip(identifiers).zip(stretches) {
             let (steps, out) = (&steps, out.clone());
             scope.spawn(move || {
-                let read = read_side(reader, stretch, rule, steps, &out);
+                let read = read_side(reader, &identifier, stretch, rule, steps, &out);
                 // Before the send, which may wait for room: the other side would stand at the gate meanwhile.
                 steps.note_end(index_of_log(stretch.log));
                 let _ = out.send(ReadEvent::End(read)); // nobody listens any more: the other side failed
@@ -197,32 +220,31 @@ fn take_batches(
     batches: &Receiver<ReadEvent>,
     halt: &AtomicBool,
     take: &mut impl FnMut(Log, u32, Vec<DiffRecord>, u64),
-) -> Result<(), ReadError> {
-    let mut failed = Ok(());
+) -> Result<(), ReadBroken> {
+    let mut failed = None;
     // Ends when both threads have dropped their sender.
     for read in batches {
         match read {
             ReadEvent::Batch { log, partition, records, bytes } => take(log, partition, records, bytes),
-            ReadEvent::End(Ok(()) | Err(ReadError::Stopped)) => {}
+            ReadEvent::End(Ok(()) | Err(ReadBroken::Read(ReadError::Stopped))) => {}
             ReadEvent::End(Err(e)) => {
                 halt.store(true, Ordering::Relaxed);
-                tracing::warn!(why = %e, "a log is not read on");
-                if failed.is_ok() {
-                    failed = Err(e);
-                }
+                tracing::warn!(why = %e.describe_break(), "a log is not read on");
+                failed.get_or_insert(e);
             }
         }
     }
-    failed
+    failed.map_or(Ok(()), Err)
 }
 
 fn read_side(
     reader: &mut RecordReader,
+    identifier: &RecordIdentifier,
     stretch: &LogRanges,
     rule: &IdentityRule,
     steps: &Steps<'_>,
     out: &SyncSender<ReadEvent>,
-) -> Result<(), ReadError> {
+) -> Result<(), ReadBroken> {
     let range = |(p, from, to): &(u32, i64, i64)| ReadRange {
         partition: TopicPartition::new(&stretch.name, i32::try_from(*p).unwrap_or(i32::MAX)),
         from: *from,
@@ -244,13 +266,21 @@ fn read_side(
         }
         ControlFlow::Continue(())
     };
+    let mut unidentified = None;
     let read = reader.read_gated(&ranges, &gate, &mut |index, record| {
         let batch = &mut waiting[index];
+        let id = match identifier.identify(rule, &ranges[index].partition, &record) {
+            Ok(id) => id,
+            Err(why) => {
+                unidentified = Some(why);
+                return ControlFlow::Break(());
+            }
+        };
         batch.0.push(DiffRecord {
             offset: record.offset,
             // Kafka's own number for "no timestamp".
             ts: record.timestamp.unwrap_or(-1),
-            id: identity_of(rule, &record),
+            id,
             key: key_hash(record.key),
             tombstone: record.value.is_none(),
         });
@@ -260,13 +290,16 @@ fn read_side(
         }
         send(index, std::mem::replace(batch, (Vec::with_capacity(BATCH), 0)))
     });
+    if let Some(why) = unidentified {
+        return Err(ReadBroken::Unidentified(why));
+    }
     // What is not handed over is read again after an interrupt; at a proper end it is all there is.
     if read.is_ok() {
         for (index, batch) in waiting.into_iter().enumerate() {
             let _ = send(index, batch); // an interrupt is seen by the caller
         }
     }
-    read.map(drop)
+    Ok(read.map(drop)?)
 }
 
 #[cfg(test)]

@@ -18,13 +18,14 @@ use super::pace::ReadPace;
 use crate::base::sanitise::visible_name;
 use crate::base::{At, Side, TopicPartition, Trouble};
 use crate::diff::{DiffRecord, PartitionDiff, compare_window};
+use crate::jobs::identities::RecordIdentities;
 use crate::kafka::control::OffsetSpec;
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, ReadRange, RecordReader};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::plan::Plan;
 use crate::session::clock::Clock;
-use crate::session::tools::{Tools, identity_of};
+use crate::session::tools::Tools;
 
 /// Records of a window, about.
 const RECORDS: u64 = 500;
@@ -138,6 +139,7 @@ pub(crate) async fn sample_targets(
 struct Sampler {
     plan: Arc<Plan>,
     tools: Arc<Tools>,
+    identities: RecordIdentities,
     pace: Arc<ReadPace>,
     /// Ends a read under way when nobody waits for it any more.
     stop: Arc<AtomicBool>,
@@ -190,7 +192,8 @@ const SIDES: [Side; 2] = [Side::Blue, Side::Green];
 impl Sampler {
     fn new(plan: Arc<Plan>, tools: Arc<Tools>) -> Self {
         let pace = Arc::new(ReadPace::new(plan.diff.rate, plan.diff.back_off_above_ms));
-        Self { plan, tools, pace, stop: Arc::default(), readers: [None, None], compacted: BTreeMap::new() }
+        let identities = RecordIdentities::of_plan(&plan);
+        Self { plan, tools, identities, pace, stop: Arc::default(), readers: [None, None], compacted: BTreeMap::new() }
     }
 
     async fn sample_partition(&mut self, target: &SampleTarget, partition: u32) -> Result<SampleCounts, Missed> {
@@ -310,6 +313,10 @@ impl Sampler {
             return (reader, Ok(Vec::new()));
         }
         let (tools, pace, stop) = (Arc::clone(&self.tools), Arc::clone(&self.pace), Arc::clone(&self.stop));
+        let identifier = match self.identities.start_reading(SIDES[log]) {
+            Ok(identifier) => identifier,
+            Err(why) => return (reader, Err(why.into())),
+        };
         let (range, rule) = (ReadRange { partition: place.tps[log].clone(), from, to }, identity.clone());
         let work = tokio::task::spawn_blocking(move || {
             let open = || match tools.why_unreachable(SIDES[log]) {
@@ -324,21 +331,31 @@ impl Sampler {
                 Ok(reader) => reader,
                 Err(trouble) => return (None, Err(trouble.into())),
             };
-            let (mut records, mut bytes) = (Vec::new(), 0);
+            let (mut records, mut bytes, mut unidentified) = (Vec::new(), 0, None);
             let read = reader.read_range(&range, |record| {
+                let id = match identifier.identify(&rule, &range.partition, &record) {
+                    Ok(id) => id,
+                    Err(why) => {
+                        unidentified = Some(why);
+                        return ControlFlow::Break(());
+                    }
+                };
                 bytes += record.size as u64;
                 pace.take_bytes(record.size as u64, &|| stop.load(Ordering::Relaxed));
                 // `-1` is Kafka's own number for "no timestamp".
                 records.push(DiffRecord {
                     offset: record.offset,
                     ts: record.timestamp.unwrap_or(-1),
-                    id: identity_of(&rule, &record),
+                    id,
                     key: key_hash(record.key),
                     tombstone: record.value.is_none(),
                 });
                 let over = bytes > BYTES || stop.load(Ordering::Relaxed);
                 if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
+            if let Some(why) = unidentified {
+                return (Some(reader), Err(Missed::Unknown(why.into_trouble().what)));
+            }
             if bytes > BYTES {
                 let why =
                     format!("the window has more than {} MiB on {}: v compares all of it", BYTES >> 20, SIDES[log]);

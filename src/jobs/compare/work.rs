@@ -12,11 +12,12 @@ use super::directory::{DiffDirectory, Saved, SavedTopic};
 use super::ground::{DiffPreconditions, HiddenOffsets};
 use super::pace::ReadPace;
 use super::read;
-use super::read::LogRanges;
+use super::read::{LogRanges, ReadBroken};
 use super::{DiffFailure, DiffProgressSink, DiffRequest};
 use crate::base::{At, TopicPartition, Trouble};
 use crate::diff::asked::DiffProgress;
 use crate::diff::{DiffRecord, DiffRules, Join, Resolver, TopicDiff, index_of_log};
+use crate::jobs::identities::{NoIdentity, RecordIdentities};
 use crate::kafka::control::{Cluster, OffsetSpec};
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, ReadError, RecordReader};
@@ -47,6 +48,7 @@ const LEAST_KIB: usize = 32;
 /// What a run keeps from topic to topic.
 pub(super) struct DiffSession {
     clusters: [Cluster; 2],
+    identities: RecordIdentities,
     /// With the number of partitions they are open for.
     readers: Option<([RecordReader; 2], usize)>,
     pace: Arc<ReadPace>,
@@ -96,6 +98,7 @@ impl DiffSession {
         let memory = request.memory.unwrap_or(plan.diff.memory);
         Self {
             clusters: sides.map(|s| tools.cluster(s).clone()),
+            identities: RecordIdentities::of_plan(plan),
             readers: None,
             pace,
             tell,
@@ -270,10 +273,13 @@ impl DiffSession {
         let (pace, stop, tell, topics) =
             (Arc::clone(&self.pace), Arc::clone(&self.stop), Arc::clone(&self.tell), self.topics);
         let partitions = to[0].len().max(to[1].len());
+        let identify = |log: usize| self.identities.start_reading(self.clusters[log].side());
+        let identifiers = [identify(0)?, identify(1)?];
         let readers = self.open_readers(partitions)?;
         let (rule, over_topic) = (&course.ground.identity, course.ground.rules.over_topic);
         let read = read::read_both(
             readers,
+            identifiers,
             &stretches,
             rule,
             over_topic,
@@ -292,21 +298,26 @@ impl DiffSession {
         if let Some(trouble) = failed {
             return Err(trouble);
         }
-        match read {
+        let failed: Trouble = match read {
             Ok(()) if stop.load(Ordering::Relaxed) => {
                 course.save()?;
-                Ok(Passed::Interrupted)
+                return Ok(Passed::Interrupted);
             }
-            Ok(()) => Ok(Passed::Whole),
-            Err(e @ (ReadError::OutOfRange { .. } | ReadError::BeyondEnd { .. })) => Ok(Passed::Unknown(e.to_string())),
-            Err(e) => {
-                tracing::warn!(why = %e, "readers are given up; what was read is saved");
-                course.save()?;
-                // A client that failed holds on to what failed it.
-                self.readers = None;
-                Err(Trouble::from(e).into())
+            Ok(()) => return Ok(Passed::Whole),
+            Err(ReadBroken::Read(e @ (ReadError::OutOfRange { .. } | ReadError::BeyondEnd { .. }))) => {
+                return Ok(Passed::Unknown(e.to_string()));
             }
-        }
+            Err(ReadBroken::Unidentified(NoIdentity::Doubtful(why))) => {
+                return Ok(Passed::Unknown(format!("{}; {}", why.what, why.advice)));
+            }
+            Err(ReadBroken::Unidentified(NoIdentity::Unasked(why))) => why,
+            Err(ReadBroken::Read(e)) => e.into(),
+        };
+        tracing::warn!(why = %failed.what, "readers are given up; what was read is saved");
+        course.save()?;
+        // A client that failed holds on to what failed it.
+        self.readers = None;
+        Err(failed.into())
     }
 
     /// The ends now, as far as twins of what was read may lie, when they were asked for, and what is hidden there.
@@ -378,6 +389,12 @@ impl DiffSession {
         let partitions = resolver.finish();
         let names = (ground.topic.clone(), ground.names[1].clone());
         let (mut unknown, mut remarks) = (ground.unknown.clone(), ground.remarks.clone());
+        let read = [0, 1].map(|log| (self.clusters[log].side(), ground.names[log].as_str()));
+        let alone = partitions.iter().any(|p| p.missing.count + p.only_target.count > 0);
+        match self.identities.find_mixed(read) {
+            Some(why) if alone => unknown.push(why),
+            _ => remarks.extend(self.identities.describe_untold(read)),
+        }
         ground.tell_hidden(&hidden, self.clusters[0].side(), &mut unknown, &mut remarks);
         Ok(TopicDiff::new(names, partitions, unknown, remarks))
     }

@@ -9,6 +9,7 @@ use super::{Halt, ReplayRequest};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides, TopicPartition, Trouble};
 use crate::estate::{PartitionView, TopicView};
+use crate::jobs::identities::RecordIdentities;
 use crate::kafka::control::{Cluster, ConfigValue, OffsetSpec, SnapshotOptions, Which};
 use crate::kafka::plane::DataPlane;
 use crate::migration::facts::event::JournalEntry;
@@ -24,6 +25,7 @@ pub(super) struct ReplayPreconditions {
     clusters: Sides<Cluster>,
     links: Sides<Link>,
     pub names: Arc<TopicNames>,
+    pub identities: RecordIdentities,
     plan: Plan,
 }
 
@@ -46,7 +48,8 @@ impl ReplayPreconditions {
         };
         let ((blue, b), (green, g)) = (link(Side::Blue)?, link(Side::Green)?);
         let (links, clusters) = (Sides { blue, green }, Sides { blue: b, green: g });
-        Ok(Self { clusters, links, names: Arc::new(TopicNames::new(plan)), plan: plan.clone() })
+        let (names, identities) = (Arc::new(TopicNames::new(plan)), RecordIdentities::of_plan(plan));
+        Ok(Self { clusters, links, names, identities, plan: plan.clone() })
     }
 
     fn cluster(&self, side: Side) -> &Cluster {

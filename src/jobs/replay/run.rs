@@ -195,6 +195,7 @@ impl ReplaySession<'_> {
             stop: Arc::clone(&self.stop),
             tell: Arc::clone(tell),
             rules: topics.map(|topic| (topic.clone(), self.plan.topic_rule(&topic).identity)).collect(),
+            identities: self.ground.identities.clone(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::stop::Stop;
 use super::walk::{Link, ProgressTeller, ReplayProgressSink, Walked, check_stop, walk_ranges};
 use crate::base::{Side, TopicPartition, Trouble};
+use crate::jobs::identities::{NoIdentity, RecordIdentifier, RecordIdentities};
 use crate::kafka::records::{Isolation, RecordRef};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::replay::census::{Census, Counted, header_size};
@@ -16,7 +17,6 @@ use crate::replay::ranges::Piece;
 use crate::replay::{KeyBook, Ranges, Reordered};
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
-use crate::session::tools::identity_of;
 
 /// How long other producers' open transactions on the target are waited for, ms.
 const OPEN_MS: u64 = 30_000;
@@ -32,6 +32,7 @@ pub(super) struct SurveyContext {
     pub tell: ReplayProgressSink,
     /// Identity rules by topic.
     pub rules: BTreeMap<String, IdentityRule>,
+    pub identities: RecordIdentities,
 }
 
 /// What was found on the source, by topic.
@@ -60,6 +61,7 @@ pub(super) fn count_records(
     }
     // Its own header counts as well: it may lift a record over what the target takes.
     let own = mark.map(|value| header_size(mark::HEADER.len(), Some(value)));
+    let identifier = look.identities.start_reading(look.side)?;
     let mut teller = ProgressTeller::new(&look.tell, "counting", 0, ranges.count_offsets());
     let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);
     let walked = walk_ranges(&mut look.link.open_reader()?, ranges, &partitions, &name, &mut |place, record| {
@@ -69,7 +71,7 @@ pub(super) fn count_records(
         }
         // Without a key there is no order among keys that could change.
         if let (Some(book), Some(_)) = (found.books.get_mut(&place.tp.topic), record.key) {
-            book.add(look.keyed(&place.tp.topic, record));
+            book.add(look.keyed(&identifier, place.tp, record).map_err(NoIdentity::into_trouble)?);
         }
         Ok(check_stop(&look.stop))
     })?
@@ -89,11 +91,16 @@ fn measure_record(record: &RecordRef<'_>, own: Option<u64>) -> Counted {
 }
 
 impl SurveyContext {
-    fn keyed(&self, topic: &str, record: &RecordRef<'_>) -> Keyed {
-        let rule = self.rules.get(topic).unwrap_or(&IdentityRule::Content);
-        let id = identity_of(rule, record);
+    fn keyed(
+        &self,
+        identifier: &RecordIdentifier,
+        tp: &TopicPartition,
+        record: &RecordRef<'_>,
+    ) -> Result<Keyed, NoIdentity> {
+        let rule = self.rules.get(&tp.topic).unwrap_or(&IdentityRule::Content);
+        let id = identifier.identify(rule, tp, record)?;
         // Half of the identity is enough to know a record again among those of its key.
-        Keyed { key: key_hash(record.key), id: id.0 as u64, ts: record.timestamp.unwrap_or(-1) }
+        Ok(Keyed { key: key_hash(record.key), id: id.0 as u64, ts: record.timestamp.unwrap_or(-1) })
     }
 }
 
@@ -106,12 +113,13 @@ pub(super) fn compare_keys(
     let partitions: Vec<TopicPartition> = ranges.partitions().cloned().collect();
     let mut comparisons: BTreeMap<&str, _> =
         books.iter().map(|(topic, book)| (topic.as_str(), book.start_comparison())).collect();
+    let identifier = look.identities.start_reading(look.side)?;
     let mut teller = ProgressTeller::new(&look.tell, "comparing keys", 0, ranges.count_offsets());
     let name = |tp: &TopicPartition| look.names.partition_on(look.side, tp);
     let walked = walk_ranges(&mut look.link.open_reader()?, ranges, &partitions, &name, &mut |place, record| {
         teller.add(place.passed, record.size as u64);
         if let (Some(seen), Some(key)) = (comparisons.get_mut(place.tp.topic.as_str()), record.key) {
-            seen.compare_record(look.keyed(&place.tp.topic, record), key);
+            seen.compare_record(look.keyed(&identifier, place.tp, record).map_err(NoIdentity::into_trouble)?, key);
         }
         Ok(check_stop(&look.stop))
     })?

@@ -8,9 +8,9 @@ use crate::jobs::replay::{Halt, Stop};
 use crate::migration::facts::event::Event;
 use crate::registry::{RegistryClient, RegistryWriter, find_numbers, find_schema, find_stored, read_settings_of};
 use crate::schemas::{
-    DEFAULT_CONTEXT, ImportObstacle, MeaningVerdict, ModeSwitch, RegistryAnswer, RegistryContent, RegistryMode,
-    SchemaCopyFact, SchemaCopyReport, SchemaFormat, SchemaId, SchemaImport, SchemaText, SettingScope, SettingWrite,
-    SubjectVersion, UnfinishedCopy, compare_schemas, compare_written, split_context,
+    DEFAULT_CONTEXT, ImportObstacle, MeaningVerdict, ModeSwitch, RegistryContent, RegistryMode, SchemaCopyFact,
+    SchemaCopyReport, SchemaFormat, SchemaId, SchemaImport, SchemaText, SettingScope, SettingWrite, SubjectVersion,
+    UnfinishedCopy, compare_schemas, compare_written, split_context,
 };
 use crate::session::clock::Clock;
 use crate::session::lease::WriteLease;
@@ -119,12 +119,12 @@ impl<'a> SchemaCopier<'a> {
             let what = format!("{} is no throw-away subject, and is not removed", visible_name(subject));
             return Err(Trouble::new(what, "this is a fault of cutover, please report it"));
         }
-        let versions = told_of(find_numbers(self.green, subject, true).await)?.unwrap_or_default();
+        let versions = find_numbers(self.green, subject, true).await.into_found()?.unwrap_or_default();
         for version in versions {
             self.writer.remove_probe(&SubjectVersion::new(subject, version)).await?;
         }
         self.writer.drop_mode(subject).await?;
-        match told_of(find_numbers(self.green, subject, true).await)? {
+        match find_numbers(self.green, subject, true).await.into_found()? {
             None => Ok(()),
             Some(_) => {
                 let what = format!("{} is still on green", visible_name(subject));
@@ -139,8 +139,8 @@ impl<'a> SchemaCopier<'a> {
             self.check_stop()?;
             let subject = &switch.subject;
             let scope = SettingScope::Subject(subject.clone());
-            let listed = told_of(find_numbers(self.green, subject, true).await).map_err(Halt::Unknown)?;
-            let live = told_of(find_numbers(self.green, subject, false).await).map_err(Halt::Unknown)?;
+            let listed = find_numbers(self.green, subject, true).await.into_found().map_err(Halt::Unknown)?;
+            let live = find_numbers(self.green, subject, false).await.into_found().map_err(Halt::Unknown)?;
             let (listed, live) = (listed.unwrap_or_default(), live.unwrap_or_default());
             let versions: Vec<u32> = listed.into_iter().filter(|n| !live.contains(n)).collect();
             if !versions.is_empty() {
@@ -149,14 +149,14 @@ impl<'a> SchemaCopier<'a> {
                 self.report.left_out.push(ImportObstacle::SoftDeletedOnGreen { subject, versions });
                 continue;
             }
-            let before = told_of(read_settings_of(self.green, &scope).await.mode).map_err(Halt::Unknown)?;
+            let before = read_settings_of(self.green, &scope).await.mode.into_found().map_err(Halt::Unknown)?;
             if before == Some(RegistryMode::Import) {
                 continue;
             }
             self.note(SchemaCopyFact::ModeIntended { subject: subject.clone(), before: before.clone() }).await?;
             self.open.insert(subject.clone(), before);
             self.writer.set_mode(&scope, &RegistryMode::Import, !live.is_empty()).await.map_err(Halt::Refused)?;
-            let now = told_of(read_settings_of(self.green, &scope).await.mode).map_err(Halt::Unknown)?;
+            let now = read_settings_of(self.green, &scope).await.mode.into_found().map_err(Halt::Unknown)?;
             if now != Some(RegistryMode::Import) {
                 let what = format!("{scope} was set to IMPORT on green, and is not");
                 return Err(Halt::Refused(Trouble::new(what, "use a registry on green that has this mode")));
@@ -217,14 +217,14 @@ impl<'a> SchemaCopier<'a> {
     async fn look_before(&self, import: &SchemaImport) -> Result<Found, Halt> {
         let same = |other: &SchemaText| compare_schemas(&import.schema, other) == MeaningVerdict::Same;
         let at = import.at.clone();
-        if let Some(there) = told_of(find_stored(self.green, &at).await).map_err(Halt::Unknown)? {
+        if let Some(there) = find_stored(self.green, &at).await.into_found().map_err(Halt::Unknown)? {
             if there.id == import.id && same(&there.schema) {
                 return Ok(Found::There);
             }
             let why = format!("since it was looked at, with id {}", there.id);
             return Ok(Found::Taken(ImportObstacle::VersionTaken { at, why }));
         }
-        let by_id = told_of(find_schema(self.green, &id_of_import(import)).await).map_err(Halt::Unknown)?;
+        let by_id = find_schema(self.green, &id_of_import(import)).await.into_found().map_err(Halt::Unknown)?;
         Ok(match by_id {
             Some(other) if !same(&other) => Found::Taken(ImportObstacle::IdTaken { at, id: import.id }),
             _ => Found::Free,
@@ -235,15 +235,15 @@ impl<'a> SchemaCopier<'a> {
     pub(super) async fn delete_again(&mut self, versions: &[(SubjectVersion, u32)]) -> Result<(), Halt> {
         for (at, id) in versions {
             self.check_stop()?;
-            let there = told_of(find_stored(self.green, at).await).map_err(Halt::Unknown)?;
-            let live = told_of(find_numbers(self.green, &at.subject, false).await).map_err(Halt::Unknown)?;
+            let there = find_stored(self.green, at).await.into_found().map_err(Halt::Unknown)?;
+            let live = find_numbers(self.green, &at.subject, false).await.into_found().map_err(Halt::Unknown)?;
             let is_live = live.is_some_and(|live| live.contains(&at.version));
             if !is_live || there.is_none_or(|stored| stored.id != *id) {
                 continue;
             }
             self.note(SchemaCopyFact::DeleteIntended { at: at.clone() }).await?;
             let deleted = self.writer.soft_delete(at).await;
-            let live = told_of(find_numbers(self.green, &at.subject, false).await).map_err(Halt::Unknown)?;
+            let live = find_numbers(self.green, &at.subject, false).await.into_found().map_err(Halt::Unknown)?;
             let is_live = live.is_some_and(|live| live.contains(&at.version));
             let trouble = match (is_live, deleted) {
                 (false, _) => None,
@@ -286,14 +286,14 @@ impl<'a> SchemaCopier<'a> {
     async fn restore_mode(&self, subject: &str, before: Option<&RegistryMode>) -> Result<(), Trouble> {
         let scope = SettingScope::Subject(subject.to_owned());
         // Set to something else since: that is somebody's wish.
-        if told_of(read_settings_of(self.green, &scope).await.mode)? != Some(RegistryMode::Import) {
+        if read_settings_of(self.green, &scope).await.mode.into_found()? != Some(RegistryMode::Import) {
             return Ok(());
         }
         match before {
             Some(mode) => self.writer.set_mode(&scope, mode, false).await?,
             None => self.writer.drop_mode(subject).await?,
         }
-        match told_of(read_settings_of(self.green, &scope).await.mode)? {
+        match read_settings_of(self.green, &scope).await.mode.into_found()? {
             now if now.as_ref() == before => Ok(()),
             _ => Err(Trouble::new("green's registry answered, and it is not", "")),
         }
@@ -348,15 +348,6 @@ enum Found {
     Taken(ImportObstacle),
 }
 
-/// What was told; a server that has no such thing has none.
-fn told_of<T>(answer: RegistryAnswer<Option<T>>) -> Result<Option<T>, Trouble> {
-    match answer {
-        RegistryAnswer::Told(told) => Ok(told),
-        RegistryAnswer::NotOffered => Ok(None),
-        RegistryAnswer::Unknown(why) => Err(why),
-    }
-}
-
 /// The id as green finds it: in the context that the subject's name says.
 fn id_of_import(import: &SchemaImport) -> SchemaId {
     match split_context(&import.at.subject) {
@@ -365,13 +356,9 @@ fn id_of_import(import: &SchemaImport) -> SchemaId {
     }
 }
 
-/// What a version references: a plain name is one of the same context.
+/// What a version references.
 fn list_references(import: &SchemaImport) -> Vec<SubjectVersion> {
-    let context = split_context(&import.at.subject).map(|(context, _)| context);
-    let full = |subject: &str| match context {
-        Some(context) if split_context(subject).is_none() => format!(":{context}:{subject}"),
-        _ => subject.to_owned(),
-    };
+    let context = split_context(&import.at.subject).map_or(DEFAULT_CONTEXT, |(context, _)| context);
     let of = import.schema.references.iter();
-    of.filter_map(|r| Some(SubjectVersion::new(full(&r.subject), u32::try_from(r.version).ok()?))).collect()
+    of.filter_map(|r| Some(SubjectVersion::new(r.name_subject(context), u32::try_from(r.version).ok()?))).collect()
 }

@@ -3,7 +3,7 @@
 use crate::base::{Side, Sides, Trouble};
 use crate::plan::{Plan, RegistryPlan};
 use crate::registry::{RegistryClient, read_both};
-use crate::schemas::SchemaSurvey;
+use crate::schemas::{RecordLook, SchemaSurvey, list_record_ids};
 use crate::session::clock::Clock;
 
 /// The registries of both clusters. Errors: the plan does not name one of them, so that there is nothing to compare.
@@ -23,12 +23,15 @@ pub(crate) async fn open_clients(plans: Sides<&RegistryPlan>) -> Result<Sides<Re
     Ok(Sides { blue: open(Side::Blue).await?, green: open(Side::Green).await? })
 }
 
-/// Both registries whole, compared. Errors: one of them can't be read.
-pub(crate) async fn read_survey(clients: Sides<&RegistryClient>) -> Result<SchemaSurvey, Trouble> {
+/// Both registries whole, compared, with what records carry. Errors: one of them can't be read.
+pub(crate) async fn read_survey(
+    clients: Sides<&RegistryClient>,
+    looks: Sides<RecordLook>,
+) -> Result<SchemaSurvey, Trouble> {
     let at = Clock.now();
-    let read = read_both(clients).await;
+    let read = read_both(clients, &list_record_ids(&looks)).await;
     match (read.blue, read.green) {
-        (Ok(blue), Ok(green)) => Ok(SchemaSurvey::of_contents(at, &blue, &green)),
+        (Ok(blue), Ok(green)) => Ok(SchemaSurvey::of_contents(at, &blue, &green, looks)),
         (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(why),
         (Err(blue), Err(green)) => Err(join_troubles(&blue, &green)),
     }
@@ -39,7 +42,9 @@ pub(crate) async fn survey_registries(plan: &Plan) -> Option<Result<SchemaSurvey
     Side::BOTH.into_iter().find(|side| plan.clusters[*side].registry.is_some())?;
     let survey = async {
         let clients = open_clients(find_registries(plan)?).await?;
-        read_survey(clients.as_ref()).await
+        let looks =
+            Sides::from_fn(|_| RecordLook::NotLooked("a preflight reads no record: `cutover schemas` does".to_owned()));
+        read_survey(clients.as_ref(), looks).await
     };
     Some(survey.await)
 }

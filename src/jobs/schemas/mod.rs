@@ -10,12 +10,14 @@
 
 mod copier;
 mod look;
+mod record_ids;
 mod run;
 
 use crate::base::Trouble;
 use crate::schemas::SchemaSurvey;
 
 pub(crate) use look::{find_registries, open_clients, read_survey, survey_registries};
+pub use record_ids::{USUAL_RECORDS, read_record_ids};
 pub use run::run_schema_copy;
 pub(crate) use run::run_schema_copy_with;
 

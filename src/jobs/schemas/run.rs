@@ -4,27 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::copier::SchemaCopier;
-use super::{CopyScreen, SchemaCopyQuestion};
+use super::{CopyScreen, SchemaCopyQuestion, read_record_ids};
 use crate::base::{Sides, Trouble};
 use crate::jobs::replay::{Halt, Stop};
 use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
 use crate::registry::{RegistryClient, read_both};
-use crate::schemas::{RegistryContent, SchemaCopyFact, SchemaCopyReport, SchemaSurvey, SubjectVersion, UnfinishedCopy};
+use crate::schemas::{
+    RecordLook, RegistryContent, SchemaCopyFact, SchemaCopyReport, SchemaSurvey, SubjectVersion, UnfinishedCopy,
+    list_record_ids,
+};
 use crate::session::clock::Clock;
 use crate::session::options::Options;
 use crate::session::scribe::{JournalSource, WorkJournal};
 
 /// Copies what green's registry lacks. Never fails: what stood in the way is in the report. `stop` ends it in order after
-/// the request that is under way: modes come back all the same.
+/// the request that is under way: modes come back all the same. `records` of each cluster are read for the ids that they
+/// carry.
 pub async fn run_schema_copy(
     plan: &Plan,
     options: &Options,
     clients: Sides<&RegistryClient>,
+    records: u64,
     screen: &mut CopyScreen<'_>,
     stop: Arc<Stop>,
 ) -> SchemaCopyReport {
-    run_schema_copy_with(JournalSource::Open, plan, options, clients, screen, stop).await
+    run_schema_copy_with(JournalSource::Open, plan, options, clients, records, screen, stop).await
 }
 
 /// The same, with the journal of a session that runs already.
@@ -33,6 +38,7 @@ pub(crate) async fn run_schema_copy_with(
     plan: &Plan,
     options: &Options,
     clients: Sides<&RegistryClient>,
+    records: u64,
     screen: &mut CopyScreen<'_>,
     stop: Arc<Stop>,
 ) -> SchemaCopyReport {
@@ -43,7 +49,8 @@ pub(crate) async fn run_schema_copy_with(
         Err(why) => return end_report(report, Halt::Refused(why)),
     };
     let copier = SchemaCopier::new(clients.green, &lease, &mut scribe, options, &stop, &mut report);
-    let ended = SchemaCopy { plan, clients, copier }.copy_schemas(&entries, screen).await;
+    let looks = read_record_ids(plan, records).await;
+    let ended = SchemaCopy { plan, clients, looks, copier }.copy_schemas(&entries, screen).await;
     if let Some(why) = scribe.close(options).await {
         (screen.say)(&why.what);
     }
@@ -62,6 +69,7 @@ fn end_report(mut report: SchemaCopyReport, halt: Halt) -> SchemaCopyReport {
 struct SchemaCopy<'a> {
     plan: &'a Plan,
     clients: Sides<&'a RegistryClient>,
+    looks: Sides<RecordLook>,
     copier: SchemaCopier<'a>,
 }
 
@@ -71,7 +79,7 @@ impl SchemaCopy<'_> {
         let unfinished = find_unfinished(entries, &url)?;
         self.copier.finish_earlier(&url, &unfinished, screen.say).await?;
         let both = self.read_contents().await?;
-        let survey = SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green);
+        let survey = SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green, self.looks.clone());
         let due = find_due_deletes(&unfinished.deletes, &both);
         self.copier.report.before = Some(survey.clone());
         let SchemaSurvey { plan, parity, .. } = &survey;
@@ -98,8 +106,10 @@ impl SchemaCopy<'_> {
         let imported = self.copier.report.imported.len();
         let noted = self.copier.note(SchemaCopyFact::Ended { imported, why }).await;
         let both = self.read_contents().await;
-        self.copier.report.after =
-            both.as_ref().ok().map(|both| SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green));
+        self.copier.report.after = both
+            .as_ref()
+            .ok()
+            .map(|both| SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green, self.looks.clone()));
         ended.and(noted).and(both.map(drop))
     }
 
@@ -124,7 +134,7 @@ impl SchemaCopy<'_> {
     }
 
     async fn read_contents(&self) -> Result<Sides<RegistryContent>, Halt> {
-        let Sides { blue, green } = read_both(self.clients).await;
+        let Sides { blue, green } = read_both(self.clients, &list_record_ids(&self.looks)).await;
         Ok(Sides { blue: blue.map_err(Halt::Unknown)?, green: green.map_err(Halt::Unknown)? })
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::base::{Side, TopicPartition, Trouble};
 use crate::offsets::Chosen;
-use crate::offsets::verdict::{GroupTranslation, PartitionPlan};
+use crate::offsets::verdict::{GroupTranslation, PartitionPlan, Verdict};
 
 /// Groups whose offsets and topics are asked for at the same time.
 const PREPARING: usize = 8;
@@ -56,6 +56,7 @@ impl Translator {
             self.inner.drive_jobs(ways, batch, &mut results, progress).await;
         }
         for (plans, failed) in &mut results.groups {
+            plans.iter_mut().for_each(|plan| self.inner.doubt_unlike(ways, plan));
             // Keys and sizes are for people to look at: a plan is as good without them.
             if failed.is_none()
                 && let Err(why) = self.inner.peek_records(ways, plans, false).await
@@ -98,6 +99,21 @@ impl TranslatorCore {
         // Asked again with every partition named: on one without a commit the first may lie in an open transaction.
         let committed = self.fetch_committed(group, ways.source, &named, purpose).await?;
         self.plan_jobs(case, &topics, &shapes, &committed).await
+    }
+}
+
+impl TranslatorCore {
+    /// Where records of a partition may be the same and look unlike, no figure about what is missing or read again stands.
+    fn doubt_unlike(&self, ways: Ways, plan: &mut PartitionPlan) {
+        let alike = plan.missing == Some(0) && plan.re_read == Some(0) && plan.target_only == 0;
+        if alike || plan.verdict == Verdict::Unmappable {
+            return;
+        }
+        let on = |side: Side| self.names.topic_on(side, &plan.tp.topic);
+        let (source, target) = (on(ways.source), on(ways.target));
+        if let Some(why) = self.identities.find_mixed([(ways.source, &source), (ways.target, &target)]) {
+            *plan = PartitionPlan::unmappable(plan.tp.clone(), plan.strategy.clone(), why, plan.at);
+        }
     }
 }
 

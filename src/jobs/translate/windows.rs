@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::base::{TopicPartition, Trouble, lock_unpoisoned};
+use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
+use crate::jobs::identities::{NoIdentity, RecordIdentifier, RecordIdentities};
 use crate::kafka::control::Cluster;
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, Portion, ReadError, ReadRange, RecordReader, RecordRef};
 use crate::offsets::identity::{IdentityRule, key_hash};
 use crate::offsets::window::Rec;
 use crate::offsets::{Filling, LogWindow};
-use crate::session::tools::identity_of;
 
 /// How long nothing may arrive before a read is given up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -78,7 +78,9 @@ type ReaderSlot = Arc<Mutex<Option<RecordReader>>>;
 
 /// The readers of one cluster.
 pub struct Windows {
+    side: Side,
     plane: DataPlane,
+    identities: RecordIdentities,
     /// One for windows and one for backlogs, opened when they are needed. Each reads one thing at a time: a second
     /// translation waits for the first one's read, which is bounded.
     small: ReaderSlot,
@@ -101,9 +103,9 @@ pub(crate) type RecordCountSink = Box<dyn Fn(u64) + Send>;
 
 impl Windows {
     /// Nothing is opened before the first read.
-    pub fn new(cluster: &Cluster) -> Self {
-        let plane = DataPlane::of_cluster(cluster);
-        Self { plane, small: Arc::default(), large: Arc::default(), records: Arc::default() }
+    pub(crate) fn new(cluster: &Cluster, identities: RecordIdentities) -> Self {
+        let (side, plane) = (cluster.side(), DataPlane::of_cluster(cluster));
+        Self { side, plane, identities, small: Arc::default(), large: Arc::default(), records: Arc::default() }
     }
 
     /// Reads all stretches: a window each, in their order. Or, when one partition can't be read as asked, what is the
@@ -117,12 +119,13 @@ impl Windows {
             return Ok(Ok(Vec::new()));
         }
         let records = Arc::clone(&self.records);
+        let identifier = self.identities.start_reading(self.side)?;
         // Small portions bring little that nobody asked for; in a backlog each next one would be waited for.
         let large = stretches.iter().any(|s| s.to.saturating_sub(s.from) >= LARGE);
         let portion = if large { Portion::Large } else { Portion::Small };
         let read = move |open: &mut RecordReader, stopped: &AtomicBool| {
             let mut came = 0;
-            let answer = read_all(open, &stretches, stopped, &mut came, &told);
+            let answer = read_all(open, &identifier, &stretches, stopped, (&mut came, &told));
             records.fetch_add(came, Ordering::Relaxed);
             answer
         };
@@ -198,16 +201,16 @@ impl Windows {
 
 fn read_all(
     reader: &mut RecordReader,
+    identifier: &RecordIdentifier,
     stretches: &[WindowRange],
     stopped: &AtomicBool,
-    came: &mut u64,
-    told: &RecordCountSink,
+    (came, told): (&mut u64, &RecordCountSink),
 ) -> Result<Result<Vec<LogWindow>, Gone>, Trouble> {
     let range = |s: &WindowRange| ReadRange { partition: s.tp.clone(), from: s.from, to: s.to };
     let ranges: Vec<ReadRange> = stretches.iter().map(range).collect();
     let room = |s: &WindowRange| usize::try_from(s.to - s.from).unwrap_or(0).min(ROOM);
     let mut filling: Vec<Filling> = stretches.iter().map(|s| Filling::new(s.from, room(s))).collect();
-    let mut broken = None;
+    let (mut broken, mut refused) = (None, None);
     let read = reader.read(&ranges, &mut |index, record| {
         *came += 1;
         if came.is_multiple_of(WORD_EVERY) {
@@ -216,8 +219,14 @@ fn read_all(
         if stopped.load(Ordering::Relaxed) {
             return ControlFlow::Break(());
         }
-        let WindowRange { rule, keys, .. } = &stretches[index];
-        let id = identity_of(rule, &record);
+        let WindowRange { tp, rule, keys, .. } = &stretches[index];
+        let id = match identifier.identify(rule, tp, &record) {
+            Ok(id) => id,
+            Err(why) => {
+                refused = Some((tp.clone(), why));
+                return ControlFlow::Break(());
+            }
+        };
         let row = Rec { offset: record.offset, ts: record.timestamp.unwrap_or(-1), id };
         if let Err(why) = filling[index].push(row, keys.then(|| key_hash(record.key))) {
             broken = Some(format!("reading {}: {why}", stretches[index].tp));
@@ -225,6 +234,12 @@ fn read_all(
         }
         ControlFlow::Continue(())
     });
+    match refused {
+        None => {}
+        // Of this partition nothing can be said, whatever is asked of it; of the others it can.
+        Some((tp, NoIdentity::Doubtful(why))) => return Ok(Err(Gone { tp, start: i64::MAX, end: -1, why })),
+        Some((_, NoIdentity::Unasked(why))) => return Err(why),
+    }
     match read {
         Ok(_) => Ok(Ok(filling.into_iter().zip(stretches).map(|(f, s)| f.finish(s.to)).collect())),
         Err(error) => match to_gone(error) {

@@ -61,6 +61,19 @@ pub enum ReadError {
     Stopped,
 }
 
+impl ReadError {
+    /// The one partition that it is about: the others can be read without it.
+    #[must_use]
+    pub(crate) fn find_partition(&self) -> Option<&TopicPartition> {
+        match self {
+            ReadError::OutOfRange { partition, .. }
+            | ReadError::BeyondEnd { partition, .. }
+            | ReadError::OldFormat { partition, .. } => Some(partition),
+            ReadError::Stalled { .. } | ReadError::Refused { .. } | ReadError::Barred(_) | ReadError::Stopped => None,
+        }
+    }
+}
+
 impl From<ReadError> for Trouble {
     fn from(error: ReadError) -> Trouble {
         let advice = match &error {

@@ -7,6 +7,7 @@ mod compare;
 mod ground;
 mod logs;
 mod mirror;
+mod schema_ids;
 mod strategies;
 mod writers;
 
