@@ -90,14 +90,16 @@ mod tests {
     use super::*;
     use crate::base::{At, Side, Sides};
     use crate::schemas::{
-        ParityCounts, RegistryKind, RegistryServer, SchemaId, SchemaImportPlan, SchemaParity, SubjectVersion,
+        ParityCounts, RecordLook, RegistryKind, RegistryServer, SchemaId, SchemaImportPlan, SchemaParity,
+        SubjectVersion,
     };
 
     fn survey(subjects: usize, findings: Vec<SchemaFinding>) -> Result<SchemaSurvey, Trouble> {
         let server = || RegistryServer { kind: RegistryKind::Confluent, version: None, grounds: String::new() };
         let counts = ParityCounts { subjects, versions: subjects, ids: subjects };
         let parity = SchemaParity { servers: Sides { blue: server(), green: server() }, counts, findings };
-        Ok(SchemaSurvey { at: At(1), parity, plan: SchemaImportPlan::default() })
+        let looks = Sides::from_fn(|_| RecordLook::NotLooked(String::new()));
+        Ok(SchemaSurvey { at: At(1), parity, plan: SchemaImportPlan::default(), looks, record_ids: Vec::new() })
     }
 
     fn judge(looked: &Result<SchemaSurvey, Trouble>) -> Parity {
