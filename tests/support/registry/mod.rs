@@ -1,5 +1,5 @@
 //! The simulated schema registry (`cutover::sim::registry`) as tests want it: it starts, and speaks HTTPS too.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 use std::net::TcpStream;
 use std::sync::Arc;
