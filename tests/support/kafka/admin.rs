@@ -69,7 +69,24 @@ pub fn end_offsets(broker: &Broker, topic: &str) -> BTreeMap<i32, (i64, i64)> {
 pub fn end_offsets_as_seen(consumer: &BaseConsumer, topic: &str) -> BTreeMap<i32, (i64, i64)> {
     let metadata = consumer.fetch_metadata(Some(topic), WITHIN).expect("metadata");
     let partitions = metadata.topics()[0].partitions().iter().map(rdkafka::metadata::MetadataPartition::id);
-    partitions.map(|p| (p, consumer.fetch_watermarks(topic, p, WITHIN).expect("watermarks"))).collect()
+    partitions.map(|partition| (partition, watermarks(consumer, topic, partition))).collect()
+}
+
+/// A broker that has just come back leads nothing for a moment, and says so.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let mut patience = Patience::new(WITHIN);
+    loop {
+        match consumer.fetch_watermarks(topic, partition, WITHIN) {
+            Ok(found) => return found,
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable,
+            )) => {
+                let left = patience.left().unwrap_or_else(|| panic!("nobody leads it {}", patience.words()));
+                std::thread::park_timeout(left.min(Duration::from_millis(100)));
+            }
+            Err(e) => panic!("watermarks of {topic}-{partition}: {e}"),
+        }
+    }
 }
 
 /// A configuration with the bootstrap address, quiet on stderr.
