@@ -220,7 +220,7 @@ fn scripts_are_told_where_a_group_that_nobody_moved_is_found() {
 fn the_first_phase_says_what_was_looked_at_and_has_no_tick() {
     let s = fixture::estate();
     let rail = page(&s).lines().next().unwrap_or_default().to_owned();
-    assert!(rail.contains("Provision 7 looks"), "{rail}");
+    assert!(rail.contains("Provision 14/14 counts"), "{rail}");
     let looked = "nobody has looked how green is set up: 7 looks; partition counts agree";
     assert!(report::text::status(&s).contains(&format!("1 Provision ?/14: {looked}")), "{}", report::text::status(&s));
     assert!(list_changes(None, &s).iter().any(|l| l.ends_with(&format!("phase 1 Provision: {looked}"))));

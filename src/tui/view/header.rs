@@ -192,14 +192,14 @@ fn phase_line<'t>(m: &'t Model, p: &PhaseView, names: PhaseNames, now: bool) -> 
         (_, _, 0) => row.glyph(Role::Dim, Glyph::Dash),
         _ if p.is_complete() && m.why_untrusted().is_none() => put_age(m, row.glyph(Role::Ok, Glyph::Check), p, names),
         (Some(done), _, total) => put_age(m, row.put(role, format!("{done}/{total}")), p, names),
-        // What it rests on is old: no tick.
-        (None, Some(checked), total) if m.why_untrusted().is_none() && p.at.is_some() => {
-            let old = if matches!(names, PhaseNames::None) { "?" } else { " OLD" };
-            row.put(role, format!("{checked}/{total}{old}"))
-        }
-        // Nobody has looked: the key that does.
-        (None, Some(_), _) if m.why_untrusted().is_none() && !matches!(names, PhaseNames::None) => {
-            row.put(Role::Unknown, "7 looks")
+        // What is looked at agrees, and that is not all: no tick.
+        (None, Some(checked), total) if m.why_untrusted().is_none() => {
+            let of = match (names, p.at) {
+                (PhaseNames::Whole, None) => " counts",
+                (PhaseNames::Whole, Some(_)) => " OLD",
+                _ => "?",
+            };
+            row.put(role, format!("{checked}/{total}{of}"))
         }
         (None, _, total) => row.put(Role::Unknown, format!("?/{total}")),
     }

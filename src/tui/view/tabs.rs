@@ -5,10 +5,9 @@ use ratatui::layout::Rect;
 
 use super::line::Row;
 use super::verify;
-use crate::snapshot::{DiffState, PARITY_OLD_MS, ParityVerdict, Severity};
+use crate::snapshot::{DiffState, Severity};
 use crate::tui::calendar;
 use crate::tui::model::{Model, Pane};
-use crate::tui::parity;
 use crate::tui::theme::Role;
 
 /// Draws the line of tabs.
@@ -66,23 +65,7 @@ pub fn draw(m: &Model, area: Rect, buf: &mut Buffer) {
             row = row.put(role, count);
         }
     }
-    let (role, word) = describe_parity(m);
-    let named = Row::new(m.theme()).gap(1).put(Role::Dim, "7").gap(1).put(role, word).gap(1);
-    if row.width() + named.width() <= room {
-        row = row.then(named);
-    }
     row.put_at_end(end, usize::from(area.width) - 1).draw(area, 0, buf);
-}
-
-/// Whether green is set up as blue is, by the newest look while it is young.
-fn describe_parity(m: &Model) -> (Role, &'static str) {
-    let young = parity::newest_look(m).filter(|l| l.seen.age_ms(m.clock()).is_some_and(|age| age <= PARITY_OLD_MS));
-    match young.and_then(|look| look.seen.value()).map(|table| table.verdict) {
-        Some(ParityVerdict::Equal) => (Role::Ok, "parity"),
-        Some(ParityVerdict::Differs) => (Role::Fail, "parity DIFFERS"),
-        Some(ParityVerdict::Unknown) => (Role::Unknown, "parity UNKNOWN"),
-        None => (Role::TabOff, "parity"),
-    }
 }
 
 fn notices_role(m: &Model, pane: Pane) -> Role {
