@@ -12,12 +12,16 @@ use super::{Error, Exit, build_options, load_plan, print_json, print_text, runti
 use crate::base::sanitise::{quoted_name, visible_name, visible_text};
 use crate::base::{Side, Sides, Trouble};
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, Stop};
-use crate::jobs::schemas::{CopyScreen, SchemaCopyQuestion, USUAL_RECORDS, read_record_ids, run_schema_copy};
+use crate::jobs::schemas::{
+    CopyScreen, SchemaCopyQuestion, SchemaCopyRequest, USUAL_RECORDS, find_wishes, read_record_ids, run_schema_copy,
+};
 use crate::migration::facts::command::shell_word;
 use crate::plan::{Plan, RegistryPlan};
 use crate::registry::{RegistryClient, read_both};
 use crate::report;
-use crate::schemas::{RecordLook, RegistryContent, SchemaCopyReport, SchemaSurvey, SchemaVerdict, list_record_ids};
+use crate::schemas::{
+    ImportManner, RecordLook, RegistryContent, SchemaCopyReport, SchemaSurvey, SchemaVerdict, list_record_ids,
+};
 use crate::session::clock::Clock;
 use crate::session::options::Want;
 
@@ -31,6 +35,10 @@ pub(crate) struct SchemasArgs {
     /// partition of the plan's topics; 0 reads none
     #[arg(long, value_name = "N", default_value_t = USUAL_RECORDS)]
     pub records: u64,
+    /// Where green's registry gives ids of its own: register the schemas all the same, with other ids than blue's. Records
+    /// that carry blue's ids can't be read through it
+    #[arg(long)]
+    pub ids_change: bool,
     /// Instead of typing the confirmation: the migration's name, --yes=migration
     #[arg(long, value_name = "NAME", requires = "apply")]
     pub yes: Option<String>,
@@ -52,7 +60,7 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
     });
     let Some(read) = read else { return Ok(say_stopped(global, "nothing was changed: this only reads")) };
     let (Sides { blue, green }, looks) = read?;
-    let survey = SchemaSurvey::of_contents(at, &blue, &green, looks);
+    let survey = SchemaSurvey::of_contents(at, &blue, &green, looks, find_wishes(&plan, args.ids_change));
     if global.json {
         print_json(&report::schemas::to_json(&survey))?;
     } else {
@@ -73,6 +81,7 @@ fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
 fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&RegistryPlan>) -> Result<Exit, Error> {
     let options = build_options(global)?;
     let (stop, asking) = (Arc::new(Stop::default()), Arc::new(AtomicBool::new(false)));
+    let request = SchemaCopyRequest { records: args.records, ids_change: args.ids_change };
     let report = runtime()?.block_on(async {
         let clients = open_clients(plans).await?;
         let ear = tokio::spawn(stop_on_interrupt(Arc::clone(&stop), Arc::clone(&asking)));
@@ -85,7 +94,7 @@ fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&Reg
                 answer
             },
         };
-        let report = run_schema_copy(plan, &options, clients.as_ref(), args.records, &mut screen, stop).await;
+        let report = run_schema_copy(plan, &options, clients.as_ref(), request, &mut screen, stop).await;
         ear.abort();
         Ok::<_, Error>(report)
     })?;
@@ -127,7 +136,8 @@ fn confirm_copy(question: &SchemaCopyQuestion<'_>, yes: Option<&str>) -> Result<
         lines.push(format!("{} versions that an earlier copy imported are soft-deleted, as on blue", question.deletes));
     }
     let (name, shown) = (question.name, visible_name(question.name));
-    let phrase = format!("copy {shown}");
+    let ids_change = question.survey.plan.manner == ImportManner::NewIds;
+    let phrase = format!("{} {shown}", if ids_change { "ids change" } else { "copy" });
     let asked = ReplayQuestion { lines, phrase: phrase.clone(), name: name.to_owned(), reorders: false };
     match ask_confirmation(&asked, yes) {
         ReplayAnswer::Typed(text) if text.trim() == phrase => Ok(text),

@@ -41,6 +41,7 @@ struct Bound {
 }
 
 /// The registry.
+#[derive(Clone)]
 pub struct State {
     pub manner: Manner,
     subjects: BTreeMap<String, BTreeMap<u32, Kept>>,
