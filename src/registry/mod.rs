@@ -7,11 +7,14 @@
 //! followed: credentials would go along.
 
 mod answer;
+mod apicurio;
 mod client;
 mod lookup;
 mod read;
 mod write;
 
+pub use apicurio::find_native_root;
+pub(crate) use apicurio::import_archive;
 pub use client::RegistryClient;
 pub(crate) use lookup::RegistryLookup;
 pub(crate) use read::{find_numbers, find_schema, find_stored, read_settings_of};
