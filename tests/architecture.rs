@@ -88,12 +88,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("estate", &["base"]),
     ("parity", &["base", "estate"]),
     ("provision", &["base", "estate", "parity"]),
+    ("rights", &["base", "estate"]),
     ("offsets", &["base"]),
     ("diff", &["base", "offsets"]),
     ("replay", &["base"]),
     ("schemas", &["base"]),
     ("migration", &["base", "estate", "offsets", "provision", "replay", "schemas"]),
-    ("plan", &["base", "estate", "parity", "offsets", "migration"]),
+    ("plan", &["base", "estate", "parity", "rights", "offsets", "migration"]),
     ("net", &["base", "plan"]),
     ("kafka", &["base", "estate", "net", "plan"]),
     ("flags", &["base", "estate", "net", "plan"]),
@@ -129,6 +130,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "base",
             "estate",
             "parity",
+            "rights",
             "offsets",
             "diff",
             "replay",
@@ -155,6 +157,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "base",
             "estate",
             "parity",
+            "rights",
             "offsets",
             "diff",
             "replay",
@@ -219,7 +222,8 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// The rooms of `core/`: Cargo keeps clients and runtimes out of them, this test what the standard library would let in.
-const PURE: &[&str] = &["base", "estate", "migration", "offsets", "diff", "parity", "provision", "replay", "schemas"];
+const PURE: &[&str] =
+    &["base", "estate", "migration", "offsets", "diff", "parity", "provision", "replay", "rights", "schemas"];
 
 #[test]
 fn the_core_is_pure() {

@@ -5,6 +5,7 @@ pub mod compare;
 mod connectivity;
 pub mod preflight;
 pub mod provision;
+pub mod registries;
 pub mod replay;
 pub mod schemas;
 pub mod translate;

@@ -12,6 +12,6 @@ mod read;
 mod write;
 
 pub use client::RegistryClient;
+pub use read::{RegistrySight, look_at_server, read_both, read_content, read_ids};
 pub(crate) use read::{find_numbers, find_schema, find_stored, read_settings_of};
-pub use read::{read_both, read_content, read_ids};
 pub(crate) use write::RegistryWriter;

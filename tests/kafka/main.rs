@@ -37,6 +37,7 @@ mod groups;
 mod init;
 mod inventory;
 mod kit;
+mod least;
 mod metrics;
 mod names;
 mod offsets;

@@ -58,10 +58,9 @@ pub fn check_decides_by_acls(side: Side, class: Option<&str>) -> Result<(), Trou
     let what = match class {
         Some(class) if BY_ACLS.contains(&class) => return Ok(()),
         Some("") | None => format!("{side} does not say which authorizer decides there"),
-        Some(class) => format!(
-            "on {side} {} decides, which may know more than the ACLs that it lists",
-            visible_name(class)
-        ),
+        Some(class) => {
+            format!("on {side} {} decides, which may know more than the ACLs that it lists", visible_name(class))
+        }
     };
     Err(Trouble::new(
         format!("{what}: whether topics are hidden can't be told"),
@@ -157,7 +156,8 @@ pub fn find_hidden_classes(
         1 => String::new(),
         n => format!(" (and {} more kinds of names)", n - 1),
     };
-    let what = format!("{words} would be hidden from this principal on {side}{more}: DESCRIBE is denied or not granted");
+    let what =
+        format!("{words} would be hidden from this principal on {side}{more}: DESCRIBE is denied or not granted");
     Some(Trouble::new(what, GRANT))
 }
 

@@ -15,9 +15,8 @@ fn authorizes(acls: &BTreeSet<Acl>, me: &[&str], superuser: bool, everyone: bool
     }
     let on: Vec<&Acl> = acls.iter().filter(|a| a.bears_on(name)).collect();
     let mine = |a: &&&Acl| me.contains(&a.principal.as_str());
-    let denies = |a: &&Acl| {
-        a.permission == Permission::Deny && matches!(a.operation, Operation::Describe | Operation::All)
-    };
+    let denies =
+        |a: &&Acl| a.permission == Permission::Deny && matches!(a.operation, Operation::Describe | Operation::All);
     if on.iter().filter(mine).any(denies) {
         return false;
     }
@@ -89,7 +88,11 @@ fn what_would_be_hidden_is_named() {
     let acls = BTreeSet::from([star, one]);
     let why = conclude(&acls, &BTreeSet::new(), &|name| name != "payroll").unwrap();
     assert!(why.what.contains("topic payroll, if there is one, would be hidden"), "{why:?}");
-    assert_eq!(conclude(&acls, &BTreeSet::from(["payroll".to_owned()]), &|name| name != "payroll"), None, "it is shown");
+    assert_eq!(
+        conclude(&acls, &BTreeSet::from(["payroll".to_owned()]), &|name| name != "payroll"),
+        None,
+        "it is shown"
+    );
     let why = conclude(&BTreeSet::new(), &BTreeSet::new(), &|_| false).unwrap();
     assert!(why.what.contains("only those topics of blue that it may DESCRIBE"), "{why:?}");
 }
