@@ -9,6 +9,11 @@ use crate::fake_registry::{FakeRegistry, Manner, State, http_answer};
 
 /// Runs it on a plan with these sections of registries.
 fn run(registries: &str, more: &[&str]) -> Output {
+    run_verb("schemas", registries, more)
+}
+
+/// The same of another verb.
+pub fn run_verb(verb: &str, registries: &str, more: &[&str]) -> Output {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("cutover.toml");
     let text = format!(
@@ -16,14 +21,14 @@ fn run(registries: &str, more: &[&str]) -> Output {
     );
     std::fs::write(&path, text).expect("a plan");
     let mut command = Command::new(env!("CARGO_BIN_EXE_cutover"));
-    command.arg("--plan").arg(&path).arg("schemas").args(more).env_remove("CUTOVER_PLAN");
+    command.arg("--plan").arg(&path).arg(verb).args(more).env_remove("CUTOVER_PLAN");
     let output = command.output().expect("the binary runs");
     let left: Vec<_> = std::fs::read_dir(dir.path()).expect("a directory").collect();
     assert_eq!(left.len(), 1, "a look leaves nothing behind: {left:?}");
     output
 }
 
-fn sections(blue: &str, green: &str) -> String {
+pub fn sections(blue: &str, green: &str) -> String {
     format!("[clusters.blue.registry]\nurl = \"{blue}\"\n[clusters.green.registry]\nurl = \"{green}\"\n")
 }
 
