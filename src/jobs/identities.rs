@@ -38,10 +38,10 @@ pub(crate) struct RecordIdentities {
     /// `None`: the plan names no registry, or only one, and bytes are compared as they are.
     books: Option<Arc<Sides<SchemaBook>>>,
     /// By side and the topic's name there.
-    seen: Seen,
+    seen: SeenFrames,
 }
 
-type Seen = Arc<Mutex<BTreeMap<(Side, String), FrameTally>>>;
+type SeenFrames = Arc<Mutex<BTreeMap<(Side, String), FrameTally>>>;
 
 /// Why a record has no identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,7 +114,7 @@ impl RecordIdentities {
             };
             Arc::new(Sides::from_fn(book))
         });
-        Self { books, seen: Seen::default() }
+        Self { books, seen: SeenFrames::default() }
     }
 
     /// For reading one side's records on a thread that may wait.
@@ -166,7 +166,7 @@ pub(crate) struct RecordIdentifier {
     at_hand: [PlaceAtHand; AT_HAND],
     /// By topic.
     tallies: RefCell<BTreeMap<String, FrameTally>>,
-    seen: Seen,
+    seen: SeenFrames,
 }
 
 impl Drop for RecordIdentifier {

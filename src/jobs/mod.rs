@@ -12,6 +12,19 @@ pub mod replay;
 pub mod schemas;
 pub mod translate;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A blocking thread can't be aborted: when the one who asked is gone, the flag ends its read.
+#[derive(Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// From here on a secret of a plan may be what a command prints: plans know no processes.
 pub fn let_commands_tell_secrets() {
     crate::plan::secrets::run_commands_by(crate::net::process::run_secret_command);

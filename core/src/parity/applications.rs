@@ -51,15 +51,15 @@ pub enum Measured {
 }
 
 /// What a look for a flag of this kind reads.
-struct Seen<'a> {
+struct SeenApplications<'a> {
     look: &'a ApplicationLook,
     clusters: Sides<&'a Inventory>,
 }
 
-type Look = (RedFlagKind, fn(&Seen<'_>) -> Sight, &'static str);
+type ApplicationFlag = (RedFlagKind, fn(&SeenApplications<'_>) -> Sight, &'static str);
 
 /// Each, in the order of [`RedFlagKind`].
-const LOOKS: &[Look] = &[
+const LOOKS: &[ApplicationFlag] = &[
     (
         RedFlagKind::TransactionalIds,
         look_transactional_ids,
@@ -106,14 +106,14 @@ impl Parity {
     /// The same with what was seen of who works with the clusters, whose set-up was looked at.
     #[must_use]
     pub fn with_applications(mut self, look: &ApplicationLook, blue: &Inventory, green: &Inventory) -> Self {
-        let seen = Seen { look, clusters: Sides { blue, green } };
+        let seen = SeenApplications { look, clusters: Sides { blue, green } };
         let flags = LOOKS.iter().map(|(kind, see, advice)| conclude_sight(*kind, see(&seen), advice));
         self.flags.extend(flags.collect::<Vec<RedFlag>>());
         self
     }
 }
 
-impl Seen<'_> {
+impl SeenApplications<'_> {
     /// Blue's groups that a test is true of, with what it gives of each; and why there may be more.
     fn find_groups<T>(&self, test: impl Fn(&str, &GroupView) -> Option<T>) -> (BTreeMap<&str, T>, Option<Trouble>) {
         let view = match &self.look.blue {
@@ -146,7 +146,7 @@ impl Seen<'_> {
     }
 }
 
-fn look_transactional_ids(seen: &Seen<'_>) -> Sight {
+fn look_transactional_ids(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     if let Some(ids) = seen.look.transactional_ids.as_told() {
         let planned = &seen.look.planned.transactional_ids;
@@ -170,7 +170,7 @@ fn look_transactional_ids(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_streams(seen: &Seen<'_>) -> Sight {
+fn look_streams(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     let (found, unseen) = seen.find_groups(|id, group| match group.kind {
         GroupKind::Streams => Some("it is a group of KIP-1071".to_owned()),
@@ -191,7 +191,7 @@ fn look_streams(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_connect(seen: &Seen<'_>) -> Sight {
+fn look_connect(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     let (found, unseen) = seen.find_groups(|_, group| reads_nothing(group).then_some(()));
     seen.note_groups("workers that share out work, and read no topic through their group", &found, &mut sight);
@@ -199,7 +199,7 @@ fn look_connect(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_consumer_protocol(seen: &Seen<'_>) -> Sight {
+fn look_consumer_protocol(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     let (found, unseen) = seen.find_groups(|_, group| (group.kind == GroupKind::Consumer).then_some(()));
     match &seen.look.green_takes_consumer_groups {
@@ -215,7 +215,7 @@ fn look_consumer_protocol(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_share(seen: &Seen<'_>) -> Sight {
+fn look_share(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     let (found, unseen) = seen.find_groups(|_, group| (group.kind == GroupKind::Share).then_some(()));
     seen.note_groups("a share group, which has no offsets that could be moved", &found, &mut sight);
@@ -223,7 +223,7 @@ fn look_share(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_static_members(seen: &Seen<'_>) -> Sight {
+fn look_static_members(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     let (found, unseen) = seen.find_groups(|_, group| {
         let statics = group.members.iter().filter(|member| member.instance_id.is_some()).count();
@@ -241,7 +241,7 @@ fn look_static_members(seen: &Seen<'_>) -> Sight {
 /// Kafka 4.0 refuses what spoke to 3.x: requests of clients older than 2.1 (KIP-896), and SCRAM of librdkafka before 2.6.1,
 /// whose last message holds its nonce twice (librdkafka 4895). No broker tells which clients connect (KIP-511 shows them in
 /// JMX alone).
-fn look_old_clients(seen: &Seen<'_>) -> Sight {
+fn look_old_clients(seen: &SeenApplications<'_>) -> Sight {
     const STRICT: KafkaRelease = KafkaRelease::new(4, 0);
     let mut sight = Sight::default();
     let is_strict = |side: Side| seen.clusters[side].release.map(|release| release >= STRICT);
@@ -269,7 +269,7 @@ fn look_old_clients(seen: &Seen<'_>) -> Sight {
     sight
 }
 
-fn look_measures(seen: &Seen<'_>) -> Sight {
+fn look_measures(seen: &SeenApplications<'_>) -> Sight {
     let mut sight = Sight::default();
     for (side, measured) in seen.look.measured.iter() {
         match measured {

@@ -83,13 +83,13 @@ impl fmt::Display for Principal {
 }
 
 /// A name that an ACL is on.
-type Named = (Resource, AclPattern, String);
+type GrantTarget = (Resource, AclPattern, String);
 
 /// What is granted on one side.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     /// Operations by what they are on; what another one of them implies is left out.
-    pub operations: BTreeMap<Named, BTreeSet<Operation>>,
+    pub operations: BTreeMap<GrantTarget, BTreeSet<Operation>>,
     /// Names that can't be granted alone, with why: nothing is granted on them.
     pub left_out: BTreeMap<(Resource, String), &'static str>,
 }
@@ -212,7 +212,7 @@ fn quote_argument(word: &str) -> String {
 }
 
 /// The names that a subject stands for.
-fn list_named(on: Subject, scope: &RightsScope) -> Vec<Named> {
+fn list_named(on: Subject, scope: &RightsScope) -> Vec<GrantTarget> {
     let literal = |names: &BTreeSet<String>| {
         names.iter().map(|name| (on.resource(), AclPattern::Literal, name.clone())).collect::<Vec<_>>()
     };
@@ -231,7 +231,7 @@ fn list_named(on: Subject, scope: &RightsScope) -> Vec<Named> {
 }
 
 /// Why a name can't be granted alone, by `kafka-acls.sh` or at all.
-fn why_not_alone((resource, pattern, name): &Named) -> Option<&'static str> {
+fn why_not_alone((resource, pattern, name): &GrantTarget) -> Option<&'static str> {
     // Topics can't be called so; groups and transactional ids can.
     if *pattern == AclPattern::Literal && name == "*" && *resource != Resource::Topic {
         return Some(

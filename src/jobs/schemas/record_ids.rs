@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides, TopicPartition, Trouble};
 use crate::estate::identity::Unverified;
+use crate::jobs::StopOnDrop;
 use crate::kafka::control::{Cluster, SnapshotOptions, Which};
 use crate::kafka::plane::DataPlane;
 use crate::kafka::records::{Isolation, ReadError, ReadRange, RecordReader, RecordRef};
@@ -57,15 +58,6 @@ pub async fn read_record_ids(plan: &Plan, most: u64) -> Sides<RecordLook> {
     };
     let (blue, green) = tokio::join!(look(Side::Blue), look(Side::Green));
     Sides { blue, green }
-}
-
-/// A blocking thread can't be aborted: when the one who asked is gone, the flag ends its read.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 async fn read_cluster(tools: &Tools, side: Side, most: u64, stop: &Arc<AtomicBool>) -> Result<RecordIds, Trouble> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::base::{Side, TopicPartition, Trouble, lock_unpoisoned};
+use crate::jobs::StopOnDrop;
 use crate::jobs::identities::{NoIdentity, RecordIdentifier, RecordIdentities};
 use crate::kafka::control::Cluster;
 use crate::kafka::plane::DataPlane;
@@ -87,15 +88,6 @@ pub struct Windows {
     large: ReaderSlot,
     /// Records that came over the wire so far.
     records: Arc<AtomicU64>,
-}
-
-/// Stops the blocking read when the one who asked is gone.
-struct StopOnDrop(Arc<AtomicBool>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Says how many records a read has brought so far.

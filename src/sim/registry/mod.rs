@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
-pub use state::{Manner, RegistryAsked, RegistryReply, RegistryState};
+pub use state::{Manner, RegistryAsked, RegistryState, SimReply};
 
 use crate::base::{Trouble, lock_unpoisoned};
 
@@ -135,7 +135,7 @@ impl SimRegistry {
     }
 
     /// Asks it without HTTP.
-    pub fn ask(&self, method: &str, target: &str, body: Value) -> RegistryReply {
+    pub fn ask(&self, method: &str, target: &str, body: Value) -> SimReply {
         self.with_state(|state| state.answer(&RegistryAsked::new(method, target, body)))
     }
 

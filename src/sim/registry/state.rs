@@ -27,7 +27,7 @@ pub enum Manner {
 }
 
 /// A status and a body; a body that is a text is sent as it is.
-pub type RegistryReply = (u16, Value);
+pub type SimReply = (u16, Value);
 
 #[derive(Debug, Clone)]
 struct Kept {
@@ -93,11 +93,11 @@ impl<'a> RegistryAsked<'a> {
     }
 }
 
-fn refusal(status: u16, code: u32, message: impl Into<String>) -> RegistryReply {
+fn refusal(status: u16, code: u32, message: impl Into<String>) -> SimReply {
     (status, json!({ "error_code": code, "message": message.into() }))
 }
 
-fn no_subject(subject: &str) -> RegistryReply {
+fn no_subject(subject: &str) -> SimReply {
     refusal(404, 40401, format!("Subject '{subject}' not found."))
 }
 
@@ -241,7 +241,7 @@ impl RegistryState {
     }
 
     /// The answer to a request.
-    pub fn answer(&mut self, asked: &RegistryAsked<'_>) -> RegistryReply {
+    pub fn answer(&mut self, asked: &RegistryAsked<'_>) -> SimReply {
         let path: Vec<&str> = asked.path.iter().map(String::as_str).collect();
         // One server takes an escaped colon for a letter of a plain name.
         let escaped = asked.raw.get(1).is_some_and(|s| s.to_ascii_uppercase().starts_with("%3A"));
@@ -278,7 +278,7 @@ impl RegistryState {
     }
 
     /// What is answered to a question that the server has not.
-    fn not_found(&self) -> RegistryReply {
+    fn not_found(&self) -> SimReply {
         match self.manner {
             Manner::Confluent | Manner::AxonOps => (404, json!({ "error_code": 404, "message": "HTTP 404 Not Found" })),
             Manner::Karapace => (404, json!("Not Found")),

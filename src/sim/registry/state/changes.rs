@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::super::print;
-use super::{Kept, Manner, RegistryAsked, RegistryReply, RegistryState, no_subject, refusal};
+use super::{Kept, Manner, RegistryAsked, RegistryState, SimReply, no_subject, refusal};
 
 impl RegistryState {
     pub(super) fn find_content(&self, subject: &str, key: &(String, String), deleted: bool) -> Option<u32> {
@@ -14,7 +14,7 @@ impl RegistryState {
         versions.iter().rev().find(same).map(|(n, _)| *n)
     }
 
-    pub(super) fn look_up(&self, asked: &RegistryAsked<'_>, subject: &str) -> RegistryReply {
+    pub(super) fn look_up(&self, asked: &RegistryAsked<'_>, subject: &str) -> SimReply {
         let (kind, stored) = self.read_body(asked);
         let key = self.content_key(subject, &kind, &stored, &asked.body["references"]);
         match self.find_content(subject, &key, asked.is("deleted")) {
@@ -29,7 +29,7 @@ impl RegistryState {
         (kind, stored)
     }
 
-    pub(super) fn register(&mut self, asked: &RegistryAsked<'_>, subject: &str) -> RegistryReply {
+    pub(super) fn register(&mut self, asked: &RegistryAsked<'_>, subject: &str) -> SimReply {
         if let Some(refused) = self.refuse_references(asked, subject) {
             // this one has taken an id before it looks
             if self.manner == Manner::Apicurio {
@@ -97,7 +97,7 @@ impl RegistryState {
         existing: Option<u32>,
         kept: Kept,
         mode: &str,
-    ) -> RegistryReply {
+    ) -> SimReply {
         let axonops = self.manner == Manner::AxonOps;
         if mode != "IMPORT" {
             let message = match axonops {
@@ -138,7 +138,7 @@ impl RegistryState {
         (200, json!({ "id": id }))
     }
 
-    pub(super) fn refuse_references(&self, asked: &RegistryAsked<'_>, subject: &str) -> Option<RegistryReply> {
+    pub(super) fn refuse_references(&self, asked: &RegistryAsked<'_>, subject: &str) -> Option<SimReply> {
         let references = asked.body["references"].as_array()?;
         for r in references {
             let (of, version) = (r["subject"].as_str()?, u32::try_from(r["version"].as_u64()?).ok()?);
@@ -185,12 +185,12 @@ impl RegistryState {
         ])
     }
 
-    pub(super) fn check_verbosely(&self, asked: &RegistryAsked<'_>, subject: &str) -> RegistryReply {
+    pub(super) fn check_verbosely(&self, asked: &RegistryAsked<'_>, subject: &str) -> SimReply {
         let details = self.find_incompatible(subject, asked);
         (200, json!({ "is_compatible": details.is_none(), "messages": details.unwrap_or_default() }))
     }
 
-    pub(super) fn delete_subject(&mut self, asked: &RegistryAsked<'_>, subject: &str) -> RegistryReply {
+    pub(super) fn delete_subject(&mut self, asked: &RegistryAsked<'_>, subject: &str) -> SimReply {
         let numbers: Vec<u32> = match asked.is("permanent") {
             true => self.subjects.get(subject).into_iter().flatten().map(|(n, _)| *n).collect(),
             false => self.live(subject),
@@ -209,7 +209,7 @@ impl RegistryState {
         (200, json!(numbers))
     }
 
-    pub(super) fn delete_version(&mut self, asked: &RegistryAsked<'_>, subject: &str, version: &str) -> RegistryReply {
+    pub(super) fn delete_version(&mut self, asked: &RegistryAsked<'_>, subject: &str, version: &str) -> SimReply {
         let number: u32 = version.parse().unwrap_or(0);
         let Some(kept) = self.subjects.get(subject).and_then(|v| v.get(&number)) else {
             return refusal(404, 40402, format!("Version {version} not found."));
@@ -242,7 +242,7 @@ impl RegistryState {
         (200, json!(number))
     }
 
-    pub(super) fn answer_config(&mut self, asked: &RegistryAsked<'_>, method: &str, scope: &str) -> RegistryReply {
+    pub(super) fn answer_config(&mut self, asked: &RegistryAsked<'_>, method: &str, scope: &str) -> SimReply {
         let own = self.configs.get(scope).cloned();
         let other_word = self.manner != Manner::Apicurio;
         let written = |config: &Map<String, Value>| -> Value {
@@ -282,7 +282,7 @@ impl RegistryState {
         }
     }
 
-    pub(super) fn answer_mode(&mut self, asked: &RegistryAsked<'_>, method: &str, scope: &str) -> RegistryReply {
+    pub(super) fn answer_mode(&mut self, asked: &RegistryAsked<'_>, method: &str, scope: &str) -> SimReply {
         match (self.manner, method) {
             (Manner::Apicurio, _) if scope.is_empty() => return self.not_found(),
             (Manner::Apicurio, "GET" | "PUT") => return (204, json!("")),
@@ -309,7 +309,7 @@ impl RegistryState {
         }
     }
 
-    pub(super) fn set_mode(&mut self, asked: &RegistryAsked<'_>, scope: &str) -> RegistryReply {
+    pub(super) fn set_mode(&mut self, asked: &RegistryAsked<'_>, scope: &str) -> SimReply {
         let mode = asked.body["mode"].as_str().unwrap_or_default().to_owned();
         if mode == "IMPORT" && !asked.is("force") {
             let within = |s: &&String| match scope {

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Kept, Manner, RegistryAsked, RegistryReply, RegistryState, no_subject, refusal};
+use super::{Kept, Manner, RegistryAsked, RegistryState, SimReply, no_subject, refusal};
 
 impl RegistryState {
-    pub(super) fn tell_metadata(&self, what: &str) -> RegistryReply {
+    pub(super) fn tell_metadata(&self, what: &str) -> SimReply {
         let clusters = json!({ "kafka-cluster": "BLUEBLUEBLUEBLUEBLUEAA", "schema-registry-cluster": "field-c79" });
         match (self.manner, what) {
             (Manner::Confluent, "id") => (200, json!({ "scope": { "path": [], "clusters": clusters } })),
@@ -18,7 +18,7 @@ impl RegistryState {
         }
     }
 
-    pub(super) fn list_contexts(&self) -> RegistryReply {
+    pub(super) fn list_contexts(&self) -> SimReply {
         match self.manner {
             Manner::Confluent | Manner::AxonOps => (200, json!(self.contexts)),
             Manner::Karapace => self.not_found(),
@@ -38,12 +38,12 @@ impl RegistryState {
         self.subjects.keys().filter(shown).filter(matches).map(|s| s.trim_start_matches('\u{0}').to_owned()).collect()
     }
 
-    pub(super) fn list_subjects(&self, asked: &RegistryAsked<'_>) -> RegistryReply {
+    pub(super) fn list_subjects(&self, asked: &RegistryAsked<'_>) -> SimReply {
         let all = ":*:".to_owned();
         (200, json!(self.names(asked.query.get("subjectPrefix").unwrap_or(&all), asked.is("deleted"))))
     }
 
-    pub(super) fn list_schemas(&self, asked: &RegistryAsked<'_>) -> RegistryReply {
+    pub(super) fn list_schemas(&self, asked: &RegistryAsked<'_>) -> SimReply {
         if self.manner == Manner::Apicurio {
             return self.not_found();
         }
@@ -88,7 +88,7 @@ impl RegistryState {
         Value::Object(shown)
     }
 
-    pub(super) fn read_id(&self, asked: &RegistryAsked<'_>, id: &str, rest: &[&str]) -> RegistryReply {
+    pub(super) fn read_id(&self, asked: &RegistryAsked<'_>, id: &str, rest: &[&str]) -> SimReply {
         let number: u32 = id.parse().unwrap_or(0);
         let context = asked.query.get("subject").map_or(".".to_owned(), |s| self.context_of(s));
         let Some(kept) = self.by_id(&context, number) else {
@@ -123,7 +123,7 @@ impl RegistryState {
         alias.unwrap_or(subject).to_owned()
     }
 
-    pub(super) fn list_versions(&self, asked: &RegistryAsked<'_>, subject: &str) -> RegistryReply {
+    pub(super) fn list_versions(&self, asked: &RegistryAsked<'_>, subject: &str) -> SimReply {
         let subject = self.through_alias(subject);
         let versions = self.subjects.get(&subject).into_iter().flatten();
         let wanted = |k: &Kept| match k.deleted {
@@ -134,7 +134,7 @@ impl RegistryState {
         if numbers.is_empty() { no_subject(&subject) } else { (200, json!(numbers)) }
     }
 
-    pub(super) fn read_version(&self, asked: &RegistryAsked<'_>, subject: &str, version: &str) -> RegistryReply {
+    pub(super) fn read_version(&self, asked: &RegistryAsked<'_>, subject: &str, version: &str) -> SimReply {
         let subject = self.through_alias(subject);
         // one server reads nothing of a subject that is deleted as a whole, and lists it (tried by hand)
         let hidden = self.manner == Manner::Apicurio && self.live(&subject).is_empty();
