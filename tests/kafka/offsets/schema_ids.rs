@@ -198,7 +198,7 @@ fn the_ids_that_records_carry_are_looked_up_on_both_registries() {
     // a cluster that can't be read: the whole is not known, and nothing is claimed of it
     let table = |side: &str, url: &str| format!("[clusters.{side}.registry]\nurl = \"{url}\"\n");
     let nowhere = Desk::new(&format!(
-        "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"127.0.0.1:1\"\n[clusters.green]\nbootstrap = \"127.0.0.1:1\"\n{}{}{}",
+        "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"127.0.0.1:1\"\n[clusters.green]\nbootstrap = \"127.0.0.1:2\"\n{}{}{}",
         table("blue", &blue.url),
         table("green", &blue.url.replace("127.0.0.1", "localhost")),
         group_text(&framed.group, &[&framed.topic])
