@@ -17,6 +17,8 @@ use crate::support::unique;
 use crate::{control, control_secure};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What a slow disk may take for thousands of records on a hundred partitions: no test waits for it to be over.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(120);
 
 /// What takes so many seconds on a machine that has nothing else to do.
 fn on_this_machine(seconds: u32) -> Duration {
@@ -32,7 +34,7 @@ fn reader(broker: &Broker, isolation: Isolation) -> RecordReader {
 }
 
 fn writer(broker: &Broker) -> RecordWriter {
-    RecordWriter::open(&properties(), &broker.bootstrap, PATIENCE).expect("a writer")
+    RecordWriter::open(&properties(), &broker.bootstrap, WRITTEN_WITHIN).expect("a writer")
 }
 
 fn transactional(broker: &Broker, id: &str) -> RecordWriter {
