@@ -8,8 +8,8 @@ use crate::estate::inventory::Setting;
 
 /// The one that is old.
 pub(super) const OLD_LIMIT: &str = "message.timestamp.difference.max.ms";
-const BEFORE: &str = "message.timestamp.before.max.ms";
-const AFTER: &str = "message.timestamp.after.max.ms";
+pub(super) const BEFORE_LIMIT: &str = "message.timestamp.before.max.ms";
+pub(super) const AFTER_LIMIT: &str = "message.timestamp.after.max.ms";
 
 /// Without a bound.
 const NONE: i64 = i64::MAX;
@@ -19,7 +19,7 @@ const NOT_KNOWN: i64 = -1;
 
 /// Whether a setting is one of the three: they are judged together.
 pub(super) fn is_timestamp_limit(name: &str) -> bool {
-    [OLD_LIMIT, BEFORE, AFTER].contains(&name)
+    [OLD_LIMIT, BEFORE_LIMIT, AFTER_LIMIT].contains(&name)
 }
 
 /// How old, and how far ahead of a broker's clock, a record may be, ms.
@@ -48,7 +48,7 @@ impl TimestampLimits {
     /// As `value_of` gives them: `None` where there is no such setting.
     pub(super) fn read_with(mut value_of: impl FnMut(&str) -> Option<String>) -> Self {
         let mut number = |name| value_of(name).and_then(|value| value.trim().parse().ok());
-        Self { difference: number(OLD_LIMIT), before: number(BEFORE), after: number(AFTER) }
+        Self { difference: number(OLD_LIMIT), before: number(BEFORE_LIMIT), after: number(AFTER_LIMIT) }
     }
 
     /// Those in effect on a topic.
@@ -96,9 +96,10 @@ impl TimestampLimits {
             planned.difference = Some(NONE);
             set.push((OLD_LIMIT, NONE));
         }
-        for (name, wanted, now) in
-            [(BEFORE, wanted.before, planned.to_bounds()?.before), (AFTER, wanted.after, planned.to_bounds()?.after)]
-        {
+        for (name, wanted, now) in [
+            (BEFORE_LIMIT, wanted.before, planned.to_bounds()?.before),
+            (AFTER_LIMIT, wanted.after, planned.to_bounds()?.after),
+        ] {
             if now != wanted {
                 set.push((name, wanted));
             }
@@ -144,7 +145,7 @@ mod tests {
         let new = limits(None, Some(NONE), Some(3_600_000));
         assert_eq!(
             new.plan_bounds(wanted(NONE, NONE)),
-            Some(vec![(AFTER, NONE)]),
+            Some(vec![(AFTER_LIMIT, NONE)]),
             "3.x to 4.x: its default is an hour"
         );
     }
@@ -162,7 +163,7 @@ mod tests {
             for (name, value) in limits.plan_bounds(wanted).unwrap() {
                 let field = match name {
                     OLD_LIMIT => &mut limits.difference,
-                    BEFORE => &mut limits.before,
+                    BEFORE_LIMIT => &mut limits.before,
                     _ => &mut limits.after,
                 };
                 prop_assert!(field.is_some(), "{} is not known there", name);

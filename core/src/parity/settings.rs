@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::change::Change;
 use super::couples::TopicCouple;
-use super::limits::{OLD_LIMIT, TimestampBounds, TimestampLimits, is_timestamp_limit};
+use super::limits::{AFTER_LIMIT, BEFORE_LIMIT, OLD_LIMIT, TimestampBounds, TimestampLimits, is_timestamp_limit};
 use super::meaning::{
     TIERED, explain_unknown_setting, is_same_value, is_tiered, is_weighty, limit_of, show_value, weigh_difference,
     why_never_copied, why_refused,
@@ -492,12 +492,14 @@ impl TopicSettings<'_> {
         }
         match limits.plan_bounds(wanted) {
             Some(planned) => {
-                // What somebody chose is chosen on green too, also where it is the default there today.
-                let chosen = blue.iter().filter(|(name, setting)| {
-                    let known = is_timestamp_limit(name) && defaults.knows_setting(name) == Some(true);
-                    known && setting.source.is_explicit()
-                });
-                new.settings.extend(chosen.filter_map(|(name, setting)| Some((name.clone(), setting.value.clone()?))));
+                // A bound that somebody chose is chosen on green too, also where it is the default there today: as it is in
+                // effect, because the old setting may stand behind the one that has none.
+                for (name, bound) in [(BEFORE_LIMIT, wanted.before), (AFTER_LIMIT, wanted.after)] {
+                    let chosen = blue.get(name).is_some_and(|setting| setting.source.is_explicit());
+                    if chosen && defaults.knows_setting(name) == Some(true) {
+                        new.settings.insert(name.to_owned(), bound.to_string());
+                    }
+                }
                 new.settings.extend(planned.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())));
             }
             None if !explicit || wanted.is_unbounded() => {}
