@@ -15,11 +15,15 @@ mod kill_support;
 #[path = "../support/exposition.rs"]
 mod exposition;
 
+#[path = "../support/token_server.rs"]
+mod token_server;
+
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "each binary needs a part of it")]
 mod receiver;
 
 mod auth;
+mod bearer;
 mod cockpit;
 mod control;
 mod control_faults;
