@@ -230,11 +230,7 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
                     value.map(ClientValue::Secret)
                 }
             }
-            DeValue::Array(_) if bearer::COMMANDS.contains(&key.as_str()) => {
-                let words = field.items("a list: [\"PROGRAM\", \"ARGUMENT\"]", false).unwrap_or_default();
-                let argv = words.iter().filter_map(Field::string).collect();
-                Some(ClientValue::Plain(TokenCommand { argv, dir: base.to_owned() }.to_property()))
-            }
+            DeValue::Array(_) if bearer::COMMANDS.contains(&key.as_str()) => Some(read_command(&field, base)),
             _ if properties::is_secret(&key) => read_secret(&field, base).map(ClientValue::Secret),
             DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
             DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
@@ -261,6 +257,13 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
         }
     }
     out
+}
+
+/// A program and its arguments, without a shell, run in the plan's directory.
+fn read_command(field: &Field<'_>, base: &Path) -> ClientValue {
+    let words = field.items("a list: [\"PROGRAM\", \"ARGUMENT\"]", false).unwrap_or_default();
+    let argv = words.iter().filter_map(Field::string).collect();
+    ClientValue::Plain(TokenCommand { argv, dir: base.to_owned() }.to_property())
 }
 
 /// Properties that name files are relative to the plan, as every path in it.
