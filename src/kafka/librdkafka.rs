@@ -1,19 +1,22 @@
 //! What the data plane's clients share: configuration, a context that keeps librdkafka's words off
 //! the screen, and its errors in words a person can act on.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::client::{Client, ClientContext};
+use rdkafka::client::{Client, ClientContext, OAuthToken};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
+use tokio::runtime::Handle;
 
 use super::properties::ClientProperties;
+use super::token::TokenSource;
 use crate::base::redact;
 use crate::base::sanitise;
 use crate::base::{Trouble, lock_unpoisoned};
@@ -45,6 +48,15 @@ pub(super) struct EventContext {
     heard: Mutex<ClientEvents>,
     /// How many events were served.
     served: AtomicU64,
+    /// Of a client that logs in with one.
+    tokens: Option<TokenDesk>,
+}
+
+/// Where a client's tokens come from, and who does the waiting.
+#[derive(Debug)]
+struct TokenDesk {
+    source: Arc<TokenSource>,
+    handle: Handle,
 }
 
 #[derive(Debug, Default)]
@@ -54,9 +66,38 @@ struct ClientEvents {
     statistics: Option<Vec<u8>>,
     failed_deliveries: Option<KafkaError>,
     second_cluster: Option<String>,
+    token_trouble: Option<Trouble>,
+}
+
+/// Waits on a thread that may for what a runtime does. `None`: everything ends meanwhile.
+pub(super) fn wait_for<T: Send + 'static>(
+    handle: &Handle,
+    answer: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    // Not `Handle::block_on`: when the runtime ends, a spawned task is dropped with its sender, and `recv` returns.
+    let (tell, told) = sync_channel(1);
+    handle.spawn(async move {
+        let _ = tell.send(answer.await); // who waits may have gone
+    });
+    told.recv().ok()
 }
 
 impl EventContext {
+    /// The context of a client with these properties. Errors: it logs in with tokens, and no runtime is there to get them.
+    pub(super) fn for_client(properties: &ClientProperties) -> Result<EventContext, Trouble> {
+        let gone = |_| Trouble::new("no runtime serves the data plane", "this is a fault of cutover");
+        let desk = |source: &Arc<TokenSource>| -> Result<TokenDesk, Trouble> {
+            Ok(TokenDesk { source: Arc::clone(source), handle: Handle::try_current().map_err(gone)? })
+        };
+        let tokens = properties.token_source().map(desk).transpose()?;
+        Ok(EventContext { tokens, ..EventContext::default() })
+    }
+
+    /// Why there is no token to log in with, if the last one that was asked for did not come.
+    pub(super) fn token_trouble(&self) -> Option<Trouble> {
+        self.lock_events().token_trouble.clone()
+    }
+
     /// The last error that had a cause of its own ("all brokers are down" only says that there were others).
     pub(crate) fn last_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.lock_events().last_error.clone()
@@ -144,6 +185,28 @@ impl ClientContext for EventContext {
         }
     }
 
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    /// The control plane's token. Called where this client is polled: at its beginning, and when 80 % of a token's time are
+    /// over.
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.note_served();
+        let Some(TokenDesk { source, handle }) = &self.tokens else {
+            return Err("this client logs in with no token".into());
+        };
+        let source = Arc::clone(source);
+        let over = || Err(Trouble::new("the session ends", "try again"));
+        let told = wait_for(handle, async move { source.fetch_token().await }).unwrap_or_else(over);
+        self.lock_events().token_trouble = told.as_ref().err().cloned();
+        let token = told?;
+        Ok(OAuthToken {
+            token: token.value().to_owned(),
+            // It stands in librdkafka's own log lines alone.
+            principal_name: token.subject().unwrap_or_default().to_owned(),
+            lifetime_ms: token.usable_until().0,
+        })
+    }
+
     fn stats_raw(&self, statistics: &[u8]) {
         self.note_served();
         self.lock_events().statistics = Some(statistics.to_vec());
@@ -188,7 +251,7 @@ pub(super) fn advice_for(code: Option<RDKafkaErrorCode>) -> &'static str {
     use RDKafkaErrorCode as E;
     match code {
         Some(E::Authentication | E::SaslAuthenticationFailed | E::UnsupportedSASLMechanism) => {
-            "check sasl.mechanism, sasl.username and the password of this cluster in the plan"
+            "check sasl.mechanism of this cluster in the plan, and its sasl.username and password, or its token"
         }
         Some(E::SSL) => "check security.protocol and ssl.ca.location of this cluster in the plan",
         Some(E::TopicAuthorizationFailed) => "give this principal READ and DESCRIBE on the topic (WRITE to replay)",
@@ -224,6 +287,12 @@ pub(super) fn explain_trouble(
 ) -> Trouble {
     let heard = context.and_then(EventContext::last_error);
     let own = error.and_then(KafkaError::rdkafka_error_code);
+    // Without a token nobody is connected to: the rest are symptoms.
+    if let Some(why) = context.and_then(EventContext::token_trouble)
+        && own.is_none_or(|code| is_symptom(code) || is_final(code))
+    {
+        return why;
+    }
     // A timeout is a symptom; what was heard before it is the cause.
     let (code, why) = match (heard, error) {
         (Some((code, reason)), _) if own.is_none_or(is_symptom) => (Some(code), reason),
@@ -239,6 +308,16 @@ pub(super) fn explain_trouble(
 pub(super) fn untold_cluster_id(bootstrap: &str, context: &EventContext) -> Trouble {
     let silent = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
     explain_trouble("asking for the cluster id", bootstrap, Some(&silent), Some(context))
+}
+
+/// Hands a client that was just made its first token, where it logs in with one: it connects to nobody without. `poll`: see
+/// [`serve_waiting`]. Errors: there is none.
+pub(super) fn hand_token(context: &EventContext, poll: impl Fn()) -> Result<(), Trouble> {
+    if context.tokens.is_none() {
+        return Ok(());
+    }
+    serve_waiting(context, poll);
+    context.token_trouble().map_or(Ok(()), Err)
 }
 
 /// Serves all that waits for a client. `poll` must not wait: then rdkafka serves one event of its own (a log line,

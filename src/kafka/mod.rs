@@ -6,4 +6,5 @@ mod librdkafka;
 pub mod plane;
 pub mod properties;
 pub mod records;
+pub(crate) mod token;
 pub mod writer;

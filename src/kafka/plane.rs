@@ -8,13 +8,13 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::control::{Cluster, VerifiedCluster};
+use super::librdkafka::wait_for;
 use super::records::{Isolation, Portion, ReadError, ReadRange, RecordReader, Warden};
 use super::writer::{CarryOptions, Keeper, RecordWriter};
 use crate::base::{TopicPartition, Trouble};
@@ -170,12 +170,7 @@ impl PlaneWarden {
         &self,
         answer: impl Future<Output = Result<T, Trouble>> + Send + 'static,
     ) -> Result<T, Trouble> {
-        // Not `Handle::block_on`: when the runtime ends, a spawned task is dropped with its sender, and `recv` returns.
-        let (tell, told) = sync_channel(1);
-        self.handle.spawn(async move {
-            let _ = tell.send(answer.await); // who waits may have gone
-        });
-        told.recv().unwrap_or_else(|_| Err(Trouble::new("the session ends", "try again")))
+        wait_for(&self.handle, answer).unwrap_or_else(|| Err(Trouble::new("the session ends", "try again")))
     }
 }
 

@@ -3,14 +3,18 @@
 //! The data plane hands them to librdkafka as they are ([`ClientProperties::to_rdkafka`]); the control
 //! plane reads what it needs of them ([`ClientProperties::to_control`]), so both trust the same things.
 
+mod login;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::control::ScramHash;
+use super::token::{TokenClock, TokenSource};
 use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
@@ -18,64 +22,38 @@ use crate::base::sanitise::{visible_name, visible_text};
 pub(crate) use crate::net::tls::Tls;
 pub(crate) use crate::plan::properties::SecurityProtocol;
 use crate::plan::properties::{self, SaslMechanism, canonical_name, is_secret, is_used};
+pub(crate) use login::Sasl;
 
 /// Whole-connection setup (DNS, TCP, TLS, SASL) when `socket.connection.setup.timeout.ms` is not set.
 /// Shorter than librdkafka's 30 s: a dead broker must not hold the cockpit's picture of the others.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(5);
+/// What sets it.
+const SETUP: &str = "socket.connection.setup.timeout.ms";
 /// One request when `socket.timeout.ms` is not set (librdkafka: 60 s; same reason).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Client id when `client.id` is not set: seen in the brokers' logs and quotas.
 const CLIENT_ID: &str = "cutover";
 
 /// librdkafka properties of one cluster's clients, secrets resolved. `Debug` and `Serialize` never show a secret.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, Default)]
 pub struct ClientProperties {
     entries: BTreeMap<String, String>,
+    /// Where both planes' tokens come from, or why from nowhere. `None`: no login of these properties takes a token, or
+    /// nobody said which clock tokens expire by.
+    tokens: Option<Result<Arc<TokenSource>, (&'static str, Trouble)>>,
 }
 
-/// How the client proves who it is.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Sasl {
-    /// RFC 4616: name and password as they are, so only inside TLS.
-    Plain {
-        /// `sasl.username`.
-        username: String,
-        /// `sasl.password`.
-        password: String,
-    },
-    /// RFC 5802: the password is proven and never sent, and the broker proves that it knows its credential.
-    Scram {
-        /// `sasl.mechanism`.
-        hash: ScramHash,
-        /// `sasl.username`.
-        username: String,
-        /// `sasl.password`.
-        password: String,
-    },
-}
-
-impl Sasl {
-    /// As brokers know it.
-    #[must_use]
-    pub(crate) fn mechanism(&self) -> SaslMechanism {
-        match self {
-            Sasl::Plain { .. } => SaslMechanism::Plain,
-            Sasl::Scram { hash: ScramHash::Sha256, .. } => SaslMechanism::ScramSha256,
-            Sasl::Scram { hash: ScramHash::Sha512, .. } => SaslMechanism::ScramSha512,
-        }
-    }
-
-    /// Who authenticates, as it was written.
-    #[must_use]
-    pub(crate) fn username(&self) -> &str {
-        match self {
-            Sasl::Plain { username, .. } | Sasl::Scram { username, .. } => username,
-        }
+/// By what they say: where their tokens come from follows from that.
+impl PartialEq for ClientProperties {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
     }
 }
+
+impl Eq for ClientProperties {}
 
 /// The control plane's view of [`ClientProperties`].
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct ControlProperties {
     /// `client.id`.
     pub client_id: String,
@@ -96,7 +74,24 @@ impl ClientProperties {
     /// them), checked only when used: see [`Self::check`].
     #[must_use]
     pub fn new(entries: BTreeMap<String, String>) -> Self {
-        Self { entries: properties::normalise_values(entries) }
+        Self { entries: properties::normalise_values(entries), tokens: None }
+    }
+
+    /// The same for the cluster at these addresses, which may name the region of an MSK cluster, with the clock that tokens
+    /// expire by. Clones share the tokens. No I/O, but AWS' variables for the region are read.
+    #[must_use]
+    pub fn for_cluster(entries: BTreeMap<String, String>, bootstrap: &str, clock: TokenClock) -> Self {
+        let mut properties = Self::new(entries);
+        // What is no number is refused by the check, in its own words.
+        let limit = properties.millis(SETUP, SETUP_TIMEOUT).unwrap_or(SETUP_TIMEOUT);
+        let tokens = TokenSource::from_properties(&properties.entries, bootstrap, limit, clock);
+        properties.tokens = tokens.transpose();
+        properties
+    }
+
+    /// Where the tokens come from that these properties' clients log in with, if they do.
+    pub(super) fn token_source(&self) -> Option<&Arc<TokenSource>> {
+        self.tokens.as_ref().and_then(|tokens| tokens.as_ref().ok())
     }
 
     /// A property's value, secrets included.
@@ -112,6 +107,8 @@ impl ClientProperties {
     pub fn to_rdkafka(&self) -> BTreeMap<String, String> {
         // librdkafka opens no client over a name that it does not know, however harmless.
         let used = self.entries.iter().filter(|(name, _)| is_used(name));
+        // It is handed the control plane's token: see `token`.
+        let used = used.filter(|(name, _)| !properties::is_for_tokens(canonical_name(name)));
         let mut pairs: BTreeMap<_, _> =
             used.map(|(name, value)| (canonical_name(name).to_owned(), value.clone())).collect();
         // A protocol that is no word of librdkafka's is refused by it: no CA has to be found for it here.
@@ -123,7 +120,7 @@ impl ClientProperties {
         if let Some(value) = pairs.get_mut("sasl.mechanisms")
             && let Some(mechanism) = SaslMechanism::from_name(value)
         {
-            mechanism.name().clone_into(value);
+            mechanism.wire_name().clone_into(value);
         }
         pairs.entry("client.id".into()).or_insert_with(|| CLIENT_ID.into());
         pairs
@@ -171,7 +168,7 @@ impl ClientProperties {
             protocol,
             tls: protocol.uses_tls().then(|| Tls::from_properties(|name| self.get(name))).transpose()?,
             sasl: protocol.uses_sasl().then(|| self.sasl()).transpose()?,
-            setup_timeout: self.millis("socket.connection.setup.timeout.ms", SETUP_TIMEOUT)?,
+            setup_timeout: self.millis(SETUP, SETUP_TIMEOUT)?,
             request_timeout: self.millis("socket.timeout.ms", REQUEST_TIMEOUT)?,
         })
     }
@@ -186,12 +183,18 @@ impl ClientProperties {
                 (name, Trouble::new(what, format!("set `{name}`")))
             })
         };
-        let (username, password) = (need("sasl.username")?, need("sasl.password")?);
-        Ok(match mechanism {
-            SaslMechanism::Plain => Sasl::Plain { username, password },
-            SaslMechanism::ScramSha256 => Sasl::Scram { hash: ScramHash::Sha256, username, password },
-            SaslMechanism::ScramSha512 => Sasl::Scram { hash: ScramHash::Sha512, username, password },
-        })
+        let login = || Ok((need("sasl.username")?, need("sasl.password")?));
+        let scram = |hash| login().map(|(username, password)| Sasl::Scram { hash, username, password });
+        match mechanism {
+            SaslMechanism::Plain => login().map(|(username, password)| Sasl::Plain { username, password }),
+            SaslMechanism::ScramSha256 => scram(ScramHash::Sha256),
+            SaslMechanism::ScramSha512 => scram(ScramHash::Sha512),
+            SaslMechanism::OAuthBearer | SaslMechanism::AwsMskIam => {
+                let untimed = || Trouble::new("tokens need a clock, and none was given", "this is a fault of cutover");
+                let tokens = self.tokens.clone().unwrap_or_else(|| Err(("sasl.mechanism", untimed())));
+                tokens.map(|tokens| Sasl::Bearer { mechanism, tokens })
+            }
+        }
     }
 
     fn millis(&self, name: &'static str, default: Duration) -> Result<Duration, (&'static str, Trouble)> {
@@ -230,8 +233,8 @@ impl ControlProperties {
     #[must_use]
     pub(crate) fn describe_client(&self) -> String {
         let client = format!("client-id {}", visible_name(&self.client_id));
-        let words = match &self.sasl {
-            Some(sasl) => format!("{client}, user {}", visible_name(sasl.username())),
+        let words = match self.sasl.as_ref().and_then(Sasl::username) {
+            Some(user) => format!("{client}, user {}", visible_name(user)),
             None => client,
         };
         redact::hide_secrets(&words)
@@ -352,11 +355,14 @@ mod tests {
 
     #[test]
     fn mechanisms_that_are_not_there_say_what_is() {
-        for mechanism in ["GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM"] {
+        for mechanism in ["GSSAPI", "SCRAM-SHA-1"] {
             let p = properties(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)]);
             let trouble = p.to_control().err().unwrap();
             assert!(trouble.what.contains(mechanism), "{trouble:?}");
-            assert!(trouble.advice.contains("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 work"), "{trouble:?}");
+            assert!(
+                trouble.advice.contains("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM work"),
+                "{trouble:?}"
+            );
         }
     }
 
@@ -376,7 +382,7 @@ mod tests {
                 ]);
                 assert_eq!(p.check(), vec![]);
                 let sasl = p.to_control().unwrap().sasl.unwrap();
-                assert_eq!((sasl.mechanism(), sasl.username()), (mechanism, "app"), "{written}");
+                assert_eq!((sasl.mechanism(), sasl.username()), (mechanism, Some("app")), "{written}");
                 assert_eq!(p.to_rdkafka()["sasl.mechanisms"], mechanism.name());
                 let config: rdkafka::ClientConfig = p.to_rdkafka().into_iter().collect();
                 let made = config.create::<rdkafka::consumer::BaseConsumer>();

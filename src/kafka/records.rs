@@ -202,10 +202,12 @@ impl RecordReader {
             ],
         );
         let consumer = config
-            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::default())
+            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::for_client(properties)?)
             .map_err(|e| librdkafka::explain_trouble("opening a reader", bootstrap, Some(&e), None))?;
         let (bootstrap, turn) = (bootstrap.to_owned(), limits.turn);
-        Ok(RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn, hold: None })
+        let reader = RecordReader { consumer: Arc::new(consumer), bootstrap, isolation, patience, turn, hold: None };
+        librdkafka::hand_token(reader.consumer.context(), || reader.poll_events())?;
+        Ok(reader)
     }
 
     /// Reads one range. See [`Self::read`].
@@ -452,13 +454,15 @@ impl RecordReader {
 
     /// Serves what is not records: errors, statistics. Records never come this way.
     fn serve_events(&self) {
-        librdkafka::serve_waiting(self.consumer.context(), || {
-            while let Some(event) = self.consumer.poll(Duration::ZERO) {
-                if let Err(e) = event {
-                    tracing::debug!("reader of {}: {e}", self.bootstrap);
-                }
+        librdkafka::serve_waiting(self.consumer.context(), || self.poll_events());
+    }
+
+    fn poll_events(&self) {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            if let Err(e) = event {
+                tracing::debug!("reader of {}: {e}", self.bootstrap);
             }
-        });
+        }
     }
 
     fn refused_error(&self, what: &str, partition: &TopicPartition, error: &KafkaError) -> ReadError {
@@ -479,6 +483,9 @@ impl RecordReader {
 
     fn stalled_error(&self, what: &str, error: Option<&KafkaError>) -> ReadError {
         let context = self.consumer.context();
+        if let Some(why) = context.token_trouble() {
+            return ReadError::Barred(why);
+        }
         let trouble = librdkafka::explain_trouble(what, &self.bootstrap, error, Some(context));
         let code = context.last_error().map(|(code, _)| code).or(error.and_then(KafkaError::rdkafka_error_code));
         // a broker that was killed may have said nothing at all

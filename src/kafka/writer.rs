@@ -185,8 +185,9 @@ impl RecordWriter {
         ];
         must.extend(more);
         let producer = librdkafka::build_config(properties, bootstrap, &must)
-            .create_with_context(EventContext::default())
+            .create_with_context::<EventContext, BaseProducer<EventContext>>(EventContext::for_client(properties)?)
             .map_err(|e| librdkafka::explain_trouble("opening a writer", bootstrap, Some(&e), None))?;
+        librdkafka::hand_token(producer.context(), || producer.poll(Duration::ZERO))?;
         Ok(RecordWriter { producer, bootstrap: bootstrap.to_owned(), within, sent: AtomicU32::new(0), home: None })
     }
 
@@ -360,8 +361,10 @@ impl Keeper {
     ) -> Result<Keeper, Trouble> {
         let must = [("group.id", group), ("enable.auto.commit", "false"), ("isolation.level", "read_committed")];
         let consumer = librdkafka::build_config(properties, bootstrap, &must)
-            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::default())
+            .create_with_context::<EventContext, BaseConsumer<EventContext>>(EventContext::for_client(properties)?)
             .map_err(|e| librdkafka::explain_trouble("opening a group client", bootstrap, Some(&e), None))?;
+        // It is assigned nothing: no record can come.
+        librdkafka::hand_token(consumer.context(), || drop(consumer.poll(Duration::ZERO)))?;
         Ok(Keeper { consumer, bootstrap: bootstrap.to_owned(), within, home: home.map(str::to_owned) })
     }
 
@@ -376,6 +379,8 @@ impl Keeper {
         for tp in partitions {
             list.add_partition(&tp.topic, tp.partition);
         }
+        // One that was left alone may hold a token that is over by now.
+        librdkafka::serve_waiting(self.consumer.context(), || drop(self.consumer.poll(Duration::ZERO)));
         // A number of tries, as there is no clock here; an answer that does not come at all ends each by its own limit.
         let mut left = self.within.as_millis() / STEP.as_millis();
         let answer = loop {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::MetricValue;
 use crate::base::sanitise::visible_text;
 use crate::base::{At, Trouble};
+use crate::net::form::encode_form;
 use crate::net::http::{HttpRequest, RemoteServer, authorize_request};
 use crate::plan::metrics::Credentials;
 
@@ -279,18 +280,4 @@ async fn send_query(
             "check that `url` is the base address of Prometheus' API (before /api/v1)",
         ),
     }
-}
-
-fn encode_form(pairs: &[(&str, &str)]) -> String {
-    let encode = |text: &str| {
-        let mut out = String::with_capacity(text.len());
-        for b in text.bytes() {
-            match b {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(b)),
-                b => out.push_str(&format!("%{b:02X}")),
-            }
-        }
-        out
-    };
-    pairs.iter().map(|(k, v)| format!("{k}={}", encode(v))).collect::<Vec<_>>().join("&")
 }

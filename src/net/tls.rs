@@ -375,7 +375,8 @@ fn explain_failure(
     Trouble::new(visible_text(&text), OTHER)
 }
 
-const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
+/// What to do where nobody speaks TLS.
+pub(crate) const NOT_TLS: &str = "if this listener is not a TLS one, set `security.protocol` to PLAINTEXT (or SASL_PLAINTEXT), \
                        or use the port of the TLS listener";
 
 fn reason_of(stack: &openssl::error::ErrorStack) -> String {

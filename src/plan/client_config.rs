@@ -5,6 +5,7 @@
 //! The format is Java's (`java.util.Properties.load`). Kafka's tools read it as ISO 8859-1 (`Utils.loadProps`), whatever
 //! the editor wrote: a letter beyond ASCII is another one there, and is refused here rather than guessed at.
 
+mod bearer;
 mod jaas;
 mod stores;
 #[cfg(test)]
@@ -64,6 +65,7 @@ pub(crate) fn translate_config(
     let lines = read_lines(file, text)?;
     let mut translation = Translation { file, look, lines, done: ClientConfig::default(), problems: Vec::new() };
     translation.take_login();
+    translation.take_asking();
     translation.take_trust();
     translation.take_identity();
     translation.take_rest();
@@ -143,6 +145,9 @@ impl Translation<'_> {
         if login.options.get("tokenauth").is_some_and(|v| v.eq_ignore_ascii_case("true")) {
             let what = "`sasl.jaas.config` logs in with a delegation token, and librdkafka can't";
             self.refuse(line.number, what, "use a user with a password of its own");
+            return;
+        }
+        if self.take_token_login(&module, &login, line.number) {
             return;
         }
         match (login.options.get("username"), login.options.get("password")) {

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::metrics::{self, Credentials};
 use super::model::{ClusterPlan, RegistryPlan};
+use super::properties::bearer::{self, TokenCommand};
 use super::reader::{Field, TableReader};
 use super::secrets::{ClientValue, Secret};
 use super::{address, properties};
@@ -204,7 +205,7 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
     let mut open: Vec<(String, Field<'_>)> = t.all();
     // They are popped from the end: findings come in the order of the plan.
     open.reverse();
-    while let Some((key, mut field)) = open.pop() {
+    while let Some((mut key, mut field)) = open.pop() {
         field.label = visible_name(&key);
         let value = match field.value {
             DeValue::Table(inner) => {
@@ -221,8 +222,15 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
                 }
                 let value = read_unlearned_secret(&field, base);
                 value.iter().for_each(|v| v.tell_redactor(&key, properties::is_public(&key)));
-                value.map(ClientValue::Secret)
+                if let (bearer::TOKEN, Some(Secret::File(path))) = (key.as_str(), &value) {
+                    // Not its text: it is read again before the token in it expires.
+                    key = bearer::TOKEN_FILE.to_owned();
+                    Some(ClientValue::Plain(path.to_string_lossy().into_owned()))
+                } else {
+                    value.map(ClientValue::Secret)
+                }
             }
+            DeValue::Array(_) if bearer::COMMANDS.contains(&key.as_str()) => Some(read_command(&field, base)),
             _ if properties::is_secret(&key) => read_secret(&field, base).map(ClientValue::Secret),
             DeValue::Boolean(b) => Some(ClientValue::Plain(b.to_string())),
             DeValue::Integer(i) if i.radix() == 10 => Some(ClientValue::Plain(i.as_str().to_owned())),
@@ -251,9 +259,16 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
     out
 }
 
+/// A program and its arguments, without a shell, run in the plan's directory.
+fn read_command(field: &Field<'_>, base: &Path) -> ClientValue {
+    let words = field.items("a list: [\"PROGRAM\", \"ARGUMENT\"]", false).unwrap_or_default();
+    let argv = words.iter().filter_map(Field::string).collect();
+    ClientValue::Plain(TokenCommand { argv, dir: base.to_owned() }.to_property())
+}
+
 /// Properties that name files are relative to the plan, as every path in it.
 fn resolve_property_path(key: &str, value: String, base: &Path) -> String {
-    let is_path = key.ends_with(".location") || matches!(key, "sasl.kerberos.keytab");
+    let is_path = key.ends_with(".location") || matches!(key, "sasl.kerberos.keytab" | bearer::TOKEN_FILE);
     // librdkafka's own word for "look in the usual places"
     if !is_path || value.is_empty() || value == "probe" {
         return value;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::model::ClusterPlan;
+use super::properties::bearer::{self, TokenCommand};
 use super::secrets::{ClientValue, Secret};
 use crate::base::redact;
 use crate::base::sanitise::{is_inert, is_legible, visible_name, visible_text};
@@ -201,7 +202,10 @@ fn write_cluster(out: &mut PlanWriter, side: Side, found: FoundCluster<'_>) {
     out.push_line(&format!("\n[clusters.{side}.client]"));
     for (key, value) in &plan.client {
         let written = match value {
-            ClientValue::Plain(text) if !is_kept_out(value) => quote_toml(text),
+            ClientValue::Plain(text) if !is_kept_out(value) => match bearer::COMMANDS.contains(&key.as_str()) {
+                true => quote_command(text),
+                false => quote_toml(text),
+            },
             ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quote_toml(name)),
             ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quote_toml(&path.to_string_lossy())),
             // a secret that was typed is not written down, under whatever name
@@ -210,6 +214,14 @@ fn write_cluster(out: &mut PlanWriter, side: Side, found: FoundCluster<'_>) {
             }
         };
         out.push_line(&format!("{} = {written}", quote_toml(key)));
+    }
+}
+
+/// A command as a plan has it: a list.
+fn quote_command(property: &str) -> String {
+    match TokenCommand::parse(property) {
+        Some(command) => format!("[{}]", command.argv.iter().map(|w| quote_toml(w)).collect::<Vec<_>>().join(", ")),
+        None => quote_toml(property),
     }
 }
 
@@ -493,6 +505,24 @@ mod tests {
         // the only thing to warn about is what a person has to add
         assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
         assert!(loaded.warnings[0].message.contains("no switch"));
+    }
+
+    #[test]
+    fn a_command_is_written_as_the_list_that_a_plan_has() {
+        let (blue, green) = estate();
+        let (mut b, g) = clusters();
+        b.client = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "AWS_MSK_IAM"),
+            (bearer::AWS_COMMAND, "[\"a b\",\"c\"]"),
+        ]
+        .map(|(name, value)| (name.to_owned(), ClientValue::Plain(value.to_owned())))
+        .into();
+        let text = generate_plan("x", FoundCluster { plan: &b, view: &blue }, FoundCluster { plan: &g, view: &green });
+        assert!(text.contains("\"sasl.aws.credentials.command\" = [\"a b\", \"c\"]\n"), "{text}");
+        let plan = Plan::parse(&text, Path::new("cutover.toml")).unwrap_or_else(|e| panic!("{e}")).plan;
+        let ClientValue::Plain(command) = &plan.clusters.blue.client[bearer::AWS_COMMAND] else { panic!("no secret") };
+        assert_eq!(TokenCommand::parse(command).unwrap().argv, ["a b", "c"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! The names are librdkafka's. No finding repeats the value of a property that is, or may be, a secret; nor one that
 //! comes from a variable or a file, where another secret than was meant may stand.
 
+pub(crate) mod bearer;
 mod fate;
 mod names;
 mod sasl;
@@ -34,6 +35,8 @@ enum ValueKind {
     List(&'static [&'static str]),
     File,
     FileOrFolder,
+    /// A program and its arguments, as a JSON list: see [`bearer::TokenCommand`].
+    Command,
 }
 
 /// The longest setup of a connection that the control plane takes, ms.
@@ -238,14 +241,23 @@ pub(crate) fn is_used(name: &str) -> bool {
     find_property(name).is_some() && fate_of(canonical_name(name)).is_none()
 }
 
-/// Whether a property's value is a secret: any name with `password`, `secret`, `passphrase` or a private key in it, and
-/// all of OAUTHBEARER, whose free-form values carry tokens.
+/// Whether a property's value is a secret: any name with `password`, `secret`, `token`, `passphrase` or a private key in
+/// it, and of OAUTHBEARER all that does not only say where or as whom a token is asked for.
 #[must_use]
 pub(crate) fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
+    if bearer::PUBLIC.contains(&name.as_str()) {
+        return false;
+    }
     redact::looks_secret(&name)
         || matches!(name.as_str(), "ssl.key.pem" | "ssl.keystore.key" | "basic.auth.user.info")
-        || (name.starts_with("sasl.oauthbearer.") && !name.ends_with(".url") && !name.ends_with(".file"))
+        || name.starts_with("sasl.oauthbearer.")
+}
+
+/// Whether a property says how cutover gets a token: librdkafka is handed the token, and not the property.
+#[must_use]
+pub(crate) fn is_for_tokens(name: &str) -> bool {
+    ["sasl.oauthbearer.", "sasl.aws.", "https.ca."].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether a property is known to hold no secret, wherever its value comes from.
@@ -260,7 +272,7 @@ pub(crate) fn is_public(name: &str) -> bool {
 pub(super) fn is_foreseen(name: &str, value: &str) -> bool {
     let Some(row) = find_property(name) else { return false };
     let mechanism = || canonical_name(name) == "sasl.mechanisms" && sasl::is_mechanism(value);
-    let free = matches!(row.kind, ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder);
+    let free = matches!(row.kind, ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder | ValueKind::Command);
     value.is_empty() || mechanism() || (!free && property_value_trouble(row, value, ValueOrigin::Elsewhere).is_none())
 }
 
@@ -383,6 +395,9 @@ fn property_value_trouble(row: &names::KnownProperty, value: &str, from: ValueOr
     };
     match row.kind {
         ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder => None,
+        ValueKind::Command => bearer::TokenCommand::parse(value)
+            .is_none()
+            .then(|| bad("a program and its arguments, as a list: [\"PROGRAM\", \"ARGUMENT\"]".into(), None)),
         ValueKind::Bool => {
             let lower = value.to_ascii_lowercase();
             let taken = ["true", "t", "1", "false", "f", "0"].contains(&lower.as_str());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::names::TopicNames;
 use super::pins;
 use crate::base::sanitise::visible_name;
@@ -169,7 +170,8 @@ impl Tools {
 pub(crate) fn client_properties(cluster: &ClusterPlan) -> Result<ClientProperties, Trouble> {
     let mut properties = cluster.client_properties()?;
     properties.remove("bootstrap.servers"); // both planes get the addresses apart from the properties
-    let properties = ClientProperties::new(properties);
+    let bootstrap = cluster.bootstrap.join(",");
+    let properties = ClientProperties::for_cluster(properties, &bootstrap, || Clock.now());
     match properties.check().into_iter().next() {
         // Neither plane goes without the other: a name that one of them passes over may be the one that encrypts.
         Some((_, trouble)) => Err(trouble),

@@ -11,6 +11,7 @@ use cutover::kafka::control::{Cluster, NewTopic};
 use cutover::kafka::plane::DataPlane;
 use cutover::kafka::properties::ClientProperties;
 use cutover::kafka::records::{Isolation, Portion, ReadRange};
+use cutover::kafka::writer::{Outgoing, RecordWriter};
 use openssl::asn1::Asn1Time;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
@@ -176,7 +177,7 @@ fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
     ClientProperties::new(pairs.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect())
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
@@ -185,25 +186,24 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// What takes a second on a machine that has nothing else to do.
-fn a_second() -> Duration {
+pub(crate) fn a_second() -> Duration {
     Duration::from_secs(1).mul_f64(crowding())
 }
 
 /// Both planes of a door work: a topic is made and seen by the one, written and read by the other.
-fn pass_through(d: &Doors, at: &str, properties: &ClientProperties) {
+pub(crate) fn pass_through(cluster_id: &str, at: &str, properties: &ClientProperties) {
     let topic = unique("auth");
     let cluster = Cluster::new(Side::Green, at, properties);
     run(async {
-        assert_eq!(cluster.cluster_id().await.unwrap().as_ref(), Some(&d.broker.cluster_id));
+        assert_eq!(cluster.cluster_id().await.unwrap().as_deref(), Some(cluster_id));
         assert!(cluster.create_topics(&[NewTopic::new(&topic, 1, 1)], false).await.unwrap()[&topic].is_done());
     });
-    let mut config: rdkafka::ClientConfig = properties.to_rdkafka().into_iter().collect();
-    let producer: rdkafka::producer::BaseProducer = config.set("bootstrap.servers", at).create().unwrap();
-    let record = rdkafka::producer::BaseRecord::<(), str>::to(&topic).partition(0).payload("hello");
-    producer.send(record).map_err(|(e, _)| e).unwrap();
-    rdkafka::producer::Producer::flush(&producer, WITHIN).unwrap();
     let runtime = runtime();
     let _guard = runtime.enter();
+    let writer = RecordWriter::open(properties, at, WITHIN).expect("a writer");
+    let record = Outgoing { key: None, value: Some(b"hello"), timestamp: None, headers: &[] };
+    writer.send(&TopicPartition::new(&topic, 0), &record).expect("sent");
+    writer.flush().expect("written");
     let mut reader = DataPlane::of_cluster(&cluster)
         .open_reader_for(Portion::Small, Isolation::Committed, WITHIN)
         .expect("a reader");
@@ -221,9 +221,9 @@ fn scram_with_either_hash_over_tls_and_without_on_both_planes() {
     let d = doors();
     for (tls, door) in [(true, "TLS"), (false, "OPEN")] {
         for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
-            pass_through(d, &d.at("127.0.0.1", door), &d.login(mechanism, tls, &[]));
+            pass_through(&d.broker.cluster_id, &d.at("127.0.0.1", door), &d.login(mechanism, tls, &[]));
         }
-        pass_through(d, &d.at("127.0.0.1", door), &d.login("plain", tls, &[]));
+        pass_through(&d.broker.cluster_id, &d.at("127.0.0.1", door), &d.login("plain", tls, &[]));
     }
 }
 
@@ -233,7 +233,7 @@ fn a_name_and_a_password_are_taken_as_they_are() {
     let d = doors();
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-512"] {
         let own = [("sasl.username", "odd=name"), ("sasl.password", ODD_PASSWORD)];
-        pass_through(d, &d.at("127.0.0.1", "OPEN"), &d.login(mechanism, false, &own));
+        pass_through(&d.broker.cluster_id, &d.at("127.0.0.1", "OPEN"), &d.login(mechanism, false, &own));
     }
 }
 
@@ -248,7 +248,7 @@ fn a_client_certificate_in_each_of_its_forms_on_both_planes() {
         vec![certificate, ("ssl.key.location", locked.as_str()), ("ssl.key.password", PASSWORD)],
         vec![("ssl.keystore.location", store.as_str()), ("ssl.keystore.password", PASSWORD)],
     ] {
-        pass_through(d, &d.at("127.0.0.1", "MTLS"), &d.secured(&own));
+        pass_through(&d.broker.cluster_id, &d.at("127.0.0.1", "MTLS"), &d.secured(&own));
     }
 }
 

@@ -17,12 +17,15 @@ mod exposition;
 
 #[path = "../support/registry/mod.rs"]
 mod fake_registry;
+#[path = "../support/token_server.rs"]
+mod token_server;
 
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "each binary needs a part of it")]
 mod receiver;
 
 mod auth;
+mod bearer;
 mod cockpit;
 mod control;
 mod control_faults;

@@ -82,6 +82,17 @@ pub fn learn_secret(secret: &str) {
     learn_all([secret]);
 }
 
+/// Forgets a secret that is over and whose successors come without end: a token of last week. What was learnt besides
+/// stays.
+pub fn forget_secret(secret: &str) {
+    let mut slot = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let Some(known) = slot.as_ref() else { return };
+    let kept: Vec<Learnt> = known.secrets.iter().filter(|k| k.text != secret).cloned().collect();
+    if kept.len() < known.secrets.len() {
+        *slot = Some(Arc::new(KnownSecrets::from_learnt(kept)));
+    }
+}
+
 /// As [`learn_secret`], for several at once.
 pub(crate) fn learn_all<'a>(secrets: impl IntoIterator<Item = &'a str>) {
     remember_texts(secrets, false);
@@ -324,6 +335,15 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+
+    #[test]
+    fn what_is_forgotten_is_a_text_like_any_other_and_the_rest_stays_hidden() {
+        learn_all(["f0rgotten-token-of-last-week", "f0rgotten-neighbour-that-stays"]);
+        forget_secret("f0rgotten-token-of-last-week");
+        forget_secret("f0rgotten-and-never-learnt");
+        assert_eq!(hide_secrets("f0rgotten-token-of-last-week"), "f0rgotten-token-of-last-week");
+        assert_eq!(hide_secrets("f0rgotten-neighbour-that-stays"), HIDDEN);
+    }
 
     /// What a text looks like for a process that knows these secrets, and no other test's.
     fn hidden(secrets: &[&str], text: &str) -> String {

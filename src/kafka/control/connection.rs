@@ -79,16 +79,25 @@ impl Drop for Connection {
 
 impl Connection {
     /// Reads what TLS rests on, connects, negotiates versions and authenticates; all of it within the setup time limit.
+    /// Where a token has to be asked for that comes first, within the same limit of its own: who waits for a token server
+    /// is not told of a broker.
     pub async fn open(
         endpoint: &Endpoint,
         properties: &ControlProperties,
         books: &SharedBooks,
     ) -> Result<Connection, Failure> {
         let (limit, stage) = (properties.setup_timeout, StageMark::default());
-        let opened = match timeout(limit, Self::set_up(endpoint, properties, books, &stage)).await {
-            Ok(result) => result,
-            Err(_) => Err(late_failure(endpoint, &format_limit(limit), stage.reached())),
+        let opened = async {
+            let login = match &properties.sasl {
+                Some(sasl) => Some(sasl::prepare_login(sasl).await?),
+                None => None,
+            };
+            match timeout(limit, Self::set_up(endpoint, properties, login.as_ref(), books, &stage)).await {
+                Ok(result) => result,
+                Err(_) => Err(late_failure(endpoint, &format_limit(limit), stage.reached())),
+            }
         };
+        let opened = opened.await;
         match &opened {
             Ok(_) => tracing::debug!(broker = %endpoint.label, "connected"),
             Err(f) => {
@@ -101,6 +110,7 @@ impl Connection {
     async fn set_up(
         endpoint: &Endpoint,
         properties: &ControlProperties,
+        login: Option<&sasl::Login>,
         books: &SharedBooks,
         stage: &StageMark,
     ) -> Result<Connection, Failure> {
@@ -120,10 +130,10 @@ impl Connection {
         };
         wire.speech = wire.negotiate().await.map_err(unsent)?;
         stage.enter(SetupStage::Login);
-        let session = match &properties.sasl {
-            Some(sasl) => {
-                let login = sasl::authenticate(&wire, sasl, sasl::Occasion::Beginning).await;
-                books.logins.judge(login).map_err(unsent)?
+        let session = match login {
+            Some(login) => {
+                let session = sasl::authenticate(&wire, login, sasl::Occasion::Beginning).await;
+                books.logins.judge(session).map_err(unsent)?
             }
             None => None,
         };

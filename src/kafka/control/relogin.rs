@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::logins::LoginBook;
 use super::router::wait_out;
+use super::sasl::prepare_login;
 use super::wire::Wire;
 use crate::kafka::properties::Sasl;
 
@@ -27,7 +28,15 @@ pub(super) async fn keep_session(wire: Arc<Wire>, sasl: Sasl, mut lifetime: Dura
         if !renewed {
             return wire.end_session().await;
         }
-        match logins.judge(wire.renew_session(&sasl).await) {
+        // Before anybody's turn on the connection is taken: a token may have to be asked for.
+        let login = match prepare_login(&sasl).await {
+            Ok(login) => login,
+            Err(failure) => {
+                tracing::warn!(broker = %wire.label(), why = %failure.trouble.what, "session not renewed");
+                return wire.end_session().await;
+            }
+        };
+        match logins.judge(wire.renew_session(&login).await) {
             Ok(Some(next)) => {
                 tracing::debug!(broker = %wire.label(), ms = next.as_millis(), "session renewed");
                 lifetime = next;

@@ -1,5 +1,8 @@
 //! Proving who we are: SaslHandshake (KIP-43), then SaslAuthenticate (KIP-152). One function a mechanism.
 
+mod bearer;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,6 +16,7 @@ use super::wire::Wire;
 use crate::base::Trouble;
 use crate::base::sanitise::{visible_name, visible_names};
 use crate::kafka::properties::Sasl;
+use crate::kafka::token::Token;
 use crate::plan::properties::SaslMechanism;
 
 /// Most of the mechanisms that a broker offers which are named: Kafka knows five.
@@ -27,18 +31,43 @@ pub(super) enum Occasion {
     Renewal,
 }
 
+/// What a login is made with, all of it at hand: what has to be waited for was waited for before a broker is.
+pub(super) struct Login {
+    sasl: Sasl,
+    /// Of a mechanism that shows one.
+    token: Option<Arc<Token>>,
+}
+
+/// Gets what a login needs: a token, where it shows one. No broker is asked anything.
+pub(super) async fn prepare_login(sasl: &Sasl) -> Result<Login, Failure> {
+    let token = match sasl {
+        Sasl::Plain { .. } | Sasl::Scram { .. } => None,
+        // One reason, and one set of words on both planes: no broker's name stands in it.
+        Sasl::Bearer { tokens, .. } => Some(tokens.fetch_token().await.map_err(|why| {
+            let passes = !why.lasting;
+            Failure { passes, ..Failure::with_trouble(Class::Final, why) }
+        })?),
+    };
+    Ok(Login { sasl: sasl.clone(), token })
+}
+
 /// Authenticates a connection. How long it holds; `None`: as long as the connection.
-pub(super) async fn authenticate(wire: &Wire, sasl: &Sasl, occasion: Occasion) -> Result<Option<Duration>, Failure> {
-    let authenticated = exchange_tokens(wire, sasl, occasion).await;
+pub(super) async fn authenticate(wire: &Wire, login: &Login, occasion: Occasion) -> Result<Option<Duration>, Failure> {
+    let authenticated = exchange_tokens(wire, login, occasion).await;
     if let Err(failure) = &authenticated {
         tracing::warn!(broker = %wire.label(), why = %failure.trouble.what, "SASL failed");
     }
     authenticated
 }
 
-async fn exchange_tokens(wire: &Wire, sasl: &Sasl, occasion: Occasion) -> Result<Option<Duration>, Failure> {
+async fn exchange_tokens(wire: &Wire, login: &Login, occasion: Occasion) -> Result<Option<Duration>, Failure> {
+    let Login { sasl, token } = login;
     let mechanism = sasl.mechanism();
-    let login = format!("SASL {} as `{}`", mechanism.name(), visible_name(sasl.username()));
+    let who = token.as_ref().and_then(|token| token.subject()).or(sasl.username());
+    let login = match who {
+        Some(who) => format!("SASL {} as `{}`", mechanism.name(), visible_name(who)),
+        None => format!("SASL {}", mechanism.name()),
+    };
     greet_broker(wire, mechanism, occasion).await?;
     match sasl {
         Sasl::Plain { username, password } => {
@@ -46,6 +75,7 @@ async fn exchange_tokens(wire: &Wire, sasl: &Sasl, occasion: Occasion) -> Result
             Ok(answer.lifetime)
         }
         Sasl::Scram { hash, username, password } => prove_password(wire, *hash, (username, password), &login).await,
+        Sasl::Bearer { tokens, .. } => bearer::show_token(wire, tokens, token.as_deref(), &login).await,
     }
 }
 
@@ -108,7 +138,7 @@ fn explain_refusal(failure: Failure, which: &str, advice: &str) -> Failure {
 /// Says which mechanism follows.
 async fn greet_broker(wire: &Wire, mechanism: SaslMechanism, occasion: Occasion) -> Result<(), Failure> {
     let version = wire.need_version::<SaslHandshakeRequest>("1.0 or later")?;
-    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.name()));
+    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism.wire_name()));
     let answer = wire.call_in_login(version, &request).await?;
     // The one refusal with which a broker names what it would take (KIP-43).
     if answer.error_code == ResponseError::UnsupportedSaslMechanism.code() {
@@ -140,7 +170,7 @@ fn illegal_state(broker: &str, occasion: Occasion) -> Failure {
 /// A broker does not take a mechanism.
 fn unoffered_trouble(broker: &str, mechanism: SaslMechanism, offered: &[&str]) -> Trouble {
     let names = if offered.is_empty() { "none".to_owned() } else { visible_names(offered) };
-    let what = format!("{broker} does not take SASL {}; it offers {names}", mechanism.name());
+    let what = format!("{broker} does not take SASL {}; it offers {names}", mechanism.wire_name());
     let spoken = SaslMechanism::ALL.into_iter().filter(|m| offered.contains(&m.name())).map(SaslMechanism::name);
     let spoken: Vec<&str> = spoken.collect();
     let advice = match spoken.is_empty() {
@@ -200,7 +230,8 @@ mod tests {
         );
         assert_eq!(other.advice, "set `sasl.mechanism` to SCRAM-SHA-256, or use another listener");
         assert!(other.lasting && said(&[]).what.ends_with("it offers none"));
-        assert!(said(&["OAUTHBEARER"]).advice.ends_with("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"), "{:?}", said(&[]));
+        assert!(said(&["GSSAPI"]).advice.ends_with("SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM"), "{:?}", said(&[]));
+        assert!(said(&["OAUTHBEARER"]).advice.starts_with("set `sasl.mechanism` to OAUTHBEARER, or"));
     }
 
     #[test]

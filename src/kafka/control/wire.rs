@@ -21,7 +21,7 @@ use super::throttle::{ThrottleBook, ThrottleGate, ThrottledAnswer};
 use super::transport::{Stream, format_limit};
 use super::{guard, sasl};
 use crate::base::Trouble;
-use crate::kafka::properties::{ControlProperties, Sasl};
+use crate::kafka::properties::ControlProperties;
 
 /// Requests under way on one connection; more wait for a place.
 const MAX_IN_FLIGHT: usize = 256;
@@ -211,11 +211,11 @@ impl Wire {
 
     /// Authenticates again, while nobody else sends anything; how long that holds. One that is refused, or takes longer than
     /// a whole set-up may, ends the connection.
-    pub(crate) async fn renew_session(&self, sasl: &Sasl) -> Result<Option<Duration>, Failure> {
+    pub(crate) async fn renew_session(&self, login: &sasl::Login) -> Result<Option<Duration>, Failure> {
         let mut turn = None;
         let renewed = self.shared.gate.within(self.login_limit, async {
             turn = Some(self.turn.write().await);
-            sasl::authenticate(self, sasl, sasl::Occasion::Renewal).await
+            sasl::authenticate(self, login, sasl::Occasion::Renewal).await
         });
         let renewed = renewed.await.unwrap_or_else(|| {
             self.shared.stuck.store(true, Ordering::Relaxed);

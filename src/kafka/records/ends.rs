@@ -33,6 +33,8 @@ impl RecordReader {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
+        // A client that was left alone may hold a token that is over by now.
+        self.serve_events();
         let mut last = None;
         for _ in 0..END_ATTEMPTS {
             match self.ask_for_offsets(partitions, which)? {

@@ -53,7 +53,8 @@ pub enum ReadError {
         /// Where, and what to do.
         why: Trouble,
     },
-    /// The client is (or may be) at another cluster than it should be: nothing that came counts.
+    /// The client is (or may be) at another cluster than it should be, or has no token to be let in with: nothing that came
+    /// counts.
     #[error("{}", .0.what)]
     Barred(Trouble),
     /// The sink wanted no more.

@@ -182,3 +182,60 @@ fn the_last_of_two_counts_and_nothing_is_nothing() {
     assert_eq!(config.left_out, [("client.id".to_owned(), "it is empty".to_owned())]);
     assert_eq!(client_of("ssl.ca.location=probe\n"), ["ssl.ca.location = probe"]);
 }
+
+#[test]
+fn a_login_with_a_token_is_asked_for_as_java_asks() {
+    let url = "sasl.oauthbearer.token.endpoint.url=https://idp.example/token\n";
+    let old = format!(
+        "security.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\n{url}\
+         sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n\
+         sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \\\n\
+         clientId=\"app\" clientSecret=\"s3cret\" scope=\"kafka\" ssl.truststore.location=\"/etc/idp.pem\";\n"
+    );
+    let whole = [
+        "https.ca.location = /etc/idp.pem",
+        "sasl.mechanism = OAUTHBEARER",
+        "sasl.oauthbearer.client.id = app",
+        "sasl.oauthbearer.client.secret = (secret)",
+        "sasl.oauthbearer.method = oidc",
+        "sasl.oauthbearer.scope = kafka",
+        "sasl.oauthbearer.token.endpoint.url = https://idp.example/token",
+        "security.protocol = SASL_SSL",
+    ];
+    assert_eq!(client_of(&old), whole);
+    let new = client_of(&format!(
+        "sasl.mechanism=OAUTHBEARER\n{url}sasl.oauthbearer.client.credentials.client.id=app\n\
+         sasl.oauthbearer.client.credentials.client.secret=s3cret\n"
+    ));
+    assert!(new.contains(&"sasl.oauthbearer.method = oidc".to_owned()), "{new:?}");
+    assert!(new.contains(&"sasl.oauthbearer.client.credentials.client.secret = (secret)".to_owned()), "{new:?}");
+    let file = "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.token.endpoint.url=file:///run/token\n";
+    assert_eq!(client_of(file), ["sasl.mechanism = OAUTHBEARER", "sasl.oauthbearer.token.file = /run/token"]);
+    for (options, words) in [
+        ("clientId=\"a\" clientSecret=\"hush\" extension_logicalCluster=\"lkc-1\"", "extensions (KIP-342)"),
+        ("unsecuredLoginStringClaim_sub=\"hush\"", "a token that nobody signed"),
+        ("clientSecret=\"hush\" ssl.truststore.location=\"/etc/idp.jks\"", "give them as `https.ca.location`"),
+    ] {
+        let said = refused(&format!(
+            "sasl.mechanism=OAUTHBEARER\nsasl.jaas.config=a.b.OAuthBearerLoginModule required {options};\n"
+        ));
+        assert!(said.contains(words) && !said.contains("hush"), "{said}");
+    }
+}
+
+#[test]
+fn amazons_module_becomes_what_prints_its_credentials() {
+    let file = |options: &str| {
+        format!(
+            "security.protocol=SASL_SSL\nsasl.mechanism=AWS_MSK_IAM\n\
+             sasl.jaas.config=software.amazon.msk.auth.iam.IAMLoginModule required{options};\n\
+             sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler\n"
+        )
+    };
+    assert_eq!(client_of(&file("")), ["sasl.mechanism = AWS_MSK_IAM", "security.protocol = SASL_SSL"]);
+    let profile = client_of(&file(" awsProfileName=\"prod\""));
+    assert!(
+        profile[0].starts_with("sasl.aws.credentials.command = ") && profile[0].contains("\"prod\""),
+        "{profile:?}"
+    );
+}

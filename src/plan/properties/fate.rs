@@ -17,6 +17,10 @@ const MEMBER: &str = "cutover joins no group with it";
 const COMMITS: &str = "cutover commits what a plan says, and nothing else";
 const READS: &str = "cutover bounds and verifies what it reads itself";
 const WRITES: &str = "cutover writes each record once, in order, with acks=all";
+const UNSIGNED: &str = "a token that nobody signed proves nothing";
+// rdkafka's `OAuthToken` has no place for them, and calls librdkafka without any.
+const EXTENSIONS: &str = "the data plane's client can't send them (KIP-342), and both planes log in the same way";
+const GRANT: &str = "tokens are asked for with the client's id and secret alone (RFC 6749, 4.4)";
 const OLD: &str = "without the brokers' versions an older protocol would be spoken, which drops headers and timestamps";
 
 /// What becomes of a property, by librdkafka's own name; `None`: it is used as it is.
@@ -33,6 +37,11 @@ fn judge_unsafe(name: &str) -> Option<PropertyFate> {
     Some(match name {
         "plugin.library.paths" | "ssl.engine.location" | "ssl.engine.id" | "ssl.providers" => Refused(LOADS),
         "sasl.kerberos.kinit.cmd" => Refused("librdkafka would run it in a shell"),
+        "enable.sasl.oauthbearer.unsecure.jwt" | "sasl.oauthbearer.config" => Refused(UNSIGNED),
+        "sasl.oauthbearer.extensions" => Refused(EXTENSIONS),
+        "sasl.oauthbearer.grant.type" => Only("client_credentials", GRANT),
+        "sasl.oauthbearer.metadata.authentication.type" => Only("none", GRANT),
+        name if name.starts_with("sasl.oauthbearer.assertion.") => Refused(GRANT),
         "test.mock.num.brokers" | "test.mock.broker.rtt" => Refused("a cluster that does not exist would answer"),
         "topic.blacklist" => Refused("topics would be missing from what is read"),
         "builtin.features" => Refused("it turns parts of the client off"),
@@ -118,7 +127,6 @@ fn judge_clients(name: &str) -> Option<PropertyFate> {
         "client.rack" => Ignored("a follower's end may be behind its leader's, so leaders are read"),
         "allow.auto.create.topics" => Ignored("cutover creates no topic"),
         "log_level" => Ignored("RUST_LOG says what is logged, with --log"),
-        "https.ca.location" | "https.ca.pem" => Ignored("it is for OAUTHBEARER, which is not spoken yet"),
         "ssl.ca.certificate.stores" => Ignored("it is for Windows: write `ssl.ca.location`"),
         "socket.blocking.max.ms"
         | "reconnect.backoff.jitter.ms"

@@ -1,7 +1,8 @@
-//! The property names that librdkafka 2.12 knows, with what their values must be (its CONFIGURATION.md), and the Java
+//! The property names that librdkafka 2.12 knows (and cutover's own for where tokens come from, which librdkafka has no
+//! names for), with what their values must be (its CONFIGURATION.md), and the Java
 //! client's names for what they are called, or how they are done, here.
 
-use super::ValueKind::{self, Bool, File, FileOrFolder, List, Number, Text, Whole, Words};
+use super::ValueKind::{self, Bool, Command, File, FileOrFolder, List, Number, Text, Whole, Words};
 
 /// One property.
 pub(super) struct KnownProperty {
@@ -138,6 +139,8 @@ pub(super) const KNOWN: &[KnownProperty] = &[
     row("retries", Some("message.send.max.retries"), Whole(0, 2_147_483_647)),
     row("retry.backoff.max.ms", None, Whole(1, 300_000)),
     row("retry.backoff.ms", None, Whole(1, 300_000)),
+    row("sasl.aws.credentials.command", None, Command),
+    row("sasl.aws.region", None, Text),
     row("sasl.kerberos.keytab", None, File),
     row("sasl.kerberos.kinit.cmd", None, Text),
     row("sasl.kerberos.min.time.before.relogin", None, Whole(0, 86_400_000)),
@@ -171,7 +174,10 @@ pub(super) const KNOWN: &[KnownProperty] = &[
     row("sasl.oauthbearer.metadata.authentication.type", None, Words(&["none", "azure_imds"])),
     row("sasl.oauthbearer.method", None, Words(&["default", "oidc"])),
     row("sasl.oauthbearer.scope", None, Text),
+    row("sasl.oauthbearer.token", None, Text),
+    row("sasl.oauthbearer.token.command", None, Command),
     row("sasl.oauthbearer.token.endpoint.url", None, Text),
+    row("sasl.oauthbearer.token.file", None, File),
     row("sasl.password", None, Text),
     row("sasl.username", None, Text),
     row("security.protocol", None, Words(&["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"])),
@@ -245,7 +251,7 @@ pub(super) const JAVA: &[(&str, &str)] = &[
     ("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", BROKER),
     ("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", BROKER),
     ("sasl.oauthbearer.jwks.endpoint.url", BROKER),
-    ("sasl.oauthbearer.jwt.retriever.class", "librdkafka has `sasl.oauthbearer.method` instead"),
+    ("sasl.oauthbearer.jwt.retriever.class", "`sasl.oauthbearer.method` says where tokens come from: leave it out"),
     ("sasl.oauthbearer.jwt.validator.class", BROKER),
     ("sasl.oauthbearer.scope.claim.name", BROKER),
     ("sasl.oauthbearer.sub.claim.name", BROKER),

@@ -2,7 +2,7 @@
 //! person should know of one on a line that others can read.
 
 use super::tls::Impostor;
-use super::{PropertyFinding, PropertyValues, SecurityProtocol, ValueOrigin};
+use super::{PropertyFinding, PropertyValues, SecurityProtocol, ValueOrigin, bearer};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 
@@ -15,20 +15,48 @@ pub(crate) enum SaslMechanism {
     ScramSha256,
     /// The same with a longer hash, as Kafka names it.
     ScramSha512,
+    /// RFC 7628: a token that somebody else vouches for.
+    OAuthBearer,
+    /// The same with a token that AWS' credentials sign: what the signers of Amazon MSK make.
+    AwsMskIam,
 }
 
 impl SaslMechanism {
     /// All there are.
-    pub const ALL: [SaslMechanism; 3] = [SaslMechanism::Plain, SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+    pub const ALL: [SaslMechanism; 5] = [
+        SaslMechanism::Plain,
+        SaslMechanism::ScramSha256,
+        SaslMechanism::ScramSha512,
+        SaslMechanism::OAuthBearer,
+        SaslMechanism::AwsMskIam,
+    ];
 
-    /// As Kafka and librdkafka write it: librdkafka takes no other case.
+    /// As a plan writes it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             SaslMechanism::Plain => "PLAIN",
             SaslMechanism::ScramSha256 => "SCRAM-SHA-256",
             SaslMechanism::ScramSha512 => "SCRAM-SHA-512",
+            SaslMechanism::OAuthBearer => "OAUTHBEARER",
+            SaslMechanism::AwsMskIam => "AWS_MSK_IAM",
         }
+    }
+
+    /// As brokers and librdkafka know it: librdkafka takes no other case. What the Java client calls AWS_MSK_IAM is another
+    /// exchange, which only its own library speaks; the signers of all other clients make tokens for OAUTHBEARER.
+    #[must_use]
+    pub(crate) fn wire_name(self) -> &'static str {
+        match self {
+            SaslMechanism::AwsMskIam => SaslMechanism::OAuthBearer.name(),
+            other => other.name(),
+        }
+    }
+
+    /// Whether a token is shown, and no name and password.
+    #[must_use]
+    pub(crate) fn takes_token(self) -> bool {
+        matches!(self, SaslMechanism::OAuthBearer | SaslMechanism::AwsMskIam)
     }
 
     /// The one of this name, whatever its case: the same reading for the plan's check and for both planes.
@@ -45,23 +73,11 @@ impl SaslMechanism {
 }
 
 /// Mechanisms that there are and that are not spoken, with why not and what to do instead.
-const UNSPOKEN: &[(&str, &str, &str)] = &[
-    (
-        "GSSAPI",
-        "the control plane speaks no Kerberos",
-        "use a listener with SCRAM-SHA-512 (`sasl.mechanism`), or one that takes a client certificate (SSL)",
-    ),
-    (
-        "OAUTHBEARER",
-        "this version's control plane does not speak it yet",
-        "use a listener with SCRAM-SHA-512 (`sasl.mechanism`), or one that takes a client certificate (SSL)",
-    ),
-    (
-        "AWS_MSK_IAM",
-        "librdkafka does not speak it",
-        "use the cluster's SCRAM listener (`sasl.mechanism = \"SCRAM-SHA-512\"`, port 9096), or a client certificate (SSL)",
-    ),
-];
+const UNSPOKEN: &[(&str, &str, &str)] = &[(
+    "GSSAPI",
+    "the control plane speaks no Kerberos",
+    "use a listener with SCRAM-SHA-512 or OAUTHBEARER (`sasl.mechanism`), or one that takes a client certificate (SSL)",
+)];
 
 /// Whether this is the name of a mechanism, spoken or not.
 #[must_use]
@@ -118,7 +134,9 @@ pub(super) fn check_sasl(
             return;
         }
     };
-    for name in ["sasl.username", "sasl.password"] {
+    bearer::check_tokens(mechanism, at, values, found);
+    let own: &[&str] = if mechanism.takes_token() { &[] } else { &["sasl.username", "sasl.password"] };
+    for &name in own {
         if values.get(name).is_none_or(|v| *v == Some("")) {
             let what = format!("SASL {} needs `{name}`, and it is not set", mechanism.name());
             found.push(PropertyFinding::new_refusal(at, Trouble::new(what, format!("set `{name}`"))));
@@ -135,19 +153,29 @@ fn warn_of_listeners(
     values: &PropertyValues<'_>,
     found: &mut Vec<PropertyFinding>,
 ) {
-    let plain = mechanism == SaslMechanism::Plain;
     if !is.uses_tls() {
-        let risk = match plain {
-            true => "the password crosses the network for everyone to read",
+        let risk = match mechanism {
+            SaslMechanism::Plain => "the password crosses the network for everyone to read",
             // RFC 5802, 9: what is sent is enough to try passwords with.
-            false => "who listens can try passwords against the proof, and reads all that follows",
+            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => {
+                "who listens can try passwords against the proof, and reads all that follows"
+            }
+            // RFC 6750, 5.2: whoever holds it is taken for whom it names.
+            SaslMechanism::OAuthBearer | SaslMechanism::AwsMskIam => {
+                "who listens can log in with the token until it expires, and reads all that follows"
+            }
         };
         let what = format!("SASL {} without TLS: {risk}", mechanism.name());
         found.push(PropertyFinding::new_warning(at, Trouble::new(what, "use a SASL_SSL listener")));
     } else if let Some(impostor) = Impostor::find(values) {
-        let risk = match plain {
-            true => format!("the password goes to {}", impostor.who_answers()),
-            false => format!("{} can pass the proof on, and reads all that follows", impostor.who_listens()),
+        let risk = match mechanism {
+            SaslMechanism::Plain => format!("the password goes to {}", impostor.who_answers()),
+            SaslMechanism::OAuthBearer | SaslMechanism::AwsMskIam => {
+                format!("the token goes to {}", impostor.who_answers())
+            }
+            SaslMechanism::ScramSha256 | SaslMechanism::ScramSha512 => {
+                format!("{} can pass the proof on, and reads all that follows", impostor.who_listens())
+            }
         };
         found.push(impostor.warn_of(&risk));
     }

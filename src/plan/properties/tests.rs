@@ -35,7 +35,7 @@ fn the_table_is_sorted_and_whole() {
 fn librdkafka_knows_each_name_and_takes_what_the_table_says() {
     for row in names::KNOWN {
         let values: Vec<String> = match row.kind {
-            ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder => continue,
+            ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder | ValueKind::Command => continue,
             ValueKind::Bool => vec!["true".into(), "false".into()],
             ValueKind::Whole(least, most) => vec![least.to_string(), most.to_string()],
             ValueKind::Number(least, most) => vec![least.to_string(), most.to_string()],
@@ -96,7 +96,8 @@ fn no_finding_repeats_what_is_or_may_be_a_secret() {
     for (name, value) in [
         ("sasl.pasword", "c4nary"),
         ("sasl.jaas.config", "password=c4nary"),
-        ("sasl.oauthbearer.method", "c4nary"),
+        ("sasl.oauthbearer.assertion.algorithm", "c4nary"),
+        ("sasl.oauthbearer.token", "c4nary"),
         ("bootstrap.servers", "c4nary"),
         ("transactional.id", "c4nary"),
     ] {
@@ -221,6 +222,17 @@ fn what_is_not_a_plans_to_set_is_refused_or_told() {
     assert!(is_used("compression.type") && is_used("group.id") && is_used("sasl.mechanism"));
 }
 
+/// Names of cutover's own: one that librdkafka comes to know would mean two things.
+#[test]
+fn librdkafka_knows_none_of_the_names_that_are_cutovers_own() {
+    for name in [bearer::TOKEN, bearer::TOKEN_FILE, bearer::TOKEN_COMMAND, bearer::AWS_COMMAND, bearer::AWS_REGION] {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set(name, "x");
+        assert!(is_known(name) && config.create_native_config().is_err(), "{name}");
+        assert!(is_for_tokens(name), "{name}");
+    }
+}
+
 #[test]
 fn two_names_of_one_property_leave_nothing_to_chance() {
     let said = said(&[("sasl.mechanism", "PLAIN"), ("sasl.mechanisms", "PLAIN"), ("security.protocol", "?")]);
@@ -245,9 +257,9 @@ fn a_connection_that_would_be_another_one_than_somebody_thinks_is_refused() {
     assert!(tls.contains("nothing would be encrypted") && !tls.contains('!'), "{tls}");
     let none = refused(&[("security.protocol", "SASL_SSL"), ("sasl.username", "a"), ("sasl.password", "?")]);
     assert!(none.contains("no `sasl.mechanism` is set, which means GSSAPI"), "{none}");
-    for mechanism in ["GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM", "SCRAM-SHA-1", "PLIAN"] {
+    for mechanism in ["GSSAPI", "SCRAM-SHA-1", "PLIAN"] {
         let said = refused(&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)]);
-        assert!(said.contains(mechanism) && said.contains("PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 work"), "{said}");
+        assert!(said.contains(mechanism) && said.contains("SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM work"), "{said}");
     }
     let whole = [
         ("security.protocol", "SASL_SSL"),
@@ -342,11 +354,104 @@ fn secrets_are_known_by_their_names() {
         "sasl.jaas.config",
         "sasl.oauthbearer.client.secret",
         "sasl.oauthbearer.config",
+        "sasl.oauthbearer.token",
+        "sasl.oauthbearer.client.credentials.client.secret",
     ] {
         assert!(is_secret(name) && !is_public(name), "{name}");
     }
-    for name in ["sasl.username", "ssl.ca.location", "ssl.key.location", "security.protocol"] {
+    for name in [
+        "sasl.username",
+        "ssl.ca.location",
+        "ssl.key.location",
+        "security.protocol",
+        "sasl.oauthbearer.client.id",
+        "sasl.oauthbearer.token.endpoint.url",
+        "sasl.oauthbearer.token.file",
+        "sasl.aws.credentials.command",
+    ] {
         assert!(!is_secret(name) && is_public(name), "{name}");
     }
     assert!(!is_secret("sasl.pasword") && !is_public("sasl.pasword"), "nobody knows what it is");
+}
+
+#[test]
+fn where_a_token_comes_from_is_said_once_and_whole() {
+    const URL: (&str, &str) = ("sasl.oauthbearer.token.endpoint.url", "https://idp.example/token");
+    const OIDC: (&str, &str) = ("sasl.oauthbearer.method", "OIDC");
+    let bearer = |more: &[(&str, &str)]| {
+        said(&[&[("security.protocol", "SASL_SSL"), ("sasl.mechanism", "oauthbearer")], more].concat())
+    };
+    let client = [("sasl.oauthbearer.client.id", "app"), ("sasl.oauthbearer.client.secret", "?")];
+    let asked = [&[OIDC, URL], &client[..]].concat();
+    assert_eq!(bearer(&asked), Vec::<String>::new());
+    // the names that the Java client has since KIP-1139
+    let java = [
+        OIDC,
+        URL,
+        ("sasl.oauthbearer.client.credentials.client.id", "app"),
+        ("sasl.oauthbearer.client.credentials.client.secret", "?"),
+    ];
+    assert_eq!(bearer(&java), Vec::<String>::new());
+    for missing in 1..asked.len() {
+        let some: Vec<_> = asked.iter().enumerate().filter(|(n, _)| *n != missing).map(|(_, pair)| *pair).collect();
+        let said = bearer(&some).join("\n");
+        let needs = format!("needs `{}`, and it is not set (set `{0}`)", asked[missing].0);
+        assert!(said.starts_with('!') && said.contains(&needs), "{said}");
+    }
+    for own in ["sasl.oauthbearer.token", "sasl.oauthbearer.token.file"] {
+        assert_eq!(bearer(&[(own, "?")]), Vec::<String>::new());
+        let twice = bearer(&[&asked[..], &[(own, "?")]].concat()).join("\n");
+        assert!(twice.contains("which token counts is not said"), "{twice}");
+    }
+    assert_eq!(bearer(&[("sasl.oauthbearer.token.command", "[\"print-token\",\"--quiet\"]")]), Vec::<String>::new());
+    let words = bearer(&[("sasl.oauthbearer.token.command", "print-token --quiet")]).join("\n");
+    assert!(words.contains("as a list: [\"PROGRAM\", \"ARGUMENT\"]"), "{words}");
+    let none = bearer(&[]).join("\n");
+    assert!(none.contains("nothing says where it comes from") && none.contains("{ file = \"PATH\" }"), "{none}");
+    let unasked = bearer(&[URL]).join("\n");
+    assert!(unasked.contains("write \"sasl.oauthbearer.method\" = \"oidc\""), "{unasked}");
+    let open =
+        bearer(&[&[OIDC, ("sasl.oauthbearer.token.endpoint.url", "http://idp.example/t")], &client[..]].concat());
+    assert!(
+        open.len() == 1 && open[0].contains("read the secret and the token") && !open[0].starts_with('!'),
+        "{open:?}"
+    );
+    let within = ("sasl.oauthbearer.token.endpoint.url", "https://app:c4nary@idp.example/t");
+    let within = bearer(&[&[OIDC, within], &client[..]].concat()).join("\n");
+    assert!(within.contains("holds credentials") && !within.contains("c4nary"), "{within}");
+}
+
+#[test]
+fn what_does_nothing_for_a_mechanism_is_told() {
+    let said_of = |mechanism: &str, more: &[(&str, &str)]| {
+        let base = [("security.protocol", "SASL_SSL"), ("sasl.mechanism", mechanism)];
+        said(&[&base, more].concat()).join("\n")
+    };
+    let token = ("sasl.oauthbearer.token", "?");
+    for (mechanism, more, idle) in [
+        ("OAUTHBEARER", vec![token, ("sasl.password", "?")], "sasl.password"),
+        ("OAUTHBEARER", vec![token, ("https.ca.location", "probe")], "https.ca.location"),
+        ("OAUTHBEARER", vec![token, ("sasl.aws.region", "x")], "sasl.aws.region"),
+        ("AWS_MSK_IAM", vec![token], "sasl.oauthbearer.token"),
+        ("PLAIN", vec![("sasl.username", "a"), ("sasl.password", "?"), token], "sasl.oauthbearer.token"),
+    ] {
+        let said = said_of(mechanism, &more);
+        assert!(said.contains(&format!("`{idle}` has no effect: the mechanism is {mechanism}")), "{said}");
+        assert!(!said.contains('!'), "{said}");
+    }
+    assert_eq!(said_of("AWS_MSK_IAM", &[("sasl.aws.region", "eu-central-1")]), "");
+}
+
+#[test]
+fn what_a_token_would_give_away_is_said_as_of_a_password() {
+    let token = ("sasl.oauthbearer.token", "?");
+    let open = said(&[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "OAUTHBEARER"), token]).join("");
+    assert!(open.contains("who listens can log in with the token until it expires"), "{open}");
+    let unchecked = said(&[
+        ("security.protocol", "SASL_SSL"),
+        ("sasl.mechanism", "AWS_MSK_IAM"),
+        ("enable.ssl.certificate.verification", "false"),
+    ])
+    .join("");
+    assert!(unchecked.contains("the token goes to whoever answers"), "{unchecked}");
 }

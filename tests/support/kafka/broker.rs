@@ -63,6 +63,8 @@ pub struct Broker {
     /// Its directory: properties, logs, `NAME.log`.
     pub dir: PathBuf,
     properties: PathBuf,
+    /// Options of its JVM besides the kit's own.
+    options: Vec<String>,
     // Fields drop in order: the broker before its ZooKeeper, both before their ports are free again.
     jvm: Mutex<Option<Jvm>>,
     zookeeper: Option<Jvm>,
@@ -100,6 +102,11 @@ impl Broker {
 
     /// The same with SCRAM users, each as `kafka-storage format --add-scram` takes it.
     pub fn spawn_with_users(name: &str, libs: &Libs, extra: &[(&str, &str)], users: &[&str]) -> Broker {
+        Self::spawn_whole(name, libs, extra, users, &[])
+    }
+
+    /// The same with options of its JVM (`-Dname=value`).
+    pub fn spawn_whole(name: &str, libs: &Libs, extra: &[(&str, &str)], users: &[&str], options: &[String]) -> Broker {
         let dir = run_dir(name);
         let (properties, ports) = kraft_properties(&dir, extra);
         let cluster_id = cluster_id(name);
@@ -120,6 +127,7 @@ impl Broker {
             libs: libs.clone(),
             dir,
             properties,
+            options: options.to_vec(),
             jvm: Mutex::new(None),
             zookeeper: None,
             _ports: ports,
@@ -169,6 +177,7 @@ impl Broker {
             libs: libs.clone(),
             dir,
             properties,
+            options: Vec::new(),
             jvm: Mutex::new(None),
             zookeeper: Some(zookeeper),
             _ports: ports,
@@ -238,6 +247,7 @@ impl Broker {
 
     fn launch(&self) {
         let mut args = self.libs.java("-Xmx512m");
+        args.extend(self.options.iter().cloned());
         args.extend([
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=info".into(),
             "-Dorg.slf4j.simpleLogger.showDateTime=true".into(),

@@ -81,6 +81,15 @@ pub fn throwaway_with_users(name: &str, extra: &[(&str, &str)], users: &[&str]) 
     broker
 }
 
+/// A broker of one's own whose JVM has further options (`-Dname=value`).
+pub fn throwaway_with_options(name: &str, extra: &[(&str, &str)], options: &[String]) -> Broker {
+    let libs = jars::Libs::get(NEW);
+    let _turn = turns::starting();
+    let broker = Broker::spawn_whole(name, &libs, extra, &[], options);
+    broker.wait_ready();
+    broker
+}
+
 /// Runs one of Kafka's command line tools (4.3.1), for example
 /// `org.apache.kafka.tools.consumer.group.ConsumerGroupCommand`, and gives everything it said.
 pub fn tool_output(class: &str, args: &[&str]) -> Output {
