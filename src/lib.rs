@@ -36,4 +36,4 @@ pub mod snapshot;
 pub mod tui;
 
 // The pure rooms are a package of their own (`core/`): a decision can't reach what is not among its dependencies.
-pub use cutover_core::{base, diff, estate, migration, offsets, parity, provision, replay, schemas};
+pub use cutover_core::{base, diff, estate, migration, offsets, parity, provision, replay, rights, schemas};

@@ -89,11 +89,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("schemas", &["base"]),
     ("parity", &["base", "estate", "schemas"]),
     ("provision", &["base", "estate", "parity"]),
+    ("rights", &["base", "estate"]),
     ("offsets", &["base"]),
     ("diff", &["base", "offsets"]),
     ("replay", &["base"]),
     ("migration", &["base", "estate", "parity", "offsets", "provision", "replay", "schemas"]),
-    ("plan", &["base", "estate", "parity", "offsets", "migration"]),
+    ("plan", &["base", "estate", "parity", "rights", "offsets", "migration"]),
     ("net", &["base", "plan"]),
     ("kafka", &["base", "estate", "net", "plan"]),
     ("flags", &["base", "estate", "net", "plan"]),
@@ -131,6 +132,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "estate",
             "parity",
             "provision",
+            "rights",
             "offsets",
             "diff",
             "replay",
@@ -158,6 +160,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "base",
             "estate",
             "parity",
+            "rights",
             "offsets",
             "diff",
             "replay",
@@ -222,7 +225,8 @@ fn is_test(path: &Path) -> bool {
 }
 
 /// The rooms of `core/`: Cargo keeps clients and runtimes out of them, this test what the standard library would let in.
-const PURE: &[&str] = &["base", "estate", "migration", "offsets", "diff", "parity", "provision", "replay", "schemas"];
+const PURE: &[&str] =
+    &["base", "estate", "migration", "offsets", "diff", "parity", "provision", "replay", "rights", "schemas"];
 
 #[test]
 fn the_core_is_pure() {

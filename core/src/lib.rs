@@ -18,5 +18,7 @@ pub mod parity;
 pub mod provision;
 /// Which records a replay carries, what has been carried, what it does to the order of keys.
 pub mod replay;
+/// What each verb needs of each cluster, which of it is held, and the lines that grant it.
+pub mod rights;
 /// What two schema registries hold, whether they say the same, what would have to be imported.
 pub mod schemas;

@@ -13,6 +13,7 @@ use super::overrides::OverrideArgs;
 use super::schemas::SchemasArgs;
 use crate::base::Side;
 use crate::offsets::Strategy;
+use crate::rights::{Principal, Role};
 pub(crate) use init::InitArgs;
 
 /// Move a Kafka estate from a blue cluster to a green one, with zero downtime.
@@ -78,7 +79,11 @@ pub(crate) enum Verb {
     Attach,
     /// Who moves what, when, in which window: to be published weeks ahead; needs no network
     Calendar(CalendarArgs),
-    /// Everything that a migration will need, tried once: clusters, ids, topics, groups, switches, metrics, windows, who is told
+    /// Everything that a migration will need, tried once: clusters, ids, rights, topics, groups, registries, switches, metrics,
+    /// windows, who is told; or the lines that grant the rights
+    #[command(after_help = "It changes nothing. docs/rights.md says which right each verb needs, and why.\n\
+                      Exit codes: 0 well (warnings included), 1 something fails, 4 something could not be checked, 2 usage or \
+                      plan error.")]
     Doctor(DoctorArgs),
     /// How green is set up beside blue: topics, settings, ACLs, users, quotas; what is missing, and what would mend it
     #[command(after_help = "It looks and changes nothing. docs/preflight.md has the words.\n\
@@ -175,6 +180,13 @@ pub(crate) struct DoctorArgs {
     /// Send each target of `[notify]` a test message; without this it is connected to, and the message is shown
     #[arg(long)]
     pub notify: bool,
+    /// Instead: print the kafka-acls.sh lines that grant a principal what this role needs for the plan, on each cluster; asks
+    /// no network
+    #[arg(long, value_name = "ROLE", requires = "principal", conflicts_with = "notify", value_parser = PossibleValuesParser::new(Role::VARIANTS).try_map(|s| s.parse::<Role>()))]
+    pub acls: Option<Role>,
+    /// Who is to be granted it, as Kafka writes it: User:cutover
+    #[arg(long, value_name = "KIND:NAME", requires = "acls")]
+    pub principal: Option<Principal>,
 }
 
 /// `cutover plan`.

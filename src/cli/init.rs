@@ -67,7 +67,7 @@ fn check_believable(side: Side, view: Result<ClusterView, Trouble>) -> Result<Cl
     let in_doubt = no_groups && (side == Side::Blue || no_topics);
     let why = match view.groups_hidden(side).filter(|_| in_doubt) {
         Some(why) => Some(("groups", why)),
-        None => view.topics_hidden(side).filter(|_| no_topics && side == Side::Blue).map(|why| ("topics", why)),
+        None => view.topics_hidden().filter(|_| no_topics && side == Side::Blue).map(|why| ("topics", why.clone())),
     };
     match why {
         None => Ok(view),
@@ -104,7 +104,7 @@ fn print_summary(global: &GlobalArgs, plan: &Plan, blue: &ClusterView, green: &C
     if global.json {
         let counts = |side: Side, v: &ClusterView| {
             serde_json::json!({"cluster_id": v.cluster_id, "brokers": v.brokers.len(), "topics": v.topics.len(),
-                "groups": v.groups.len(), "groups_hidden": v.groups_hidden(side), "topics_hidden": v.topics_hidden(side)})
+                "groups": v.groups.len(), "groups_hidden": v.groups_hidden(side), "topics_hidden": v.topics_hidden()})
         };
         let (blue, green) = (counts(Side::Blue, blue), counts(Side::Green, green));
         print_json(

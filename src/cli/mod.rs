@@ -104,6 +104,7 @@ pub fn main() -> ExitCode {
     // Before the arguments are read: what is wrong with them is printed, without the secrets of the environment.
     redact::hook_panics();
     redact::learn_environment();
+    crate::jobs::let_commands_tell_secrets();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return print_usage(error),

@@ -13,13 +13,13 @@ use crate::base::sanitise::{quoted_name, visible_name, visible_text};
 use crate::base::{Sides, Trouble};
 use crate::jobs::replay::{ReplayAnswer, ReplayQuestion, Stop};
 use crate::jobs::schemas::{
-    CopyScreen, SchemaCopyQuestion, USUAL_RECORDS, find_registries, open_clients, read_record_ids, read_survey,
-    run_schema_copy,
+    CopyScreen, SchemaCopyQuestion, SchemaCopyRequest, USUAL_RECORDS, find_registries, find_wishes, open_clients,
+    read_record_ids, read_survey, run_schema_copy,
 };
 use crate::migration::facts::command::shell_word;
 use crate::plan::{Plan, RegistryPlan};
 use crate::report;
-use crate::schemas::{SchemaCopyReport, SchemaSurvey, SchemaVerdict};
+use crate::schemas::{ImportManner, SchemaCopyReport, SchemaSurvey, SchemaVerdict};
 use crate::session::options::Want;
 
 /// `cutover schemas`.
@@ -32,6 +32,10 @@ pub(crate) struct SchemasArgs {
     /// partition of the plan's topics; 0 reads none
     #[arg(long, value_name = "N", default_value_t = USUAL_RECORDS)]
     pub records: u64,
+    /// Where green's registry gives ids of its own: register the schemas all the same, with other ids than blue's. Records
+    /// that carry blue's ids can't be read through it
+    #[arg(long)]
+    pub ids_change: bool,
     /// Instead of typing the confirmation: the migration's name, --yes=migration
     #[arg(long, value_name = "NAME", requires = "apply")]
     pub yes: Option<String>,
@@ -46,7 +50,7 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
     }
     let read = runtime()?.block_on(async {
         tokio::select! {
-            read = read_whole(&plan, plans, args.records) => Some(read),
+            read = read_whole(&plan, plans, args) => Some(read),
             _ = wait_for_interrupt() => None,
         }
     });
@@ -61,10 +65,10 @@ pub fn run(global: &GlobalArgs, args: &SchemasArgs) -> Result<Exit, Error> {
 }
 
 /// A secret or a certificate that can't be read is a failure; a registry that can't is unknown.
-async fn read_whole(plan: &Plan, plans: Sides<&RegistryPlan>, records: u64) -> Result<SchemaSurvey, Error> {
+async fn read_whole(plan: &Plan, plans: Sides<&RegistryPlan>, args: &SchemasArgs) -> Result<SchemaSurvey, Error> {
     let clients = open_clients(plans).await.map_err(Error::Failed)?;
-    let looks = read_record_ids(plan, records).await;
-    read_survey(clients.as_ref(), looks).await.map_err(Error::Unknown)
+    let looks = read_record_ids(plan, args.records).await;
+    read_survey(clients.as_ref(), looks, find_wishes(plan, args.ids_change)).await.map_err(Error::Unknown)
 }
 
 fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
@@ -79,6 +83,7 @@ fn exit_of_survey(survey: &SchemaSurvey) -> Exit {
 fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&RegistryPlan>) -> Result<Exit, Error> {
     let options = build_options(global)?;
     let (stop, asking) = (Arc::new(Stop::default()), Arc::new(AtomicBool::new(false)));
+    let request = SchemaCopyRequest { records: args.records, ids_change: args.ids_change };
     let report = runtime()?.block_on(async {
         let clients = open_clients(plans).await.map_err(Error::Failed)?;
         let ear = tokio::spawn(stop_on_interrupt(Arc::clone(&stop), Arc::clone(&asking)));
@@ -91,7 +96,7 @@ fn apply(global: &GlobalArgs, args: &SchemasArgs, plan: &Plan, plans: Sides<&Reg
                 answer
             },
         };
-        let report = run_schema_copy(plan, &options, clients.as_ref(), args.records, &mut screen, stop).await;
+        let report = run_schema_copy(plan, &options, clients.as_ref(), request, &mut screen, stop).await;
         ear.abort();
         Ok::<_, Error>(report)
     })?;
@@ -133,7 +138,8 @@ fn confirm_copy(question: &SchemaCopyQuestion<'_>, yes: Option<&str>) -> Result<
         lines.push(format!("{} versions that an earlier copy imported are soft-deleted, as on blue", question.deletes));
     }
     let (name, shown) = (question.name, visible_name(question.name));
-    let phrase = format!("copy {shown}");
+    let ids_change = question.survey.plan.manner == ImportManner::NewIds;
+    let phrase = format!("{} {shown}", if ids_change { "ids change" } else { "copy" });
     let asked = ReplayQuestion { lines, phrase: phrase.clone(), name: name.to_owned(), reorders: false };
     match ask_confirmation(&asked, yes) {
         ReplayAnswer::Typed(text) if text.trim() == phrase => Ok(text),

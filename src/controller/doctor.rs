@@ -4,6 +4,7 @@
 
 mod cluster;
 mod formats;
+mod rights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::base::redact;
 use crate::base::sanitise::{visible_name, visible_path};
 use crate::base::{Side, Sides, Trouble};
 use crate::estate::ClusterView;
+use crate::jobs::registries::{RegistryLook, look_at_registries};
 use crate::journal::{Reader, check_writable};
 use crate::kafka::control::SnapshotOptions;
 use crate::metrics::{MetricSubject, MetricsProvider, WRONG_QUERY, list_providers};
@@ -25,12 +27,12 @@ use crate::migration::tell::notifications::Notification;
 use crate::notify::queue::Message;
 use crate::notify::{NotSent, Retry};
 use crate::plan::Plan;
+use crate::rights::RightHeld;
 use crate::session::clock::Clock;
 use crate::session::names::TopicNames;
 use crate::session::planes;
 use crate::session::tools::Tools;
 use crate::session::tools::too_long;
-use cluster::Rights;
 
 /// The longest look at one cluster.
 const LOOK: Duration = Duration::from_secs(30);
@@ -84,16 +86,26 @@ impl Check {
     }
 }
 
+/// Everything that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Examined {
+    /// One row for each thing.
+    pub checks: Vec<Check>,
+    /// Each right of each verb on each cluster that answered, and whether this session has it.
+    pub rights: Vec<RightHeld>,
+}
+
 /// Tries everything once. Bounded: each look, query and command has its own limit. `send`: each target of notifications
 /// gets a test message; otherwise it is only connected to, and the message is shown.
-pub(crate) async fn examine(plan: Plan, send: bool) -> Vec<Check> {
+pub(crate) async fn examine(plan: Plan, send: bool) -> Examined {
     let plan = Arc::new(plan);
     let tools = Tools::new(&plan, Arc::new(TopicNames::new(&plan)));
-    let (mut clusters, settings, metrics, told) = tokio::join!(
+    let (mut clusters, settings, metrics, told, registries) = tokio::join!(
         ask_both(|side| look_at_cluster(&tools, side)),
         check_settings(&tools),
         check_metrics(&plan),
-        check_targets(&plan, send)
+        check_targets(&plan, send),
+        look_at_registries(&plan)
     );
     for side in Side::BOTH {
         if let Ok(view) = &mut clusters[side] {
@@ -105,18 +117,25 @@ pub(crate) async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let mut checks = Vec::new();
     let views = clusters.as_ref().map(|seen| seen.as_ref().ok());
     // Who can't be reached is not asked what it allows.
-    let (asked, seen) = (&tools, &views);
-    let rights = ask_both(|side| async move {
+    let (of, asked, seen) = (&plan, &tools, &views);
+    let asked = ask_both(|side| async move {
         match seen[side] {
-            Some(view) => cluster::ask_rights(asked, side, view).await,
-            None => Rights::default(),
+            Some(view) => Some(rights::ask_rights(of, asked, side, view).await),
+            None => None,
         }
     });
-    let rights = rights.await;
+    let asked = asked.await;
+    let mut held = Vec::new();
     for (side, seen) in clusters.iter() {
-        match seen {
-            Ok(view) => checks.extend(cluster::check_cluster(&plan, &tools, side, view, &rights[side])),
-            Err(why) => checks.push(Check::failed(side.name(), Health::Fail, why.clone())),
+        match (seen, &asked[side]) {
+            (Ok(view), Some(asked)) => {
+                checks.extend(cluster::check_cluster(&plan, &tools, side, view, asked));
+                let of_side = rights::list_rights(&plan.rights_scope(side), side, &asked.look);
+                checks.extend(rights::check_rights(side, view, &asked.look, &of_side));
+                held.extend(of_side);
+            }
+            (Ok(_), None) => {}
+            (Err(why), _) => checks.push(Check::failed(side.name(), Health::Fail, why.clone())),
         }
     }
     checks.push(check_identities(&views));
@@ -124,6 +143,7 @@ pub(crate) async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let wanted = formats::list_wanted_topics(&plan, &views);
     let formats = ask_both(|side| formats::check_formats(&wanted, &tools, side, views[side])).await;
     checks.extend([formats.blue, formats.green]);
+    checks.extend(registries.iter().filter_map(|(side, look)| Some(check_registry(side, look.as_ref()?))));
     checks.extend(settings);
     checks.extend(metrics);
     checks.extend(told);
@@ -131,7 +151,25 @@ pub(crate) async fn examine(plan: Plan, send: bool) -> Vec<Check> {
     let path = plan.journal.clone();
     let journal = tokio::task::spawn_blocking(move || check_journal(&path)).await;
     checks.push(journal.unwrap_or_else(|e| Check::new("journal", Health::Unknown, e.to_string())));
-    checks
+    Examined { checks, rights: held }
+}
+
+/// One registry of the plan. Nothing is written, so whether it may be written to is not told.
+fn check_registry(side: Side, look: &Result<RegistryLook, Trouble>) -> Check {
+    let what = format!("registry of {side}");
+    let look = match look {
+        Ok(look) => look,
+        Err(why) => return Check::failed(what, Health::Fail, why.clone()),
+    };
+    let words = |of: &[Trouble]| of.iter().map(|t| format!("; {}", t.what)).collect::<String>();
+    let found = format!("{}{}{}", look.found, words(&look.unread), words(&look.doubts));
+    let health = match (look.unread.is_empty(), look.doubts.is_empty()) {
+        (false, _) => Health::Unknown,
+        (true, false) => Health::Warn,
+        (true, true) => Health::Ok,
+    };
+    let advice = look.unread.first().or(look.doubts.first()).map(|t| t.advice.clone());
+    Check::new(what, health, found).advised(advice.unwrap_or_default())
 }
 
 /// The clients that will read and write records: what `cutover` stops, they have to bring to an end.

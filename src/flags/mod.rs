@@ -110,8 +110,12 @@ impl Provider {
                 Ok(ProviderReading::Known { state, at: seen.changed, detail: seen.detail })
             }
             ProviderPlan::Command { get, timeout_ms, dir, .. } => {
-                let run =
-                    CommandRun { argv: self.plan.fill_arguments(get, &self.names, None), dir, timeout_ms: *timeout_ms };
+                let run = CommandRun {
+                    argv: self.plan.fill_arguments(get, &self.names, None),
+                    dir,
+                    timeout_ms: *timeout_ms,
+                    secret: false,
+                };
                 let word = run.read_word("the state as one word").await?;
                 let state = self.own_state(&word, &run.visible_command())?;
                 Ok(ProviderReading::Known { state, at: None, detail: format!("by {}", run.visible_command()) })
@@ -147,7 +151,7 @@ impl Provider {
                     ));
                 };
                 let argv = self.plan.fill_arguments(argv, &self.names, Some(state));
-                let run = CommandRun { argv, dir, timeout_ms: *timeout_ms };
+                let run = CommandRun { argv, dir, timeout_ms: *timeout_ms, secret: false };
                 match run.capture_output().await {
                     // Exit code 0 is the command's word, and no more: what it started may not be done yet.
                     Ok(_) => Ok(self.read_back(state, None).await),

@@ -48,6 +48,7 @@ async fn try_address(plan: &Plan, pod: &str, side: Side, (host, port): &(String,
         argv: connectivity.fill_command(pod, host, *port),
         dir: &connectivity.dir,
         timeout_ms: connectivity.timeout_ms,
+        secret: false,
     };
     let outcome = match run.capture_output().await {
         Ok(_) => ReachOutcome::Reached,

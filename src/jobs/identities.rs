@@ -156,11 +156,14 @@ impl RecordIdentities {
     }
 }
 
+/// An id, and what takes its place; an inner `None`: it stays as it is.
+type PlaceAtHand = Cell<Option<(u32, Option<u128>)>>;
+
 /// Makes identities of one side's records. It waits for a registry when a record carries an id for the first time.
 pub(crate) struct RecordIdentifier {
     side: Side,
     asks: Option<(Arc<Sides<SchemaBook>>, Handle)>,
-    at_hand: [Cell<Option<(u32, Option<u128>)>>; AT_HAND],
+    at_hand: [PlaceAtHand; AT_HAND],
     /// By topic.
     tallies: RefCell<BTreeMap<String, FrameTally>>,
     seen: Seen,

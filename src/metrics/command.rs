@@ -8,7 +8,7 @@ use crate::base::sanitise::visible_text;
 use crate::net::process::CommandRun;
 
 pub(super) async fn ask_command(argv: Vec<String>, dir: &Path, timeout_ms: u64) -> Result<MetricValue, Trouble> {
-    let run = CommandRun { argv, dir, timeout_ms };
+    let run = CommandRun { argv, dir, timeout_ms, secret: false };
     let word = run.read_word("one number").await?;
     // `nan` and `inf` are numbers to Rust: they are refused with all that is not finite.
     match word.parse::<f64>() {

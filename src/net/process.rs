@@ -16,6 +16,7 @@ use crate::base::redact;
 use crate::base::sanitise::visible_text;
 use crate::base::{Trouble, lock_unpoisoned};
 use crate::plan::provider::command_line;
+use crate::plan::secrets::SecretCommand;
 
 /// Commands that run at once, over all groups and producers: a bastion is small, and an API server has limits.
 static AT_ONCE: Semaphore = Semaphore::const_new(8);
@@ -36,6 +37,32 @@ pub(crate) struct CommandRun<'a> {
     pub dir: &'a Path,
     /// How long it may take, ms.
     pub timeout_ms: u64,
+    /// It prints a secret: nothing that it says is repeated, on standard error neither.
+    pub secret: bool,
+}
+
+/// What a command that prints a secret printed. It runs on a thread and a runtime of its own: who needs a secret may be in
+/// the middle of another one, or have none. Bounded by the command's time limit.
+///
+/// # Errors
+/// It could not be started, took too long, failed, or printed more than is kept: in words without any of its own.
+pub(crate) fn run_secret_command(command: &SecretCommand) -> Result<Vec<u8>, Trouble> {
+    let SecretCommand { argv, dir, timeout_ms } = command;
+    let run = CommandRun { argv: argv.clone(), dir, timeout_ms: *timeout_ms, secret: true };
+    let on_its_own = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Trouble::new(format!("no runtime: {e}"), "check the limits of this user"))?;
+        runtime.block_on(run.capture_output()).map_err(|failed| failed.why)
+    };
+    let ended = std::thread::scope(|scope| scope.spawn(on_its_own).join());
+    let printed = ended.unwrap_or_else(|_| Err(Trouble::new("the thread that ran it ended early", "")))?;
+    match printed.len() < KEPT {
+        true => Ok(printed),
+        false => {
+            let what = format!("{} printed {KEPT} bytes or more, which is no secret", run.visible_command());
+            Err(Trouble::new(what, "let it print the secret, and nothing else, on standard output"))
+        }
+    }
 }
 
 /// Why a command failed.
@@ -159,7 +186,7 @@ impl CommandRun<'_> {
             (None, Some(signal)) => format!("signal {signal}"),
             (None, None) => status.to_string(),
         };
-        let said = last_line(&err);
+        let said = if self.secret { String::new() } else { last_line(&err) };
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         Err(failed(format!("{} failed ({how}){said}", self.visible_command()), "run it by hand to see all it says"))
     }

@@ -8,8 +8,10 @@ use toml::de::DeValue;
 use super::metrics::{self, Credentials};
 use super::model::{ClusterPlan, RegistryPlan};
 use super::properties::bearer::{self, TokenCommand};
+use super::providers::read_argv_checked;
 use super::reader::{Field, TableReader};
-use super::secrets::{ClientValue, Secret};
+use super::secrets::{ClientValue, Secret, SecretCommand};
+use super::sections::read_positive_duration;
 use super::{address, properties};
 use crate::base::sanitise::{quoted_name, visible_name};
 use crate::base::{Sides, redact};
@@ -120,7 +122,10 @@ fn refuse_credentials(f: &Field<'_>) -> Option<String> {
     None
 }
 
-/// A secret: `{ env = "X" }`, `{ file = "..." }`, or text, which is warned about. The redactor knows it from here on.
+/// How long a command that prints a secret may take when the plan does not say, ms.
+const SECRET_TIMEOUT_MS: u64 = 10_000;
+
+/// A secret: `{ env = "X" }`, `{ file = "..." }`, `{ command = [...] }`, or text, which is warned about. The redactor knows it from here on.
 pub(super) fn read_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let secret = read_unlearned_secret(field, base)?;
     secret.tell_redactor(&field.label, false);
@@ -153,9 +158,19 @@ fn read_unlearned_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
     let mut t = field.table()?;
     let env = t.get("env");
     let file = t.get("file");
-    let secret = match (env, file) {
-        (Some(env), None) => env.name().map(Secret::Env),
-        (None, Some(file)) => file.name().map(|path| {
+    let command = t.get("command");
+    let timeout_ms = command.as_ref().and_then(|_| read_positive_duration(&mut t, "timeout"));
+    let secret = match (env, file, command) {
+        (Some(env), None, None) => env.name().map(Secret::Env),
+        (None, None, Some(command)) => read_argv_checked(&command, &|_, _| {}).map(|argv| {
+            let timeout_ms = timeout_ms.unwrap_or(SECRET_TIMEOUT_MS);
+            let secret = Secret::Command(SecretCommand { argv, dir: base.to_owned(), timeout_ms });
+            if let Some(doubt) = secret.describe_doubt() {
+                command.warning(doubt, None);
+            }
+            secret
+        }),
+        (None, Some(file), None) => file.name().map(|path| {
             let secret = Secret::File(base.join(path));
             if let Some(doubt) = secret.describe_doubt() {
                 file.warning(doubt, None);
@@ -164,7 +179,7 @@ fn read_unlearned_secret(field: &Field<'_>, base: &Path) -> Option<Secret> {
         }),
         _ => {
             field.error(
-                "a secret is named by exactly one of \"env\" and \"file\"",
+                "a secret is named by exactly one of \"env\", \"file\" and \"command\"",
                 Some("write { env = \"VARIABLE\" } or { file = \"PATH\" }".to_owned()),
             );
             None
@@ -210,7 +225,7 @@ pub(super) fn read_client(t: &TableReader<'_>, base: &Path) -> BTreeMap<String, 
         let value = match field.value {
             DeValue::Table(inner) => {
                 let mut keys = inner.iter().map(|(k, _)| k.get_ref().as_ref());
-                let is_named = keys.any(|k| k == "env" || k == "file");
+                let is_named = keys.any(|k| matches!(k, "env" | "file" | "command"));
                 let is_secret = properties::is_secret(&key) || is_named;
                 // All of `sasl.oauthbearer.` counts as secret by its beginning;
                 // a table in it that only leads on to further names is none.

@@ -208,6 +208,10 @@ fn write_cluster(out: &mut PlanWriter, side: Side, found: FoundCluster<'_>) {
             },
             ClientValue::Secret(Secret::Env(name)) => format!("{{ env = {} }}", quote_toml(name)),
             ClientValue::Secret(Secret::File(path)) => format!("{{ file = {} }}", quote_toml(&path.to_string_lossy())),
+            ClientValue::Secret(Secret::Command(command)) => {
+                let words: Vec<String> = command.argv.iter().map(|word| quote_toml(word)).collect();
+                format!("{{ command = [{}] }}", words.join(", "))
+            }
             // a secret that was typed is not written down, under whatever name
             ClientValue::Plain(_) | ClientValue::Secret(Secret::Inline(_)) => {
                 format!("{{ env = \"{}\" }}", variable_of(side, key))

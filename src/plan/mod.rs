@@ -23,6 +23,7 @@ pub mod properties;
 pub mod provider;
 mod providers;
 mod reader;
+mod rights;
 mod schedule;
 pub mod secrets;
 mod sections;

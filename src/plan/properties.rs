@@ -397,7 +397,8 @@ fn property_value_trouble(row: &names::KnownProperty, value: &str, from: ValueOr
         ValueKind::Text | ValueKind::File | ValueKind::FileOrFolder => None,
         ValueKind::Command => bearer::TokenCommand::parse(value)
             .is_none()
-            .then(|| bad("a program and its arguments, as a list: [\"PROGRAM\", \"ARGUMENT\"]".into(), None)),
+            .then(|| bad("a program and its arguments, as a list: [\"PROGRAM\", \"ARGUMENT\"]".into(), None))
+            .flatten(),
         ValueKind::Bool => {
             let lower = value.to_ascii_lowercase();
             let taken = ["true", "t", "1", "false", "f", "0"].contains(&lower.as_str());

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::properties::{self, is_public};
+use super::provider::command_line;
 use crate::base::Trouble;
 use crate::base::redact;
 use crate::base::redact::HIDDEN;
@@ -27,6 +29,28 @@ impl fmt::Debug for HiddenText {
     }
 }
 
+/// A command that prints a secret, and nothing else, on standard output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretCommand {
+    /// The program and its arguments; no shell reads them.
+    pub argv: Vec<String>,
+    /// Where it runs: the plan's directory.
+    pub dir: PathBuf,
+    /// How long it may take, ms.
+    pub timeout_ms: u64,
+}
+
+/// Who runs such a command: what it printed, or why it did not, without anything that it said.
+pub type SecretRunner = fn(&SecretCommand) -> Result<Vec<u8>, Trouble>;
+
+/// Set once, when the process starts: a plan knows no processes.
+static RUNNER: OnceLock<SecretRunner> = OnceLock::new();
+
+/// From here on secrets that commands print can be read. The first one stays.
+pub fn run_commands_by(runner: SecretRunner) {
+    RUNNER.get_or_init(|| runner);
+}
+
 /// Where a secret is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
@@ -34,6 +58,8 @@ pub enum Secret {
     Env(String),
     /// In a file; one newline at its end is not part of it.
     File(PathBuf),
+    /// A command prints it; one newline at its end is not part of it.
+    Command(SecretCommand),
     /// In the plan itself, which is warned about.
     Inline(HiddenText),
 }
@@ -49,7 +75,8 @@ impl Secret {
     /// Reads the secret, and tells the redactor of it. `what` names its use in the error, e.g. `sasl.password`.
     ///
     /// # Errors
-    /// The variable is not set or empty, the file can't be read, is too large or not text: by name, never with contents.
+    /// The variable is not set or empty, the file can't be read, is too large or not text, the command failed: by name, never
+    /// with contents.
     pub fn resolve(&self, what: &str) -> Result<String, Trouble> {
         let secret = self.read_unlearned(what)?;
         // Each time: it may have been rotated since the plan was read.
@@ -78,13 +105,19 @@ impl Secret {
                 )),
             },
             Secret::File(path) => read_file(path, what),
+            Secret::Command(command) => run_command(command, what),
         }
     }
 
     /// As [`Self::read_unlearned`], for a look before it is used; `None` where that would say why not: its use says so. Only ordinary
-    /// files are read: what a pipe holds can be read once, and one that nobody writes to is waited for for ever.
+    /// files are read: what a pipe holds can be read once, and one that nobody writes to is waited for for ever. No command is
+    /// run for it: a plan is checked without doing anything.
     pub(super) fn peek(&self, what: &str) -> Option<String> {
-        let ready = !matches!(self, Secret::File(path) if !path.is_file());
+        let ready = match self {
+            Secret::File(path) => path.is_file(),
+            Secret::Command(_) => false,
+            Secret::Env(_) | Secret::Inline(_) => true,
+        };
         ready.then(|| self.read_unlearned(what).ok()).flatten()
     }
 
@@ -101,7 +134,17 @@ impl Secret {
     #[must_use]
     pub(crate) fn describe_doubt(&self) -> Option<String> {
         use std::os::unix::fs::PermissionsExt as _;
-        let Secret::File(path) = self else { return None };
+        let path = match self {
+            Secret::File(path) => path,
+            // Whoever may change it is told the secret, and runs as this user.
+            Secret::Command(command) => {
+                let program = command.program_path()?;
+                let mode = std::fs::metadata(&program).ok()?.permissions().mode();
+                let what = || format!("everyone on this machine can change {}: chmod o-w it", visible_path(&program));
+                return (mode & 0o002 != 0).then(what);
+            }
+            Secret::Env(_) | Secret::Inline(_) => return None,
+        };
         match std::fs::metadata(path) {
             Ok(meta) if meta.permissions().mode() & 0o004 != 0 => {
                 Some(format!("everyone on this machine can read {}: chmod 600 it", visible_path(path)))
@@ -125,7 +168,12 @@ fn read_file(path: &Path, what: &str) -> Result<String, Trouble> {
     if bytes.len() as u64 > MAX_SECRET {
         return Err(trouble(format!("it is larger than {MAX_SECRET} bytes")));
     }
-    let mut text = String::from_utf8(bytes).map_err(|_| trouble("it is not UTF-8 text".to_owned()))?;
+    take_text(bytes).map_err(|why| trouble(why.to_owned()))
+}
+
+/// A secret without the newline at its end. Errors: it is no text, or empty.
+fn take_text(bytes: Vec<u8>) -> Result<String, &'static str> {
+    let mut text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text")?;
     if text.ends_with('\n') {
         text.pop();
         // An editor of another system ends the line with two characters.
@@ -133,10 +181,28 @@ fn read_file(path: &Path, what: &str) -> Result<String, Trouble> {
             text.pop();
         }
     }
-    if text.is_empty() {
-        return Err(trouble("it is empty".to_owned()));
+    if text.is_empty() { Err("it is empty") } else { Ok(text) }
+}
+
+fn run_command(command: &SecretCommand, what: &str) -> Result<String, Trouble> {
+    let named = |why: Trouble| Trouble::new(format!("{what}: {}", why.what), why.advice);
+    let Some(run) = RUNNER.get() else {
+        return Err(named(Trouble::new("no command is run here to read a secret", "name it by { env } or { file }")));
+    };
+    let printed = run(command).map_err(named)?;
+    take_text(printed).map_err(|why| {
+        let line = command_line(&command.argv);
+        let advice = "let it print the secret, and nothing else, on standard output";
+        named(Trouble::new(format!("what {line} printed is no secret: {why}"), advice))
+    })
+}
+
+impl SecretCommand {
+    /// The program's file, where it is named by a path.
+    fn program_path(&self) -> Option<PathBuf> {
+        let program = self.argv.first().filter(|program| program.contains('/'))?;
+        Some(self.dir.join(program))
     }
-    Ok(text)
 }
 
 impl Serialize for Secret {
@@ -145,6 +211,7 @@ impl Serialize for Secret {
         match self {
             Secret::Env(name) => map.serialize_entry("env", name)?,
             Secret::File(path) => map.serialize_entry("file", path)?,
+            Secret::Command(command) => map.serialize_entry("command", &command_line(&command.argv))?,
             Secret::Inline(_) => map.serialize_entry("inline", HIDDEN)?,
         }
         map.end()

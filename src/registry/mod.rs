@@ -7,13 +7,16 @@
 //! followed: credentials would go along.
 
 mod answer;
+mod apicurio;
 mod client;
 mod lookup;
 mod read;
 mod write;
 
+pub use apicurio::find_native_root;
+pub(crate) use apicurio::import_archive;
 pub use client::RegistryClient;
 pub(crate) use lookup::RegistryLookup;
+pub use read::{RegistrySight, look_at_server, read_both, read_content, read_ids};
 pub(crate) use read::{find_numbers, find_schema, find_stored, read_settings_of};
-pub use read::{read_both, read_content, read_ids};
 pub(crate) use write::RegistryWriter;

@@ -12,8 +12,8 @@ use crate::base::sanitise::visible_name;
 use crate::base::{Sides, Trouble};
 use crate::schemas::{
     DEFAULT_CONTEXT, ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryEvidence, RegistryMode,
-    SchemaId, SchemaText, ScopeSettings, SettingScope, StoredSchema, SubjectContent, SubjectVersion, detect_kind,
-    encode_subject, list_ids_to_read,
+    RegistryServer, SchemaId, SchemaText, ScopeSettings, SettingScope, StoredSchema, SubjectContent, SubjectVersion,
+    detect_kind, encode_subject, list_ids_to_read,
 };
 
 /// Requests under way at a time.
@@ -27,14 +27,7 @@ const MOST: usize = 100_000;
 /// Nothing can be said of it: it can't be reached, refuses, or is no registry.
 pub async fn read_content(client: &RegistryClient) -> Result<RegistryContent, Trouble> {
     // First, and alone: where this fails nothing else has to wait for its own time limit.
-    let listed = match client.ask("/subjects?deleted=true").await? {
-        RegistryReply::Told(names) => read_names(&names).map_err(|t| name_trouble(client.side(), t))?,
-        RegistryReply::Absent | RegistryReply::NotOffered => {
-            let what = "it answers 404 to /subjects";
-            let advice = "check that `url` is what stands before /subjects (of Apicurio it ends in /apis/ccompat/v7)";
-            return Err(name_trouble(client.side(), Trouble::new(what, advice)));
-        }
-    };
+    let listed = list_all_names(client).await?;
     let evidence = gather_evidence(client).await;
     let contexts = read_context_names(client).await;
     let (subjects, unlisted) = list_subjects(client, listed, &contexts).await;
@@ -78,6 +71,39 @@ pub async fn read_content(client: &RegistryClient) -> Result<RegistryContent, Tr
         "registry read"
     );
     Ok(content)
+}
+
+/// A server as a few questions tell, which change nothing and read no schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegistrySight {
+    /// What kind of server it is.
+    pub server: RegistryServer,
+    /// How many subjects it lists, soft-deleted ones too.
+    pub subjects: usize,
+    /// What applies where neither a context nor a subject says otherwise.
+    pub global: ScopeSettings,
+}
+
+/// What a server is, and what may be read of it.
+///
+/// # Errors
+/// As [`read_content`].
+pub async fn look_at_server(client: &RegistryClient) -> Result<RegistrySight, Trouble> {
+    let subjects = list_all_names(client).await?.len();
+    let (evidence, global) = join(gather_evidence(client), read_settings(client, "")).await;
+    Ok(RegistrySight { server: detect_kind(&evidence), subjects, global })
+}
+
+/// Names of all subjects, those too of which every version is soft-deleted.
+async fn list_all_names(client: &RegistryClient) -> Result<Vec<String>, Trouble> {
+    match client.ask("/subjects?deleted=true").await? {
+        RegistryReply::Told(names) => read_names(&names).map_err(|t| name_trouble(client.side(), t)),
+        RegistryReply::Absent | RegistryReply::NotOffered => {
+            let what = "it answers 404 to /subjects";
+            let advice = "check that `url` is what stands before /subjects (of Apicurio it ends in /apis/ccompat/v7)";
+            Err(name_trouble(client.side(), Trouble::new(what, advice)))
+        }
+    }
 }
 
 /// What `GET /schemas/ids/ID` reads for these ids, into `content`: those of the other registry, or those that occur in

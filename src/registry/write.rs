@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::client::{ChangeKind, RegistryClient, name_trouble};
 use crate::base::Trouble;
-use crate::schemas::{RegistryConfig, RegistryMode, SchemaImport, SettingScope, SubjectVersion, encode_subject};
+use crate::schemas::{
+    RegistryConfig, RegistryMode, SchemaImport, SchemaText, SettingScope, SubjectVersion, encode_subject,
+};
 
 /// The part that can change a registry. Only made for whoever holds the right to change something.
 pub(crate) struct RegistryWriter<'a> {
@@ -45,13 +47,18 @@ impl<'a> RegistryWriter<'a> {
 
     /// Imports a version with its number and id.
     pub(crate) async fn import_version(&self, import: &SchemaImport) -> Result<(), Trouble> {
-        let schema = &import.schema;
-        let mut body = json!({
-            "schemaType": String::from(schema.format.clone()),
-            "schema": schema.text,
-            "id": import.id,
-            "version": import.at.version,
-        });
+        let ids = json!({ "id": import.id, "version": import.at.version });
+        self.post_schema(&import.at.subject, &import.schema, ids).await
+    }
+
+    /// Registers a schema: the server gives its id and its number, those that it has where it has it already.
+    pub(crate) async fn register_schema(&self, subject: &str, schema: &SchemaText) -> Result<(), Trouble> {
+        self.post_schema(subject, schema, json!({})).await
+    }
+
+    async fn post_schema(&self, subject: &str, schema: &SchemaText, mut body: Value) -> Result<(), Trouble> {
+        body["schemaType"] = json!(String::from(schema.format.clone()));
+        body["schema"] = json!(schema.text);
         if !schema.references.is_empty() {
             body["references"] = json!(schema.references);
         }
@@ -60,7 +67,7 @@ impl<'a> RegistryWriter<'a> {
                 body[key] = value.clone();
             }
         }
-        let path = format!("/subjects/{}/versions", self.write_segment(&import.at.subject)?);
+        let path = format!("/subjects/{}/versions", self.write_segment(subject)?);
         self.client.change(ChangeKind::Post, &path, Some(&body)).await.map(drop)
     }
 

@@ -12,8 +12,8 @@ use records::{record_ids_to_json, write_record_ids};
 use crate::base::sanitise::visible_name;
 use crate::base::{Side, Sides};
 use crate::schemas::{
-    ImportObstacle, Keeping, ModeSwitch, RegistryKind, SchemaCopyReport, SchemaFinding, SchemaImport, SchemaImportPlan,
-    SchemaSeverity, SchemaSurvey, SchemaVerdict, SettingWrite,
+    ImportManner, ImportObstacle, Keeping, ModeSwitch, NewId, RegistryKind, SchemaCopyReport, SchemaFinding,
+    SchemaImport, SchemaImportPlan, SchemaSeverity, SchemaSurvey, SchemaVerdict, SettingWrite,
 };
 
 /// Version of the JSON.
@@ -118,7 +118,7 @@ fn write_left(out: &mut String, left: usize) {
 
 /// The steps of a copy, and what is left out of it.
 fn write_plan(out: &mut String, plan: &SchemaImportPlan) {
-    let SchemaImportPlan { probe_first, modes, imports, settings, obstacles } = plan;
+    let SchemaImportPlan { manner, records, probe_first, modes, imports, settings, obstacles, known: _ } = plan;
     let mut steps: Vec<(String, Vec<String>)> = Vec::new();
     if *probe_first {
         let words = "try a throw-away id in a throw-away subject and read it back: does green keep ids?";
@@ -129,7 +129,17 @@ fn write_plan(out: &mut String, plan: &SchemaImportPlan) {
         steps.push((words, modes.iter().map(describe_switch).collect()));
     }
     if !imports.is_empty() {
-        let words = format!("import {}, what is referenced first:", count_of(imports.len(), "version"));
+        let versions = count_of(imports.len(), "version");
+        let words = match manner {
+            ImportManner::WithIds => format!("import {versions}, what is referenced first:"),
+            ImportManner::Native => {
+                format!("give {versions} to the server's own import, which keeps ids and takes an empty registry only:")
+            }
+            ImportManner::NewIds => format!(
+                "REGISTER {versions} WITH NEW IDS, what is referenced first ({}, and can't be read through green):",
+                describe_carried(*records)
+            ),
+        };
         steps.push((words, imports.iter().map(describe_import).collect()));
     }
     if !settings.is_empty() {
@@ -158,6 +168,14 @@ fn advise_obstacle(obstacle: &ImportObstacle) -> AdvisedRow<ImportObstacle> {
 
 fn count_of(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn describe_carried(records: Option<u64>) -> String {
+    match records {
+        Some(1) => "1 key or value that was read carries an id of now".to_owned(),
+        Some(n) => format!("{n} keys and values that were read carry the ids of now"),
+        None => "how many records carry the ids of now was not counted".to_owned(),
+    }
 }
 
 fn describe_switch(switch: &ModeSwitch) -> String {
@@ -218,6 +236,13 @@ pub fn copy_to_text(report: &SchemaCopyReport) -> String {
         count_of(report.set.len(), "setting"),
     );
     write_words(&mut out, "", 2, &done);
+    if !report.new_ids.is_empty() {
+        write_words(&mut out, "", 2, &format!("Registered with new ids ({}):", report.new_ids.len()));
+        for NewId { at, ids } in report.new_ids.iter().take(SHOWN) {
+            write_words(&mut out, "  - ", 4, &format!("{at}: {} on blue, {} on green", ids.blue, ids.green));
+        }
+        write_left(&mut out, report.new_ids.len().saturating_sub(SHOWN));
+    }
     if !report.left_out.is_empty() {
         write_words(&mut out, "", 2, &format!("Left out at the last moment ({}):", report.left_out.len()));
         write_advised(&mut out, report.left_out.iter().map(advise_obstacle).collect());
@@ -237,6 +262,7 @@ pub fn copy_to_json(report: &SchemaCopyReport, exit_code: u8) -> Value {
         "schema": SCHEMA,
         "exit_code": exit_code,
         "imported": report.imported,
+        "new_ids": report.new_ids,
         "deleted": report.deleted,
         "restored": report.restored,
         "set": report.set,
@@ -291,6 +317,8 @@ fn plan_to_json(plan: &SchemaImportPlan) -> Value {
     });
     let obstacles = plan.obstacles.iter().map(obstacle_to_json);
     json!({
+        "manner": plan.manner,
+        "records": plan.records,
         "probe_first": plan.probe_first,
         "modes": plan.modes,
         "imports": imports.collect::<Vec<Value>>(),

@@ -55,6 +55,42 @@ fn the_page_of_commands_is_what_the_arguments_say() {
     assert_eq!(found, wanted, "docs/cli.md drifted: run UPDATE_PAGES=1 cargo test --test cli");
 }
 
+/// The page of rights with its tables made anew.
+#[test]
+fn the_page_of_rights_is_what_the_table_says() {
+    let path = page("docs/rights.md");
+    let found = std::fs::read_to_string(&path).expect("docs/rights.md");
+    let (before, rest) = found.split_once("cargo test --test cli -->").expect("the beginning of the table");
+    let (_, after) = rest.split_once("<!-- end of table -->").expect("the end of the table");
+    let tables = cutover::rights::page::markdown_tables();
+    let wanted = format!("{before}cargo test --test cli -->\n{tables}\n<!-- end of table -->{after}");
+    if std::env::var_os("UPDATE_PAGES").is_some() {
+        std::fs::write(&path, &wanted).expect("docs/rights.md can be written");
+    }
+    let found = std::fs::read_to_string(&path).expect("docs/rights.md");
+    assert_eq!(found, wanted, "docs/rights.md drifted: run UPDATE_PAGES=1 cargo test --test cli");
+}
+
+/// The lines that grant a role: from the plan alone, and for no one but a principal that is named whole.
+#[test]
+fn the_lines_of_a_role_need_no_network() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let groups =
+        "[[groups]]\nname = \"loan audit\"\ntopics = [\"loans\"]\n[[groups]]\nname = \"*\"\ntopics = [\"loans\"]\n";
+    let path = plan(dir.path(), &(two("b.invalid:1", "g.invalid:2") + groups));
+    let run = |args: &[&str]| cutover(&[&["--plan", path.to_str().expect("a path"), "doctor"], args].concat());
+    let told = run(&["--acls", "read-only", "--principal", "User:view"]);
+    let text = out(&told);
+    assert_eq!(told.status.code(), Some(1), "{text}{}", err(&told));
+    assert!(text.contains("--bootstrap-server g.invalid:2") && text.contains("--group='loan audit'"), "{text}");
+    assert!(text.contains("# NOT GRANTED: group \"*\""), "{text}");
+    for args in
+        [&["--acls", "read-only"][..], &["--principal", "User:x"], &["--acls", "operator", "--principal", "User:*"]]
+    {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
 /// The page with the table of metric families made anew, and every name on it looked up.
 #[test]
 fn the_page_of_metrics_is_what_is_exposed() {

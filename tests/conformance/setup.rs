@@ -94,9 +94,12 @@ impl Case {
     }
 }
 
+/// A topic, what is changed of it (name, operation, value), and whether it is only tried.
+type Alteration<'a> = (&'a str, &'a [(&'a str, i8, Option<&'a str>)], bool);
+
 pub fn settings(case: &mut Case) {
     case.topic("t", 1, &[("segment.ms", "7000")]);
-    let alterations: [(&str, &[(&str, i8, Option<&str>)], bool); 8] = [
+    let alterations: [Alteration<'_>; 8] = [
         ("t", &[("retention.ms", SET, Some("5000"))], true),
         ("t", &[("retention.ms", SET, Some("soon"))], false),
         ("t", &[("no.such.setting", SET, Some("1"))], false),

@@ -464,6 +464,47 @@ fn the_verbs_say_what_does_not_fit_and_no_password() {
     }
 }
 
+/// A command prints the password; where it does not, that is said without a word of what it said.
+#[test]
+fn a_command_may_tell_a_secret_and_nothing_of_it_is_repeated() {
+    let d = doors();
+    let plan = |command: &str| {
+        let client = format!(
+            "\"security.protocol\" = \"SASL_SSL\"\n\"sasl.mechanism\" = \"SCRAM-SHA-512\"\n\"sasl.username\" = \"both\"\n\
+             \"sasl.password\" = {{ command = {command} }}\n\"ssl.ca.location\" = {:?}\n",
+            d.file("ca.pem")
+        );
+        format!(
+            "[migration]\nname = \"auth\"\n[clusters.blue]\nbootstrap = {:?}\n[clusters.blue.client]\n{client}\
+             [clusters.green]\nbootstrap = {:?}\n",
+            d.at("127.0.0.1", "TLS"),
+            pair().green.bootstrap
+        )
+    };
+    let desk = Desk::new(&plan("[\"cat\", \"pw\"]"));
+    std::fs::write(desk.path().join("pw"), format!("{PASSWORD}\n")).unwrap();
+    let lag = desk.run(&["--log", "log", "lag", "--json"]);
+    assert_eq!(lag.code, Some(0), "{}{}", lag.out, lag.err);
+    assert!(!format!("{}{}", lag.out, lag.err).contains("c4nary"), "{}{}", lag.out, lag.err);
+    assert!(!std::fs::read_to_string(desk.path().join("log")).unwrap().contains("c4nary"));
+    let script = "printf c4nary-of-stdout\necho c4nary-of-stderr >&2\nexit 3\n";
+    for (command, words) in [
+        ("[\"sh\", \"fails\"]", "failed (exit code 3)"),
+        ("[\"sleep\", \"60\"], timeout = \"1s\"", "took longer than 1s and was ended"),
+        ("[\"head\", \"-c\", \"100000\", \"/dev/zero\"]", "printed 65536 bytes or more"),
+        ("[\"true\"]", "it is empty"),
+        ("[\"no-such-program\"]", "can't start no-such-program"),
+    ] {
+        let desk = Desk::new(&plan(command));
+        std::fs::write(desk.path().join("fails"), script).unwrap();
+        let ran = desk.run(&["--log", "log", "lag", "--json"]);
+        let said = format!("{}{}{}", ran.out, ran.err, std::fs::read_to_string(desk.path().join("log")).unwrap());
+        assert!(ran.code == Some(4) && said.contains(words), "{command}: {:?} {said}", ran.code);
+        assert!(said.contains("sasl.password") && !said.contains("c4nary"), "{command}: {said}");
+        assert_eq!(desk.run(&["plan", "check"]).code, Some(0), "it is not run for a check");
+    }
+}
+
 /// What somebody has for Java's tools becomes a plan that connects, and no secret is in it.
 #[test]
 fn a_file_of_javas_client_becomes_a_plan() {

@@ -43,6 +43,7 @@ mod groups;
 mod init;
 mod inventory;
 mod kit;
+mod least;
 mod metrics;
 mod names;
 mod offsets;

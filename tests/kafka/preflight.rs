@@ -78,7 +78,7 @@ impl Secured {
         assert!(answer.results.iter().all(|r| r.error_code == 0), "{answer:?}");
     }
 
-    fn set_quotas(&self, quotas: &[(&[(&str, Option<&str>)], &str, f64)]) {
+    fn set_quotas(&self, quotas: &[Quota<'_>]) {
         let part = |(kind, name): &(&str, Option<&str>)| {
             EntityData::default().with_entity_type(text(kind)).with_entity_name(name.map(text))
         };
@@ -136,11 +136,16 @@ fn allow(operation: Operation, resource: (Resource, &str), who: &str) -> Acl {
     make_acl(Permission::Allow, operation, resource, who)
 }
 
+/// A topic with its partitions and settings.
+type Topic<'a> = (&'a str, i32, &'a [(&'a str, &'a str)]);
+/// Whom a quota is for, its name, its value.
+type Quota<'a> = (&'a [(&'a str, Option<&'a str>)], &'a str, f64);
+
 /// What both clusters have in the beginning.
 fn seed_alike(cluster: &Secured) {
     use Operation as O;
     use Resource as R;
-    let topics: [(&str, i32, &[(&str, &str)]); 5] = [
+    let topics: [Topic<'_>; 5] = [
         ("orders", 4, &[("retention.ms", "259200000"), ("max.message.bytes", "2097152")]),
         ("audit", 1, &[("cleanup.policy", "compact")]),
         ("payments", 2, &[]),

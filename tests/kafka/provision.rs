@@ -250,11 +250,11 @@ fn list_odd_acls() -> BTreeSet<Acl> {
         };
         let prefixed = n % 4 == 1 && resource != R::Cluster && name != "*";
         Acl {
-            permission: if n % 11 == 0 { Permission::Deny } else { Permission::Allow },
+            permission: if n.is_multiple_of(11) { Permission::Deny } else { Permission::Allow },
             operation,
             pattern: if prefixed { AclPattern::Prefixed } else { AclPattern::Literal },
-            host: if n % 5 == 0 { "*".to_owned() } else { format!("10.1.{}.{}", n / 250, n % 250) },
-            ..Acl::deny_write(resource, &name, &principal(n))
+            host: if n.is_multiple_of(5) { "*".to_owned() } else { format!("10.1.{}.{}", n / 250, n % 250) },
+            ..Acl::deny_write(resource, &name, principal(n))
         }
     };
     // Some of them come out alike.

@@ -6,8 +6,8 @@ use cutover::base::{Side, Sides};
 use cutover::plan::Plan;
 use cutover::registry::{RegistryClient, read_both, read_content};
 use cutover::schemas::{
-    Keeping, MeaningLayer, RegistryAnswer, RegistryContent, RegistryKind, SchemaFinding, SchemaId, SchemaParity,
-    SchemaSeverity, SchemaVerdict, SubjectVersion, compare_contents, identify_schemas, plan_imports,
+    ImportTerms, Keeping, MeaningLayer, RegistryAnswer, RegistryContent, RegistryKind, SchemaFinding, SchemaId,
+    SchemaParity, SchemaSeverity, SchemaVerdict, SubjectVersion, compare_contents, identify_schemas, plan_imports,
 };
 use serde_json::{Value, json};
 
@@ -224,8 +224,11 @@ async fn what_the_recorded_registry_did_is_found() {
     let id = SchemaId::of_default(91_000);
     assert_eq!(parity.findings[0], SchemaFinding::IdReadsOther { id, layer: MeaningLayer::Encoding, used_by });
     assert_eq!(parity.findings[0].severity_of(), SchemaSeverity::Grave);
-    let plan =
-        plan_imports(&both.blue, &both.green, &cutover::schemas::ImportTerms { ids: Keeping::Keeps, records: None });
+    let plan = plan_imports(
+        &both.blue,
+        &both.green,
+        &ImportTerms { ids: Keeping::Keeps, ..ImportTerms::before_probe(&both.green) },
+    );
     assert_eq!((plan.imports.len(), plan.obstacles.len()), (0, 1), "{plan:#?}");
 }
 

@@ -45,6 +45,9 @@ pub struct ClusterView {
     /// why: of these alone it is not known whether they exist.
     #[serde(default)]
     pub hidden_topics: BTreeMap<String, Trouble>,
+    /// Why topics may be missing from the list; `None`: none can be, or not all were asked for.
+    #[serde(default)]
+    pub left_out: Option<Trouble>,
     /// Why groups may be missing from the list, where a broker did not list those it coordinates.
     #[serde(default)]
     pub unlisted: Option<Trouble>,

@@ -2,7 +2,7 @@
 //!
 //! Kafka filters its lists in silence: Metadata shows the topics that a principal may DESCRIBE, ListGroups the groups it may
 //! DESCRIBE unless it may DESCRIBE the cluster, and each broker lists only the groups that it coordinates. So a list says
-//! that something is *not* there only when nothing can have been left out of it.
+//! that something is *not* there only when nothing can have been left out of it. Of topics [`super::listing`] proves that.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,27 +47,6 @@ impl Default for Shown {
     /// Everything: what is observed of a cluster without an authorizer.
     fn default() -> Self {
         Shown::Operations(Operations::ALL)
-    }
-}
-
-impl Shown {
-    /// Why a topic that is not in the list may exist all the same. No broker says whether it left topics out: only who
-    /// may do everything with the cluster counts as one to whom all are shown.
-    #[must_use]
-    pub fn topics_hidden(&self, side: Side) -> Option<Trouble> {
-        const EVERYTHING: [Operation; 4] =
-            [Operation::Alter, Operation::Describe, Operation::ClusterAction, Operation::AlterConfigs];
-        match self {
-            Shown::Operations(may) if EVERYTHING.into_iter().all(|o| may.allows_operation(o)) => None,
-            Shown::Operations(_) => Some(Trouble::new(
-                format!("this principal is shown only those topics of {side} that it may DESCRIBE"),
-                "grant it DESCRIBE on the topics (`kafka-acls.sh --add --operation Describe --topic '*'`)",
-            )),
-            Shown::Unknown(why) => Some(Trouble::new(
-                format!("whether all topics of {side} are shown can't be told: {why}"),
-                why.advice.clone(),
-            )),
-        }
     }
 }
 
@@ -128,10 +107,11 @@ impl ClusterView {
         }
     }
 
-    /// Why a topic that is not in the list may exist all the same; `None`: all there are are in it.
+    /// Why a topic that is not in the list may exist all the same; `None`: all there are are in it
+    /// ([`super::listing`] has the proof).
     #[must_use]
-    pub fn topics_hidden(&self, side: Side) -> Option<Trouble> {
-        self.shown.topics_hidden(side)
+    pub fn topics_hidden(&self) -> Option<&Trouble> {
+        self.left_out.as_ref()
     }
 }
 
@@ -151,10 +131,9 @@ mod tests {
     #[test]
     fn a_list_proves_absence_only_where_nothing_can_be_left_out() {
         let mut view = ClusterView::default();
-        assert_eq!((view.groups_hidden(Side::Blue), view.topics_hidden(Side::Blue)), (None, None));
+        assert_eq!((view.groups_hidden(Side::Blue), view.topics_hidden()), (None, None));
         view.shown = Shown::Operations(Operations(1 << 8));
         assert_eq!(view.groups_hidden(Side::Blue), None, "who may DESCRIBE the cluster is shown every group");
-        assert!(view.topics_hidden(Side::Blue).is_some(), "and not every topic");
         view.shown = Shown::Operations(Operations(0));
         let why = view.groups_hidden(Side::Green).unwrap();
         assert!(why.what.contains("green") && why.what.contains("DESCRIBE on Cluster missing"), "{why:?}");

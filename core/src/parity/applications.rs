@@ -12,7 +12,7 @@ use crate::base::{Side, Sides, Trouble};
 use crate::estate::application::{reads_nothing, streams_evidence, streams_topics};
 use crate::estate::inventory::Inventory;
 use crate::estate::release::KafkaRelease;
-use crate::estate::transactions::Answer;
+use crate::estate::transactions::{Answer, Unavailable};
 use crate::estate::{ClusterView, GroupKind, GroupView};
 
 /// What was seen of who works with both clusters.
@@ -160,13 +160,12 @@ fn look_transactional_ids(seen: &Seen<'_>) -> Sight {
         }
     }
     sight.note_unseen(why_untold(&seen.look.transactional_ids, Side::Blue, "the transactional ids"));
-    // Coordinators leave out the ids that this principal may not DESCRIBE and don't say so: as with topics.
-    let hidden = match &seen.look.blue {
-        Ok(view) => view
-            .topics_hidden(Side::Blue)
-            .map(|why| Trouble::new("transactional ids of blue may be hidden from this principal", why.advice)),
-        Err(why) => Some(why.clone()),
-    };
+    // Coordinators leave out the ids that a principal may not DESCRIBE, and don't say so.
+    let filtered = !matches!(seen.clusters.blue.acls, Answer::Unavailable(Unavailable::NoAuthorizer));
+    let hidden = filtered.then(|| {
+        let what = "transactional ids of blue that this principal may not DESCRIBE are hidden from it without a word";
+        Trouble::new(what, "list them as a super user: kafka-transactions.sh --bootstrap-server BLUE list")
+    });
     sight.note_unseen(hidden);
     sight
 }

@@ -81,7 +81,12 @@ fn judge_subject(about: ParitySubject, findings: &[&SchemaFinding], is_copied: b
     };
     let by_hand = (!advice.is_empty()).then_some(Mend::ByHand(advice));
     let mend = if is_copied { Some(Mend::Import) } else { by_hand };
-    ParityRow::new((AREA, about), state, gravity, why).with_mend(mend)
+    let versions = findings.iter().find_map(|finding| match finding {
+        SchemaFinding::SubjectMissing { versions: 1, .. } => Some("1 version".to_owned()),
+        SchemaFinding::SubjectMissing { versions, .. } => Some(format!("{versions} versions")),
+        _ => None,
+    });
+    ParityRow::new((AREA, about), state, gravity, why).with_sides(versions, None).with_mend(mend)
 }
 
 #[cfg(test)]

@@ -492,6 +492,12 @@ impl TopicSettings<'_> {
         }
         match limits.plan_bounds(wanted) {
             Some(planned) => {
+                // What somebody chose is chosen on green too, also where it is the default there today.
+                let chosen = blue.iter().filter(|(name, setting)| {
+                    let known = is_timestamp_limit(name) && defaults.knows_setting(name) == Some(true);
+                    known && setting.source.is_explicit()
+                });
+                new.settings.extend(chosen.filter_map(|(name, setting)| Some((name.clone(), setting.value.clone()?))));
                 new.settings.extend(planned.into_iter().map(|(name, value)| (name.to_owned(), value.to_string())));
             }
             None if !explicit || wanted.is_unbounded() => {}

@@ -32,7 +32,9 @@ impl Scene {
                 transactional_ids: ["pay-1".to_owned()].into(),
             },
         };
-        let of = |side| Inventory { release, ..cluster(side) };
+        // What the kit's ACLs say stands in other tests: whoever asks an authorizer may be shown a part.
+        let acls = Answer::Unavailable(Unavailable::NoAuthorizer);
+        let of = |side| Inventory { release, acls: acls.clone(), ..cluster(side) };
         Scene { look, blue: of(Side::Blue), green: of(Side::Green) }
     }
 
@@ -165,7 +167,7 @@ fn what_can_not_be_seen_is_unknown_and_never_clear() {
         }
     }
     let mut scene = Scene::quiet();
-    scene.look.blue.as_mut().unwrap().shown = Shown::Operations(Operations(1 << 8)); // DESCRIBE alone
+    scene.blue.acls = Answer::Told(BTreeSet::new());
     let state = &scene.flags()[&RedFlagKind::TransactionalIds].state;
     assert!(matches!(state, RedFlagState::Unknown(_)), "coordinators leave ids out in silence: {state:?}");
     scene.look.transactional_ids = Answer::Told(BTreeSet::from(["other".to_owned()]));

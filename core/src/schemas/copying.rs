@@ -10,7 +10,7 @@ use super::obstacle::ImportObstacle;
 use super::subject::SubjectVersion;
 use super::survey::SchemaSurvey;
 use crate::base::sanitise::{visible_name, visible_text};
-use crate::base::{Trouble, TroubleClass};
+use crate::base::{Sides, Trouble, TroubleClass};
 
 /// One fact of a copy. What is meant is on disk before it is tried, what came of it after it was read back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,22 @@ pub enum SchemaCopyFact {
         /// Which.
         at: SubjectVersion,
         /// What is not as it was meant; `None`: all of it is there.
+        trouble: Option<String>,
+    },
+    /// A version is to be registered anew: green gives it an id of its own.
+    RegisterIntended {
+        /// Which, by its number on blue.
+        at: SubjectVersion,
+        /// Its id on blue.
+        id: u32,
+    },
+    /// What came of it, as it was read back.
+    RegisterEnded {
+        /// Which, by its number on blue.
+        at: SubjectVersion,
+        /// Its id on green; `None`: it has none.
+        id: Option<u32>,
+        /// What is not as it was meant; `None`: it is there, and its id reads it.
         trouble: Option<String>,
     },
     /// A version that this copy has imported is to be soft-deleted, as it is on blue.
@@ -134,6 +150,11 @@ impl SchemaCopyFact {
             F::ModeRestored { subject } => format!("{} has its own mode back", visible_name(subject)),
             F::ImportIntended { at, id, .. } => format!("imports {at} with id {id}"),
             F::ImportEnded { at, trouble } => ended(at.to_string(), "imported", trouble),
+            F::RegisterIntended { at, id } => format!("registers {at} anew, with another id than {id}"),
+            F::RegisterEnded { at, id, trouble } => {
+                let id = id.map(|id| format!(" with id {id}")).unwrap_or_default();
+                ended(format!("{at}{id}"), "registered", trouble)
+            }
             F::DeleteIntended { at } => format!("soft-deletes {at} again, as on blue"),
             F::DeleteEnded { at, trouble } => ended(at.to_string(), "soft-deleted", trouble),
             F::SettingIntended { scope } => format!("sets compatibility and mode of {scope}"),
@@ -189,6 +210,15 @@ impl UnfinishedCopy {
     }
 }
 
+/// A version whose id changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewId {
+    /// Which, by its number on blue.
+    pub at: SubjectVersion,
+    /// Its id on each side.
+    pub ids: Sides<u32>,
+}
+
 /// What a copy came to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SchemaCopyReport {
@@ -196,6 +226,8 @@ pub struct SchemaCopyReport {
     pub before: Option<SchemaSurvey>,
     /// Versions that it imported, each read back.
     pub imported: Vec<SubjectVersion>,
+    /// Versions that green has with ids of its own by now.
+    pub new_ids: Vec<NewId>,
     /// Versions that it or an earlier copy imported, soft-deleted as on blue.
     pub deleted: Vec<SubjectVersion>,
     /// Subjects that have their own mode back.

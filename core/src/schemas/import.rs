@@ -10,17 +10,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::content::{
-    ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaText, StoredSchema,
-    SubjectContent,
+    ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaFormat, SchemaText,
+    ScopeSettings, StoredSchema, SubjectContent,
 };
 use super::finding::SettingScope;
-use super::kind::Keeping;
+use super::kind::{Keeping, RegistryKind};
 use super::meaning::{MeaningBook, MeaningVerdict};
 use super::obstacle::ImportObstacle;
 use super::order::order_by_references;
 use super::records::RecordLook;
 use super::subject::{DEFAULT_CONTEXT, SchemaId, SubjectVersion};
 use crate::base::{Side, Sides, Trouble};
+
+/// How versions come to green.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportManner {
+    /// One by one, each with its id and number, while its subject takes imports.
+    #[default]
+    WithIds,
+    /// All at once by the server's own import, which keeps ids and numbers, into an empty registry.
+    Native,
+    /// Registered anew: green gives ids and numbers of its own.
+    NewIds,
+}
+
+/// What a person wants, and what the plan lets reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CopyWishes {
+    /// Where green's server has an import of its own, it can be reached.
+    pub native: bool,
+    /// Ids may change, where green's server gives its own.
+    pub ids_change: bool,
+}
 
 /// What is known besides the two contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +51,21 @@ pub struct ImportTerms {
     pub ids: Keeping,
     /// How many records carry each id, where they were read.
     pub records: Option<BTreeMap<u32, u64>>,
+    /// What is wanted.
+    pub wishes: CopyWishes,
 }
 
 impl ImportTerms {
     /// Before anything was tried.
     #[must_use]
     pub fn before_probe(green: &RegistryContent) -> Self {
-        Self { ids: green.server.kind.look_up_abilities().ids, records: None }
+        Self { ids: green.server.kind.look_up_abilities().ids, records: None, wishes: CopyWishes::default() }
+    }
+
+    /// With what is wanted.
+    #[must_use]
+    pub fn with_wishes(self, wishes: CopyWishes) -> Self {
+        Self { wishes, ..self }
     }
 
     /// With what records were found to carry, on both clusters; none where neither was read.
@@ -88,6 +118,12 @@ pub struct SettingWrite {
 /// What would be done, and what would not.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct SchemaImportPlan {
+    /// How versions come to green.
+    pub manner: ImportManner,
+    /// Where ids change: versions of blue that green has already, by meaning, with their numbers there.
+    pub known: Vec<(SubjectVersion, u32)>,
+    /// Keys and values that were read and carry an id that green would not keep; `None`: not counted, or none changes.
+    pub records: Option<u64>,
     /// Whether a throw-away id has to be tried first: nobody knows whether green keeps ids.
     pub probe_first: bool,
     /// Subjects to be set to IMPORT before, each only once its kind of server is known.
@@ -116,20 +152,29 @@ pub fn plan_imports(blue: &RegistryContent, green: &RegistryContent, terms: &Imp
         planner.plan.obstacles.push(ImportObstacle::ReadOnlyGreen);
         return planner.plan;
     }
-    planner.choose_candidates();
-    if terms.ids == Keeping::Loses && !planner.candidates.is_empty() {
-        let ids: BTreeSet<u32> = planner.candidates.values().map(|c| c.stored.id).collect();
-        let records = terms.records.as_ref().map(|all| ids.iter().filter_map(|id| all.get(id)).sum());
+    let loses = terms.ids == Keeping::Loses;
+    // Empty but for what cutover's own look could not hide: the server itself refuses where it is not.
+    let native = green.server.kind == RegistryKind::Apicurio && terms.wishes.native && green.subjects.is_empty();
+    planner.plan.manner = match (loses, native, terms.wishes.ids_change) {
+        (true, true, _) => ImportManner::Native,
+        (true, false, true) => ImportManner::NewIds,
+        _ => ImportManner::WithIds,
+    };
+    match planner.plan.manner {
+        ImportManner::NewIds => planner.choose_by_meaning(),
+        ImportManner::Native | ImportManner::WithIds => planner.choose_candidates(),
+    }
+    let ids: BTreeSet<u32> = planner.candidates.values().map(|c| c.stored.id).collect();
+    let records = terms.records.as_ref().map(|all| ids.iter().filter_map(|id| all.get(id)).sum());
+    if loses && planner.plan.manner == ImportManner::WithIds && !ids.is_empty() {
         let versions = planner.candidates.len();
         planner.plan.obstacles.push(ImportObstacle::IdsNotKept { versions, records });
         return planner.plan;
     }
-    planner.refuse_subjects();
-    planner.refuse_ids();
-    planner.order_candidates();
-    planner.plan_modes();
+    planner.plan_versions();
     planner.plan_settings();
     planner.plan.probe_first = terms.ids == Keeping::Unproven && !planner.plan.imports.is_empty();
+    planner.plan.records = records.filter(|_| planner.plan.manner == ImportManner::NewIds);
     planner.plan
 }
 
@@ -235,6 +280,86 @@ impl<'a> ImportPlanner<'a> {
         self.plan.obstacles.push(ImportObstacle::VersionTaken { at, why });
     }
 
+    /// The versions in order, by what the manner of the copy needs to be known.
+    fn plan_versions(&mut self) {
+        match self.plan.manner {
+            ImportManner::WithIds => {
+                self.refuse_subjects();
+                self.refuse_ids(self.green.server.kind.look_up_abilities().second_ids == Keeping::Loses);
+                self.order_candidates();
+                self.plan_modes();
+            }
+            ImportManner::Native => {
+                self.refuse_contexts();
+                self.refuse_unfound();
+                // Seen: a second id of one content is kept by that way.
+                self.refuse_ids(false);
+                self.order_candidates();
+            }
+            ImportManner::NewIds => {
+                self.refuse_contexts();
+                if self.green.server.kind == RegistryKind::Apicurio {
+                    self.refuse_unfound();
+                }
+                self.order_candidates();
+            }
+        }
+    }
+
+    /// Live versions of blue of which green has none that means the same in that subject, whatever number or id it has.
+    fn choose_by_meaning(&mut self) {
+        for (subject, content) in &self.blue.subjects {
+            if let Some(why) = &content.unlisted {
+                let what = format!("which versions {} has", SettingScope::Subject(subject.clone()));
+                self.note_unknown(Side::Blue, what, why);
+            }
+            for (number, listed) in content.versions.iter().filter(|(_, listed)| listed.deleted != Some(true)) {
+                let at = SubjectVersion::new(subject, *number);
+                match &listed.content {
+                    RegistryAnswer::Told(stored) => match self.find_same(&at) {
+                        Some(theirs) => {
+                            self.there.insert(at.clone());
+                            self.plan.known.push((at, theirs));
+                        }
+                        None => drop(self.candidates.insert(at, ImportCandidate { listed, stored })),
+                    },
+                    RegistryAnswer::Unknown(why) => self.note_unknown(Side::Blue, at.to_string(), why),
+                    RegistryAnswer::NotOffered => {}
+                }
+            }
+        }
+    }
+
+    /// The number of green's live version in the same subject that means the same.
+    fn find_same(&mut self, at: &SubjectVersion) -> Option<u32> {
+        let theirs = self.green.subjects.get(&at.subject)?;
+        let live = theirs.versions.iter().filter(|(_, listed)| listed.deleted != Some(true)).map(|(number, _)| *number);
+        let same = |number: &u32| {
+            let other = SubjectVersion::new(&at.subject, *number);
+            self.book.compare_versions(at, &other) == MeaningVerdict::Same
+        };
+        live.collect::<Vec<u32>>().into_iter().find(same)
+    }
+
+    fn refuse_contexts(&mut self) {
+        let subjects: BTreeSet<String> = self.candidates.keys().map(|at| at.subject.clone()).collect();
+        for subject in subjects.into_iter().filter(|subject| self.blue.context_of(subject) != DEFAULT_CONTEXT) {
+            self.candidates.retain(|at, _| at.subject != subject);
+            self.plan.obstacles.push(ImportObstacle::ContextNotKept { subject });
+        }
+    }
+
+    /// Apicurio answers an error for an id whose JSON Schema names no dialect: it takes the text for no schema.
+    fn refuse_unfound(&mut self) {
+        let unfound = |c: &ImportCandidate<'_>| {
+            c.stored.schema.format == SchemaFormat::Json && !c.stored.schema.text.contains("\"$schema\"")
+        };
+        let (refused, kept) = std::mem::take(&mut self.candidates).into_iter().partition(|(_, c)| unfound(c));
+        self.candidates = kept;
+        let refused: BTreeMap<SubjectVersion, ImportCandidate<'_>> = refused;
+        self.plan.obstacles.extend(refused.into_keys().map(|at| ImportObstacle::NotFoundById { at }));
+    }
+
     /// Before a subject is set to IMPORT, all of it is known, and nothing of it is soft-deleted.
     fn refuse_subjects(&mut self) {
         let subjects: BTreeSet<String> = self.candidates.keys().map(|at| at.subject.clone()).collect();
@@ -255,8 +380,7 @@ impl<'a> ImportPlanner<'a> {
     }
 
     /// An id is written only where green has none of it, or has it for the same schema.
-    fn refuse_ids(&mut self) {
-        let loses_second = self.green.server.kind.look_up_abilities().second_ids == Keeping::Loses;
+    fn refuse_ids(&mut self, loses_second: bool) {
         let mut first_ids: BTreeMap<u128, u32> = BTreeMap::new();
         if loses_second {
             for (_, _, stored) in self.green.stored_schemas() {
@@ -329,12 +453,14 @@ impl<'a> ImportPlanner<'a> {
             }
             let ImportCandidate { listed, stored } = self.candidates[&at];
             available.insert(at.clone());
-            self.plan.imports.push(SchemaImport {
-                at,
-                id: stored.id,
-                schema: stored.schema.clone(),
-                leave_deleted: listed.deleted == Some(true),
-            });
+            // Apicurio reads nothing any more of a subject that is soft-deleted as a whole: so there it stays live.
+            let any_live = || {
+                let of = self.blue.subjects.get(&at.subject);
+                of.is_some_and(|of| of.versions.values().any(|v| v.deleted == Some(false)))
+            };
+            let leave_deleted =
+                listed.deleted == Some(true) && (self.plan.manner != ImportManner::Native || any_live());
+            self.plan.imports.push(SchemaImport { at, id: stored.id, schema: stored.schema.clone(), leave_deleted });
         }
         self.plan.obstacles.extend(order.circles.into_iter().map(|members| ImportObstacle::Circle { members }));
     }
@@ -351,6 +477,17 @@ impl<'a> ImportPlanner<'a> {
             let force = content.is_some_and(|c| c.versions.values().any(|v| v.deleted == Some(false)));
             self.plan.modes.push(ModeSwitch { subject, before, force });
         }
+    }
+
+    /// The compatibility alone, where green says another.
+    fn keep_compatibility(
+        &self,
+        config: Option<RegistryConfig>,
+        theirs: Option<&ScopeSettings>,
+    ) -> Option<RegistryConfig> {
+        let compatibility = Some(config?.compatibility?);
+        let there = theirs.and_then(|t| t.config.as_told()).cloned().flatten().and_then(|c| c.compatibility);
+        (compatibility != there).then(|| RegistryConfig { compatibility, more: BTreeMap::new() })
     }
 
     /// What blue says for itself and green does not say so.
@@ -376,6 +513,11 @@ impl<'a> ImportPlanner<'a> {
             let mode = mode.ok().flatten().cloned();
             // A mode that a migration set there, or that is not known here, is nobody's to copy.
             let mode = mode.filter(|m| !matches!(m, RegistryMode::Import | RegistryMode::Other(_)));
+            // A server that gives ids of its own has no modes, and drops what stands beside the compatibility.
+            let (config, mode) = match self.plan.manner {
+                ImportManner::WithIds => (config, mode),
+                ImportManner::Native | ImportManner::NewIds => (self.keep_compatibility(config, theirs), None),
+            };
             if config.is_some() || mode.is_some() {
                 self.plan.settings.push(SettingWrite { scope, config, mode });
             }

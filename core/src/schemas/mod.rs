@@ -36,10 +36,12 @@ pub use content::{
     ListedVersion, RegistryAnswer, RegistryConfig, RegistryContent, RegistryMode, SchemaFormat, SchemaReference,
     SchemaText, ScopeSettings, StoredSchema, SubjectContent,
 };
-pub use copying::{SchemaCopyFact, SchemaCopyReport, UnfinishedCopy};
+pub use copying::{NewId, SchemaCopyFact, SchemaCopyReport, UnfinishedCopy};
 pub use finding::{ParityCounts, SchemaFinding, SchemaParity, SchemaSeverity, SchemaVerdict, SettingScope};
 pub use identity::{IdMeaning, IdPlace, identify_id, identify_schemas, place_id};
-pub use import::{ImportTerms, ModeSwitch, SchemaImport, SchemaImportPlan, SettingWrite, plan_imports};
+pub use import::{
+    CopyWishes, ImportManner, ImportTerms, ModeSwitch, SchemaImport, SchemaImportPlan, SettingWrite, plan_imports,
+};
 pub use kind::{Keeping, ProbeAnswer, RegistryAbilities, RegistryEvidence, RegistryKind, RegistryServer, detect_kind};
 pub use meaning::{MeaningLayer, MeaningVerdict, compare_schemas};
 pub use obstacle::ImportObstacle;

@@ -18,6 +18,11 @@ pub enum ImportObstacle {
         /// Records that carry the ids of now, where they were counted.
         records: Option<u64>,
     },
+    /// Green's server would not find it by its id: it takes the text for no schema.
+    NotFoundById {
+        /// Which.
+        at: SubjectVersion,
+    },
     /// Something that must be known is not.
     NotKnown {
         /// Whose.
@@ -99,6 +104,9 @@ impl ImportObstacle {
                 };
                 format!("green's registry gives ids of its own: {versions} versions would change theirs; {carried}")
             }
+            O::NotFoundById { at } => {
+                format!("{at} names no \"$schema\": green's registry would take it and not find it by its id")
+            }
             O::NotKnown { side, what, why } => format!("{side}: {what} is not known: {why}"),
             O::VersionTaken { at, why } => format!("green has {at} already: {why}"),
             O::IdTaken { at, id } => format!("id {id} of {at} is another schema's on green"),
@@ -132,9 +140,10 @@ impl ImportObstacle {
         match self {
             O::IdsNotKept { .. } => {
                 "use the server's own import into an empty registry (Apicurio has one), or another kind \
-                                     of registry on green"
+                                     of registry on green; or let ids change (--ids-change)"
                     .to_owned()
             }
+            O::NotFoundById { .. } => "let it name its dialect on blue (\"$schema\")".to_owned(),
             O::NotKnown { why, .. } => why.advice.clone(),
             O::VersionTaken { .. } | O::IdTaken { .. } => {
                 "find out who registered it on green; import into an empty registry".to_owned()

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::compare::compare_contents;
 use super::content::RegistryContent;
 use super::finding::{SchemaFinding, SchemaParity, SchemaSeverity, SchemaVerdict};
-use super::import::{ImportTerms, SchemaImportPlan, plan_imports};
+use super::import::{CopyWishes, ImportTerms, SchemaImportPlan, plan_imports};
 use super::records::{RecordIdFinding, RecordLook, compare_record_ids};
 use crate::base::{At, Sides};
 
@@ -27,8 +27,15 @@ pub struct SchemaSurvey {
 impl SchemaSurvey {
     /// Compares, and plans before anything was tried: whether green keeps ids is what its kind is known for.
     #[must_use]
-    pub fn of_contents(at: At, blue: &RegistryContent, green: &RegistryContent, looks: Sides<RecordLook>) -> Self {
-        let plan = plan_imports(blue, green, &ImportTerms::before_probe(green).with_records(&looks));
+    pub fn of_contents(
+        at: At,
+        blue: &RegistryContent,
+        green: &RegistryContent,
+        looks: Sides<RecordLook>,
+        wishes: CopyWishes,
+    ) -> Self {
+        let terms = ImportTerms::before_probe(green).with_records(&looks).with_wishes(wishes);
+        let plan = plan_imports(blue, green, &terms);
         let record_ids = compare_record_ids(blue, green, &looks);
         Self { at, parity: compare_contents(blue, green), plan, looks, record_ids }
     }

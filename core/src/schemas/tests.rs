@@ -96,7 +96,11 @@ impl Built {
     }
 
     fn planned(&self, green: &Built, ids: Keeping) -> SchemaImportPlan {
-        plan_imports(&self.0, &green.clone().asked_about(self).0, &ImportTerms { ids, records: None })
+        plan_imports(
+            &self.0,
+            &green.clone().asked_about(self).0,
+            &ImportTerms { ids, records: None, wishes: CopyWishes::default() },
+        )
     }
 }
 
@@ -326,6 +330,47 @@ fn ids_of_records_are_read_on_both_sides() {
     assert_eq!(found[0].severity_of(), S::Unknown);
 }
 
+/// Rule 12: where a server gives ids of its own nothing is planned, but by its own import into an empty one, or with a word.
+#[test]
+fn ids_change_only_where_somebody_wants_it_and_never_where_they_can_be_kept() {
+    let blue = Built::confluent().with("ref", 2, 92000, avro(REF)).with("u", 1, 5, referring(USES, "ref", 2));
+    let blue = blue.with("a", 3, 91001, avro(X)).deleted("a", 3).with("a", 7, 91000, avro(R));
+    let blue = blue.with("js", 1, 6, SchemaText { format: SchemaFormat::Json, ..avro("{}") });
+    let planned = |green: &Built, native, ids_change| {
+        let terms = ImportTerms {
+            ids: Keeping::Loses,
+            records: Some([(5, 40), (92000, 2), (77, 1)].into()),
+            wishes: CopyWishes { native, ids_change },
+        };
+        plan_imports(&blue.0, &green.clone().asked_about(&blue).0, &terms)
+    };
+    let imported =
+        |plan: &SchemaImportPlan| -> Vec<SubjectVersion> { plan.imports.iter().map(|i| i.at.clone()).collect() };
+    let empty = Built::of(RegistryKind::Apicurio);
+    let refused = planned(&empty, false, false);
+    assert_eq!(refused.obstacles, [ImportObstacle::IdsNotKept { versions: 5, records: Some(42) }]);
+    assert_eq!((imported(&refused), refused.settings.len()), (Vec::new(), 0));
+    // its own import keeps them, also where somebody would let them change
+    for ids_change in [false, true] {
+        let native = planned(&empty, true, ids_change);
+        assert_eq!(native.manner, ImportManner::Native);
+        assert_eq!(imported(&native), [at("a", 7), at("a", 3), at("ref", 2), at("u", 1)], "{native:#?}");
+        assert!(native.imports[1].leave_deleted && native.modes.is_empty() && !native.probe_first);
+        assert_eq!(native.obstacles, [ImportObstacle::NotFoundById { at: at("js", 1) }], "it would not find it");
+    }
+    // not where something is there already: live versions that it lacks by meaning, and with a word
+    let mut some = Built::of(RegistryKind::Apicurio).with("ref", 1, 3, avro(REF));
+    assert_eq!(planned(&some, true, false).imports, []);
+    let anew = planned(&some, true, true);
+    assert_eq!((anew.manner, anew.records), (ImportManner::NewIds, Some(40)));
+    assert_eq!(imported(&anew), [at("u", 1), at("a", 7)]);
+    assert_eq!(anew.known, [(at("ref", 2), 1)]);
+    // and a second time nothing
+    some = some.with("u", 1, 4, referring(USES, "ref", 1)).with("a", 1, 5, avro(R));
+    some = some.with("js", 1, 6, SchemaText { format: SchemaFormat::Json, ..avro("{}") });
+    assert_eq!(planned(&some, true, true).imports, []);
+}
+
 /// Rules 4, 8 and 9: deleted ones too and left so, references first, and the mode that is to be restored.
 #[test]
 fn a_plan_imports_what_is_missing_in_order() {
@@ -419,7 +464,11 @@ fn what_can_not_be_ordered_or_is_not_known_is_not_planned() {
         let plan = blue.planned(&green, Keeping::Keeps);
         assert_eq!((plan.imports.len(), plan.obstacles.len()), (0, 1), "{plan:#?}");
     }
-    let not_asked = plan_imports(&blue.0, &Built::confluent().0, &ImportTerms { ids: Keeping::Keeps, records: None });
+    let not_asked = plan_imports(
+        &blue.0,
+        &Built::confluent().0,
+        &ImportTerms { ids: Keeping::Keeps, records: None, wishes: CopyWishes::default() },
+    );
     assert_eq!(not_asked.imports, [], "an id that was not read on green may be another schema's");
 }
 
@@ -463,7 +512,8 @@ fn what_was_written_is_held_against_what_is_read_back() {
 /// Rule 13: nothing that a plan can hold removes anything. Whoever adds a part has to come by here.
 #[test]
 fn no_part_of_a_plan_is_a_deletion() {
-    let SchemaImportPlan { probe_first: _, modes, imports, settings, obstacles: _ } = SchemaImportPlan::default();
+    let SchemaImportPlan { probe_first: _, modes, imports, settings, obstacles: _, manner: _, known: _, records: _ } =
+        SchemaImportPlan::default();
     assert!(modes.iter().all(|ModeSwitch { subject: _, before: _, force: _ }| true));
     // of `leave_deleted` the document of the room says: the version that this import made, and no other
     assert!(imports.iter().all(|SchemaImport { at: _, id: _, schema: _, leave_deleted: _ }| true));
@@ -499,8 +549,9 @@ fn settings_that_blue_says_for_itself_are_planned() {
 fn a_survey_is_whole_only_where_nothing_is_unknown() {
     let blue = Built::confluent().with("a", 1, 1, avro(X));
     let looks = || Sides::from_fn(|_| RecordLook::NotLooked("no topics".into()));
-    let survey =
-        |green: &Built| SchemaSurvey::of_contents(At(5), &blue.0, &green.clone().asked_about(&blue).0, looks());
+    let survey = |green: &Built| {
+        SchemaSurvey::of_contents(At(5), &blue.0, &green.clone().asked_about(&blue).0, looks(), CopyWishes::default())
+    };
     assert!(survey(&blue).is_whole());
     let empty = survey(&Built::confluent());
     assert_eq!((empty.parity.judge_parity(), empty.is_whole()), (SchemaVerdict::Differs, true));

@@ -12,7 +12,7 @@ use crate::base::sanitise::visible_name;
 use crate::base::{At, Person, Trouble, TroubleClass, format_plural, lock_unpoisoned};
 use crate::jobs::provision::{ProvisionRequest, ProvisionUi, run_provision_with};
 use crate::jobs::replay::{ReplayAnswer, Stop};
-use crate::jobs::schemas::{CopyScreen, find_registries, open_clients, run_schema_copy_with};
+use crate::jobs::schemas::{CopyScreen, SchemaCopyRequest, find_registries, open_clients, run_schema_copy_with};
 use crate::migration::facts::command::{Command, Level, Prepared, Refusal, Subject};
 use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
@@ -248,9 +248,11 @@ impl ProvisionWork {
                     };
                     let mut screen = CopyScreen { say: &mut say, confirm };
                     let journal = JournalSource::Lent(schemas);
+                    // What was shown was planned without a look at records, and ids may not change from here.
+                    let request = SchemaCopyRequest { records: 0, ids_change: false };
                     let copy =
-                        run_schema_copy_with(journal, &plan, &options, clients.as_ref(), 0, &mut screen, stop).await;
-                    end.copy = Some(copy);
+                        run_schema_copy_with(journal, &plan, &options, clients.as_ref(), request, &mut screen, stop);
+                    end.copy = Some(copy.await);
                 }
                 Err(why) => end.trouble = Some(why),
             }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, Health, LOOK};
+use super::rights::Asked;
+use super::{Check, Health};
 use crate::base::format_duration;
 use crate::base::sanitise::{quoted_name, visible_name, visible_names};
 use crate::base::{Side, Trouble};
 use crate::estate::acl::Operation;
 use crate::estate::partial::Operations;
 use crate::estate::{ClusterView, GroupView, PartitionView, TopicView};
-use crate::kafka::control::OperationsOf;
 use crate::plan::{GroupPlan, Plan};
 use crate::session::tools::Tools;
 
@@ -18,38 +18,8 @@ fn count_visible_groups(view: &ClusterView) -> usize {
     view.groups.values().filter(|g| g.trouble.is_none() || g.coordinator >= 0).count()
 }
 
-/// What this principal may do with what the plan names on a side, by the names there.
-#[derive(Debug, Default)]
-pub(super) struct Rights {
-    topics: OperationsOf,
-    groups: OperationsOf,
-}
-
-/// Asks the brokers what this principal may do (KIP-430). Bounded; what does not come is unknown.
-pub(super) async fn ask_rights(tools: &Tools, side: Side, view: &ClusterView) -> Rights {
-    let named = tools.named_on(side);
-    let (topics, groups): (Vec<String>, Vec<String>) =
-        (named.topics.into_iter().collect(), named.groups.into_iter().collect());
-    let cluster = tools.cluster(side);
-    // Whoever asks for a group makes a cluster that never had one create `__consumer_offsets`: who may do everything needs
-    // not ask.
-    let everything = view.groups.is_empty() && view.topics_hidden(side).is_none();
-    let asked = async {
-        let of_groups = async {
-            match everything {
-                true => groups.iter().map(|g| (g.clone(), Ok(Operations::ALL))).collect(),
-                false => cluster.group_operations(&groups).await,
-            }
-        };
-        let (topics, groups) = tokio::join!(cluster.topic_operations(&topics), of_groups);
-        Rights { topics, groups }
-    };
-    // What did not come in time is in neither map, and that reads as not told.
-    tokio::time::timeout(LOOK, asked).await.unwrap_or_default()
-}
-
 /// All checks of one cluster.
-pub(super) fn check_cluster(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Vec<Check> {
+pub(super) fn check_cluster(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Asked) -> Vec<Check> {
     let mut checks = vec![check_answers(side, view), check_cluster_id(plan, side, view)];
     checks.extend(check_lists_whole(side, view));
     if let Some(slow) = &view.throttled {
@@ -70,7 +40,7 @@ fn check_answers(side: Side, view: &ClusterView) -> Check {
         (None, Some(_)) => format!("{seen} groups visible"),
         (None, None) => format!("{seen} groups"),
     };
-    let visible = if view.topics_hidden(side).is_some() { " visible" } else { "" };
+    let visible = if view.topics_hidden().is_some() { " visible" } else { "" };
     let found = format!("{all} brokers, {topics} topics{visible}, {groups}, seen in {}", format_duration(view.took_ms));
     match (silent.first(), &view.unlisted) {
         (Some(first), _) => {
@@ -123,7 +93,7 @@ fn find_endless_partition(topic: &TopicView) -> Option<&PartitionView> {
     topic.partitions.iter().find(|p| p.lso.is_none() || p.high_watermark.is_none())
 }
 
-fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Rights) -> Check {
+fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, rights: &Asked) -> Check {
     let wanted: BTreeSet<&String> = plan
         .groups
         .iter()
@@ -150,7 +120,7 @@ fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, righ
         let found = format!("the ends of {} can't be read: {}: {}", unread.len(), format_some_names(&unread), why.what);
         return fail(found).advised(why.advice);
     }
-    let may = |t: &str| rights.topics.get(&tools.names.topic_on(side, t));
+    let may = |t: &str| rights.look.topics.get(&tools.names.topic_on(side, t));
     let unreadable = of(&|t| matches!(may(t), Some(Ok(o)) if !o.allows_operation(Operation::Read)));
     if !unreadable.is_empty() {
         let found =
@@ -169,7 +139,7 @@ fn check_topics(plan: &Plan, tools: &Tools, side: Side, view: &ClusterView, righ
     Check::new(what, Health::Ok, format!("{count} are there and can be read"))
 }
 
-fn check_group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Rights) -> Option<Check> {
+fn check_group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Asked) -> Option<Check> {
     let id = group.id_on(side);
     let what = format!("group {id} on {side}", id = visible_name(id));
     let seen: Option<&GroupView> = view.groups.get(id);
@@ -177,11 +147,18 @@ fn check_group(group: &GroupPlan, side: Side, view: &ClusterView, rights: &Right
         return Some(Check::failed(what, Health::Fail, t.clone()));
     }
     let stands = seen.map(|v| format!("{:?}, {} members", v.state, v.members.len()));
-    match rights.groups.get(id) {
+    // Asked about a group, such a cluster makes the topic that keeps them.
+    let told = match (rights.look.open, rights.never_grouped) {
+        (true, _) | (_, true) => Some(&Ok(Operations::ALL)),
+        (false, false) => rights.look.groups.get(id),
+    };
+    match told {
         Some(Ok(may)) if !may.allows_operation(Operation::Read) => {
             let stands = stands.map_or_else(String::new, |s| format!("{s}; "));
-            let found = format!("{stands}READ is missing: its offsets can't be set on {side}");
-            Some(Check::new(what, Health::Fail, found).advised("grant this client's principal READ on the group"))
+            // Whoever only looks is not to have it.
+            let found = format!("{stands}READ is missing: with this principal its offsets can't be set on {side}");
+            let advice = "to move it grant READ on the group to the principal that moves it";
+            Some(Check::new(what, Health::Warn, found).advised(advice))
         }
         Some(Err(why)) => {
             let stands = stands.map_or_else(String::new, |s| format!("{s}; "));

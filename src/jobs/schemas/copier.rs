@@ -22,8 +22,8 @@ const PROBE: &str = "cutover-probe-";
 
 /// The part of a copy that writes.
 pub(super) struct SchemaCopier<'a> {
-    green: &'a RegistryClient,
-    writer: RegistryWriter<'a>,
+    pub(super) green: &'a RegistryClient,
+    pub(super) writer: RegistryWriter<'a>,
     /// Nothing is written without it.
     _lease: &'a WriteLease,
     scribe: &'a mut Scribe,
@@ -336,7 +336,7 @@ impl<'a> SchemaCopier<'a> {
         }
     }
 
-    fn check_stop(&self) -> Result<(), Halt> {
+    pub(super) fn check_stop(&self) -> Result<(), Halt> {
         if self.stop.is_set() { Err(Halt::Interrupted) } else { Ok(()) }
     }
 }
@@ -349,7 +349,7 @@ enum Found {
 }
 
 /// The id as green finds it: in the context that the subject's name says.
-fn id_of_import(import: &SchemaImport) -> SchemaId {
+pub(super) fn id_of_import(import: &SchemaImport) -> SchemaId {
     match split_context(&import.at.subject) {
         Some((context, _)) => SchemaId { context: context.to_owned(), id: import.id },
         None => SchemaId::of_default(import.id),
@@ -357,7 +357,7 @@ fn id_of_import(import: &SchemaImport) -> SchemaId {
 }
 
 /// What a version references.
-fn list_references(import: &SchemaImport) -> Vec<SubjectVersion> {
+pub(super) fn list_references(import: &SchemaImport) -> Vec<SubjectVersion> {
     let context = split_context(&import.at.subject).map_or(DEFAULT_CONTEXT, |(context, _)| context);
     let of = import.schema.references.iter();
     of.filter_map(|r| Some(SubjectVersion::new(r.name_subject(context), u32::try_from(r.version).ok()?))).collect()

@@ -3,7 +3,7 @@
 use crate::base::{Side, Sides, Trouble};
 use crate::plan::{Plan, RegistryPlan};
 use crate::registry::{RegistryClient, read_both};
-use crate::schemas::{RecordLook, SchemaSurvey, list_record_ids};
+use crate::schemas::{CopyWishes, RecordLook, SchemaSurvey, list_record_ids};
 use crate::session::clock::Clock;
 
 /// The registries of both clusters. Errors: the plan does not name one of them, so that there is nothing to compare.
@@ -27,11 +27,12 @@ pub(crate) async fn open_clients(plans: Sides<&RegistryPlan>) -> Result<Sides<Re
 pub(crate) async fn read_survey(
     clients: Sides<&RegistryClient>,
     looks: Sides<RecordLook>,
+    wishes: CopyWishes,
 ) -> Result<SchemaSurvey, Trouble> {
     let at = Clock.now();
     let read = read_both(clients, &list_record_ids(&looks)).await;
     match (read.blue, read.green) {
-        (Ok(blue), Ok(green)) => Ok(SchemaSurvey::of_contents(at, &blue, &green, looks)),
+        (Ok(blue), Ok(green)) => Ok(SchemaSurvey::of_contents(at, &blue, &green, looks, wishes)),
         (Err(why), Ok(_)) | (Ok(_), Err(why)) => Err(why),
         (Err(blue), Err(green)) => Err(join_troubles(&blue, &green)),
     }
@@ -44,7 +45,7 @@ pub(crate) async fn survey_registries(plan: &Plan) -> Option<Result<SchemaSurvey
         let clients = open_clients(find_registries(plan)?).await?;
         let looks =
             Sides::from_fn(|_| RecordLook::NotLooked("a preflight reads no record: `cutover schemas` does".to_owned()));
-        read_survey(clients.as_ref(), looks).await
+        read_survey(clients.as_ref(), looks, super::find_wishes(plan, false)).await
     };
     Some(survey.await)
 }

@@ -8,13 +8,16 @@
 //! Nothing that was there before is deleted: only the throw-away subject of the trial, and versions that a copy itself
 //! imported are soft-deleted where blue has them so.
 
+mod anew;
 mod copier;
 mod look;
 mod record_ids;
 mod run;
 
 use crate::base::Trouble;
-use crate::schemas::SchemaSurvey;
+use crate::plan::Plan;
+use crate::registry::find_native_root;
+use crate::schemas::{CopyWishes, SchemaSurvey};
 
 pub(crate) use look::{find_registries, open_clients, read_survey, survey_registries};
 pub use record_ids::{USUAL_RECORDS, read_record_ids};
@@ -30,6 +33,22 @@ pub struct SchemaCopyQuestion<'a> {
     pub deletes: usize,
     /// The migration's name: what `--yes=NAME` takes.
     pub name: &'a str,
+}
+
+/// What a copy is asked to do besides.
+#[derive(Debug, Clone, Copy)]
+pub struct SchemaCopyRequest {
+    /// Records of each cluster that are read for the ids that they carry.
+    pub records: u64,
+    /// Where green's server gives ids of its own: they may change.
+    pub ids_change: bool,
+}
+
+/// What the plan lets reach, and what is wanted.
+#[must_use]
+pub fn find_wishes(plan: &Plan, ids_change: bool) -> CopyWishes {
+    let green = plan.clusters.green.registry.as_ref();
+    CopyWishes { native: green.is_some_and(|green| find_native_root(&green.url).is_some()), ids_change }
 }
 
 /// The one who asked.

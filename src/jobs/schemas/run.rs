@@ -4,32 +4,31 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::copier::SchemaCopier;
-use super::{CopyScreen, SchemaCopyQuestion, read_record_ids};
+use super::{CopyScreen, SchemaCopyQuestion, SchemaCopyRequest, find_wishes, read_record_ids};
 use crate::base::{Sides, Trouble};
 use crate::jobs::replay::{Halt, Stop};
 use crate::migration::facts::event::{Event, JournalEntry};
 use crate::plan::Plan;
 use crate::registry::{RegistryClient, read_both};
 use crate::schemas::{
-    RecordLook, RegistryContent, SchemaCopyFact, SchemaCopyReport, SchemaSurvey, SubjectVersion, UnfinishedCopy,
-    list_record_ids,
+    CopyWishes, ImportManner, RecordLook, RegistryContent, SchemaCopyFact, SchemaCopyReport, SchemaImportPlan,
+    SchemaSurvey, SubjectVersion, UnfinishedCopy, list_record_ids,
 };
 use crate::session::clock::Clock;
 use crate::session::options::Options;
 use crate::session::scribe::{JournalSource, WorkJournal};
 
 /// Copies what green's registry lacks. Never fails: what stood in the way is in the report. `stop` ends it in order after
-/// the request that is under way: modes come back all the same. `records` of each cluster are read for the ids that they
-/// carry.
+/// the request that is under way: modes come back all the same.
 pub async fn run_schema_copy(
     plan: &Plan,
     options: &Options,
     clients: Sides<&RegistryClient>,
-    records: u64,
+    request: SchemaCopyRequest,
     screen: &mut CopyScreen<'_>,
     stop: Arc<Stop>,
 ) -> SchemaCopyReport {
-    run_schema_copy_with(JournalSource::Open, plan, options, clients, records, screen, stop).await
+    run_schema_copy_with(JournalSource::Open, plan, options, clients, request, screen, stop).await
 }
 
 /// The same, with the journal of a session that runs already.
@@ -38,7 +37,7 @@ pub(crate) async fn run_schema_copy_with(
     plan: &Plan,
     options: &Options,
     clients: Sides<&RegistryClient>,
-    records: u64,
+    request: SchemaCopyRequest,
     screen: &mut CopyScreen<'_>,
     stop: Arc<Stop>,
 ) -> SchemaCopyReport {
@@ -49,8 +48,9 @@ pub(crate) async fn run_schema_copy_with(
         Err(why) => return end_report(report, Halt::Refused(why)),
     };
     let copier = SchemaCopier::new(clients.green, &lease, &mut scribe, options, &stop, &mut report);
-    let looks = read_record_ids(plan, records).await;
-    let ended = SchemaCopy { plan, clients, looks, copier }.copy_schemas(&entries, screen).await;
+    let looks = read_record_ids(plan, request.records).await;
+    let wishes = find_wishes(plan, request.ids_change);
+    let ended = SchemaCopy { plan, clients, looks, wishes, copier }.copy_schemas(&entries, screen).await;
     if let Some(why) = scribe.close(options).await {
         (screen.say)(&why.what);
     }
@@ -70,6 +70,7 @@ struct SchemaCopy<'a> {
     plan: &'a Plan,
     clients: Sides<&'a RegistryClient>,
     looks: Sides<RecordLook>,
+    wishes: CopyWishes,
     copier: SchemaCopier<'a>,
 }
 
@@ -79,7 +80,7 @@ impl SchemaCopy<'_> {
         let unfinished = find_unfinished(entries, &url)?;
         self.copier.finish_earlier(&url, &unfinished, screen.say).await?;
         let both = self.read_contents().await?;
-        let survey = SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green, self.looks.clone());
+        let survey = self.survey_contents(&both);
         let due = find_due_deletes(&unfinished.deletes, &both);
         self.copier.report.before = Some(survey.clone());
         let SchemaSurvey { plan, parity, .. } = &survey;
@@ -87,6 +88,7 @@ impl SchemaCopy<'_> {
             self.copier.report.after = Some(survey);
             return Ok(());
         }
+        self.check_counted(plan)?;
         let question = SchemaCopyQuestion { survey: &survey, deletes: due.len(), name: &self.plan.name };
         let confirmed = (screen.confirm)(&question).map_err(Halt::Refused)?;
         let (server, versions) = (parity.servers.green.describe_server(), plan.imports.len());
@@ -106,10 +108,7 @@ impl SchemaCopy<'_> {
         let imported = self.copier.report.imported.len();
         let noted = self.copier.note(SchemaCopyFact::Ended { imported, why }).await;
         let both = self.read_contents().await;
-        self.copier.report.after = both
-            .as_ref()
-            .ok()
-            .map(|both| SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green, self.looks.clone()));
+        self.copier.report.after = both.as_ref().ok().map(|both| self.survey_contents(both));
         ended.and(noted).and(both.map(drop))
     }
 
@@ -121,16 +120,50 @@ impl SchemaCopy<'_> {
         screen: &mut CopyScreen<'_>,
     ) -> Result<(), Halt> {
         let plan = &survey.plan;
+        match plan.manner {
+            ImportManner::WithIds => {}
+            ImportManner::NewIds => {
+                (screen.say)(&format!("{} versions are registered with new ids", plan.imports.len()));
+                return self.copier.register_versions(&plan.imports, &plan.known).await;
+            }
+            ImportManner::Native => {
+                (screen.say)(&format!("{} versions are given to the server's own import", plan.imports.len()));
+                if let Some(green) = &self.plan.clusters.green.registry {
+                    self.copier.import_natively(green, &plan.imports).await?;
+                }
+            }
+        }
         if plan.probe_first {
             self.copier.try_id(both).await?;
         }
-        self.copier.open_subjects(&plan.modes).await?;
-        (screen.say)(&format!("{} versions are imported", plan.imports.len()));
-        self.copier.import_versions(&plan.imports).await?;
+        if plan.manner == ImportManner::WithIds {
+            self.copier.open_subjects(&plan.modes).await?;
+            (screen.say)(&format!("{} versions are imported", plan.imports.len()));
+            self.copier.import_versions(&plan.imports).await?;
+        }
         let again = plan.imports.iter().filter(|i| i.leave_deleted).map(|i| (i.at.clone(), i.id));
         // What references comes before what it references: that can't be deleted while it is used.
         let all: Vec<(SubjectVersion, u32)> = due.into_iter().chain(again).rev().collect();
         self.copier.delete_again(&all).await
+    }
+
+    fn survey_contents(&self, both: &Sides<RegistryContent>) -> SchemaSurvey {
+        SchemaSurvey::of_contents(Clock.now(), &both.blue, &both.green, self.looks.clone(), self.wishes)
+    }
+
+    /// Nobody agrees to ids that change without knowing what carries them.
+    fn check_counted(&self, plan: &SchemaImportPlan) -> Result<(), Halt> {
+        let unread = self.looks.iter().find_map(|(_, look)| match look {
+            RecordLook::Unknown(why) => Some(why),
+            RecordLook::NotLooked(_) | RecordLook::Read(_) => None,
+        });
+        match unread {
+            Some(why) if plan.manner == ImportManner::NewIds && !plan.imports.is_empty() => {
+                let what = format!("how many records carry the ids that would change is not known: {}", why.what);
+                Err(Halt::Unknown(Trouble::new(what, why.advice.clone())))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn read_contents(&self) -> Result<Sides<RegistryContent>, Halt> {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 
 use super::failure::{Failure, check_code};
-use super::router::{Cluster, Router, back_off};
+use super::router::{Cluster, Router};
 use super::scatter::Anywhere;
 use super::settings::{Settings, SettingsQuestion};
 use super::transactions::to_answer;
@@ -18,10 +18,6 @@ use crate::estate::acl::{Acl, AclFilter};
 use crate::estate::inventory::{Inventory, QuotaEntity, TopicDefinition};
 use crate::estate::release::KafkaRelease;
 use crate::estate::transactions::{Answer, Since};
-
-/// How often all brokers are asked for their ACLs while they show different ones: an ACL that was just made reaches them
-/// one by one, within a second or so. With [`back_off`] that is 1.5 s of waiting.
-const LOOKS_AT_ACLS: u32 = 6;
 
 impl Cluster {
     /// How the cluster is set up. Needs DESCRIBE and DESCRIBE_CONFIGS on the cluster and on all topics: what this principal
@@ -67,15 +63,17 @@ impl Router {
         let names: Vec<Anywhere<String>> = topics.keys().cloned().map(Anywhere).collect();
         let nodes: Vec<i32> = metadata.brokers.iter().map(|b| b.node_id.0).collect();
         let mut all_brokers = list_absent(self.side(), &metadata, &nodes);
-        let (settings, brokers, acls, scram_users, quotas, shown, speech) = tokio::join!(
+        let every = AclFilter::default();
+        let (settings, brokers, acls, scram_users, quotas, speech) = tokio::join!(
             self.ask_each(&SettingsQuestion, &names),
             self.ask_each(&SettingsQuestion, &nodes),
-            self.fetch_acls(&nodes),
+            self.fetch_acls(&every, &nodes),
             self.fetch_scram_users(),
             self.fetch_quotas(),
-            self.ask_shown_patiently(),
             self.ask_speech(&nodes),
         );
+        // After the list: what it leaves out is judged by the rights of now.
+        let hidden = self.find_hidden_by(&metadata, &acls).await;
         let told = |result: Result<Settings, Failure>| to_answer(result, Since::V1_1);
         all_brokers.extend(brokers.into_iter().map(|(node, result)| (node, told(result))));
         for (Anywhere(name), result) in settings {
@@ -88,7 +86,7 @@ impl Router {
             cluster_id: metadata.cluster_id.as_ref().map(ToString::to_string),
             release: tell_release(speech.values()),
             topics,
-            topics_hidden: unread.or_else(|| shown.topics_hidden(self.side())),
+            topics_hidden: unread.or(hidden),
             brokers: all_brokers,
             acls,
             scram_users,
@@ -112,24 +110,6 @@ impl Router {
             }
         }
         (topics, unread)
-    }
-
-    /// The ACLs that all brokers enforce.
-    async fn fetch_acls(&self, nodes: &[i32]) -> Answer<BTreeSet<Acl>> {
-        let mut look = 0;
-        loop {
-            let found = self.ask_each(&AclFilter::default(), nodes).await;
-            let found = found.into_iter().map(|(node, result)| (node, to_answer(result, Since::V0_11))).collect();
-            look += 1;
-            match agree_on_acls(self.side(), found) {
-                Ok(answer) => return answer,
-                Err(trouble) if look == LOOKS_AT_ACLS => return Answer::Unknown(trouble),
-                Err(trouble) => {
-                    tracing::info!(side = %self.side(), look, why = %trouble.what, "asked again");
-                    back_off(look - 1).await;
-                }
-            }
-        }
     }
 }
 
@@ -166,7 +146,10 @@ fn definition_of(topic: &MetadataResponseTopic) -> TopicDefinition {
 
 /// The one answer of all brokers that gave one; those that could not be reached enforce nothing now. Errors: brokers say
 /// different things.
-fn agree_on_acls(side: Side, found: BTreeMap<i32, Answer<BTreeSet<Acl>>>) -> Result<Answer<BTreeSet<Acl>>, Trouble> {
+pub(super) fn agree_on_acls(
+    side: Side,
+    found: BTreeMap<i32, Answer<BTreeSet<Acl>>>,
+) -> Result<Answer<BTreeSet<Acl>>, Trouble> {
     let (silent, said): (BTreeMap<_, _>, BTreeMap<_, _>) =
         found.into_iter().partition(|(_, answer)| matches!(answer, Answer::Unknown(_)));
     let Some((first, one)) = said.first_key_value() else {

@@ -17,7 +17,6 @@ use super::group_requests::{
 };
 use super::groups::ask_if;
 use super::router::{ATTEMPTS, CONNECT_ATTEMPTS, Cluster, KeyType, Router, back_off};
-use super::scatter::{Anywhere, BrokerQuestion, Replies};
 use crate::base::Trouble;
 use crate::base::sanitise::visible_name;
 use crate::estate::partial::{Operations, Shown};
@@ -36,6 +35,11 @@ const TELLS_TOPICS: i16 = 8;
 const TELLS_CLUSTER: i16 = 10;
 
 impl Cluster {
+    /// What this principal may do with the cluster itself.
+    pub(crate) async fn cluster_operations(&self) -> Result<Operations, Trouble> {
+        self.inner.cluster_operations().await.map_err(Trouble::from)
+    }
+
     /// What this principal may do with topics, by name. An error: it may not even see that one, or there is none.
     pub(crate) async fn topic_operations(&self, topics: &[String]) -> OperationsOf {
         self.inner.topic_operations(topics).await
@@ -54,19 +58,6 @@ fn untold_operations(connection: &Connection) -> Failure {
         format!("{} can't say what this principal may do", connection.label()),
         "that needs Apache Kafka 2.3 or later",
     )
-}
-
-/// What of the cluster this principal is shown, as any broker tells.
-struct ShownQuestion;
-
-impl BrokerQuestion<Anywhere<()>> for ShownQuestion {
-    type Told = Operations;
-    const REPEATABLE: bool = true;
-    const API: &'static str = "DescribeCluster";
-
-    async fn send(&self, connection: &Connection, _: i32, _: &[Anywhere<()>]) -> Replies<Anywhere<()>, Operations> {
-        fetch_cluster_operations(connection).await.map(|operations| vec![(Anywhere(()), Ok(operations))])
-    }
 }
 
 /// What this principal may do with the cluster.
@@ -100,14 +91,6 @@ impl Router {
 
     async fn cluster_operations(&self) -> Result<Operations, Failure> {
         fetch_cluster_operations(&*self.connect_any().await?).await
-    }
-
-    /// The same, and again (bounded) where an answer was lost: for who looks once and not with the next round.
-    pub(super) async fn ask_shown_patiently(&self) -> Shown {
-        match self.ask_anyone(&ShownQuestion).await {
-            Ok(operations) => Shown::Operations(operations),
-            Err(failure) => Shown::Unknown(failure.into()),
-        }
     }
 
     async fn topic_operations(&self, topics: &[String]) -> OperationsOf {

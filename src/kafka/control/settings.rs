@@ -161,6 +161,30 @@ async fn describe_settings(
     Ok(answer.results.into_iter().map(result).collect())
 }
 
+/// Which authorizer one broker has; empty: none.
+pub(super) async fn describe_authorizer(connection: &Connection, node: i32) -> Result<String, Failure> {
+    const CLASS: &str = "authorizer.class.name";
+    let version = offered_version::<DescribeConfigsRequest>(connection, 1)?;
+    let resource = DescribeConfigsResource::default()
+        .with_resource_type(BROKER)
+        .with_resource_name(StrBytes::from_string(node.to_string()))
+        .with_configuration_keys(Some(vec![StrBytes::from_static_str(CLASS)]));
+    let answer = connection.call(version, &DescribeConfigsRequest::default().with_resources(vec![resource])).await?;
+    let mut class = String::new();
+    for result in answer.results {
+        check_message(
+            result.error_code,
+            result.error_message.as_deref(),
+            "configuration of the broker",
+            connection.label(),
+        )
+        .map_err(|failure| failure.naming_right("DESCRIBE_CONFIGS on the cluster"))?;
+        let entry = result.configs.into_iter().map(setting_of).find(|(name, _)| name == CLASS);
+        class = entry.and_then(|(_, setting)| setting.value).unwrap_or(class);
+    }
+    Ok(class)
+}
+
 fn setting_of(entry: DescribeConfigsResourceResult) -> (String, Setting) {
     let setting = Setting {
         value: entry.value.filter(|_| !entry.is_sensitive).map(|v| v.to_string()),

@@ -48,7 +48,7 @@ struct BoundContent {
 }
 
 /// The registry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RegistryState {
     /// Which server it plays.
     pub manner: Manner,

@@ -227,7 +227,9 @@ fn config_entry(key: &str, value: &str, source: i8) -> DescribeConfigsResourceRe
 }
 
 fn broker_config(state: &SimState) -> Vec<(&'static str, String)> {
+    let authorizer = state.acls().map(|_| "org.apache.kafka.metadata.authorizer.StandardAuthorizer");
     vec![
+        ("authorizer.class.name", authorizer.unwrap_or_default().to_owned()),
         ("auto.create.topics.enable", "false".to_owned()),
         ("group.initial.rebalance.delay.ms", state.limits.initial_rebalance_delay_ms.to_string()),
         ("group.max.session.timeout.ms", state.limits.max_session_ms.to_string()),

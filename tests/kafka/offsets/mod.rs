@@ -4,7 +4,7 @@
 mod bad_input;
 mod commits;
 mod compare;
-mod ground;
+pub(crate) mod ground;
 mod logs;
 mod mirror;
 mod schema_ids;

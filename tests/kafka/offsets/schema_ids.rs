@@ -157,3 +157,52 @@ fn a_registry_that_does_not_tell_makes_nothing_the_same_and_nothing_lost() {
     let unknown = told["topics"][0]["unknown"].to_string();
     assert!(code != Some(0) && unknown.contains("beside others that carry ids"), "{code:?} {told}");
 }
+
+/// Rule 7: what records really carry, on both clusters, looked up on both registries; and how much of them was read.
+#[test]
+fn the_ids_that_records_carry_are_looked_up_on_both_registries() {
+    let framed = Framed::write("carried");
+    let blue = registry(Manner::Confluent, BLUE_IDS);
+    // what a copy with ids makes, but for one schema
+    let green = registry(Manner::Confluent, [BLUE_IDS[0], BLUE_IDS[1], 91_009, BLUE_IDS[3], BLUE_IDS[4]]);
+    let desk = framed.desk(Some([&blue.url, &green.url]));
+    let (code, told) = desk.json(&["schemas"]);
+    let records = &told["records"];
+    println!("schemas {code:?}: {records:#}");
+    assert_eq!((code, &told["verdict"]), (Some(3), &json!("differs")));
+    for side in ["blue", "green"] {
+        let share = &records[side];
+        assert_eq!((&share["looked"], &share["all"]), (&json!(true), &json!(true)), "{share}");
+        assert_eq!((&share["records"], &share["topics"]), (&json!(RECORDS), &json!(1)), "{share}");
+        // a key of decimal digits a record
+        assert_eq!(share["unframed"], json!(RECORDS), "{share}");
+    }
+    let of = |id: u32| records["ids"].as_array().expect("ids").iter().find(|i| i["id"] == id).expect("the id").clone();
+    let lost = of(BLUE_IDS[2]);
+    assert_eq!(records["ids"][0], lost, "the gravest first");
+    assert_eq!((&lost["reads"], &lost["severity"]), (&json!("on-blue"), &json!("grave")));
+    assert_eq!(lost["uses"]["blue"]["records"], json!(40));
+    assert_eq!(lost["uses"]["blue"]["example"], json!([{ "topic": framed.topic, "partition": 0 }, 2]));
+    assert_eq!(lost["uses"]["green"]["records"], json!(0));
+    assert_eq!((&of(BLUE_IDS[0])["reads"], &of(16_909_060)["reads"]), (&json!("same"), &json!("nowhere")));
+    // a part, and said so
+    let (_, told) = desk.json(&["schemas", "--records", "10"]);
+    let share = &told["records"]["blue"];
+    assert_eq!(
+        (&share["all"], &share["held"], &share["read"]),
+        (&json!(false), &json!(RECORDS), &json!(10)),
+        "{share}"
+    );
+    let ran = desk.run(&["schemas", "--records", "10"]);
+    assert!(ran.out.contains("blue: 10 records, 5.0% of what its logs hold"), "{}", ran.out);
+    // a cluster that can't be read: the whole is not known, and nothing is claimed of it
+    let table = |side: &str, url: &str| format!("[clusters.{side}.registry]\nurl = \"{url}\"\n");
+    let nowhere = Desk::new(&format!(
+        "[migration]\nname = \"real\"\n[clusters.blue]\nbootstrap = \"127.0.0.1:1\"\n[clusters.green]\nbootstrap = \"127.0.0.1:1\"\n{}{}{}",
+        table("blue", &blue.url),
+        table("green", &blue.url.replace("127.0.0.1", "localhost")),
+        group_text(&framed.group, &[&framed.topic])
+    ));
+    let (code, told) = nowhere.json(&["schemas"]);
+    assert_eq!((code, &told["records"]["blue"]["looked"]), (Some(4), &Value::Null), "{told}");
+}

@@ -358,6 +358,8 @@ impl World {
                 true => Shown::Operations(Operations(1 << 8)), // DESCRIBE alone
                 false => Shown::default(),
             },
+            left_out: self.veiled[at(side)]
+                .then(|| Trouble::new(format!("some topics of {side} may be hidden"), "grant it")),
             throttled: throttled.then(|| Throttled { answers: 5, of: 6, ms: 850, who: "client-id cutover".into() }),
             took_ms: 5,
             ..ClusterView::default()

@@ -71,7 +71,7 @@ fn topic_exists(sight: &RuleContext<'_>, side: Side, topic: &str) -> bool {
 
 /// Whether a topic is on a side for all that is known: a list that may leave topics out says of none that it is gone.
 fn topic_may_exist(sight: &RuleContext<'_>, side: Side, topic: &str) -> bool {
-    topic_exists(sight, side, topic) || sight.estate.side(side).value().is_some_and(|v| v.topics_hidden(side).is_some())
+    topic_exists(sight, side, topic) || sight.estate.side(side).value().is_some_and(|v| v.topics_hidden().is_some())
 }
 
 fn planned_topics(sight: &RuleContext<'_>, group: &str) -> BTreeSet<String> {
