@@ -9,7 +9,7 @@ use super::model::{Plan, Selector, TopicPattern};
 use super::reader::{Field, TableReader, quoted_name};
 use super::sections::read_positive_duration;
 use crate::base::sanitise::visible_text;
-use crate::base::{At, Side, Sides};
+use crate::base::{At, Side};
 use crate::estate::inventory::Inventory;
 use crate::migration::eos::denials_for;
 use crate::parity::{ParityScope, PrincipalMap, TopicScope};
@@ -109,7 +109,6 @@ impl Plan {
             transactional_ids: transactional_ids.collect(),
             fences: fences.collect(),
             replication_factor: self.parity.replication_factor,
-            releases: Sides { blue: blue.release, green: green.release },
             planned_ms: self.planned_ms(),
         }
     }

@@ -165,7 +165,7 @@ fn judge_missing(compared: &Compared<'_>, acl: &Acl, wanted: &WantedAcls<'_>, gr
     let row = ParityRow::new((AREA, ParitySubject::Acl(acl.clone())), ParityState::Missing, gravity, why);
     let row = row.with_sides(Some(acl.to_string()), None);
     if let Some((since, kip)) = first_release(acl)
-        && let Some(release) = compared.scope.releases.green.filter(|release| *release < since)
+        && let Some(release) = compared.clusters.green.release.filter(|release| *release < since)
     {
         let by_hand = format!("green runs Kafka {release}, and knows such ACLs since {since} ({kip})");
         return row.with_mend(Mend::ByHand(by_hand));

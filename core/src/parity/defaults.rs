@@ -66,7 +66,7 @@ pub(super) struct TopicDefaults<'a> {
 }
 
 impl<'a> TopicDefaults<'a> {
-    pub(super) fn of_cluster(cluster: &'a Inventory, side: Side, release: Option<KafkaRelease>) -> Self {
+    pub(super) fn of_cluster(cluster: &'a Inventory, side: Side) -> Self {
         let mut listed: BTreeMap<&str, Option<&str>> = BTreeMap::new();
         for settings in cluster.topics.values().filter_map(|topic| topic.settings.as_told()) {
             for (name, setting) in settings {
@@ -79,7 +79,7 @@ impl<'a> TopicDefaults<'a> {
                 };
             }
         }
-        Self { listed, brokers: BrokerSettings::of_cluster(cluster, side), release }
+        Self { listed, brokers: BrokerSettings::of_cluster(cluster, side), release: cluster.release }
     }
 
     /// Whether a topic of this cluster can have this setting; `None` where that can't be told. A broker lists every setting it

@@ -214,7 +214,7 @@ pub fn compare_inventories(blue: &Inventory, green: &Inventory, scope: &ParitySc
         clusters,
         scope,
         topics: couples::couple_topics(blue, green, scope),
-        defaults: Sides::from_fn(|side| TopicDefaults::of_cluster(clusters[side], side, scope.releases[side])),
+        defaults: Sides::from_fn(|side| TopicDefaults::of_cluster(clusters[side], side)),
     };
     let mut book = RowBook::default();
     brokers::compare_clusters(&compared, &mut book);

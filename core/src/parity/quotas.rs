@@ -116,7 +116,7 @@ fn judge_limit(
         return Some(unknown.with_sides(row.blue, row.green));
     }
     let since = LIMIT_RELEASES.iter().find(|(name, ..)| *name == limit);
-    if let (Some((_, since, kip)), Some(green)) = (since, compared.scope.releases.green)
+    if let (Some((_, since, kip)), Some(green)) = (since, compared.clusters.green.release)
         && green < *since
     {
         let by_hand = format!("green runs Kafka {green}, and knows this limit since {since} ({kip})");

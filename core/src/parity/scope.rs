@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::principals::PrincipalMap;
-use crate::base::Sides;
 use crate::estate::acl::{Acl, Resource};
-use crate::estate::release::KafkaRelease;
 
 /// Which of blue's topics are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -69,8 +67,6 @@ pub struct ParityScope {
     pub fences: BTreeSet<Acl>,
     /// Replicas of each partition on green, where it is meant to differ from blue's.
     pub replication_factor: Option<i16>,
-    /// What each cluster runs, where that is known.
-    pub releases: Sides<Option<KafkaRelease>>,
     /// How long the migration is planned to take, from its first group's move to its last, ms.
     pub planned_ms: Option<u64>,
 }

@@ -242,7 +242,7 @@ impl<'a> TopicSettings<'a> {
             let row = ParityRow::new(self.about_setting(name), ParityState::Differs, gravity, why);
             return row.with_mend(Mend::ByHand(by_hand.to_owned()));
         }
-        if let Some(refused) = why_refused(name, blue, self.compared.scope.releases.green) {
+        if let Some(refused) = why_refused(name, blue, self.compared.clusters.green.release) {
             return self.refused_value(name, &refused);
         }
         let row = ParityRow::new(self.about_setting(name), ParityState::Differs, gravity, why);
@@ -472,7 +472,7 @@ impl TopicSettings<'_> {
             Some(default) => !is_same_value(name, value, &default),
             None => is_weighty(name),
         };
-        match why_refused(name, value, self.compared.scope.releases.green) {
+        match why_refused(name, value, self.compared.clusters.green.release) {
             _ if !wanted => Planned::Left,
             Some(why) => self.refused_value(name, &why).into(),
             None => Planned::Set(value.to_owned()),

@@ -83,22 +83,19 @@ fn where_green_s_defaults_are_not_known_what_loses_records_is_said() {
 fn the_table_of_fallbacks_is_kafka_s() {
     let mut empty = cluster(Side::Green);
     empty.topics.clear();
-    let of_brokers = TopicDefaults::of_cluster(&empty, Side::Green, None);
+    let of_brokers = TopicDefaults::of_cluster(&empty, Side::Green);
     for (name, value, brokers) in DEFAULTS {
         let expected = (!brokers.is_empty()).then(|| (*value).to_owned());
         assert_eq!(of_brokers.value_of(name), expected, "{name}");
     }
     set_brokers(&mut empty, "log.retention.hours", "-1");
-    assert_eq!(TopicDefaults::of_cluster(&empty, Side::Green, None).value_of("retention.ms").as_deref(), Some("-1"));
+    assert_eq!(TopicDefaults::of_cluster(&empty, Side::Green).value_of("retention.ms").as_deref(), Some("-1"));
     set_brokers(&mut empty, "log.retention.minutes", "5");
-    assert_eq!(
-        TopicDefaults::of_cluster(&empty, Side::Green, None).value_of("retention.ms").as_deref(),
-        Some("300000")
-    );
+    assert_eq!(TopicDefaults::of_cluster(&empty, Side::Green).value_of("retention.ms").as_deref(), Some("300000"));
     set_brokers(&mut empty, "log.retention.ms", "7");
-    assert_eq!(TopicDefaults::of_cluster(&empty, Side::Green, None).value_of("retention.ms").as_deref(), Some("7"));
+    assert_eq!(TopicDefaults::of_cluster(&empty, Side::Green).value_of("retention.ms").as_deref(), Some("7"));
     let whole = cluster(Side::Green);
-    let of_topics = TopicDefaults::of_cluster(&whole, Side::Green, None);
+    let of_topics = TopicDefaults::of_cluster(&whole, Side::Green);
     assert_eq!(of_topics.knows_setting("remote.log.copy.disable"), Some(true));
     assert_eq!(of_topics.knows_setting("confluent.tier.enable"), Some(false));
 }
@@ -260,9 +257,9 @@ fn from_2_8_to_4_3() {
     of_release(&mut green, &gone, &[("message.timestamp.after.max.ms", "3600000")]);
     let inherited = defaults_of(&green, "payments");
     green.topics.remove("payments");
-    let releases = Sides { blue: Some(KafkaRelease::new(2, 8)), green: Some(KafkaRelease::new(4, 3)) };
-    let scope = ParityScope { releases, ..scope() };
-    let parity = compare_inventories(&blue, &green, &scope);
+    blue.release = Some(KafkaRelease::new(2, 8));
+    green.release = Some(KafkaRelease::new(4, 3));
+    let parity = compare_inventories(&blue, &green, &scope());
     assert_eq!(
         plan_changes(&parity).iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
@@ -285,7 +282,7 @@ fn from_2_8_to_4_3() {
     );
     assert!(notes[0].why.contains("1048576"), "{:?}", notes[0]);
     plan_changes(&parity).iter().for_each(|change| apply_change(&mut green, &inherited, change));
-    let after = compare_inventories(&blue, &green, &scope);
+    let after = compare_inventories(&blue, &green, &scope());
     assert_eq!((after.verdict(), plan_changes(&after)), (ParityVerdict::Equal, vec![]), "{:#?}", after.rows);
 }
 

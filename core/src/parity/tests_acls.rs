@@ -10,6 +10,11 @@ use crate::estate::release::KafkaRelease;
 
 /// Both clusters with these ACLs and nothing else that differs.
 fn compare_acls(blue: &[Acl], green: &[Acl], scope: &ParityScope) -> Parity {
+    compare_acls_on(None, blue, green, scope)
+}
+
+/// The same where green runs this release.
+fn compare_acls_on(release: Option<KafkaRelease>, blue: &[Acl], green: &[Acl], scope: &ParityScope) -> Parity {
     let mut clusters = Sides::from_fn(cluster);
     for side in Side::BOTH {
         clusters[side].scram_users = Answer::Told(BTreeMap::new());
@@ -17,6 +22,7 @@ fn compare_acls(blue: &[Acl], green: &[Acl], scope: &ParityScope) -> Parity {
     }
     clusters.blue.acls = Answer::Told(blue.iter().cloned().collect());
     clusters.green.acls = Answer::Told(green.iter().cloned().collect());
+    clusters.green.release = release;
     compare_inventories(&clusters.blue, &clusters.green, scope)
 }
 
@@ -167,8 +173,7 @@ fn an_acl_that_green_does_not_know_is_not_made() {
         (Acl { resource: Resource::User, ..allow("User:b", "User:a", Operation::CreateTokens) }, (3, 3), true),
     ] {
         let green = Some(KafkaRelease::new(release.0, release.1));
-        let scope = ParityScope { releases: Sides { blue: None, green }, ..scope() };
-        let parity = compare_acls(std::slice::from_ref(&acl), &[], &scope);
+        let parity = compare_acls_on(green, std::slice::from_ref(&acl), &[], &scope());
         assert_eq!(created(&parity).len(), usize::from(known), "{acl} on {release:?}: {:?}", parity.rows);
         assert_eq!(parity.verdict(), ParityVerdict::Differs);
     }
@@ -261,8 +266,8 @@ fn a_limit_that_green_does_not_know_is_not_set() {
     let (mut blue, green) = (cluster(Side::Blue), cluster(Side::Green));
     quotas_of(&mut blue).insert(user_quota(Some("a")), [("controller_mutation_rate".to_owned(), 10.0)].into());
     for (release, changes) in [(Some((2, 6)), 0), (Some((2, 7)), 1), (None, 1)] {
-        let green_release = release.map(|(major, minor)| KafkaRelease::new(major, minor));
-        let scope = ParityScope { releases: Sides { blue: None, green: green_release }, ..scope() };
-        assert_eq!(plan_changes(&compare_inventories(&blue, &green, &scope)).len(), changes, "{release:?}");
+        let green =
+            Inventory { release: release.map(|(major, minor)| KafkaRelease::new(major, minor)), ..green.clone() };
+        assert_eq!(plan_changes(&compare_inventories(&blue, &green, &scope())).len(), changes, "{release:?}");
     }
 }
