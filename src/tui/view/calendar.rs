@@ -204,14 +204,9 @@ fn describe_due(line: &CalendarLine<'_>) -> (Role, String) {
 /// All that is known of the move under the cursor.
 fn detail_lines<'t>(m: &'t Model, l: &CalendarLine<'_>, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
-    let cells = width.saturating_sub(LABEL + 2);
     // What has no room is scrolled to, so nothing of it is cut.
     let said = |label: &'static str, role: Role, words: &str| {
-        let lines = text::wrap(words, cells, WHOLE, theme.glyph(Glyph::Ellipsis));
-        let row = move |(i, line): (usize, String)| {
-            Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
-        };
-        lines.into_iter().enumerate().map(row).collect::<Vec<_>>()
+        line::wrap_labelled(theme, (label, LABEL), (role, words), width, WHOLE)
     };
     let (p, yours) = (l.planned, m.options.zone.as_str());
     let mut rows = Vec::new();

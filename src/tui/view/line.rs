@@ -261,6 +261,22 @@ pub(crate) fn share_height(height: u16, lines: usize, least: u16, alone: bool) -
     (height - detail, detail)
 }
 
+/// Words behind a label of so many cells, wrapped to `width`, on at most `most` lines; the label stands in the first.
+pub(crate) fn wrap_labelled<'t>(
+    theme: &'t Theme,
+    (label, cells): (&str, usize),
+    (role, words): (Role, &str),
+    width: usize,
+    most: usize,
+) -> Vec<Row<'t>> {
+    // A gap before the label, and one at the end of the line.
+    let lines = text::wrap(words, width.saturating_sub(cells + 2), most, theme.glyph(Glyph::Ellipsis));
+    let row = |(i, line): (usize, String)| {
+        Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, cells).put(role, line)
+    };
+    lines.into_iter().enumerate().map(row).collect()
+}
+
 /// The detail below a table: a rule with a name, and its lines from the first that is shown; what is hidden is said.
 pub(crate) fn draw_detail(
     theme: &Theme,

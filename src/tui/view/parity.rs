@@ -191,13 +191,8 @@ fn word_of(class: ParityClass) -> &'static str {
 /// All that is known of the row under the cursor.
 fn detail_lines<'t>(m: &'t Model, one: &ParityLine, width: usize) -> Vec<Row<'t>> {
     let theme = m.theme();
-    let cells = width.saturating_sub(LABEL + 2);
     let said = |label: &'static str, role: Role, words: &str| {
-        let lines = text::wrap(words, cells, WHOLE, theme.glyph(Glyph::Ellipsis));
-        let row = move |(i, line): (usize, String)| {
-            Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
-        };
-        lines.into_iter().enumerate().map(row).collect::<Vec<_>>()
+        line::wrap_labelled(theme, (label, LABEL), (role, words), width, WHOLE)
     };
     let mut rows = said("what", Role::Text, &format!("{} {}", one.kind, one.name));
     for (label, value) in [("blue", &one.blue), ("green", &one.green)] {

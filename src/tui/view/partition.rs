@@ -92,11 +92,7 @@ fn detail_lines<'t>(m: &'t Model, p: &'t PartitionPlan, to: Side, width: usize) 
     let target = position_line(m, to, ["starts at", "nowhere", "from there"], target);
     let mut rows = vec![source, target, price_line(m, p, to)];
     let said = |label: &str, role: Role, words: &str, max: usize| {
-        let lines = text::wrap(words, width.saturating_sub(12), max, theme.glyph(Glyph::Ellipsis));
-        let row = |(i, line): (usize, String)| {
-            Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, 10).put(role, line)
-        };
-        lines.into_iter().enumerate().map(row).collect::<Vec<_>>()
+        line::wrap_labelled(theme, (label, 10), (role, words), width, max)
     };
     if let Some(why) = &p.why {
         rows.extend(said("why", Role::Hold, why, MAX_WHY));

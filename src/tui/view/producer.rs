@@ -129,12 +129,7 @@ fn observed_line<'t>(m: &'t Model, p: &ProducerRow) -> Row<'t> {
 
 /// Words behind a label, wrapped.
 fn labelled_lines<'t>(m: &'t Model, label: &str, words: &str, role: Role, width: usize) -> Vec<Row<'t>> {
-    let theme = m.theme();
-    let mut out = Vec::new();
-    for (i, l) in text::wrap(words, width.saturating_sub(16), 4, theme.glyph(Glyph::Ellipsis)).into_iter().enumerate() {
-        out.push(Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, 14).put(role, l));
-    }
-    out
+    line::wrap_labelled(m.theme(), (label, 14), (role, words), width, 4)
 }
 
 /// The gate of the next move; in the middle of a run that of after the stop.

@@ -123,13 +123,7 @@ pub(super) fn verdict_role(result: &DiffResult) -> Role {
 
 /// A label and words, wrapped.
 fn labelled_lines<'t>(m: &'t Model, label: &str, role: Role, words: &str, area: Rect, most: usize) -> Vec<Row<'t>> {
-    let theme = m.theme();
-    let width = usize::from(area.width).saturating_sub(LABEL + 2);
-    let lines = text::wrap(words, width, most, theme.glyph(Glyph::Ellipsis));
-    let row = |(i, line): (usize, String)| {
-        Row::new(theme).gap(1).left(Role::Dim, if i == 0 { label } else { "" }, LABEL).put(role, line)
-    };
-    lines.into_iter().enumerate().map(row).collect()
+    line::wrap_labelled(m.theme(), (label, LABEL), (role, words), usize::from(area.width), most)
 }
 
 fn running_lines<'t>(m: &'t Model, progress: Option<&DiffProgress>, stopping: bool, area: Rect) -> Vec<Row<'t>> {
