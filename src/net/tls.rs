@@ -14,6 +14,7 @@ use tokio_openssl::SslStream;
 
 use crate::base::Trouble;
 use crate::base::sanitise::{visible_name, visible_names, visible_path, visible_text};
+use crate::plan::properties::{ALGORITHM, TLS_NAMES, VERIFICATION};
 
 /// Where distributions keep their CAs: librdkafka's list (rdkafka_ssl.c), since the OpenSSL built in looks where it was
 /// built.
@@ -37,22 +38,6 @@ const SYSTEM_CAS: &[&str] = &[
     "/etc/openssl/certs/ca-certificates.crt",
 ];
 
-/// The properties that are read here.
-const PROPERTIES: &[&str] = &[
-    "ssl.ca.location",
-    "ssl.ca.pem",
-    "ssl.certificate.location",
-    "ssl.certificate.pem",
-    "ssl.key.location",
-    "ssl.key.pem",
-    "ssl.key.password",
-    "ssl.keystore.location",
-    "ssl.keystore.password",
-    VERIFICATION,
-    ALGORITHM,
-];
-const VERIFICATION: &str = "enable.ssl.certificate.verification";
-const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
 /// Largest file of certificates or keys that is read, bytes: bundles of all public CAs have a quarter of a MiB.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -106,7 +91,7 @@ impl Tls {
     /// A value that can't be used, with the name of its property.
     pub(crate) fn from_properties<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Self, (&'static str, Trouble)> {
         // OpenSSL's binding breaks off over one, with the value in its words, as numbers.
-        if let Some(name) = PROPERTIES.iter().find(|name| get(name).is_some_and(|value| value.contains('\0'))) {
+        if let Some(name) = TLS_NAMES.iter().find(|name| get(name).is_some_and(|value| value.contains('\0'))) {
             return Err((*name, nul_trouble(name)));
         }
         let ca = match pem_of(&get, "ssl.ca.pem", "ssl.ca.location") {

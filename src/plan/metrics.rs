@@ -24,20 +24,6 @@ const TIMEOUT_MS: u64 = 10_000;
 const MAX_AGE_MS: u64 = 120_000;
 /// What queries may name.
 const PLACEHOLDERS: &[&str] = &["group", "cluster", "side", "team", "migration"];
-/// The client properties that HTTP knows.
-const TLS: &[&str] = &[
-    "ssl.ca.location",
-    "ssl.ca.pem",
-    "ssl.certificate.location",
-    "ssl.certificate.pem",
-    "ssl.key.location",
-    "ssl.key.pem",
-    "ssl.key.password",
-    "ssl.keystore.location",
-    "ssl.keystore.password",
-    "enable.ssl.certificate.verification",
-    "ssl.endpoint.identification.algorithm",
-];
 
 /// One `[metrics.NAME]`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -263,8 +249,9 @@ pub(super) fn read_tls_client(t: &mut TableReader<'_>, base: &Path) -> BTreeMap<
     let client = clusters::read_client(&table, base);
     for (name, value) in &client {
         let at = format!("{}.{name}", table.path);
-        if !TLS.contains(&name.as_str()) {
-            let near = find_nearest(name, TLS.iter().copied()).map(|n| format!("did you mean {n:?}?"));
+        if !properties::TLS_NAMES.contains(&name.as_str()) {
+            let near =
+                find_nearest(name, properties::TLS_NAMES.iter().copied()).map(|n| format!("did you mean {n:?}?"));
             let all =
                 || Some("\"ssl.ca.location\", \"ssl.certificate.location\", \"ssl.key.location\", ...".to_owned());
             let what = format!("{} says nothing to HTTP", crate::base::sanitise::quoted_name(name));

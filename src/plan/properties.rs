@@ -38,8 +38,24 @@ enum ValueKind {
 
 /// The longest setup of a connection that the control plane takes, ms.
 const SETUP_MOST: i64 = 300_000;
+/// Whether certificates are checked at all.
+pub(crate) const VERIFICATION: &str = "enable.ssl.certificate.verification";
 /// Whether the names in certificates are checked.
-pub(super) const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
+pub(crate) const ALGORITHM: &str = "ssl.endpoint.identification.algorithm";
+/// The properties that TLS rests on, to brokers and over HTTP.
+pub(crate) const TLS_NAMES: &[&str] = &[
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.key.location",
+    "ssl.key.pem",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    VERIFICATION,
+    ALGORITHM,
+];
 
 /// Values by property name; `None` where a value is a secret, or is not known here.
 pub(crate) type PropertyValues<'a> = BTreeMap<&'a str, Option<&'a str>>;

@@ -168,7 +168,7 @@ fn a_key_in_a_cipher_that_openssl_no_longer_has_is_not_blamed_on_the_password() 
 
 #[test]
 fn a_nul_is_refused_before_openssl_sees_it() {
-    for name in PROPERTIES {
+    for name in TLS_NAMES {
         let trouble = connect_with(&[(name, "c4na\0ry")]).unwrap_err();
         assert_eq!(trouble.what, format!("`{name}` holds a NUL character"));
     }

@@ -1,11 +1,8 @@
 //! What can be told of TLS without a network: what of the client's own certificate is missing or said twice, and who
 //! could stand in for the other side.
 
-use super::{ALGORITHM, PropertyFinding, PropertyValues, SecurityProtocol};
+use super::{ALGORITHM, PropertyFinding, PropertyValues, SecurityProtocol, VERIFICATION};
 use crate::base::Trouble;
-
-/// Whether certificates are checked at all.
-const VERIFICATION: &str = "enable.ssl.certificate.verification";
 
 /// Who could stand in for the other side, by what the properties leave unchecked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
