@@ -42,6 +42,7 @@ mod provision;
 #[cfg(target_os = "linux")]
 mod read_only_disk;
 mod replay;
+mod rig;
 mod setup;
 mod transactions;
 mod verify;

@@ -2,7 +2,6 @@
 //! answers that are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use cutover::base::Side;
 use cutover::estate::acl::{Acl, Resource};
@@ -10,10 +9,11 @@ use cutover::estate::inventory::{
     Inventory, QuotaEntity, ScramCredential, ScramMechanism, Setting, SettingSource, TopicDefinition,
 };
 use cutover::estate::transactions::{Answer, Since, Unavailable};
-use cutover::kafka::control::{ChangeOutcome, Cluster};
-use cutover::kafka::properties::ClientProperties;
+use cutover::kafka::control::ChangeOutcome;
 use cutover::sim::state::ConnectionCut;
 use cutover::sim::{SimCluster, SimConfig};
+
+use crate::rig::Rig;
 
 const DESCRIBE_ACLS: i16 = 29;
 const DESCRIBE_CONFIGS: i16 = 32;
@@ -25,29 +25,17 @@ const ALTER_CLIENT_QUOTAS: i16 = 49;
 const DESCRIBE_USER_SCRAM_CREDENTIALS: i16 = 50;
 const DESCRIBE_TRANSACTIONS: i16 = 65;
 
-struct Rig {
-    sim: SimCluster,
-    cluster: Cluster,
-    runtime: tokio::runtime::Runtime,
+fn start() -> Rig {
+    let sim = SimCluster::start(SimConfig::new(Side::Green)).unwrap();
+    sim.with_state(|s| {
+        s.create_topic("orders", 3, 2, &[("retention.ms", "-1")], false).unwrap();
+        s.create_topic("__consumer_offsets", 2, 3, &[], false).unwrap();
+        s.add_scram_user("alice", ScramCredential { mechanism: ScramMechanism::Sha512, iterations: 4096 });
+    });
+    Rig::around(Side::Green, sim)
 }
 
 impl Rig {
-    fn start() -> Rig {
-        let sim = SimCluster::start(SimConfig::new(Side::Green)).unwrap();
-        sim.with_state(|s| {
-            s.create_topic("orders", 3, 2, &[("retention.ms", "-1")], false).unwrap();
-            s.create_topic("__consumer_offsets", 2, 3, &[], false).unwrap();
-            s.add_scram_user("alice", ScramCredential { mechanism: ScramMechanism::Sha512, iterations: 4096 });
-        });
-        let cluster = Cluster::new(Side::Green, &sim.bootstrap(), &ClientProperties::default());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Rig { sim, cluster, runtime }
-    }
-
-    fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound") })
-    }
-
     fn look(&self) -> Inventory {
         self.run(self.cluster.take_inventory()).unwrap()
     }
@@ -84,7 +72,7 @@ fn own(value: &str) -> Setting {
 
 #[test]
 fn one_look_is_whole_and_survives_lost_answers() {
-    let rig = Rig::start();
+    let rig = start();
     // On no topic: the first ACL on one would hide it from whoever asks here.
     let acl = Acl::deny_write(Resource::TransactionalId, "tx-1", "User:app");
     let app = QuotaEntity::named(&[("client-id", Some("app"))]);
@@ -122,7 +110,7 @@ fn is_whole(rig: &Rig, found: &Inventory, acl: &Acl, app: &QuotaEntity) {
 
 #[test]
 fn a_dead_broker_is_told_in_its_place() {
-    let rig = Rig::start();
+    let rig = start();
     rig.sim.with_state(|s| s.kill_broker(3));
     let found = rig.look();
     assert_eq!(found.brokers.keys().copied().collect::<Vec<_>>(), [1, 2, 3], "it holds replicas");
@@ -136,7 +124,7 @@ fn a_dead_broker_is_told_in_its_place() {
 
 #[test]
 fn what_an_old_cluster_can_not_say_hides_no_other_part() {
-    let rig = Rig::start();
+    let rig = start();
     rig.sim.with_state(|s| {
         s.faults.limit_version(DESCRIBE_CLIENT_QUOTAS, -1);
         s.faults.limit_version(DESCRIBE_USER_SCRAM_CREDENTIALS, -1);
@@ -151,7 +139,7 @@ fn what_an_old_cluster_can_not_say_hides_no_other_part() {
     assert_eq!(found.acls, Answer::Unavailable(Unavailable::NoAuthorizer));
     assert_eq!(setting(&found.topics["orders"], "retention.ms"), own("-1"));
 
-    let rig = Rig::start();
+    let rig = start();
     rig.sim.with_state(|s| {
         s.faults.limit_version(DESCRIBE_TRANSACTIONS, -1);
         s.faults.limit_version(DESCRIBE_USER_SCRAM_CREDENTIALS, -1);
@@ -165,7 +153,7 @@ fn what_an_old_cluster_can_not_say_hides_no_other_part() {
 #[test]
 fn a_change_whose_answer_is_lost_is_unknown_and_not_sent_again() {
     for cut in [ConnectionCut::BeforeAnswer, ConnectionCut::BeforeEffect] {
-        let rig = Rig::start();
+        let rig = start();
         let stands = cut == ConnectionCut::BeforeAnswer;
         let app = QuotaEntity::named(&[("user", None)]);
         for api in [INCREMENTAL_ALTER_CONFIGS, CREATE_PARTITIONS, ALTER_CLIENT_QUOTAS] {
@@ -188,7 +176,7 @@ fn a_change_whose_answer_is_lost_is_unknown_and_not_sent_again() {
 
 #[test]
 fn one_refused_entry_keeps_no_other_back() {
-    let rig = Rig::start();
+    let rig = start();
     let set = rig.set("orders", &[("max.message.bytes", "much"), ("no.such", "1"), ("retention.ms", "5")]);
     let refused = |name: &str, word: &str| {
         assert!(matches!(&set[name], ChangeOutcome::Refused(t) if t.what.contains(word)), "{set:?}");
@@ -212,7 +200,7 @@ fn one_refused_entry_keeps_no_other_back() {
 
 #[test]
 fn what_is_only_checked_changes_nothing() {
-    let rig = Rig::start();
+    let rig = start();
     let before = rig.look();
     let settings = BTreeMap::from([("no.such".to_owned(), "1".to_owned()), ("segment.ms".to_owned(), "7".to_owned())]);
     let checked = rig.run(rig.cluster.alter_topic_settings(&BTreeMap::from([("orders".to_owned(), settings)]), true));

@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::slice;
-use std::time::Duration;
 
 use cutover::base::{Side, TopicPartition};
 use cutover::estate::acl::{Acl, AclFilter, Resource};
 use cutover::estate::transactions::{
     Answer, Fencing, Hanging, ProducerView, Since, TransactionState, TransactionView, Unavailable,
 };
-use cutover::kafka::control::{ChangeOutcome, Cluster, TransactionFilter, in_force};
-use cutover::kafka::properties::ClientProperties;
+use cutover::kafka::control::{ChangeOutcome, TransactionFilter, in_force};
 use cutover::sim::state::{BatchProducer, BrokerLimits, ConnectionCut, IsolationLevel, NewRecord, SimState};
 use cutover::sim::{SimCluster, SimConfig};
+
+use crate::rig::Rig;
 
 const INIT_PRODUCER_ID: i16 = 22;
 const WRITE_TXN_MARKERS: i16 = 27;
@@ -22,26 +22,14 @@ const DESCRIBE_PRODUCERS: i16 = 61;
 const DESCRIBE_TRANSACTIONS: i16 = 65;
 const LIST_TRANSACTIONS: i16 = 66;
 
-struct Rig {
-    sim: SimCluster,
-    cluster: Cluster,
-    runtime: tokio::runtime::Runtime,
+fn start() -> Rig {
+    let limits = BrokerLimits { verify_transactions: false, ..BrokerLimits::default() };
+    let sim = SimCluster::start(SimConfig { limits, ..SimConfig::new(Side::Blue) }).unwrap();
+    sim.with_state(|s| s.create_topic("t", 3, 3, &[], false)).unwrap();
+    Rig::around(Side::Blue, sim)
 }
 
 impl Rig {
-    fn start() -> Rig {
-        let limits = BrokerLimits { verify_transactions: false, ..BrokerLimits::default() };
-        let sim = SimCluster::start(SimConfig { limits, ..SimConfig::new(Side::Blue) }).unwrap();
-        sim.with_state(|s| s.create_topic("t", 3, 3, &[], false)).unwrap();
-        let cluster = Cluster::new(Side::Blue, &sim.bootstrap(), &ClientProperties::default());
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Rig { sim, cluster, runtime }
-    }
-
-    fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(240), future).await.expect("a bound") })
-    }
-
     /// A transactional id with a transaction that has one record in partition `p` of `t`; its coordinator is told or not.
     fn open(&self, id: &str, p: i32, told: bool) -> (i64, i16) {
         self.sim.with_state_at(|s, now| {
@@ -87,7 +75,7 @@ fn append(state: &mut SimState, now: i64, id: &str, p: i32, producer: (i64, i16)
 
 #[test]
 fn ids_are_asked_of_their_coordinators_and_follow_them() {
-    let rig = Rig::start();
+    let rig = start();
     let ids: Vec<String> = (0..40).map(|n| format!("id-{n}")).collect();
     for (n, id) in ids.iter().enumerate() {
         rig.open(id, n as i32 % 3, true);
@@ -118,7 +106,7 @@ fn ids_are_asked_of_their_coordinators_and_follow_them() {
 
 #[test]
 fn what_an_old_broker_can_not_say_is_typed() {
-    let rig = Rig::start();
+    let rig = start();
     rig.sim.with_state(|s| {
         s.faults.limit_version(DESCRIBE_TRANSACTIONS, -1);
         s.faults.limit_version(LIST_TRANSACTIONS, 0);
@@ -136,7 +124,7 @@ fn what_an_old_broker_can_not_say_is_typed() {
 
 #[test]
 fn a_lost_answer_is_asked_again_only_of_what_changes_nothing() {
-    let rig = Rig::start();
+    let rig = start();
     let cut = |api| rig.sim.with_state(|s| s.faults.cut_next(api, 1, ConnectionCut::BeforeAnswer));
     let (producer_id, epoch) = rig.open("x", 0, true);
     cut(DESCRIBE_TRANSACTIONS);
@@ -174,7 +162,7 @@ fn a_lost_answer_is_asked_again_only_of_what_changes_nothing() {
 /// An open transaction of the coordinator's own is never ended by hand, and a hanging one only with its whole name.
 #[test]
 fn only_what_hangs_gets_a_marker() {
-    let rig = Rig::start();
+    let rig = start();
     rig.open("held", 0, true);
     rig.open("hangs", 1, false);
     let held = rig.run(rig.cluster.abort_hanging(&rig.hanging(0, None)));
