@@ -22,7 +22,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::conformance::{Wire, text};
-use crate::support::kafka::{Broker, HeldPort, commit_offsets, create_topic, take_port, throwaway, throwaway_old};
+use crate::support::kafka::{Broker, HeldPort, commit_offsets, connect_as, create_topic, start_guarded};
 use crate::support::patience::Patience;
 
 /// How long what was changed may take to show everywhere.
@@ -134,26 +134,7 @@ pub(crate) struct Seeded {
 
 impl Seeded {
     fn start(name: &str, old: bool) -> Seeded {
-        let sasl = take_port();
-        let listeners = |more: &str| format!("PLAINTEXT://127.0.0.1:{{client}},SASL://127.0.0.1:{}{more}", sasl.number);
-        let (binds, advertises) =
-            (listeners(if old { "" } else { ",CONTROLLER://127.0.0.1:{controller}" }), listeners(""));
-        let authorizer = match old {
-            true => "kafka.security.authorizer.AclAuthorizer",
-            false => "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        };
-        let users = "org.apache.kafka.common.security.plain.PlainLoginModule required \
-                     user_nobody=\"secret\" user_auditor=\"secret\" user_reader=\"secret\";";
-        let extra = [
-            ("authorizer.class.name", authorizer),
-            ("super.users", "User:ANONYMOUS"),
-            ("listeners", &binds),
-            ("advertised.listeners", &advertises),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"),
-            ("sasl.enabled.mechanisms", "PLAIN"),
-            ("listener.name.sasl.plain.sasl.jaas.config", users),
-        ];
-        let broker = if old { throwaway_old(name, &extra) } else { throwaway(name, &extra) };
+        let (broker, sasl) = start_guarded(name, old, &["nobody", "auditor", "reader"]);
         create_topic(
             &broker,
             "orders",
@@ -171,20 +152,12 @@ impl Seeded {
     }
 
     pub(crate) fn user(&self, name: &str) -> Cluster {
-        let pairs = [
-            ("security.protocol", "SASL_PLAINTEXT"),
-            ("sasl.mechanism", "PLAIN"),
-            ("sasl.username", name),
-            ("sasl.password", "secret"),
-        ];
-        let properties = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let bootstrap = format!("127.0.0.1:{}", self.sasl.number);
-        Cluster::new(Side::Blue, &bootstrap, &ClientProperties::new(properties))
+        connect_as(Side::Blue, &self.sasl, name)
     }
 }
 
-fn seed(broker: &Broker) {
-    let mut wire = Wire::connect(&broker.bootstrap);
+/// Makes ACLs without the code that is under test.
+pub(crate) fn seed_acls<'a>(wire: &mut Wire, acls: impl IntoIterator<Item = &'a Acl>) {
     let creation = |acl: &Acl| {
         AclCreation::default()
             .with_resource_type(acl.resource as i8)
@@ -195,9 +168,14 @@ fn seed(broker: &Broker) {
             .with_operation(acl.operation as i8)
             .with_permission_type(acl.permission as i8)
     };
-    let acls = seeded_acls().iter().map(creation).collect();
+    let acls = acls.into_iter().map(creation).collect();
     let answer = wire.call(2, &CreateAclsRequest::default().with_creations(acls));
     assert!(answer.results.iter().all(|r| r.error_code == 0), "{answer:?}");
+}
+
+fn seed(broker: &Broker) {
+    let mut wire = Wire::connect(&broker.bootstrap);
+    seed_acls(&mut wire, &seeded_acls());
 
     let part = |(kind, name): (&String, &Option<String>)| {
         EntityData::default().with_entity_type(text(kind)).with_entity_name(name.as_deref().map(text))

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::faults::{Desk, Ran};
 use crate::inventory::run;
 use crate::offsets::ground::{fill_from, hours_ago};
-use crate::support::kafka::{Broker, HeldPort, commit_offsets, create_topic, take_port, throwaway, tool};
+use crate::support::kafka::{Broker, HeldPort, commit_offsets, connect_as, create_topic, start_guarded, tool};
 
 const TOPIC: &str = "loans";
 const GROUP: &str = "loan-audit";
@@ -30,21 +30,9 @@ struct Node {
 
 impl Node {
     fn start(side: Side) -> Node {
-        let sasl = take_port();
-        let listeners = |more: &str| format!("PLAINTEXT://127.0.0.1:{{client}},SASL://127.0.0.1:{}{more}", sasl.number);
-        let (binds, advertises) = (listeners(",CONTROLLER://127.0.0.1:{controller}"), listeners(""));
-        let users: String = (0..USERS).map(|n| format!(" user_u{n}=\"secret\"")).collect();
-        let users = format!("org.apache.kafka.common.security.plain.PlainLoginModule required{users};");
-        let extra = [
-            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-            ("super.users", "User:ANONYMOUS"),
-            ("listeners", &binds),
-            ("advertised.listeners", &advertises),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"),
-            ("sasl.enabled.mechanisms", "PLAIN"),
-            ("listener.name.sasl.plain.sasl.jaas.config", &users),
-        ];
-        Node { broker: throwaway(&format!("least-{side}"), &extra), sasl }
+        let users: Vec<String> = (0..USERS).map(|n| format!("u{n}")).collect();
+        let (broker, sasl) = start_guarded(&format!("least-{side}"), false, &users);
+        Node { broker, sasl }
     }
 
     fn admin(&self, side: Side) -> Cluster {
@@ -53,14 +41,7 @@ impl Node {
 
     /// The cluster as a user sees it.
     fn user(&self, side: Side, name: &str) -> Cluster {
-        let properties = [
-            ("security.protocol", "SASL_PLAINTEXT"),
-            ("sasl.mechanism", "PLAIN"),
-            ("sasl.username", name),
-            ("sasl.password", "secret"),
-        ];
-        let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        Cluster::new(side, &format!("127.0.0.1:{}", self.sasl.number), &ClientProperties::new(properties.into()))
+        connect_as(side, &self.sasl, name)
     }
 
     /// Makes ACLs and waits until they are enforced.

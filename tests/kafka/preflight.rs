@@ -10,17 +10,17 @@ use cutover::base::Side;
 use cutover::estate::acl::{Acl, AclPattern, Operation, Permission, Resource};
 use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
-use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreateAclsRequest, CreatePartitionsRequest,
+    AlterClientQuotasRequest, AlterUserScramCredentialsRequest, CreatePartitionsRequest,
     IncrementalAlterConfigsRequest, TopicName,
 };
 use serde_json::Value;
 
 use crate::conformance::{Wire, text};
-use crate::support::kafka::{Broker, HeldPort, create_topic, old_blue, pair, take_port, throwaway};
+use crate::inventory::seed_acls;
+use crate::support::kafka::{Broker, HeldPort, create_topic, old_blue, pair, start_guarded, take_port};
 use crate::support::patience::Patience;
 use crate::support::unique;
 
@@ -41,21 +41,8 @@ struct Secured {
 
 impl Secured {
     fn start(side: Side) -> Secured {
-        let sasl = take_port();
-        let listeners = |more: &str| format!("PLAINTEXT://127.0.0.1:{{client}},SASL://127.0.0.1:{}{more}", sasl.number);
-        let (binds, advertises) = (listeners(",CONTROLLER://127.0.0.1:{controller}"), listeners(""));
-        let users = "org.apache.kafka.common.security.plain.PlainLoginModule required \
-                     user_auditor=\"secret\" user_nobody=\"secret\";";
-        let extra = [
-            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-            ("super.users", "User:ANONYMOUS"),
-            ("listeners", &binds),
-            ("advertised.listeners", &advertises),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT"),
-            ("sasl.enabled.mechanisms", "PLAIN"),
-            ("listener.name.sasl.plain.sasl.jaas.config", users),
-        ];
-        Secured { broker: throwaway(&format!("preflight-{side}"), &extra), sasl }
+        let (broker, sasl) = start_guarded(&format!("preflight-{side}"), false, &["auditor", "nobody"]);
+        Secured { broker, sasl }
     }
 
     fn wire(&self) -> Wire {
@@ -63,19 +50,7 @@ impl Secured {
     }
 
     fn add_acls(&self, acls: &[Acl]) {
-        let creation = |acl: &Acl| {
-            AclCreation::default()
-                .with_resource_type(acl.resource as i8)
-                .with_resource_name(text(&acl.name))
-                .with_resource_pattern_type(acl.pattern as i8)
-                .with_principal(text(&acl.principal))
-                .with_host(text(&acl.host))
-                .with_operation(acl.operation as i8)
-                .with_permission_type(acl.permission as i8)
-        };
-        let request = CreateAclsRequest::default().with_creations(acls.iter().map(creation).collect());
-        let answer = self.wire().call(2, &request);
-        assert!(answer.results.iter().all(|r| r.error_code == 0), "{answer:?}");
+        seed_acls(&mut self.wire(), acls);
     }
 
     fn set_quotas(&self, quotas: &[Quota<'_>]) {

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod broker;
+mod guarded;
 mod jars;
 mod jvm;
 mod mirror;
@@ -19,6 +20,7 @@ pub use admin::{
     commit, commit_offsets, consumer, create_topic, delete_records, end_offsets, end_offsets_as_seen, producer,
 };
 pub use broker::Broker;
+pub use guarded::{connect_as, start_guarded};
 pub use mirror::Mirror;
 pub use ports::{Port as HeldPort, listen as listen_on_port, take as take_port};
 pub use recorder::Recorder;
