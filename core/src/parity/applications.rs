@@ -58,6 +58,10 @@ struct SeenApplications<'a> {
 
 type ApplicationFlag = (RedFlagKind, fn(&SeenApplications<'_>) -> Sight, &'static str);
 
+/// Who alone knows which clients connect.
+const ASK_JMX: &str = "look at clientSoftwareName and clientSoftwareVersion in the JMX of blue's brokers \
+                       (socket-server-metrics), and at DeprecatedRequestsPerSec";
+
 /// Each, in the order of [`RedFlagKind`].
 const LOOKS: &[ApplicationFlag] = &[
     (
@@ -90,11 +94,7 @@ const LOOKS: &[ApplicationFlag] = &[
         look_static_members,
         "a static member that stops stays in its group until session.timeout.ms is over: drain_timeout has to be longer, or remove it with kafka-consumer-groups or the admin client",
     ),
-    (
-        RedFlagKind::OldClients,
-        look_old_clients,
-        "see what connects to blue in its brokers' JMX (socket-server-metrics, clientSoftwareName and clientSoftwareVersion; DeprecatedRequestsPerSec)",
-    ),
+    (RedFlagKind::OldClients, look_old_clients, ASK_JMX),
     (
         RedFlagKind::Unmeasured,
         look_measures,
@@ -245,11 +245,7 @@ fn look_old_clients(seen: &SeenApplications<'_>) -> Sight {
     const STRICT: KafkaRelease = KafkaRelease::new(4, 0);
     let mut sight = Sight::default();
     let is_strict = |side: Side| seen.clusters[side].release.map(|release| release >= STRICT);
-    let unknown = |what: String| {
-        let advice = "look at clientSoftwareName and clientSoftwareVersion in the JMX of blue's brokers \
-                      (socket-server-metrics), and at DeprecatedRequestsPerSec";
-        Some(Trouble::new(what, advice))
-    };
+    let unknown = |what: String| Some(Trouble::new(what, ASK_JMX));
     match (is_strict(Side::Blue), is_strict(Side::Green)) {
         // Whatever connects to blue has passed there already.
         (_, Some(false)) | (Some(true), _) => {}
